@@ -1,0 +1,38 @@
+import type { ProcessRole } from "./contract.js";
+
+/** Values a user carries for role templates, e.g. `{ logins: ["ubuntu"] }` for `{{internal.logins}}`. */
+export interface Traits {
+  readonly internal: Readonly<Record<string, readonly string[]>>;
+  readonly external: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Who is asking, as an authenticator established it from the call's credentials. */
+export type Caller =
+  | { readonly kind: "anonymous" }
+  | {
+      readonly kind: "user";
+      readonly name: string;
+      readonly roles: readonly string[];
+      readonly traits: Traits;
+      /** Names the login session in the audit log; not the session token. */
+      readonly sessionId: string;
+      /** True until a one-time password has been changed: then only `ChangePassword` is allowed. */
+      readonly mustChangePassword: boolean;
+    }
+  | {
+      /** A process of the cluster that presented its host certificate. */
+      readonly kind: "agent";
+      readonly name: string;
+      readonly role: ProcessRole;
+      readonly certificateSerial: string;
+      readonly certificateExpiresAt: Date;
+    };
+
+/** `noun:verb`, e.g. `lock:create`. */
+export type Permission = `${string}:${"create" | "read" | "list" | "update" | "delete" | "use"}`;
+
+/**
+ * Who holds a permission besides the `admin` role, which holds every one that a person can: `session` is any logged-in
+ * user, `auditor` the built-in role, `proxy` and `node` a process with that role's host certificate.
+ */
+export type PermissionHolder = "session" | "auditor" | "proxy" | "node";

@@ -1,0 +1,31 @@
+import type { ServiceToken } from "./contract.js";
+import type { RpcConnection } from "./rpc.js";
+import type { Secret } from "./secret.js";
+
+/** A client certificate and its key, PEM. */
+export interface TlsIdentity {
+  readonly certificatePem: string;
+  readonly privateKeyPem: Secret;
+}
+
+/** How the server's certificate is judged. `none` is for the joining protocol, which proves the server by other means. */
+export type ServerTrust =
+  | { readonly kind: "authorities"; readonly certificatesPem: readonly string[] }
+  | { readonly kind: "system" }
+  | { readonly kind: "none" };
+
+export interface DialOptions {
+  /** `host:port`, tried in order. */
+  readonly addresses: readonly string[];
+  readonly trust: ServerTrust;
+  readonly identity?: TlsIdentity;
+  /** Sent as `authorization: Bearer …` with each call. */
+  readonly token?: Secret;
+}
+
+/** Opens gRPC connections to an auth service. */
+export interface RpcDialer {
+  dial(options: DialOptions): RpcConnection;
+}
+
+export const RPC_DIALER: ServiceToken<RpcDialer> = { id: "core.rpc-dialer", version: 1 };

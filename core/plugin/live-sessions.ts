@@ -1,0 +1,26 @@
+import type { ServiceToken } from "./contract.js";
+
+/** A session that is under way in this process: an SSH connection at a proxy or a node. */
+export interface LiveSession {
+  /** UUID, the same at proxy, node and auth service. */
+  readonly id: string;
+  readonly user: string;
+  readonly roles: readonly string[];
+  readonly login: string;
+  readonly node: string;
+  readonly clientAddress: string;
+  readonly startedAt: Date;
+  /** Ends it at once on this side; `reason` is shown to the person. May be called twice. */
+  end(reason: string): void;
+}
+
+/** Every live session of this process. Outlives generations, so that a lock or a terminate always reaches them. */
+export interface LiveSessions {
+  /** Registers; the returned function takes it off again. Register first, check locks second. */
+  add(session: LiveSession): () => void;
+  all(): readonly LiveSession[];
+  get(id: string): readonly LiveSession[];
+  onChange(listener: (session: LiveSession, change: "added" | "removed") => void): () => void;
+}
+
+export const LIVE_SESSIONS: ServiceToken<LiveSessions> = { id: "core.live-sessions", version: 1 };
