@@ -1,0 +1,94 @@
+import type { CollectionKind } from "../../core/plugin/collection.js";
+import type { ServiceToken } from "../../core/plugin/contract.js";
+
+/** `user` certifies people, `host` certifies nodes, proxies and auth servers. */
+export type AuthorityType = "user" | "host";
+
+/** Where an authority stands in the replacement of its keys. `none` outside of a rotation. */
+export type RotationPhase = "none" | "init" | "update-clients" | "update-servers" | "standby" | "complete";
+
+/** What an SSH certificate is to say. */
+export interface SshCertificateRequest {
+  /** The subject's public key in SSH wire form (`string type || …`): Ed25519, ECDSA, RSA of 2048 bits or more, or an sk- key. */
+  readonly publicKeyBlob: Buffer;
+  /** Printed by `sshd` in its log: the user or the node. Not empty. */
+  readonly keyId: string;
+  /** Logins or host names, 1 to 256, none empty; OpenSSH reads an empty list as "any", so it is refused. */
+  readonly principals: readonly string[];
+  /** From now; 1 to 86,400 for users, 1 to 604,800 for hosts. The start is put back a minute for clocks that differ. */
+  readonly ttlSeconds: number;
+  /** e.g. `{ "source-address": "192.0.2.0/24" }`; sorted when they are written. */
+  readonly criticalOptions?: Readonly<Record<string, string>>;
+  /** e.g. `{ "permit-pty": "" }`; sorted when they are written. */
+  readonly extensions?: Readonly<Record<string, string>>;
+}
+
+export interface SshCertificate {
+  /** Wire form: what stands in base64 in a `-cert.pub` file. */
+  readonly blob: Buffer;
+  /** Random, 63 bits, decimal. */
+  readonly serial: string;
+  readonly validFrom: Date;
+  readonly expiresAt: Date;
+}
+
+/** What an X.509 leaf certificate is to say. */
+export interface X509CertificateRequest {
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKeyDer: Buffer;
+  /** 1 to 64 characters. */
+  readonly commonName: string;
+  /** e.g. `mezite:role:node`. */
+  readonly organization?: string;
+  readonly dnsNames?: readonly string[];
+  /** IPv4 or IPv6 in text form. */
+  readonly ipAddresses?: readonly string[];
+  /** e.g. `mezite://prod/agent/0d8c…`. */
+  readonly uris?: readonly string[];
+  /** From now; 1 to 86,400 for users, 1 to 604,800 for hosts. The start is put back a minute for clocks that differ. */
+  readonly ttlSeconds: number;
+}
+
+export interface X509Certificate {
+  readonly pem: string;
+  /** Random, 128 bits, lower-case hex, always 32 digits. */
+  readonly serial: string;
+  readonly validFrom: Date;
+  readonly expiresAt: Date;
+}
+
+/** The public half of an authority. The key that signs now comes first; during a rotation others are trusted beside it. */
+export interface TrustBundle {
+  /** SSH wire form in base64, as in an `authorized_keys` line. */
+  readonly sshPublicKeys: readonly string[];
+  /** Self-signed certificates. */
+  readonly certificatesPem: readonly string[];
+}
+
+/** Signs certificates with the cluster's authorities. On the auth service only. */
+export interface CertificateAuthorities {
+  /**
+   * Signs an OpenSSH user certificate with the User CA.
+   * @throws {MezError} `INVALID_ARGUMENT`; `KEY_BACKEND_UNAVAILABLE`, safe to retry; `UNAVAILABLE` before the plugin has started.
+   * @see OpenSSH PROTOCOL.certkeys
+   */
+  issueUserCertificate(request: SshCertificateRequest): Promise<SshCertificate>;
+  /** The same for hosts, with the Host CA. OpenSSH knows no critical options for hosts. */
+  issueHostCertificate(request: SshCertificateRequest): Promise<SshCertificate>;
+  /**
+   * Signs a TLS client certificate with the User CA (EKU clientAuth).
+   * @throws {MezError} as `issueUserCertificate`
+   * @see RFC 5280
+   */
+  issueUserX509(request: X509CertificateRequest): Promise<X509Certificate>;
+  /** Signs a TLS certificate for both directions with the Host CA (EKU serverAuth and clientAuth). */
+  issueHostX509(request: X509CertificateRequest): Promise<X509Certificate>;
+  /** What others have to trust now. Waits for nothing. @throws {MezError} `UNAVAILABLE` before the plugin has started. */
+  trustBundle(type: AuthorityType): TrustBundle;
+}
+
+/** Provided on the auth service. */
+export const CERTIFICATE_AUTHORITIES: ServiceToken<CertificateAuthorities> = { id: "ca", version: 1 };
+
+/** The trust bundles by authority type, for whoever checks certificates. Public material: visible to every caller. */
+export const CA_KEYS: CollectionKind<TrustBundle> = { name: "ca-keys", version: 1, visibleTo: () => true };
