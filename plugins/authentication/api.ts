@@ -1,0 +1,32 @@
+import type { EventType, ServiceToken } from "../../core/plugin/contract.js";
+import type { Transaction } from "../../core/plugin/database.js";
+import type { Secret } from "../../core/plugin/secret.js";
+
+/** A password that passed the policy, hashed and ready to be stored. Made outside a transaction, because hashing is slow. */
+export interface PreparedPassword {
+  /** Argon2id in PHC string format. */
+  readonly hash: Secret;
+}
+
+/** Local passwords. */
+export interface Passwords {
+  /** A random one-time password, 24 characters without look-alikes. */
+  generate(): Secret;
+  /** @throws {MezError} `PASSWORD_REFUSED` saying what the policy wants. */
+  prepare(userName: string, password: Secret): Promise<PreparedPassword>;
+  /** Stores it in place of the earlier one and ends the sessions that were opened with that. */
+  set(tx: Transaction, userName: string, password: PreparedPassword, mustChange: boolean): Promise<void>;
+  /** Removes the password and ends every login session of the user. */
+  forget(tx: Transaction, userName: string): Promise<void>;
+}
+
+export const PASSWORDS: ServiceToken<Passwords> = { id: "passwords", version: 1 };
+
+/** Login sessions of a user have ended: all of them, or all but one. */
+export interface LoginSessionsEnded {
+  readonly userName: string;
+  /** Id of the session that goes on, if any. */
+  readonly exceptSessionId?: string;
+}
+
+export const LOGIN_SESSIONS_ENDED: EventType<LoginSessionsEnded> = { name: "login-sessions.ended", version: 1 };

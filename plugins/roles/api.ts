@@ -1,0 +1,112 @@
+import type { Caller, Traits } from "../../core/plugin/caller.js";
+import type { CollectionKind } from "../../core/plugin/collection.js";
+import type { ServiceToken } from "../../core/plugin/contract.js";
+import type { Transaction } from "../../core/plugin/database.js";
+
+/**
+ * Label name to the values that match: exact text, `*` for any, or a regular expression `^…$`. All labels must match,
+ * any value of a label is enough. Empty matches nothing; `{ "*": ["*"] }` matches everything.
+ */
+export type LabelSelector = Readonly<Record<string, readonly string[]>>;
+
+/** What a role grants (`allow`) or takes away (`deny`). */
+export interface RoleRules {
+  readonly nodeLabels: LabelSelector;
+  readonly appLabels: LabelSelector;
+  /** Login names and templates such as `{{internal.logins}}`; in `deny` also `*`. */
+  readonly logins: readonly string[];
+  readonly requestRoles: readonly string[];
+  readonly requestResources: readonly string[];
+  readonly reviewRoles: readonly string[];
+}
+
+export type SessionMfa = "" | "off" | "totp" | "webauthn" | "hardware_key";
+export type DeviceTrust = "" | "optional" | "required";
+
+export interface SessionOptions {
+  /** Cap on a certificate's lifetime in seconds, `null` for none of its own. */
+  readonly maxSessionTtlSeconds: number | null;
+  readonly requireSessionMfa: SessionMfa;
+  readonly deviceTrustMode: DeviceTrust;
+  readonly portForwarding: boolean;
+  readonly fileCopy: boolean;
+}
+
+export interface Role {
+  readonly name: string;
+  readonly description: string;
+  readonly options: SessionOptions;
+  readonly allow: RoleRules;
+  readonly deny: RoleRules;
+}
+
+/** Every role by name, the built-in ones included; for proxies and nodes. */
+export const ROLES_COLLECTION: CollectionKind<Role> = { name: "roles", version: 1, visibleTo: isDataPlane };
+
+/** What proxies and nodes know of a person: never a secret. */
+export interface UserEntry {
+  readonly roles: readonly string[];
+  readonly traits: Traits;
+}
+
+/**
+ * Every user by name. Published by the plugin `users`; declared here because access is decided by it: who is not in it
+ * is refused, whatever a certificate says.
+ */
+export const USERS_COLLECTION: CollectionKind<UserEntry> = { name: "users", version: 1, visibleTo: isDataPlane };
+
+/** The person who asks, as a certificate or a login session names them. */
+export interface AccessSubject {
+  readonly user: string;
+  /** Roles at the time the certificate was made. Those that the user has lost since then no longer count. */
+  readonly roles: readonly string[];
+}
+
+export interface AccessNode {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export type AccessDecision =
+  | { readonly allowed: true; readonly options: SessionOptions; /** Roles that grant it. */ readonly roles: readonly string[] }
+  | {
+      readonly allowed: false;
+      /** One line for the person. */
+      readonly reason: string;
+      /** For the audit log: which role or rule. */
+      readonly detail: string;
+    };
+
+/** Decides from the live copies of roles and users; asks nobody. Same answers on auth service, proxy and node. */
+export interface Access {
+  /** May this person log in to the node as `login`? */
+  decide(request: AccessSubject & { readonly node: AccessNode; readonly login: string }): AccessDecision;
+  /** May this person reach the node under any login? For a proxy, which does not see the login. */
+  decideReach(request: AccessSubject & { readonly node: AccessNode }): AccessDecision;
+  /** The nodes among `nodes` that `decideReach` allows, in their order. */
+  visibleNodes<N extends AccessNode>(subject: AccessSubject, nodes: Iterable<N>): N[];
+  /** Login names for a certificate: over all roles, templates expanded, denied ones removed, sorted. */
+  logins(subject: AccessSubject): readonly string[];
+  /** Options over all roles of the person: the smallest TTL, the strictest demands; forwarding and copying if any role has them. */
+  sessionOptions(subject: AccessSubject): SessionOptions;
+}
+
+export const ACCESS: ServiceToken<Access> = { id: "access", version: 1 };
+
+/** Finds who holds a role, inside the transaction that wants to delete it. */
+export type HolderSearch = (tx: Transaction, roleName: string) => Promise<readonly string[]>;
+
+export interface Roles {
+  /** @throws {MezError} `ROLE_NOT_FOUND` naming the first role that does not exist. */
+  requireAll(tx: Transaction, names: readonly string[]): Promise<void>;
+  /** A role that `search` finds holders of is not deleted. Returns the way to stop. */
+  guardDeletion(search: HolderSearch): () => void;
+}
+
+export const ROLES: ServiceToken<Roles> = { id: "roles", version: 1 };
+
+// --- internal ---
+
+function isDataPlane(caller: Caller): boolean {
+  return caller.kind === "agent" && (caller.role === "proxy" || caller.role === "node");
+}
