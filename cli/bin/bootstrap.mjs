@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+// The project's commands on a fresh clone: Node 20 or later, no node_modules. Only Node's own modules may be imported here.
+import { compile } from "./bootstrap/compile.mjs";
+import { installDependencies, linkCommands } from "./bootstrap/install.mjs";
+import { format, generateProto, lint } from "./bootstrap/lint.mjs";
+import { buildNativeCrypto } from "./bootstrap/native.mjs";
+import { installPeers } from "./bootstrap/peers.mjs";
+import { BootstrapError, runProgram } from "./bootstrap/run.mjs";
+import { runTests } from "./bootstrap/tests.mjs";
+
+const COMMANDS = {
+  /** Installs and compiles; every step is skipped when nothing changed. */
+  build() {
+    installDependencies();
+    linkCommands();
+    buildNativeCrypto();
+    compile();
+  },
+  start(args) {
+    COMMANDS.build();
+    return runProgram("daemons/mezd.js", ["start", "--config", "config/mezite.dev.yaml", ...args]);
+  },
+  demo(args) {
+    COMMANDS.build();
+    return runProgram("test/demo/demo.js", args);
+  },
+  bench(args) {
+    COMMANDS.build();
+    return runProgram("test/bench/bench.js", args);
+  },
+  lint() {
+    COMMANDS.build();
+    lint();
+  },
+  test(args) {
+    COMMANDS.build();
+    lint();
+    return runTests(args, installPeers());
+  },
+  format() {
+    installDependencies();
+    format();
+  },
+  proto() {
+    installDependencies();
+    generateProto();
+  },
+};
+
+const [name = "", ...args] = process.argv.slice(2);
+const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+try {
+  if (!command) throw new BootstrapError(`command "${name}" is unknown; use one of ${Object.keys(COMMANDS).join(", ")}`);
+  process.exitCode = (await command(args)) ?? 0;
+} catch (error) {
+  if (!(error instanceof BootstrapError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

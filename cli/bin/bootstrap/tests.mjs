@@ -1,0 +1,36 @@
+import { inProject } from "./project.mjs";
+import { BootstrapError, METADATA_FLAGS, runNode } from "./run.mjs";
+
+const CONCURRENCY = 2;
+
+/**
+ * Runs the compiled tests and resolves to the exit code.
+ * @param selection Folders or files to run, e.g. `core/time` or `test/e2e`; empty means all.
+ * @param missingPeers Name of a missing peer -> why it is missing; tests that need it say so.
+ */
+export function runTests(selection, missingPeers) {
+  const flags = selection.filter((argument) => argument.startsWith("-"));
+  const places = selection.filter((argument) => !argument.startsWith("-"));
+  const patterns = places.length === 0 ? ["**/*.test.js"] : places.map(patternFor);
+  return runNode(
+    [
+      ...METADATA_FLAGS,
+      "--test",
+      `--test-concurrency=${CONCURRENCY}`,
+      "--test-reporter=spec",
+      "--test-reporter-destination=stdout",
+      ...flags,
+      ...patterns.map((pattern) => inProject("dist", pattern)),
+    ],
+    { MEZITE_MISSING_PEERS: JSON.stringify(missingPeers) },
+  );
+}
+
+// --- internal ---
+
+function patternFor(place) {
+  const path = place.replace(/^(\.\/|dist\/)/, "").replace(/\/$/, "");
+  if (/\.test\.[jt]s$/.test(path)) return path.replace(/ts$/, "js");
+  if (path.includes("..")) throw new BootstrapError(`"${place}" is not a folder of tests; use one such as core/time`);
+  return `${path}/**/*.test.js`;
+}
