@@ -3,7 +3,7 @@ import { MezError } from "../errors/error.js";
 import type { Command, Flags, Input, InputValue } from "../plugin/commands.js";
 import { type FlagEntry, type FlagTable, kebabCase, variableOf } from "./flag-table.js";
 import { absentValue, checkText, readFlag, type WrittenValue } from "./flag-value.js";
-import { nearest } from "./suggestion.js";
+import { nearest } from "../errors/suggestion.js";
 
 /** What has been read so far: flags before the command's name and after it end in one place, so repeats are seen. */
 export class GivenArguments {

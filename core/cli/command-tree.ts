@@ -1,6 +1,6 @@
 import { MezError } from "../errors/error.js";
 import type { Command, CommandGroup, CommandNode } from "../plugin/commands.js";
-import { nearest } from "./suggestion.js";
+import { nearest } from "../errors/suggestion.js";
 
 /** What can be found by the word that a person types. */
 interface Named {
