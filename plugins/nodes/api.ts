@@ -1,0 +1,72 @@
+import type { CollectionKind } from "../../core/plugin/collection.js";
+import type { EventType, ServiceToken } from "../../core/plugin/contract.js";
+import type { HostIdentity } from "../../core/plugin/host-identity.js";
+
+/** How a node is reached: `agent` runs mezd and keeps a reverse tunnel. */
+export type NodeKind = "agent";
+
+/** A node as proxies and the node itself know it. JSON. */
+export interface NodeEntry {
+  /** UUID, names the agent record for ever. */
+  readonly id: string;
+  readonly name: string;
+  readonly kind: NodeKind;
+  /** Of the machine; may differ from `name`. Empty before the agent has registered. */
+  readonly hostname: string;
+  /** The agent's and the administrator's; for a key that both set, the administrator's. */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/**
+ * The nodes of the cluster by name. Proxies see all; a node sees itself. An entry that is removed or has a new `id`
+ * means that tunnels and sessions of the old one must end.
+ */
+export const NODES: CollectionKind<NodeEntry> = {
+  name: "nodes",
+  version: 1,
+  visibleTo: (caller, key) => caller.kind === "agent" && (caller.role === "proxy" || (caller.role === "node" && caller.name === key)),
+};
+
+export interface NodeStatus extends NodeEntry {
+  /** A heartbeat has come within three intervals. */
+  readonly online: boolean;
+  /** Last heartbeat, `null` when there has been none. */
+  readonly lastSeen: Date | null;
+}
+
+/** Reads the inventory. On the auth service, from memory. */
+export interface NodeInventory {
+  get(name: string): NodeStatus | null;
+  all(): readonly NodeStatus[];
+}
+
+export const NODE_INVENTORY: ServiceToken<NodeInventory> = { id: "node-inventory", version: 1 };
+
+/** Raised when a node record is deleted or replaced. */
+export interface NodeLeft {
+  readonly id: string;
+  readonly name: string;
+}
+
+export const NODE_LEFT: EventType<NodeLeft> = { name: "node.left", version: 1 };
+
+/** What a node says of itself. */
+export interface AgentDescription {
+  /** `[a-z0-9]` with `-`, `_` and `.` inside, at most 64 characters. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Makes this process an agent of the cluster under a name. In role `node`; called by ssh-node in `start`. */
+export interface AgentRegistration {
+  /**
+   * Loads stored credentials, or joins; then keeps the node registered and its heartbeat going until the plugin stops.
+   * Resolves as soon as there are credentials: `HOST_IDENTITIES.of("node")` works from then on. Called again, it replaces
+   * the labels. Stored credentials of another name are an error, because access rules hang on the name.
+   * @throws {MezError} `JOIN_REFUSED`, `JOIN_SERVER_UNPROVEN`, `JOIN_TOKEN_REQUIRED`, `CONFLICT`; `UNAVAILABLE` when there
+   * are no credentials and the auth service stays out of reach for 20 s
+   */
+  register(description: AgentDescription): Promise<HostIdentity>;
+}
+
+export const AGENT_REGISTRATION: ServiceToken<AgentRegistration> = { id: "agent-registration", version: 1 };

@@ -1,0 +1,72 @@
+import type { ProcessRole, ServiceToken } from "../../core/plugin/contract.js";
+import type { Transaction } from "../../core/plugin/database.js";
+import type { Secret } from "../../core/plugin/secret.js";
+
+/** What a join token can admit: one entry for each kind of process that joins over the network. */
+export const JOIN_ROLES = ["node", "proxy"] as const satisfies readonly ProcessRole[];
+
+export type JoinRole = (typeof JOIN_ROLES)[number];
+
+/** A join token as an administrator sees it. The secret itself is kept nowhere. */
+export interface JoinToken {
+  /** 16 bytes as 32 hex characters, derived from the token. */
+  readonly id: string;
+  /** What the administrator called it; unique among the active ones, `null` when unnamed. */
+  readonly name: string | null;
+  readonly roles: readonly JoinRole[];
+  readonly createdBy: string;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+  /** `null` until it is used. */
+  readonly usedAt: Date | null;
+}
+
+export interface NewJoinToken {
+  readonly roles: readonly string[];
+  readonly name?: string | null;
+  /** 60 to 86,400 seconds; default 3,600. */
+  readonly ttlSeconds?: number;
+}
+
+/** The halves of a token's keys that the server keeps: enough to prove itself and to check, useless for joining. */
+export interface JoinTokenServerKeys {
+  /** 16 bytes. */
+  readonly id: Buffer;
+  /** 32 bytes, for the server's HMAC. */
+  readonly serverKey: Buffer;
+  /** Ed25519, 32 bytes raw. */
+  readonly clientPublicKey: Buffer;
+}
+
+/** All keys that follow from a token. */
+export interface JoinTokenKeys extends JoinTokenServerKeys {
+  /** Signs with the Ed25519 client key: 64 bytes, RFC 8032. */
+  sign(data: Uint8Array): Buffer;
+}
+
+/** The join tokens of the cluster. On the auth service. */
+export interface Tokens {
+  /**
+   * Makes a token. The secret (64 hex characters) is in the answer and nowhere else.
+   * @throws {MezError} `INVALID_ARGUMENT` unknown role, no role, lifetime out of range; `ALREADY_EXISTS` for a name in use
+   */
+  create(request: NewJoinToken, createdBy: string): Promise<{ readonly token: JoinToken; readonly secret: Secret }>;
+  /** The server's keys of a token within its life, used or not; `null` for an unknown or expired one. */
+  serverKeys(id: Buffer): Promise<JoinTokenServerKeys | null>;
+  /**
+   * Uses a token up in the transaction of the join. The same request again is granted again while the token lives.
+   * @param requestHash SHA-256 of the request that the client signed.
+   * @throws {MezError} `JOIN_REFUSED` for an unknown or expired token, and for one that another request has used
+   */
+  redeem(tx: Transaction, id: Buffer, requestHash: Buffer): Promise<JoinToken>;
+}
+
+export const TOKENS: ServiceToken<Tokens> = { id: "tokens", version: 1 };
+
+/** Derives the keys of a token. Pure; in every role. */
+export interface JoinTokenDerivation {
+  /** @throws {MezError} `INVALID_ARGUMENT` when `token` is not 64 hex characters */
+  derive(token: Secret): JoinTokenKeys;
+}
+
+export const JOIN_TOKEN_DERIVATION: ServiceToken<JoinTokenDerivation> = { id: "join-token-derivation", version: 1 };
