@@ -1,3 +1,4 @@
+import type { RpcClient, RpcConnection, RpcDefinition } from "./rpc.js";
 import type { Secret } from "./secret.js";
 
 /** The programs that a plugin can add commands to. */
@@ -132,6 +133,8 @@ export interface CommandContext {
    * @throws {MezError} `UNAVAILABLE`, `UNAUTHENTICATED`
    */
   rpc<Definition extends RpcDefinition>(definition: Definition): Promise<RpcClient<Definition>>;
+  /** The connection behind `rpc`, for what needs more than a client. Closed when the command ends. */
+  connection(): Promise<RpcConnection>;
   readonly output: CommandOutput;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdin: InputStream;
@@ -178,34 +181,7 @@ export interface Column<Row> {
   readonly shrink?: boolean;
 }
 
-/** A service definition as ts-proto generates it for grpc-js, e.g. `LocksServiceService`. */
-export type RpcDefinition = Readonly<Record<string, RpcMethod>>;
-
-export interface RpcMethod {
-  readonly path: string;
-  readonly requestStream: boolean;
-  readonly responseStream: boolean;
-  readonly requestSerialize: (value: never) => Uint8Array;
-  readonly responseDeserialize: (bytes: never) => unknown;
-}
-
-/** Promise style: unary calls give a promise, server streams an async iterable; client streams take an async iterable. */
-export type RpcClient<Definition extends RpcDefinition> = {
-  readonly [M in keyof Definition]: (
-    request: Definition[M] extends { requestStream: true } ? AsyncIterable<RequestOf<Definition[M]>> : RequestOf<Definition[M]>,
-    options?: RpcCallOptions,
-  ) => Definition[M] extends { responseStream: true } ? AsyncIterable<ResponseOf<Definition[M]>> : Promise<ResponseOf<Definition[M]>>;
-};
-
-export interface RpcCallOptions {
-  readonly signal?: AbortSignal;
-  readonly timeoutSeconds?: number;
-}
-
 // --- internal ---
-
-type RequestOf<M> = M extends { requestSerialize: (value: infer Q) => unknown } ? Q : never;
-type ResponseOf<M> = M extends { responseDeserialize: (bytes: never) => infer A } ? A : never;
 
 interface ScalarOf {
   string: string;

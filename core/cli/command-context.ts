@@ -1,0 +1,62 @@
+import { MezError } from "../errors/error.js";
+import type { Binary, CommandContext, Input } from "../plugin/commands.js";
+import type { RpcConnection } from "../plugin/rpc.js";
+import { Output, type OutputFormat } from "./output.js";
+import type { ProgramIo } from "./program-io.js";
+import { promptSecret } from "./prompt.js";
+
+/** Opens the connection that a command's `rpc` uses. Called at most once for a run. */
+export type Connect = (context: CommandContext) => Promise<RpcConnection>;
+
+export interface ContextParts {
+  readonly binary: Binary;
+  readonly version: string;
+  readonly io: ProgramIo;
+  readonly globals: Input;
+  readonly signal: AbortSignal;
+  readonly connect: Connect | undefined;
+}
+
+/** Makes the context of one run, and the function that gives back what the run opened. */
+export function openContext({ binary, version, io, globals, signal, connect }: ContextParts): { context: CommandContext; close: () => Promise<void> } {
+  let connection: Promise<RpcConnection> | undefined;
+  const context: CommandContext = {
+    binary,
+    version,
+    globals,
+    connection() {
+      if (connect === undefined) throw new MezError("INTERNAL", `${binary} connects to no cluster`);
+      connection ??= connect(context);
+      return connection;
+    },
+    rpc: async (definition) => (await context.connection()).client(definition),
+    output: new Output(formatOf(globals), io),
+    env: io.env,
+    get stdin() {
+      return io.stdin;
+    },
+    stdout: io.stdout,
+    stderr: io.stderr,
+    isTerminal: io.stdout.isTTY === true,
+    promptSecret: (text) => promptSecret(text, { stdin: io.stdin, stderr: io.stderr, signal }),
+    signal,
+    homeDirectory: io.homeDirectory,
+    now: () => io.now(),
+  };
+  const close = async (): Promise<void> => {
+    if (connection === undefined) return;
+    // A connection that failed to open has already been told by the call that wanted it.
+    await connection.then(
+      (opened) => opened.close(),
+      () => undefined,
+    );
+  };
+  return { context, close };
+}
+
+// --- internal ---
+
+function formatOf(globals: Input): OutputFormat {
+  const { format } = globals;
+  return format === "json" || format === "yaml" ? format : "table";
+}
