@@ -1,0 +1,139 @@
+import { type Http2Session, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
+import { connect as connectTls, type SecureContext, type TLSSocket } from "node:tls";
+import { MezError, messageOf } from "../errors/error.js";
+import { readGoodbye } from "./goodbye.js";
+import { watchHeartbeat } from "./heartbeat.js";
+import { parseStreamHeaders, type TunnelStreamInfo } from "./stream-headers.js";
+import * as protocol from "./tunnel-protocol.js";
+import { socketLike } from "./tunnel-stream.js";
+
+export interface AgentLinkOptions {
+  /** `host:port`; an IPv6 address in brackets. */
+  readonly address: string;
+  readonly secureContext: SecureContext;
+  readonly serverName: string;
+  readonly handshakeSeconds: number;
+  readonly pingIntervalSeconds: number;
+  readonly onStream: (stream: Duplex, info: TunnelStreamInfo) => void;
+}
+
+/** The agent's end of one tunnel: HTTP/2's server, on a connection that the agent dialled. */
+export class AgentLink {
+  readonly #session: ServerHttp2Session;
+  #isDraining = false;
+  #endReason: string | null = null;
+
+  /** Resolves when the connection is gone, with the proxy's reason or our own; never rejects. */
+  readonly ended: Promise<string>;
+
+  /** Serves streams on a session that is already under way; `dial` makes one. */
+  constructor(socket: TLSSocket, session: ServerHttp2Session, options: AgentLinkOptions) {
+    this.#session = session;
+    session.setLocalWindowSize(protocol.TUNNEL_WINDOW_BYTES);
+    session.on("error", (error) => this.#endsBecause(messageOf(error)));
+    session.on("goaway", (_code, _lastStream, data) => this.#endsBecause(readGoodbye(data) ?? "the proxy closed the tunnel"));
+    session.on("stream", (stream, headers) => this.#receive(stream, headers, options.onStream));
+    watchHeartbeat(session, options.pingIntervalSeconds, () => {
+      this.#endsBecause("the proxy does not answer pings");
+      session.destroy();
+    });
+    this.ended = new Promise((resolve) => {
+      session.once("close", () => {
+        socket.destroy();
+        resolve(this.#endReason ?? "the connection was closed");
+      });
+    });
+  }
+
+  /**
+   * Dials the proxy; resolves when it has greeted.
+   * @throws {MezError} `UNAVAILABLE` when it cannot be reached, is not the proxy, or refuses us.
+   */
+  static async dial(options: AgentLinkOptions, signal: AbortSignal): Promise<AgentLink> {
+    const socket = connectTls({
+      ...parseAddress(options.address),
+      secureContext: options.secureContext,
+      servername: options.serverName,
+      ALPNProtocols: [protocol.TUNNEL_ALPN],
+    });
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(options.handshakeSeconds * 1000)]);
+    try {
+      return await greeted(socket, options, limit);
+    } catch (cause) {
+      socket.destroy();
+      throw new MezError("UNAVAILABLE", `cannot open a tunnel to ${options.address}: ${messageOf(limit.aborted ? limit.reason : cause)}`, { cause });
+    }
+  }
+
+  /** False once it drains or the connection is gone. */
+  get isOpen(): boolean {
+    return !this.#isDraining && !this.#session.closed && !this.#session.destroyed;
+  }
+
+  /** Takes no new streams and closes when the last one ends. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#endsBecause("drained");
+    if (!this.#session.destroyed) this.#session.close();
+  }
+
+  /** Ends the connection and every stream. */
+  destroy(): void {
+    this.#endsBecause("closed");
+    this.#session.destroy();
+  }
+
+  #endsBecause(reason: string): void {
+    this.#endReason ??= reason;
+  }
+
+  #receive(stream: ServerHttp2Stream, headers: Parameters<typeof parseStreamHeaders>[0], onStream: AgentLinkOptions["onStream"]): void {
+    const duplex = socketLike(stream);
+    if (this.#isDraining) return stream.respond({ ":status": 503 }, { endStream: true });
+    let info: TunnelStreamInfo;
+    try {
+      info = parseStreamHeaders(headers);
+    } catch {
+      return stream.respond({ ":status": 400 }, { endStream: true });
+    }
+    stream.respond({ ":status": 200 });
+    onStream(duplex, info);
+  }
+}
+
+// --- internal ---
+
+function greeted(socket: TLSSocket, options: AgentLinkOptions, signal: AbortSignal): Promise<AgentLink> {
+  return new Promise((resolve, reject) => {
+    const fail = () => reject(signal.reason);
+    signal.addEventListener("abort", fail, { once: true });
+    if (signal.aborted) return fail();
+    socket.on("error", reject);
+    socket.once("close", () => reject(new Error("the connection was closed during the handshake")));
+    socket.once("secureConnect", () => {
+      if (socket.alpnProtocol !== protocol.TUNNEL_ALPN) return reject(new Error("the server there is not a proxy"));
+      socket.setNoDelay(true);
+      const session: ServerHttp2Session = performServerHandshake(socket, protocol.HTTP2_OPTIONS);
+      const link = new AgentLink(socket, session, options);
+      void link.ended.then((reason) => reject(new Error(reason)));
+      session.once("remoteSettings", () => {
+        signal.removeEventListener("abort", fail);
+        confirmed(session).then(() => resolve(link), reject);
+      });
+    });
+  });
+}
+
+/** A proxy that refuses us greets as well, so its answer to a ping is waited for. */
+function confirmed(session: Http2Session): Promise<void> {
+  return new Promise((resolve, reject) => {
+    session.ping((error) => (error === null ? resolve() : reject(error)));
+  });
+}
+
+function parseAddress(address: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
+  if (match === null) throw new MezError("INVALID_ARGUMENT", `address "${address}" is not valid; write it like proxy.example.com:3024`);
+  return { host: (match[1] ?? match[2]) as string, port: Number(match[3]) };
+}

@@ -1,0 +1,73 @@
+import type { Duplex } from "node:stream";
+import type { TunnelStreamInfo } from "./stream-headers.js";
+import { nodeOffline, type Tunnel } from "./tunnel.js";
+
+export type TunnelChangeListener = (change: "connected" | "disconnected", tunnel: Tunnel) => void;
+
+/** Which nodes are connected to this proxy, and through which tunnels. A node may have several; the newest is used. */
+export class TunnelDirectory {
+  /** Oldest first under each name. */
+  readonly #tunnels = new Map<string, Tunnel[]>();
+  readonly #listeners = new Set<TunnelChangeListener>();
+
+  /** Lists a tunnel until it closes. Give this to the `TunnelListener` as `onTunnel`. */
+  add(tunnel: Tunnel): void {
+    const { nodeName } = tunnel.peer;
+    this.#tunnels.set(nodeName, [...this.of(nodeName), tunnel]);
+    tunnel.onClosed(() => this.#remove(tunnel));
+    this.#tell("connected", tunnel);
+  }
+
+  /**
+   * Opens a stream to a node through its newest tunnel that takes streams.
+   * @throws {MezError} `NODE_OFFLINE`, `TUNNEL_LOST`; see `Tunnel.open`.
+   */
+  async open(info: TunnelStreamInfo, signal?: AbortSignal): Promise<Duplex> {
+    const tunnel = this.of(info.nodeName).findLast((candidate) => candidate.isOpen);
+    if (tunnel === undefined) throw nodeOffline(info.nodeName);
+    return tunnel.open(info, signal);
+  }
+
+  /** Tells whether a stream to the node could be opened now. */
+  isOnline(nodeName: string): boolean {
+    return this.of(nodeName).some((tunnel) => tunnel.isOpen);
+  }
+
+  /** The tunnels of one node, oldest first, those that drain included. */
+  of(nodeName: string): readonly Tunnel[] {
+    return this.#tunnels.get(nodeName) ?? [];
+  }
+
+  /** Every tunnel, by node name. */
+  all(): readonly Tunnel[] {
+    return [...this.#tunnels.keys()].sort().flatMap((nodeName) => this.of(nodeName));
+  }
+
+  /** Ends every tunnel of a node with all of its streams, e.g. because it was removed or locked. */
+  disconnect(nodeName: string, reason: string): void {
+    for (const tunnel of this.of(nodeName)) tunnel.close(reason);
+  }
+
+  /** Ends every tunnel. */
+  disconnectAll(reason: string): void {
+    for (const tunnel of this.all()) tunnel.close(reason);
+  }
+
+  /** Calls `listener` with each tunnel that comes or goes; the returned function ends that. */
+  onChange(listener: TunnelChangeListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #remove(tunnel: Tunnel): void {
+    const { nodeName } = tunnel.peer;
+    const rest = this.of(nodeName).filter((other) => other !== tunnel);
+    if (rest.length === 0) this.#tunnels.delete(nodeName);
+    else this.#tunnels.set(nodeName, [...rest]);
+    this.#tell("disconnected", tunnel);
+  }
+
+  #tell(change: "connected" | "disconnected", tunnel: Tunnel): void {
+    for (const listener of this.#listeners) listener(change, tunnel);
+  }
+}

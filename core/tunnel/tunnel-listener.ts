@@ -1,0 +1,166 @@
+import type { X509Certificate } from "node:crypto";
+import { connect as connectHttp2 } from "node:http2";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { MezError, messageOf } from "../errors/error.js";
+import type { Logger } from "../plugin/logger.js";
+import { type Clock, systemClock } from "../time/clock.js";
+import { sayGoodbye } from "./goodbye.js";
+import { watchHeartbeat } from "./heartbeat.js";
+import { Tunnel, type TunnelPeer } from "./tunnel.js";
+import * as protocol from "./tunnel-protocol.js";
+
+/** An agent that holds a certificate of the Host CA and asks to connect. */
+export interface TunnelApplicant {
+  /** Chain and dates are already checked; `raw` is its DER. */
+  readonly certificate: X509Certificate;
+  /** IP address that it dialled from. */
+  readonly address: string;
+}
+
+export interface TunnelListenerOptions {
+  /** Asked at start and at each `refreshCredentials()`. */
+  readonly credentials: () => protocol.TunnelCredentials;
+  /** Reads who the agent is, or says in a line why it may not connect; the agent logs that line. */
+  readonly authorize: (applicant: TunnelApplicant) => TunnelPeer | { readonly refusal: string };
+  /** Receives each tunnel once it takes streams, e.g. `(tunnel) => directory.add(tunnel)`. */
+  readonly onTunnel: (tunnel: Tunnel) => void;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  /** Default 10. */
+  readonly handshakeSeconds?: number;
+  /** Default 15. */
+  readonly pingIntervalSeconds?: number;
+  /** Connections that have not become a tunnel yet; beyond it the oldest is closed. Default 512. */
+  readonly maxPending?: number;
+}
+
+/** The proxy's side of reverse tunnels: accepts agents over TLS 1.3 with mutual certificates. */
+export class TunnelListener {
+  readonly #options: TunnelListenerOptions;
+  readonly #server: Server;
+  readonly #tls: TlsServer;
+  /** Connections without a tunnel yet, by their end points, in order of arrival. */
+  readonly #pending = new Map<string, Socket>();
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: TunnelListenerOptions) {
+    this.#options = options;
+    this.#tls = createTlsServer({
+      ...protocol.tunnelTlsOptions(options.credentials()),
+      ALPNProtocols: [protocol.TUNNEL_ALPN],
+      requestCert: true,
+      rejectUnauthorized: true,
+    });
+    this.#tls.on("secureConnection", (socket) => this.#welcome(socket));
+    this.#tls.on("tlsClientError", (error, socket) => {
+      options.logger.debug("tunnel handshake failed", { address: socket.remoteAddress, error: messageOf(error) });
+      socket.destroy();
+    });
+    this.#server = createServer({ noDelay: true }, (socket) => this.accept(socket));
+  }
+
+  /**
+   * Listens for agents.
+   * @param port 0 takes any free port.
+   * @returns The port listened on.
+   * @throws {MezError} `PORT_UNAVAILABLE`
+   */
+  listen(port: number, host: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", (cause) => {
+        reject(new MezError("PORT_UNAVAILABLE", `cannot listen for tunnels on ${host}:${port}: ${messageOf(cause)}`, { cause }));
+      });
+      this.#server.listen({ port, host, backlog: 4096 }, () => {
+        this.#server.removeAllListeners("error");
+        this.#server.on("error", (error) => this.#options.logger.error("tunnel listener failed", { error: messageOf(error) }));
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  /** Takes a fresh TCP connection, e.g. from a listener that serves several protocols; nothing of it may have been read. */
+  accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    const id = endPoints(socket);
+    this.#pending.set(id, socket);
+    const seconds = this.#options.handshakeSeconds ?? protocol.HANDSHAKE_SECONDS;
+    const grace = setTimeout(() => this.#pending.get(id)?.destroy(), seconds * 1000);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => {
+      clearTimeout(grace);
+      this.#sockets.delete(socket);
+      this.#pending.delete(id);
+    });
+    for (const [oldestId, oldest] of this.#pending) {
+      if (this.#pending.size <= (this.#options.maxPending ?? 512)) break;
+      this.#pending.delete(oldestId);
+      oldest.destroy();
+    }
+    if (!socket.destroyed) this.#tls.emit("connection", socket);
+  }
+
+  /** Connections that are not tunnels yet. */
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** Uses the current credentials for connections from now on. */
+  refreshCredentials(): void {
+    this.#tls.setSecureContext(protocol.tunnelTlsOptions(this.#options.credentials()));
+  }
+
+  /** Takes no new agents; tunnels go on. */
+  async drain(): Promise<void> {
+    if (this.#server.listening) this.#server.close();
+    for (const socket of this.#pending.values()) socket.destroy();
+  }
+
+  /** Closes the port and every connection. */
+  async dispose(): Promise<void> {
+    await this.drain();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #welcome(socket: TLSSocket): void {
+    const { logger, onTunnel, clock = systemClock, pingIntervalSeconds = protocol.PING_INTERVAL_SECONDS } = this.#options;
+    const id = endPoints(socket);
+    const address = socket.remoteAddress ?? "unknown";
+    const certificate = socket.getPeerX509Certificate();
+    socket.on("error", () => socket.destroy());
+    if (socket.alpnProtocol !== protocol.TUNNEL_ALPN || certificate === undefined) return void socket.destroy();
+    socket.setNoDelay(true);
+    const session = connectHttp2("https://agent", { ...protocol.HTTP2_OPTIONS, createConnection: () => socket });
+    session.on("error", (error) => logger.debug("tunnel failed", { address, error: messageOf(error) }));
+    session.once("close", () => socket.destroy());
+    session.once("connect", () => session.setLocalWindowSize(protocol.TUNNEL_WINDOW_BYTES));
+    session.once("remoteSettings", () => {
+      const peer = this.#authorize({ certificate, address });
+      if ("refusal" in peer) {
+        logger.warn("tunnel refused", { address, reason: peer.refusal });
+        return sayGoodbye(session, peer.refusal);
+      }
+      this.#pending.delete(id);
+      watchHeartbeat(session, pingIntervalSeconds, () => {
+        logger.warn("tunnel timed out", { node: peer.nodeName, address });
+        session.destroy();
+      });
+      onTunnel(new Tunnel(session, peer, certificate, address, clock.now()));
+    });
+  }
+
+  #authorize(applicant: TunnelApplicant): TunnelPeer | { readonly refusal: string } {
+    try {
+      return this.#options.authorize(applicant);
+    } catch (error) {
+      this.#options.logger.error("tunnel authorization failed", { address: applicant.address, error: messageOf(error) });
+      return { refusal: "the proxy could not check the certificate" };
+    }
+  }
+}
+
+// --- internal ---
+
+function endPoints(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+}

@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import type { Duplex } from "node:stream";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { closing, STREAM_INFO, TunnelTestBed } from "../../test/fixtures/tunnel-pair.js";
+import { MezError } from "../errors/error.js";
+import { STREAM_WINDOW_BYTES } from "./tunnel-protocol.js";
+
+let bed: TunnelTestBed;
+before(async () => {
+  bed = await TunnelTestBed.open();
+});
+after(() => bed.dispose());
+
+test("carries large data both ways at once, byte for byte", async () => {
+  const { near, far } = await bed.pair();
+  const chunk = randomBytes(100_003);
+  const results = await Promise.all([send(near, chunk, 200), send(far, chunk, 200), digest(near), digest(far)]);
+  const [sentNear, sentFar, readNear, readFar] = results;
+  assert.equal(readFar, sentNear);
+  assert.equal(readNear, sentFar);
+});
+
+test("keeps the other direction open after one has ended", async () => {
+  const { near, far } = await bed.pair();
+  near.end("question");
+  assert.equal(await text(far), "question");
+  far.end("answer");
+  assert.equal(await text(near), "answer");
+  assert.equal(await closing(near), null);
+  assert.equal(await closing(far), null);
+});
+
+test("keeps the way to the node open after the node has ended", async () => {
+  const { near, far } = await bed.pair();
+  far.end("farewell");
+  assert.equal(await text(near), "farewell");
+  near.end("late words");
+  assert.equal(await text(far), "late words");
+});
+
+test("stops a fast writer while the reader sleeps", async () => {
+  const { near, far } = await bed.pair();
+  let accepted = 0;
+  const chunk = Buffer.alloc(65_536);
+  for (let idle = 0; idle < 5; ) {
+    if (near.writableNeedDrain) {
+      idle += 1;
+      await Promise.race([once(near, "drain"), sleep(50)]);
+    } else {
+      near.write(chunk);
+      accepted += chunk.length;
+      if (accepted > 8 * STREAM_WINDOW_BYTES) break;
+    }
+  }
+  assert.ok(accepted < 2 * STREAM_WINDOW_BYTES, `${accepted} bytes were accepted`);
+  near.end();
+  let read = 0;
+  far.on("data", (data: Buffer) => {
+    read += data.length;
+  });
+  await once(far, "end");
+  assert.equal(read, accepted);
+});
+
+test("a stalled stream does not hold up another of the same tunnel", async () => {
+  const ends: Duplex[] = [];
+  await bed.connectedAgent((stream) => ends.push(stream));
+  const stalled = await Promise.all(Array.from({ length: 6 }, () => bed.directory.open(STREAM_INFO)));
+  for (const stream of stalled) stream.write(Buffer.alloc(2 * STREAM_WINDOW_BYTES));
+  const near = await bed.directory.open(STREAM_INFO);
+  near.end("through");
+  assert.equal(await text(ends.at(-1) as Duplex), "through");
+  for (const stream of stalled) stream.destroy();
+});
+
+for (const side of ["near", "far"] as const) {
+  test(`a destroyed ${side} end reaches the other as a reset, not as an end`, async () => {
+    const pair = await bed.pair();
+    const [gone, left] = side === "near" ? [pair.near, pair.far] : [pair.far, pair.near];
+    gone.write("some");
+    await once(left, "data");
+    gone.destroy();
+    assert.equal(await closing(gone), null);
+    const failure = await closing(left);
+    assert.ok(failure instanceof MezError && failure.code === "TUNNEL_STREAM_RESET", String(failure));
+    assert.equal(left.readableEnded, false);
+  });
+}
+
+test("a lost tunnel ends its streams with TUNNEL_LOST on both sides", async () => {
+  const { near, far, agent } = await bed.pair();
+  const failures = Promise.all([closing(near), closing(far)]);
+  near.resume();
+  far.resume();
+  await agent.dispose();
+  for (const failure of await failures) assert.ok(failure instanceof MezError && failure.code === "TUNNEL_LOST", String(failure));
+});
+
+test("an error given to destroy comes out as it went in", async () => {
+  const { near } = await bed.pair();
+  const reason = new MezError("ACCESS_DENIED", "the session was terminated");
+  near.destroy(reason);
+  assert.equal(await closing(near), reason);
+});
+
+test("serves a hundred streams at once", async () => {
+  await bed.connectedAgent((stream) => void stream.pipe(stream));
+  const echoes = Array.from({ length: 100 }, async (_, index) => {
+    const stream = await bed.directory.open(STREAM_INFO);
+    const sent = send(stream, Buffer.alloc(10_000, index), 20);
+    assert.equal(await digest(stream), await sent);
+  });
+  await Promise.all(echoes);
+});
+
+// --- internal ---
+
+async function send(stream: Duplex, chunk: Buffer, times: number): Promise<string> {
+  const hash = createHash("sha256");
+  for (let count = 0; count < times; count += 1) {
+    hash.update(chunk);
+    if (!stream.write(chunk)) await once(stream, "drain");
+  }
+  stream.end();
+  return hash.digest("hex");
+}
+
+async function digest(stream: Duplex): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) hash.update(chunk);
+  return hash.digest("hex");
+}
+
+async function text(stream: Duplex): Promise<string> {
+  let all = "";
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) all += String(chunk);
+  return all;
+}
