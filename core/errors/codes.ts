@@ -73,6 +73,7 @@ export const ERROR_CODES = {
   STORAGE_CORRUPT: "corrupt",
   STORAGE_FULL: "environment",
   STORAGE_IN_USE: "environment",
+  STORAGE_MIGRATION_FAILED: "internal",
   STORAGE_NEWER: "environment",
   STORAGE_UNWRITABLE: "environment",
   TIMEOUT: "timeout",

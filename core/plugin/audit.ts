@@ -20,6 +20,8 @@ export interface AuditRecord {
   readonly success?: boolean;
   readonly errorMessage?: string;
   readonly metadata?: Readonly<Record<string, unknown>>;
+  /** UUID given by the process that saw it, so that a report sent twice is stored once; default a new one. */
+  readonly id?: string;
   /** When it happened, for events that reach the auth service later; default now. */
   readonly occurredAt?: Date;
 }

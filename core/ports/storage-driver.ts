@@ -4,10 +4,15 @@ import type { Port } from "../plugin/contract.js";
 /** Opens the database. The core runs migrations and transactions on what it returns. */
 export interface StorageDriver {
   /** MikroORM options of this database: driver, location, pool, pragmas. Opens nothing. */
-  options(): Options;
-  /** Runs once the connection is open, before migrations; throws `STORAGE_IN_USE` when another process has the database. */
+  options(): Partial<Options>;
+  /**
+   * Runs before the first connection: makes the place ready and takes it for this process.
+   * @throws {MezError} `STORAGE_IN_USE`, `STORAGE_UNWRITABLE`
+   */
+  opening?(): Promise<void>;
+  /** Runs once the connection is open, before migrations: settings of the whole database. */
   opened?(execute: (sql: string) => Promise<unknown>): Promise<void>;
-  /** Frees what `opened` took. */
+  /** Frees what `opening` took; also called after a failed opening. */
   closed?(): Promise<void>;
 }
 

@@ -1,0 +1,36 @@
+import type { MikroORM } from "@mikro-orm/core";
+import { MigrationRunner, MigrationStorage, type Migration } from "@mikro-orm/migrations";
+import type { AbstractSqlDriver } from "@mikro-orm/sqlite";
+import { MezError } from "../errors/error.js";
+import type { Migrations } from "../plugin/database.js";
+
+/** Name of the table that remembers which migrations of a plugin have run: `migrations_connector_oidc`. */
+export function historyTable(pluginId: string): string {
+  return `migrations_${pluginId.replaceAll(/[.-]/g, "_")}`;
+}
+
+/**
+ * Brings the tables of one plugin up to date, one transaction for each migration.
+ * @throws {MezError} `STORAGE_NEWER` when a later version has run here, `STORAGE_MIGRATION_FAILED`.
+ */
+export async function migrate(orm: MikroORM, pluginId: string, migrations: Migrations): Promise<void> {
+  if (migrations.length === 0) return;
+  const driver = orm.driver as unknown as AbstractSqlDriver;
+  const options = { ...orm.config.get("migrations"), tableName: historyTable(pluginId), transactional: true, disableForeignKeys: false };
+  const history = new MigrationStorage(driver, options);
+  const applied = new Set(await history.executed());
+  const unknown = [...applied].find((name) => !migrations.some((migration) => migration.name === name));
+  if (unknown !== undefined) {
+    throw new MezError("STORAGE_NEWER", `the database was used by a newer version: plugin "${pluginId}" does not know its migration "${unknown}"; start that version, or restore a backup`);
+  }
+  const runner = new MigrationRunner(driver, options, orm.config);
+  for (const { name, class: MigrationClass } of migrations) {
+    if (applied.has(name)) continue;
+    const migration = new (MigrationClass as new (driver: AbstractSqlDriver, config: MikroORM["config"]) => Migration)(driver, orm.config);
+    try {
+      await runner.run(migration, "up", (tx) => history.logMigration({ name }, tx));
+    } catch (cause) {
+      throw new MezError("STORAGE_MIGRATION_FAILED", `migration "${name}" of plugin "${pluginId}" failed; the database is as it was before it`, { cause });
+    }
+  }
+}

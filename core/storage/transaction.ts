@@ -1,0 +1,206 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { EntityManager, MikroORM } from "@mikro-orm/core";
+import type { AbstractSqlConnection } from "@mikro-orm/sqlite";
+import { MezError, messageOf } from "../errors/error.js";
+import { appendToOutbox, type OutboxRow, pruneOutbox } from "../events/outbox.js";
+import type { Database, Transaction } from "../plugin/database.js";
+import type { Logger } from "../plugin/logger.js";
+import type { AuditSink } from "../ports/audit-sink.js";
+import type { Clock } from "../time/clock.js";
+import { toAuditEvent } from "./audit-event.js";
+import { RecordedTransaction } from "./recorded-transaction.js";
+import { toStorageError } from "./storage-error.js";
+
+export interface TransactionOptions {
+  readonly orm: MikroORM;
+  /** Where audit events go, asked at each transaction so that a reload takes effect. */
+  readonly sinks: () => readonly AuditSink[];
+  readonly clock: Clock;
+  readonly clusterName: string;
+  readonly logger: Logger;
+  /** Called after each durable commit with its outbox rows in order, before those who wait for the commit go on. */
+  readonly onCommitted: (rows: readonly OutboxRow[]) => void;
+}
+
+/**
+ * Runs transactions one after the other, in the order of their calls. Those that wait are grouped under one commit, a
+ * savepoint each: a failing one is undone alone, and nobody goes on before the commit that carries him is durable.
+ */
+export class TransactionQueue implements Database {
+  readonly #options: TransactionOptions;
+  readonly #waiting: Job[] = [];
+  #delivered: number[] = [];
+  #running: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(options: TransactionOptions) {
+    this.#options = options;
+  }
+
+  async read<T>(work: (em: EntityManager) => Promise<T>): Promise<T> {
+    const em = this.#options.orm.em.fork();
+    // All queries of this fork, raw ones too, go to the connection for reading and never wait for a writer.
+    em.setTransactionContext(sqlConnection(em, "read").getClient());
+    try {
+      return await work(em);
+    } catch (error) {
+      throw toStorageError(error);
+    }
+  }
+
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    if (inside.getStore()?.active) {
+      return Promise.reject(new MezError("INTERNAL", "internal error", { detail: "a transaction inside a transaction would wait for itself" }));
+    }
+    if (this.#closed) return Promise.reject(new MezError("UNAVAILABLE", "the database is closing"));
+    const inCallersContext = AsyncLocalStorage.snapshot();
+    return new Promise<T>((resolve, reject) => {
+      let result: T;
+      this.#waiting.push({
+        run: async (em) => {
+          const tx = new RecordedTransaction(em);
+          const mark = { active: true };
+          try {
+            result = await inCallersContext(() => inside.run(mark, () => work(tx)));
+          } finally {
+            mark.active = false;
+          }
+          return this.#record(tx);
+        },
+        committed: () => resolve(result),
+        failed: (error) => reject(toStorageError(error)),
+      });
+      this.#running ??= this.#work();
+    });
+  }
+
+  /** Lets the next commit delete these outbox rows. Lost in a crash, so they may be delivered again. */
+  delivered(seqs: readonly number[]): void {
+    this.#delivered.push(...seqs);
+  }
+
+  /** Takes no more transactions, and resolves when those accepted are done. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    while (this.#running !== null) await this.#running;
+    if (this.#delivered.length > 0) await this.#commitGroup();
+  }
+
+  async #work(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      // SQLite's calls block; without this turn no socket would be read, and nobody could join the group.
+      await nextTurn();
+      await this.#commitGroup();
+    }
+    this.#running = null;
+  }
+
+  async #commitGroup(): Promise<void> {
+    const done: { job: Job; rows: readonly OutboxRow[] }[] = [];
+    const pruned = this.#delivered;
+    this.#delivered = [];
+    try {
+      await this.#inTransaction(async (context) => {
+        await pruneOutbox(this.#fork(context), pruned);
+        const closesAt = performance.now() + GROUP_MS;
+        do {
+          const job = this.#waiting.shift();
+          if (job === undefined) break;
+          const rows = await this.#runJob(job, context);
+          if (rows !== null) done.push({ job, rows });
+        } while (done.length < GROUP_SIZE && performance.now() < closesAt);
+      });
+    } catch (error) {
+      this.#delivered.push(...pruned);
+      for (const { job } of done) job.failed(error);
+      // Nothing was taken, e.g. the connection is gone: the first one learns it, the rest try.
+      if (done.length === 0) this.#waiting.shift()?.failed(error);
+      return;
+    }
+    const rows = done.flatMap((entry) => entry.rows);
+    if (rows.length > 0) this.#announce(rows);
+    for (const { job } of done) job.committed();
+  }
+
+  /** `null` when the job failed and was undone. Throws when it could not be undone alone. */
+  async #runJob(job: Job, context: Context): Promise<readonly OutboxRow[] | null> {
+    await this.#execute("savepoint job", context);
+    try {
+      const rows = await job.run(this.#fork(context));
+      await this.#execute("release savepoint job", context);
+      return rows;
+    } catch (error) {
+      job.failed(error);
+      // Fails when the database has ended the whole transaction by itself, as SQLite does on a full disk.
+      await this.#execute("rollback to savepoint job", context);
+      await this.#execute("release savepoint job", context);
+      return null;
+    }
+  }
+
+  // Not MikroORM's own begin(): it keeps the connection for ever when a commit or rollback fails.
+  async #inTransaction(work: (context: Context) => Promise<void>): Promise<void> {
+    await sqlConnection(this.#options.orm.em, "write").getClient().connection().execute(async (context) => {
+      await this.#execute("begin", context);
+      try {
+        await work(context);
+        await this.#execute("commit", context);
+      } catch (error) {
+        await this.#execute("rollback", context).catch(() => "already ended by the database");
+        throw error;
+      }
+    });
+  }
+
+  async #execute(sql: string, context: Context): Promise<void> {
+    await sqlConnection(this.#options.orm.em, "write").execute(sql, [], "run", context as never);
+  }
+
+  #fork(context: Context): EntityManager {
+    const em = this.#options.orm.em.fork();
+    em.setTransactionContext(context);
+    return em;
+  }
+
+  /** Writes what the transaction left behind besides its rows. */
+  async #record(tx: RecordedTransaction): Promise<readonly OutboxRow[]> {
+    await tx.em.flush();
+    if (tx.audits.length > 0) {
+      const now = this.#options.clock.now();
+      const events = tx.audits.map((record) => toAuditEvent(record, now, this.#options.clusterName));
+      for (const sink of this.#options.sinks()) await sink.append(events, tx.em);
+      await tx.em.flush();
+    }
+    return appendToOutbox(tx.em, tx.messages);
+  }
+
+  #announce(rows: readonly OutboxRow[]): void {
+    try {
+      this.#options.onCommitted(rows);
+    } catch (error) {
+      this.#options.logger.error("delivering events after a commit", { error: messageOf(error) });
+    }
+  }
+}
+
+// --- internal ---
+
+interface Job {
+  run(em: EntityManager): Promise<readonly OutboxRow[]>;
+  committed(): void;
+  failed(error: unknown): void;
+}
+
+// A group ends at either: a commit costs one flush of the disk, and a longer group delays its first member.
+const GROUP_SIZE = 64;
+const GROUP_MS = 10;
+
+/** The connection on which a transaction runs, as MikroORM's query methods take it. */
+type Context = object;
+
+function sqlConnection(em: EntityManager, type: "read" | "write"): AbstractSqlConnection {
+  return em.getConnection(type) as unknown as AbstractSqlConnection;
+}
+
+const inside = new AsyncLocalStorage<{ active: boolean }>();

@@ -1,0 +1,58 @@
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Options } from "@mikro-orm/core";
+import { SqliteDriver } from "@mikro-orm/sqlite";
+import { MezError, messageOf } from "../../../core/errors/error.js";
+import type { StorageDriver } from "../../../core/ports/storage-driver.js";
+import { DatabaseLock } from "./database-lock.js";
+
+/** A database in one file, for one process: one connection that writes, another that reads beside it. */
+export class SqliteStorageDriver implements StorageDriver {
+  readonly #path: string;
+  readonly #lock: DatabaseLock;
+
+  /** @param path Absolute; the folder is made with mode 0700 when it is missing. */
+  constructor(path: string) {
+    this.#path = path;
+    this.#lock = new DatabaseLock(path);
+  }
+
+  options(): Partial<Options> {
+    return {
+      driver: SqliteDriver,
+      dbName: this.#path,
+      driverOptions: { timeout: BUSY_TIMEOUT_MS },
+      // In WAL mode a reader sees the last commit and waits for nobody.
+      replicas: [{ driverOptions: { timeout: BUSY_TIMEOUT_MS, readonly: true } }],
+    };
+  }
+
+  async opening(): Promise<void> {
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+      for (const file of [this.#path, `${this.#path}.lock`]) {
+        if (!existsSync(file)) closeSync(openSync(file, "a", 0o600));
+        chmodSync(file, 0o600);
+      }
+      this.#lock.take();
+    } catch (error) {
+      if (error instanceof MezError) throw error;
+      throw new MezError("STORAGE_UNWRITABLE", `the database ${this.#path} cannot be written (${messageOf(error)}); make its folder writable for this user`, { cause: error });
+    }
+  }
+
+  async opened(execute: (sql: string) => Promise<unknown>): Promise<void> {
+    await execute("pragma journal_mode = wal");
+    // FULL flushes the log at each commit: what was acknowledged outlives a power cut. Grouped commits pay for it.
+    await execute("pragma synchronous = full");
+  }
+
+  async closed(): Promise<void> {
+    this.#lock.release();
+  }
+}
+
+// --- internal ---
+
+// Only tools such as a backup can make us wait: the lock keeps other servers out.
+const BUSY_TIMEOUT_MS = 5000;
