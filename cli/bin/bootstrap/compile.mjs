@@ -17,7 +17,7 @@ export function compile() {
   if (readStamp(STAMP) === wanted) return;
   step("compiling", () => {
     removeOrphans("");
-    runTool(requireModernNode(), [inProject("node_modules", "typescript", "bin", "tsc"), "-b"]);
+    runTool("tsc -b", requireModernNode(), [inProject("node_modules", "typescript", "bin", "tsc"), "-b"]);
   });
   writeStamp(STAMP, wanted);
 }

@@ -12,18 +12,18 @@ const GENERATE_PROTO = inProject("proto", "generate.mjs");
 export function lint() {
   step("linting", () => {
     const node = requireModernNode();
-    runTool(node, [BIOME, "check", "--error-on-warnings", "--log-level=warn"]);
-    runTool(node, [inProject("dist", "test", "tooling", "lint.js")]);
-    runTool(node, [GENERATE_PROTO, "--check"]);
+    runTool("biome check", node, [BIOME, "check", "--error-on-warnings", "--log-level=warn"]);
+    runTool("checking imports and files", node, [inProject("dist", "test", "tooling", "lint.js")]);
+    runTool("checking proto/gen", node, [GENERATE_PROTO, "--check"]);
   });
 }
 
 /** Rewrites every file in the project's form: layout, order of imports, and what Biome can mend safely. */
 export function format() {
-  runTool(requireModernNode(), [BIOME, "check", "--write"]);
+  runTool("biome check --write", requireModernNode(), [BIOME, "check", "--write"]);
 }
 
 /** Writes proto/gen anew from the .proto files. */
 export function generateProto() {
-  runTool(requireModernNode(), [GENERATE_PROTO]);
+  runTool("generating proto/gen", requireModernNode(), [GENERATE_PROTO]);
 }

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { delimiter, relative } from "node:path";
+import { delimiter } from "node:path";
 import { inProject, modernNode, ROOT } from "./project.mjs";
 
 /** A failure that is told in one line, without a stack trace. */
@@ -22,22 +22,25 @@ export function toolEnvironment(extra = {}) {
 
 /**
  * Runs a tool to its end, on this terminal.
+ * @param title What a failure calls it, e.g. "npm ci".
  * @throws {BootstrapError} when it cannot be started or does not exit with 0.
  */
-export function runTool(program, args, options = {}) {
+export function runTool(title, program, args, options = {}) {
   const result = spawnSync(program, args, { cwd: ROOT, stdio: "inherit", env: toolEnvironment(), ...options });
-  if (result.error) throw new BootstrapError(`cannot run ${program}: ${result.error.message}`);
-  if (result.status === 0) return result;
-  const command = [relative(ROOT, program), ...args].join(" ").slice(0, 160);
-  throw new BootstrapError(`"${command}" failed with ${result.signal ?? `exit code ${result.status}`}`);
+  if (result.error) throw new BootstrapError(`cannot run ${title}: ${result.error.message}`);
+  if (result.status !== 0) throw new BootstrapError(`${title} failed with ${result.signal ?? `exit code ${result.status}`}`);
 }
 
 /** Runs npm, the one that started us where there is one. */
 export function runNpm(args, environment = {}) {
+  const title = `npm ${args[0]}`;
   const options = { env: { ...process.env, ...environment } };
   const cli = process.env.npm_execpath;
-  if (cli && /\.c?js$/.test(cli) && existsSync(cli)) return runTool(process.execPath, [cli, ...args], options);
-  return runTool(process.platform === "win32" ? "npm.cmd" : "npm", args, { ...options, shell: process.platform === "win32" });
+  if (cli && /\.c?js$/.test(cli) && existsSync(cli)) return runTool(title, process.execPath, [cli, ...args], options);
+  return runTool(title, process.platform === "win32" ? "npm.cmd" : "npm", args, {
+    ...options,
+    shell: process.platform === "win32",
+  });
 }
 
 /** The Node that runs our programs. Throws when neither the shipped nor the present one is of 24 or later. */
