@@ -1,0 +1,243 @@
+import { connect } from "node:net";
+import type { Duplex } from "node:stream";
+import { MezError } from "../errors/error.js";
+import { CERTIFICATE_ALGORITHMS, OFFER, SIGNATURE_ALGORITHMS } from "./algorithms.js";
+import { parseCertificate } from "./certificate.js";
+import { checkCertificate } from "./certificate-check.js";
+import { ssh2KeysOf } from "./certificate-key.js";
+import { guardFlow } from "./flow-guard.js";
+import type { SshPrivateKey } from "./private-key.js";
+import { parsePublicKey } from "./public-key.js";
+import { signatureAlgorithmsOf } from "./signature.js";
+import type { Channel } from "./ssh2-internals.js";
+import { type OutgoingClient, Ssh2Client } from "./ssh2.js";
+import { transportOf } from "./transport.js";
+
+/** How the host proves itself: by a certificate of one of our CAs for that name, or by a key that we know. */
+export type HostTrust =
+  | { readonly authorities: readonly Buffer[]; readonly name: string; readonly now: () => Date }
+  | { readonly pinnedKeys: readonly Buffer[] };
+
+export interface SshClientOptions {
+  /** Where to connect, or a stream that leads there already. */
+  readonly to: { readonly host: string; readonly port: number } | Duplex;
+  readonly user: string;
+  readonly hostTrust: HostTrust;
+  readonly key: SshPrivateKey;
+  /** Wire form of the certificate for the key; null to log in with the plain key. */
+  readonly certificateBlob: Buffer | null;
+  /** For connection and login together; default 20,000. */
+  readonly timeoutMs?: number;
+  /** Default 0: none. */
+  readonly keepaliveMs?: number;
+  /** Lines that the server sends during authentication, e.g. why it refuses. */
+  onBanner?(text: string): void;
+  /** Offers only these; for tests. */
+  readonly algorithms?: { readonly kex?: readonly string[]; readonly cipher?: readonly string[] };
+}
+
+export interface TerminalOptions {
+  readonly term: string;
+  readonly columns: number;
+  readonly rows: number;
+}
+
+export interface ExecOptions {
+  readonly terminal?: TerminalOptions;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** How a program ended; both null when the server did not say. */
+export interface ExitStatus {
+  readonly code: number | null;
+  /** With `SIG`, e.g. `SIGTERM`. */
+  readonly signal: string | null;
+}
+
+/** A channel of the client's side. Ending it sends end of file; it closes when the server closes it. */
+export interface SshClientChannel extends Duplex {
+  readonly stderr: Duplex;
+  setWindow(rows: number, columns: number, heightPixels: number, widthPixels: number): void;
+  signal(name: string): void;
+  close(): void;
+}
+
+/**
+ * Connects and logs in.
+ * @throws {MezError} `SSH_HOST_KEY_REFUSED`; `SSH_AUTHENTICATION_FAILED` with what the server said; `SSH_CONNECTION_FAILED`
+ */
+export function connectSsh(options: SshClientOptions): Promise<SshClientConnection> {
+  return new Promise((resolve, reject) => {
+    const client = new Ssh2Client();
+    const stream = "host" in options.to ? connect({ host: options.to.host, port: options.to.port, noDelay: true }) : options.to;
+    (stream as Duplex & { setNoDelay?(on: boolean): void }).setNoDelay?.(true);
+    const banners: string[] = [];
+    let hostProblem: unknown = null;
+    let acceptedBlob: Buffer | null = null;
+    const verifyHost = (blob: Buffer): boolean => {
+      try {
+        // At a change of keys the host shows the same again; its certificate may have expired since.
+        if (acceptedBlob === null || !acceptedBlob.equals(blob)) checkHost(blob, options.hostTrust);
+        acceptedBlob = Buffer.from(blob);
+        return true;
+      } catch (error) {
+        hostProblem = error;
+        return false;
+      }
+    };
+    const fail = (error: Error & { level?: string }) => {
+      stream.destroy();
+      reject(connectionError(error, hostProblem, banners));
+    };
+    client.on("error", fail);
+    client.once("close", () => fail(new Error("the connection was closed")));
+    client.on("banner", (text: string) => {
+      banners.push(text.trim());
+      options.onBanner?.(text);
+    });
+    client.once("ready", () => resolve(new SshClientConnection(client, stream)));
+    try {
+      client.connect(ssh2Options(options, stream, verifyHost));
+      guardFlow(client, MAX_CHANNELS);
+    } catch (error) {
+      fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  });
+}
+
+/** A connection on which we are logged in. */
+export class SshClientConnection {
+  /** Settles when the connection is gone, and never rejects; the value says why, when something went wrong. */
+  readonly closed: Promise<string | null>;
+
+  constructor(
+    private readonly client: OutgoingClient,
+    private readonly stream: Duplex,
+  ) {
+    let failure: string | null = null;
+    client.on("error", (error: Error) => {
+      failure ??= error.message;
+    });
+    this.closed = new Promise((resolve) => client.once("close", () => resolve(failure)));
+  }
+
+  get algorithms(): { readonly keyExchange: string; readonly hostKey: string; readonly cipher: string } {
+    const negotiated = this.client._protocol._kex?.negotiated;
+    return { keyExchange: negotiated?.kex ?? "", hostKey: negotiated?.serverHostKeyWire ?? negotiated?.serverHostKey ?? "", cipher: negotiated?.cs.cipher ?? "" };
+  }
+
+  get stats(): { readonly bytesSent: number; readonly bytesReceived: number } {
+    const { bytesSent, bytesReceived } = transportOf(this.client._protocol);
+    return { bytesSent, bytesReceived };
+  }
+
+  /** Runs a command line. @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED` */
+  exec(command: string, options: ExecOptions = {}): Promise<SshClientChannel> {
+    return this.#open((done) => this.client.exec(command, { pty: ssh2Terminal(options.terminal), env: options.environment }, done));
+  }
+
+  /** Starts the login shell. @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED` */
+  shell(options: ExecOptions = {}): Promise<SshClientChannel> {
+    return this.#open((done) => this.client.shell(ssh2Terminal(options.terminal) ?? false, { env: options.environment }, done));
+  }
+
+  /** Starts a subsystem, e.g. `sftp`. @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED` */
+  subsystem(name: string): Promise<SshClientChannel> {
+    return this.#open((done) => this.client.subsys(name, done));
+  }
+
+  /** Lets the server connect to an address, as `ssh -W` does. @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED` */
+  forwardOut(host: string, port: number, origin = { address: "127.0.0.1", port: 0 }): Promise<SshClientChannel> {
+    return this.#open((done) => this.client.forwardOut(origin.address, origin.port, host, port, done));
+  }
+
+  /** The same for a unix socket. @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED` */
+  forwardOutStreamlocal(socketPath: string): Promise<SshClientChannel> {
+    return this.#open((done) => this.client.openssh_forwardOutStreamLocal(socketPath, done));
+  }
+
+  /** Changes the keys now; it also happens by itself after 1 GiB or an hour. */
+  rekey(): void {
+    this.client._protocol.rekey();
+  }
+
+  /** Says goodbye and closes. */
+  close(): void {
+    this.client.end();
+    setTimeout(() => this.stream.destroy(), 1_000).unref();
+  }
+
+  #open(request: (done: (error: Error | undefined, channel: Channel) => void) => void): Promise<SshClientChannel> {
+    return new Promise((resolve, reject) => {
+      const fail = (cause: unknown) => reject(new MezError("SSH_CHANNEL_REFUSED", `the SSH server refused: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }));
+      try {
+        request((error, channel) => {
+          if (error) return fail(error);
+          channel.on("error", () => undefined);
+          resolve(channel as Channel & SshClientChannel);
+        });
+      } catch (cause) {
+        reject(new MezError("SSH_CONNECTION_FAILED", "the SSH connection is closed", { cause }));
+      }
+    });
+  }
+}
+
+/** Waits until a channel of `exec` or `shell` is gone. Read its output meanwhile, or it will not end. */
+export function exitOf(channel: SshClientChannel): Promise<ExitStatus> {
+  return new Promise((resolve) => {
+    let status: ExitStatus = { code: null, signal: null };
+    channel.on("exit", (code: number | null, signal?: string) => {
+      status = { code, signal: signal ?? null };
+    });
+    channel.once("close", () => resolve(status));
+  });
+}
+
+// --- internal ---
+
+const MAX_CHANNELS = 1_000;
+
+function checkHost(blob: Buffer, trust: HostTrust): void {
+  if ("pinnedKeys" in trust) {
+    if (!trust.pinnedKeys.some((pinned) => pinned.equals(blob))) throw new MezError("SSH_HOST_KEY_REFUSED", "the host shows another key than the one that is known");
+    return;
+  }
+  checkCertificate(parseCertificate(blob), { role: "host", authorities: trust.authorities, principal: trust.name, now: trust.now() });
+}
+
+function hostAlgorithms(trust: HostTrust): readonly string[] {
+  if (!("pinnedKeys" in trust)) return [...CERTIFICATE_ALGORITHMS.keys()];
+  const known: readonly string[] = trust.pinnedKeys.flatMap((blob) => signatureAlgorithmsOf(parsePublicKey(blob).type));
+  return SIGNATURE_ALGORITHMS.filter((algorithm) => known.includes(algorithm));
+}
+
+function ssh2Options(options: SshClientOptions, stream: Duplex, hostVerifier: (blob: Buffer) => boolean): object {
+  const keys = ssh2KeysOf(options.key, options.certificateBlob);
+  return {
+    sock: stream,
+    username: options.user,
+    ident: "Mezite",
+    hostVerifier,
+    authHandler: keys.map((key) => ({ type: "publickey", username: options.user, key })),
+    readyTimeout: options.timeoutMs ?? 20_000,
+    keepaliveInterval: options.keepaliveMs ?? 0,
+    algorithms: { ...OFFER, serverHostKey: hostAlgorithms(options.hostTrust), ...options.algorithms },
+  };
+}
+
+function ssh2Terminal(terminal: TerminalOptions | undefined): object | undefined {
+  return terminal && { term: terminal.term, cols: terminal.columns, rows: terminal.rows };
+}
+
+function connectionError(error: Error & { level?: string }, hostProblem: unknown, banners: readonly string[]): MezError {
+  if (hostProblem !== null) {
+    const message = hostProblem instanceof Error ? hostProblem.message : String(hostProblem);
+    return new MezError("SSH_HOST_KEY_REFUSED", `the host was not believed: ${message}`, { cause: hostProblem });
+  }
+  if (error.level === "client-authentication") {
+    const said = banners.length > 0 ? `: ${banners.join("; ").slice(0, 500)}` : "";
+    return new MezError("SSH_AUTHENTICATION_FAILED", `the SSH server refused the login${said}`, { cause: error });
+  }
+  return new MezError("SSH_CONNECTION_FAILED", `the SSH connection failed: ${error.message}`, { cause: error });
+}

@@ -1,0 +1,170 @@
+import { SIGNATURE_ALGORITHMS } from "./algorithms.js";
+import { type Protocol, requireSsh2 } from "./ssh2-internals.js";
+import { string, uint32 } from "./wire.js";
+
+/** Reason codes of SSH_MSG_DISCONNECT. @see RFC 4253, 11.1 */
+export const DISCONNECT = { protocolError: 2, keyExchangeFailed: 3, serviceNotAvailable: 7, byApplication: 11, noMoreAuthMethods: 14 } as const;
+
+/** What we keep about a connection beside ssh2: counters and the rekey policy. */
+export class Transport {
+  bytesSent = 0;
+  bytesReceived = 0;
+  /** Keys are changed after this many bytes in both directions together… */
+  rekeyBytes = 2 ** 30; // RFC 4253, 9: "after each gigabyte"
+  /** …or after this time, whichever comes first. */
+  rekeyMs = 3_600_000;
+  /** A key change that was begun must be over within this time. */
+  rekeyTimeoutMs = 60_000;
+  /** Takes the raw USERAUTH_REQUEST messages of a server's client. */
+  onUserAuthRequest: ((payload: Buffer) => void) | null = null;
+  #bytesSinceRekey = 0;
+  #isRekeyDue = false;
+  #isOver = false;
+  #exchanges = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly protocol: Protocol) {
+    const write = protocol._onWrite;
+    protocol._onWrite = (data) => {
+      this.bytesSent += data.length;
+      this.#count(data.length);
+      write(data);
+    };
+    const complete = protocol._onHandshakeComplete;
+    protocol._onHandshakeComplete = (negotiated) => {
+      this.#onExchange();
+      complete.call(protocol, negotiated);
+    };
+  }
+
+  /** How many key exchanges were completed. */
+  get exchanges(): number {
+    return this.#exchanges;
+  }
+
+  /** True once we sent a DISCONNECT; nothing is parsed after that. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  received(length: number): void {
+    this.bytesReceived += length;
+    this.#count(length);
+  }
+
+  markOver(): void {
+    this.#isOver = true;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #count(length: number): void {
+    this.#bytesSinceRekey += length;
+    if (this.#bytesSinceRekey >= this.rekeyBytes && !this.#isRekeyDue && this.#exchanges > 0) this.#rekeySoon();
+  }
+
+  #onExchange(): void {
+    this.#bytesSinceRekey = 0;
+    this.#isRekeyDue = false;
+    this.#arm(this.rekeyMs);
+    const exchange = this.protocol._kex;
+    if (this.#exchanges++ > 0 || !this.protocol._server || !exchange?.remoteExtInfoEnabled) return;
+    exchange.remoteExtInfoEnabled = false; // ssh2's own EXT_INFO lacks a comma and offers SHA-1
+    sendPayload(this.protocol, Buffer.concat([Buffer.of(7), uint32(1), string("server-sig-algs"), string(SIGNATURE_ALGORITHMS.join(","))]));
+  }
+
+  #rekeySoon(): void {
+    this.#isRekeyDue = true;
+    // Not at once: a cipher may be in the middle of a packet, before its sequence number moves.
+    setImmediate(() => {
+      if (this.#isOver || this.protocol._destruct === undefined) return;
+      if (!this.protocol._authenticated) {
+        this.#isRekeyDue = false;
+        return;
+      }
+      if (this.protocol._kexinit === undefined) this.protocol.rekey();
+      this.#arm(this.rekeyTimeoutMs);
+    });
+  }
+
+  #arm(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#onTimer(milliseconds), milliseconds).unref();
+  }
+
+  #onTimer(milliseconds: number): void {
+    if (this.#isOver || this.protocol._destruct === undefined) return;
+    if (this.protocol._kexinit !== undefined) failConnection(this.protocol, DISCONNECT.keyExchangeFailed, "rekey timed out");
+    else if (this.protocol._authenticated) this.#rekeySoon();
+    else this.#arm(milliseconds); // the login grace time is the server's business
+  }
+}
+
+/** The transport of an ssh2 connection. */
+export function transportOf(protocol: Protocol): Transport {
+  const known = transports.get(protocol);
+  if (known) return known;
+  const made = new Transport(protocol);
+  transports.set(protocol, made);
+  return made;
+}
+
+/** Sends one message. @param duringExchange Also while keys are being exchanged, when other messages wait. */
+export function sendPayload(protocol: Protocol, payload: Buffer, duringExchange = false): void {
+  const { write } = protocol._packetRW;
+  const start = duringExchange ? write.allocStartKEX : write.allocStart;
+  const packet = write.alloc(payload.length, duringExchange);
+  packet.set(payload, start);
+  sendPacket(protocol, write.finalize(packet, duringExchange), duringExchange);
+}
+
+/** Sends SSH_MSG_DISCONNECT with a text that the peer shows (ssh2's own is always empty); afterwards we hear nothing more. */
+export function sendDisconnect(protocol: Protocol, code: number, text: string): void {
+  const transport = transportOf(protocol);
+  if (protocol._destruct === undefined || transport.isOver) return;
+  sendPayload(protocol, Buffer.concat([Buffer.of(1), uint32(code), string(text), string("")]), true);
+  transport.markOver();
+}
+
+/** Ends a connection whose peer broke the rules. */
+export function failConnection(protocol: Protocol, code: number, text: string): void {
+  sendDisconnect(protocol, code, text);
+  protocol.cleanup();
+  protocol._onError(new Error(text));
+}
+
+/** Counts what comes in, and lets nothing be parsed after we disconnected. */
+export function installTransport(): void {
+  const { prototype } = requireSsh2<{ prototype: Protocol }>("lib/protocol/Protocol.js");
+  const { parse, disconnect, _destruct } = prototype;
+  prototype.parse = function (chunk, start, end) {
+    const transport = transportOf(this);
+    if (transport.isOver) return;
+    transport.received(end - start);
+    parse.call(this, chunk, start, end);
+  };
+  prototype.disconnect = function (reason) {
+    const transport = transportOf(this);
+    if (transport.isOver) return;
+    disconnect.call(this, reason);
+    transport.markOver();
+  };
+  prototype._destruct = function (reason) {
+    transportOf(this).stop();
+    _destruct?.call(this, reason);
+  };
+  const handlers = requireSsh2<((protocol: Protocol, payload: Buffer) => unknown)[]>("lib/protocol/handlers.js");
+  handlers[USERAUTH_REQUEST] = (protocol, payload) => transportOf(protocol).onUserAuthRequest?.(Buffer.from(payload));
+}
+
+// --- internal ---
+
+const USERAUTH_REQUEST = 50;
+
+const transports = new WeakMap<Protocol, Transport>();
+
+function sendPacket(protocol: Protocol, packet: Buffer, bypass: boolean): void {
+  requireSsh2<{ sendPacket(protocol: Protocol, packet: Buffer, bypass: boolean): void }>("lib/protocol/utils.js").sendPacket(protocol, packet, bypass);
+}
