@@ -9,7 +9,7 @@ export type RotationPhase = "none" | "init" | "update-clients" | "update-servers
 
 /** What an SSH certificate is to say. */
 export interface SshCertificateRequest {
-  /** The subject's public key in SSH wire form (`string type || …`): Ed25519, ECDSA, RSA of 2048 bits or more, or an sk- key. */
+  /** The subject's public key in SSH wire form (`string type || …`): Ed25519, ECDSA on a NIST curve, or RSA of 2048 bits or more. */
   readonly publicKeyBlob: Buffer;
   /** Printed by `sshd` in its log: the user or the node. Not empty. */
   readonly keyId: string;
@@ -17,9 +17,13 @@ export interface SshCertificateRequest {
   readonly principals: readonly string[];
   /** From now; 1 to 86,400 for users, 1 to 604,800 for hosts. The start is put back a minute for clocks that differ. */
   readonly ttlSeconds: number;
-  /** e.g. `{ "source-address": "192.0.2.0/24" }`; sorted when they are written. */
+}
+
+/** What a user's certificate is to say besides. Options are sorted when they are written. */
+export interface SshUserCertificateRequest extends SshCertificateRequest {
+  /** `force-command` and `source-address`, e.g. `{ "source-address": "192.0.2.0/24" }`. */
   readonly criticalOptions?: Readonly<Record<string, string>>;
-  /** e.g. `{ "permit-pty": "" }`; sorted when they are written. */
+  /** e.g. `{ "permit-pty": "" }` */
   readonly extensions?: Readonly<Record<string, string>>;
 }
 
@@ -69,15 +73,16 @@ export interface TrustBundle {
 export interface CertificateAuthorities {
   /**
    * Signs an OpenSSH user certificate with the User CA.
-   * @throws {MezError} `INVALID_ARGUMENT`; `KEY_BACKEND_UNAVAILABLE`, safe to retry; `UNAVAILABLE` before the plugin has started.
+   * @throws {MezError} `INVALID_ARGUMENT`; `SSH_KEY_UNSUPPORTED` or `SSH_MALFORMED` for the public key;
+   * `KEY_BACKEND_UNAVAILABLE`, safe to retry; `UNAVAILABLE` before the plugin has started.
    * @see OpenSSH PROTOCOL.certkeys
    */
-  issueUserCertificate(request: SshCertificateRequest): Promise<SshCertificate>;
-  /** The same for hosts, with the Host CA. OpenSSH knows no critical options for hosts. */
+  issueUserCertificate(request: SshUserCertificateRequest): Promise<SshCertificate>;
+  /** The same for hosts, with the Host CA; OpenSSH knows no options for hosts. */
   issueHostCertificate(request: SshCertificateRequest): Promise<SshCertificate>;
   /**
    * Signs a TLS client certificate with the User CA (EKU clientAuth).
-   * @throws {MezError} as `issueUserCertificate`
+   * @throws {MezError} `INVALID_ARGUMENT`, also for the public key; `KEY_BACKEND_UNAVAILABLE`, `UNAVAILABLE`
    * @see RFC 5280
    */
   issueUserX509(request: X509CertificateRequest): Promise<X509Certificate>;

@@ -1,0 +1,30 @@
+import { writeFile } from "node:fs/promises";
+import { AuthorityType, CaServiceService } from "../../proto/gen/mezite/ca/v1/ca.js";
+import { messageOf, MezError } from "../../core/errors/error.js";
+import type { CommandContext } from "../../core/plugin/commands.js";
+import { trustLines, trustPem } from "./trust-lines.js";
+
+export interface ExportInput {
+  readonly type: "user" | "host";
+  readonly form: "openssh" | "pem";
+  /** A file, `undefined` for standard output. */
+  readonly out: string | undefined;
+}
+
+/** `mezctl ca export` */
+export async function exportAuthority(context: CommandContext, { type, form, out }: ExportInput): Promise<void> {
+  const client = await context.rpc(CaServiceService);
+  const wireType = type === "user" ? AuthorityType.AUTHORITY_TYPE_USER : AuthorityType.AUTHORITY_TYPE_HOST;
+  const authority = await client.export({ type: wireType }, { signal: context.signal });
+  const text = form === "pem" ? trustPem(authority) : trustLines(type, authority);
+  if (out === undefined) {
+    context.stdout.write(text);
+    return;
+  }
+  try {
+    await writeFile(out, text);
+  } catch (cause) {
+    throw new MezError("INVALID_ARGUMENT", `${out} cannot be written: ${messageOf(cause)}`, { cause });
+  }
+  context.output.note(`wrote the ${type} CA to ${out}`);
+}
