@@ -20,10 +20,13 @@ export interface PromptStreams {
 export async function promptSecret(text: string, streams: PromptStreams, otherWay = "--password-stdin"): Promise<Secret> {
   const terminal = openTerminal(streams, otherWay);
   try {
+    // Before the prompt: what is typed between the two would be echoed.
+    terminal.input.setRawMode?.(true);
     terminal.write(`${text}: `);
     const line = await readHiddenLine(terminal.input, streams.signal, otherWay);
     return new Secret(line);
   } finally {
+    terminal.input.setRawMode?.(false);
     terminal.write("\n");
     terminal.close();
   }
@@ -87,7 +90,6 @@ function readHiddenLine(input: InputStream, signal: AbortSignal, otherWay: strin
       input.removeListener("end", onEnd);
       input.removeListener("error", onError);
       signal.removeEventListener("abort", onAbort);
-      input.setRawMode?.(false);
       act();
     };
     const onError = (error: unknown): void => settle(() => reject(error));
@@ -105,7 +107,6 @@ function readHiddenLine(input: InputStream, signal: AbortSignal, otherWay: strin
     };
     if (signal.aborted) return onAbort();
     signal.addEventListener("abort", onAbort);
-    input.setRawMode?.(true);
     input.on("data", onData).on("end", onEnd).on("error", onError);
     input.resume();
   });

@@ -34,8 +34,8 @@ export async function usageText({ path, node, globals, colours }: UsageOf): Prom
   if (!("commands" in node) && node.rest !== undefined) text = withRest(text, node);
   const examples = "commands" in node ? [] : (node.examples ?? []);
   if (examples.length > 0) text = `${text.trimEnd()}\n\nEXAMPLES\n\n${examples.map((line) => `  ${line}`).join("\n")}\n`;
-  text = `${text.trimEnd()}\n`;
-  return colours ? text : stripVTControlCharacters(text);
+  text = colours ? text : stripVTControlCharacters(text);
+  return `${text.replace(/[ \t]+$/gm, "").trimEnd()}\n`;
 }
 
 /** The citty command of a node, for a list of commands. */

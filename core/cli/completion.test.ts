@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+import { completions } from "./completion.js";
+import { completionScript } from "./completion-script.js";
+import { exampleProgram } from "./example-program.js";
+
+const cases: readonly [words: readonly string[], found: readonly string[]][] = [
+  [["us"], ["users"]],
+  [["lo"], ["locks"]],
+  [["users", ""], ["create", "list", "delete"]],
+  [["users", "l"], ["list"]],
+  [["users", "r"], ["rm"]],
+  [["users", "rm", "--user"], []],
+  [["locks", "create", "--t"], ["--token", "--type", "--ttl"]],
+  [["locks", "create", "--ttl", "1h", "--t"], ["--token", "--type"]],
+  [["locks", "create", "--type", ""], ["user", "role", "agent"]],
+  [["locks", "create", "--type=r"], ["--type=role"]],
+  [["--format", "y"], ["yaml"]],
+  [["--format", "json", "locks", ""], ["create"]],
+  [["fail", "b"], ["bug"]],
+  [["fail", "bug", ""], []],
+  [["ssh", "node1", "--", "l"], []],
+  [["nothing", ""], []],
+  [["--nothing", "us"], ["users"]],
+  [["help", "lo"], ["locks"]],
+];
+
+for (const [words, found] of cases) {
+  test(`completes: ${words.join(" ")}|`, async () => {
+    assert.deepEqual((await completions(exampleProgram(), words)).map(({ word }) => word), found);
+  });
+}
+
+let folder: string;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mezite-completion-"));
+  const script = `import { main } from ${JSON.stringify(new URL("./program.js", import.meta.url).href)};
+import { exampleProgram } from ${JSON.stringify(new URL("./example-program.js", import.meta.url).href)};
+await main(exampleProgram());`;
+  await writeFile(join(folder, "mezctl.mjs"), script);
+  await writeFile(join(folder, "mezctl"), `#!/bin/sh\nexec '${process.execPath}' '${join(folder, "mezctl.mjs")}' "$@"\n`, { mode: 0o755 });
+});
+
+after(() => rm(folder, { recursive: true, force: true }));
+
+async function inBash(script: string): Promise<string> {
+  const env = { ...process.env, PATH: `${folder}:${process.env["PATH"]}` };
+  return (await promisify(execFile)("bash", ["--norc", "-c", script], { env })).stdout;
+}
+
+// As bash itself cuts them: `=` is a word of its own.
+for (const [words, replies] of [
+  [["us"], ["users"]],
+  [["users", ""], ["create", "list", "delete"]],
+  [["locks", "create", "--ty"], ["--type"]],
+  [["locks", "create", "--type", "r"], ["role"]],
+  [["locks", "create", "--type", "=", "r"], ["role"]],
+  [["locks", "create", "--type", "="], ["user", "role", "agent"]],
+  [["--format", "=", "json", "us"], ["users"]],
+] as const) {
+  test(`bash completes: ${words.join(" ")}|`, async () => {
+    const line = `mezctl ${words.join(" ").replace(/ = ?/g, "=")}`;
+    const printed = await inBash(`
+      source <(mezctl completion bash)
+      COMP_WORDS=(mezctl ${words.map((word) => `'${word}'`).join(" ")})
+      COMP_CWORD=${words.length} COMP_LINE='${line}' COMP_POINT=${line.length}
+      _mezctl_complete
+      printf '%s\\n' "\${COMPREPLY[@]}"
+      complete -p mezctl >/dev/null`);
+    assert.deepEqual(printed.trim().split("\n"), replies);
+  });
+}
+
+for (const shell of ["bash", "zsh", "fish"] as const) {
+  for (const binary of ["mezctl", "msh", "mezd"] as const) {
+    test(`the ${shell} script for ${binary} asks ${binary} itself`, () => {
+      assert.match(completionScript(shell, binary), new RegExp(`${binary} __complete -- `));
+    });
+  }
+}
