@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   CANCELLED: "unavailable",
   CONFIG_INVALID: "usage",
   CONFLICT: "conflict",
+  DATA_DIRECTORY_IN_USE: "environment",
   DATA_DIRECTORY_UNUSABLE: "environment",
   INTERNAL: "internal",
   INVALID_ARGUMENT: "usage",

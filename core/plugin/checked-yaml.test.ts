@@ -17,13 +17,20 @@ const schema = {
       additionalProperties: false,
       properties: { logins: { type: "array", minItems: 1, items: { type: "string" } } },
     },
-    either: { anyOf: [{ type: "string" }, { type: "array", items: { type: "string" } }], description: "Write text or a list of texts." },
+    either: {
+      anyOf: [{ type: "string" }, { type: "array", items: { type: "string" } }],
+      description: "Write text or a list of texts.",
+    },
   },
 } as const;
 const options = { file: "x.yaml", schema, what: "sample" };
 
 test("gives the value, with the schema's defaults, from YAML and from JSON", async () => {
-  assert.deepEqual(await parseCheckedYaml("name: a\nallow: { logins: [b] }\n", options), { name: "a", allow: { logins: ["b"] }, size: 3 });
+  assert.deepEqual(await parseCheckedYaml("name: a\nallow: { logins: [b] }\n", options), {
+    name: "a",
+    allow: { logins: ["b"] },
+    size: 3,
+  });
   assert.deepEqual(await parseCheckedYaml('{"name":"a"}', options), { name: "a", size: 3 });
 });
 
@@ -34,7 +41,10 @@ const REFUSED: readonly (readonly [text: string, message: string | RegExp])[] = 
   ["size: 1\n", 'x.yaml:1: key "name" is missing'],
   ["name: a\nallow:\n  login: [b]\n", 'x.yaml:3: unknown key "login" under allow; did you mean "logins"?'],
   ["name: a\nzzzzzzzz: 1\n", 'x.yaml:2: unknown key "zzzzzzzz"; known are name, size, mode, password, allow, either'],
-  ["name: a\nallow:\n  logins:\n    - b\n    - 17\n", 'x.yaml:5: allow.logins[1] has to be text, not a number; write it in quotes: "17"'],
+  [
+    "name: a\nallow:\n  logins:\n    - b\n    - 17\n",
+    'x.yaml:5: allow.logins[1] has to be text, not a number; write it in quotes: "17"',
+  ],
   ["name: a\nallow: { logins: [] }\n", "x.yaml:2: allow.logins is empty"],
   ["name: A1\n", 'x.yaml:1: name is "A1", which is not valid; use lower-case letters'],
   ["name: a\nsize: 0\n", "x.yaml:2: size is 0; it has to be >= 1"],
@@ -46,7 +56,10 @@ const REFUSED: readonly (readonly [text: string, message: string | RegExp])[] = 
   ["name: [a\n", /^x\.yaml:\d: /],
   ["name: a\n---\nname: b\n", /^x\.yaml:\d: a second document begins here; a file holds one sample$/],
   ["name: !!js/function x\n", /^x\.yaml:1: /],
-  [`a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c]\n`, /anchors and aliases/],
+  [
+    `a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c]\n`,
+    /anchors and aliases/,
+  ],
   ["x".repeat(1_048_577), "x.yaml: larger than 1048576 characters"],
 ];
 

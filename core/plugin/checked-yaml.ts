@@ -61,7 +61,9 @@ async function validatorOf(schema: object): Promise<ValidateFunction> {
   let validator = validators.get(schema);
   if (!validator) {
     const { Ajv } = await import("ajv");
-    validator = new Ajv({ allErrors: true, verbose: true, useDefaults: true, strictTypes: false, allowUnionTypes: true }).compile(schema);
+    validator = new Ajv({ allErrors: true, verbose: true, useDefaults: true, strictTypes: false, allowUnionTypes: true }).compile(
+      schema,
+    );
     validators.set(schema, validator);
   }
   return validator;
@@ -78,7 +80,9 @@ class Place {
     try {
       return this.document.toJS({ maxAliasCount: MAX_ALIASES });
     } catch (cause) {
-      throw new MezError("INVALID_DOCUMENT", `${this.file}: this ${what} repeats itself too often with anchors and aliases`, { cause });
+      throw new MezError("INVALID_DOCUMENT", `${this.file}: this ${what} repeats itself too often with anchors and aliases`, {
+        cause,
+      });
     }
   }
 
@@ -112,7 +116,8 @@ class Place {
     if (keyNode) return keyNode;
     for (let depth = path.length; depth >= 0; depth--) {
       const node = this.document.getIn(path.slice(0, depth), true) as Node | undefined;
-      if (node?.range) return depth > 0 && depth < path.length ? (this.keyNode(path.slice(0, depth)) ?? node.range[0]) : node.range[0];
+      if (node?.range)
+        return depth > 0 && depth < path.length ? (this.keyNode(path.slice(0, depth)) ?? node.range[0]) : node.range[0];
     }
     return 0;
   }
@@ -120,7 +125,9 @@ class Place {
   private keyNode(path: readonly (string | number)[]): number | undefined {
     const name = path.at(-1);
     if (name === undefined) return undefined;
-    const parent = this.document.getIn(path.slice(0, -1), true) as { items?: readonly { key?: { value?: unknown; range?: readonly number[] } }[] } | undefined;
+    const parent = this.document.getIn(path.slice(0, -1), true) as
+      | { items?: readonly { key?: { value?: unknown; range?: readonly number[] } }[] }
+      | undefined;
     const pair = parent?.items?.find((item) => item.key !== undefined && String(item.key.value) === String(name));
     return pair?.key?.range?.[0];
   }

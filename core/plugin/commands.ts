@@ -94,7 +94,15 @@ export interface Rest {
   readonly required?: boolean;
 }
 
-export type InputValue = string | number | boolean | Secret | readonly string[] | readonly number[] | Readonly<Record<string, string>> | undefined;
+export type InputValue =
+  | string
+  | number
+  | boolean
+  | Secret
+  | readonly string[]
+  | readonly number[]
+  | Readonly<Record<string, string>>
+  | undefined;
 
 export type Input = Readonly<Record<string, InputValue>>;
 
@@ -106,7 +114,11 @@ export type InputOf<F extends Flags, P extends Positionals, R extends Rest | und
 } & (R extends Rest ? { readonly rest: readonly string[] } : unknown);
 
 /** Defines one command; `input` in `run` is typed from its flags and positionals. */
-export function command<const F extends Flags = {}, const P extends Positionals = {}, const R extends Rest | undefined = undefined>(
+export function command<
+  const F extends Flags = {},
+  const P extends Positionals = {},
+  const R extends Rest | undefined = undefined,
+>(
   definition: NodeBase & CommandShape<F, P, R> & { run(context: CommandContext, input: InputOf<F, P, R>): Promise<ExitCode> },
 ): Command {
   return definition as unknown as Command;
@@ -154,7 +166,11 @@ export interface CommandContext {
 }
 
 export type InputStream = NodeJS.ReadableStream & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown };
-export type OutputStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
+export type OutputStream = NodeJS.WritableStream & {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+};
 
 /** Prints results in the format that `--format` asks for. */
 export interface CommandOutput {
@@ -167,7 +183,15 @@ export interface CommandOutput {
   note(text: string): void;
 }
 
-export type CellValue = string | number | boolean | Date | readonly string[] | Readonly<Record<string, string>> | null | undefined;
+export type CellValue =
+  | string
+  | number
+  | boolean
+  | Date
+  | readonly string[]
+  | Readonly<Record<string, string>>
+  | null
+  | undefined;
 
 export interface Column<Row> {
   /** Camel case; becomes the snake case key of JSON and YAML. */
@@ -195,7 +219,11 @@ interface ScalarOf {
 }
 
 type Single<F extends Flag> = F extends { type: "enum"; choices: readonly (infer C)[] } ? C : ScalarOf[F["type"]];
-type Whole<F extends Flag> = F extends { type: "list" | "labels" } ? Single<F> : F extends { repeatable: true } ? readonly Single<F>[] : Single<F>;
+type Whole<F extends Flag> = F extends { type: "list" | "labels" }
+  ? Single<F>
+  : F extends { repeatable: true }
+    ? readonly Single<F>[]
+    : Single<F>;
 type FlagValue<F extends Flag> = F extends { required: true } | { default: string | number | boolean } | { type: "boolean" }
   ? Whole<F>
   : Whole<F> | undefined;

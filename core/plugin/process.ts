@@ -1,5 +1,5 @@
-import type { ProcessRole, ServiceToken } from "./contract.js";
 import type { Clock } from "../time/clock.js";
+import type { ProcessRole, ServiceToken } from "./contract.js";
 import type { Secret } from "./secret.js";
 
 /** Facts about the process that plugins run in. */

@@ -45,7 +45,9 @@ type HandlerOf<M> = M extends { requestStream: false; responseStream: false }
       : (requests: AsyncIterable<RequestOf<M>>, call: CallContext) => AsyncIterable<ResponseOf<M>>;
 
 /** The handlers of a service: promises and async iterables, no grpc-js types. */
-export type RpcHandlers<Definition extends RpcDefinition> = { readonly [Method in keyof Definition]: HandlerOf<Definition[Method]> };
+export type RpcHandlers<Definition extends RpcDefinition> = {
+  readonly [Method in keyof Definition]: HandlerOf<Definition[Method]>;
+};
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
@@ -62,7 +64,9 @@ type ClientMethodOf<M> = M extends { requestStream: false; responseStream: false
       : (requests: AsyncIterable<RequestOf<M>>, options?: CallOptions) => AsyncIterable<ResponseOf<M>>;
 
 /** The client's side of a service. Failures are `MezError`s with the code that the server threw. */
-export type RpcClient<Definition extends RpcDefinition> = { readonly [Method in keyof Definition]: ClientMethodOf<Definition[Method]> };
+export type RpcClient<Definition extends RpcDefinition> = {
+  readonly [Method in keyof Definition]: ClientMethodOf<Definition[Method]>;
+};
 
 /** A connection to the auth service. Connects at the first call, and again after a failure. */
 export interface RpcConnection {

@@ -91,7 +91,9 @@ function oneOf(here: string, data: unknown, allowed: readonly unknown[], where: 
 }
 
 function nameOf(path: readonly (string | number)[]): string {
-  return path.map((part, index) => (typeof part === "number" ? `[${part}]` : index === 0 ? clip(part) : `.${clip(part)}`)).join("");
+  return path
+    .map((part, index) => (typeof part === "number" ? `[${part}]` : index === 0 ? clip(part) : `.${clip(part)}`))
+    .join("");
 }
 
 function typeWords(type: unknown): string {
@@ -107,7 +109,9 @@ function kindOf(data: unknown): string {
 }
 
 function quoteHint(type: unknown, data: unknown): string {
-  return type === "string" && (typeof data === "number" || typeof data === "boolean") ? `; write it in quotes: "${String(data)}"` : "";
+  return type === "string" && (typeof data === "number" || typeof data === "boolean")
+    ? `; write it in quotes: "${String(data)}"`
+    : "";
 }
 
 /** What would be right, when the schema says it. */

@@ -1,0 +1,51 @@
+/** JSON Schema of the sections that belong to the host. Plugins' own sections and configs are added by `load.ts`. */
+export const HOST_SECTIONS = {
+  cluster_name: {
+    type: "string",
+    default: "mezite",
+    pattern: "^[a-z0-9][a-z0-9.-]{0,62}$",
+    description: "a name of lower-case letters, digits, dots and dashes; stands in certificates, so it is never changed",
+  },
+  data_dir: {
+    type: "string",
+    minLength: 1,
+    default: "/var/lib/mezite",
+    description: "folder for keys, database and recordings; made with mode 0700",
+  },
+  log: {
+    type: "object",
+    additionalProperties: false,
+    default: {},
+    properties: {
+      level: { enum: ["debug", "info", "warn", "error"], default: "info", description: "least severe lines that are written" },
+      format: { enum: ["auto", "json", "text"], default: "auto", description: "auto is text on a terminal and JSON elsewhere" },
+    },
+  },
+  auth: {
+    type: "object",
+    additionalProperties: false,
+    default: {},
+    properties: {
+      enabled: { type: "boolean", default: true, description: "run the auth service in mezd start" },
+      listen_addr: { type: "string", default: ":3025", description: "gRPC address, host:port" },
+      addresses: {
+        type: "array",
+        items: { type: "string", minLength: 1 },
+        minItems: 1,
+        description: "host:port of the auth service, for proxies and nodes; default: this machine",
+      },
+    },
+  },
+} as const;
+
+/** Switches of `mezd start` that stand in a section which otherwise belongs to a plugin. */
+export const ENABLED_SWITCH = { type: "boolean", description: "run this service in mezd start" } as const;
+
+/** One entry under `plugins:`; `config` is filled in with the plugin's own schema. */
+export function pluginEntry(config: unknown): object {
+  return {
+    type: "object",
+    additionalProperties: false,
+    properties: { enabled: { type: "boolean", description: "true or false" }, config },
+  };
+}

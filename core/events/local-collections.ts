@@ -1,0 +1,45 @@
+import type { Collection, CollectionKind, CollectionSource, Collections } from "../plugin/collection.js";
+import { type CollectionChange, CollectionRegistry, kindId } from "./collections.js";
+
+/** The collections of a process that has the database: loaded from their sources, then fed by its own commits. */
+export class LocalCollections implements Collections {
+  readonly #kinds = new Map<string, CollectionKind<unknown>>();
+
+  constructor(readonly registry = new CollectionRegistry()) {}
+
+  of<T>(kind: CollectionKind<T>): Collection<T> {
+    return this.registry.of(kind);
+  }
+
+  /** Takes a collection on, with everything that its source holds. */
+  async publish(kind: CollectionKind<unknown>, source: CollectionSource<unknown>): Promise<void> {
+    this.registry.byId(kindId(kind)).replace(new Map(await source.entries()));
+    this.#kinds.set(kindId(kind), kind);
+  }
+
+  /** What watchers are shown from now on no longer contains the collection; copies in this process stay. */
+  withdraw(kind: CollectionKind<unknown>): void {
+    this.#kinds.delete(kindId(kind));
+  }
+
+  published(): readonly (readonly [id: string, kind: CollectionKind<unknown>])[] {
+    return [...this.#kinds];
+  }
+
+  kind(id: string): CollectionKind<unknown> | undefined {
+    return this.#kinds.get(id);
+  }
+
+  /** Committed changes, in order. */
+  apply(changes: readonly CollectionChange[]): void {
+    this.registry.apply(changes);
+  }
+
+  async ready(): Promise<void> {}
+
+  silentSeconds(): number {
+    return 0;
+  }
+
+  follow(): void {}
+}

@@ -1,0 +1,122 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
+import { messageOf } from "../errors/error.js";
+import type { Collection, CollectionKind, Collections } from "../plugin/collection.js";
+import type { Logger } from "../plugin/logger.js";
+import type { RpcConnection } from "../plugin/rpc.js";
+import type { Clock } from "../time/clock.js";
+import { CollectionRegistry, parseKindId } from "./collections.js";
+
+const RETRY_MIN_MS = 200;
+const RETRY_MAX_MS = 5_000;
+const SILENCE_LIMIT_MS = 15_000;
+
+/**
+ * The collections of a proxy or a node: copies that a watch stream keeps up to date. When the stream breaks, the copies
+ * stay as they are and `silentSeconds` grows; a new stream begins with everything again.
+ */
+export class RemoteCollections implements Collections {
+  readonly #registry = new CollectionRegistry();
+  readonly #stop = new AbortController();
+  #connection: RpcConnection | null = null;
+  #running: Promise<void> | null = null;
+  #lastSign: number | null = null;
+  #stream: AbortController | null = null;
+  #markReady: () => void = () => {};
+  readonly #ready = new Promise<void>((resolve) => {
+    this.#markReady = resolve;
+  });
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+  ) {}
+
+  of<T>(kind: CollectionKind<T>): Collection<T> {
+    return this.#registry.of(kind);
+  }
+
+  ready(): Promise<void> {
+    return this.#ready;
+  }
+
+  silentSeconds(): number {
+    return this.#lastSign === null ? Number.POSITIVE_INFINITY : Math.max(0, (this.clock.now().getTime() - this.#lastSign) / 1000);
+  }
+
+  follow(connection: RpcConnection): void {
+    if (this.#connection === connection) return;
+    this.#connection = connection;
+    this.#stream?.abort();
+    this.#running ??= this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#stream?.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    let pause = RETRY_MIN_MS;
+    while (!this.#stop.signal.aborted) {
+      try {
+        await this.#watch();
+        pause = RETRY_MIN_MS;
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        this.logger.warn("the watch stream to the auth service broke; trying again", {
+          error: messageOf(error),
+          silentSeconds: Math.round(this.silentSeconds()),
+        });
+      }
+      await delay(pause * (0.5 + Math.random()), undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
+      pause = this.silentSeconds() < SILENCE_LIMIT_MS / 1000 ? RETRY_MIN_MS : Math.min(pause * 2, RETRY_MAX_MS);
+    }
+  }
+
+  async #watch(): Promise<void> {
+    const stream = new AbortController();
+    this.#stream = stream;
+    const client = (this.#connection as RpcConnection).client(WatchServiceService);
+    let watchdog = setTimeout(() => stream.abort(), SILENCE_LIMIT_MS);
+    let snapshot: Map<string, Map<string, unknown>> | null = new Map();
+    try {
+      for await (const { message } of client.watch({}, { signal: stream.signal })) {
+        clearTimeout(watchdog);
+        watchdog = setTimeout(() => stream.abort(), SILENCE_LIMIT_MS);
+        this.#lastSign = this.clock.now().getTime();
+        if (message?.$case === "put") {
+          const { kind, key, value } = message.put;
+          const parsed: unknown = JSON.parse(value);
+          if (snapshot === null) this.#registry.apply([{ kind: parseKindId(kind), key, value: parsed }]);
+          else collect(snapshot, parseKindId(kind)).set(key, parsed);
+        } else if (message?.$case === "remove") {
+          this.#registry.apply([{ kind: parseKindId(message.remove.kind), key: message.remove.key }]);
+        } else if (message?.$case === "snapshotComplete" && snapshot !== null) {
+          this.#replace(snapshot);
+          snapshot = null;
+          this.#markReady();
+        }
+      }
+    } finally {
+      clearTimeout(watchdog);
+      stream.abort();
+    }
+  }
+
+  /** A collection that the new snapshot does not mention is empty now. */
+  #replace(snapshot: ReadonlyMap<string, ReadonlyMap<string, unknown>>): void {
+    for (const id of new Set([...snapshot.keys(), ...this.#registry.ids()])) {
+      this.#registry.byId(id).replace(snapshot.get(id) ?? new Map());
+    }
+  }
+}
+
+// --- internal ---
+
+function collect(snapshot: Map<string, Map<string, unknown>>, kind: string): Map<string, unknown> {
+  const known = snapshot.get(kind) ?? new Map<string, unknown>();
+  snapshot.set(kind, known);
+  return known;
+}

@@ -1,0 +1,80 @@
+import { createHash } from "node:crypto";
+import type { Config } from "../config/config.js";
+import { MezError } from "../errors/error.js";
+import { PLUGIN_API_VERSION, type Plugin, type ProcessRole } from "../plugin/contract.js";
+import { rolesHere } from "../plugin/manifest.js";
+import { Secret } from "../plugin/secret.js";
+import type { Catalog, CheckedEntry } from "./catalog.js";
+import { collectDeclarations, type Declarations } from "./declarations.js";
+import { orderPlugins } from "./graph.js";
+import { PORT_CARDINALITIES } from "./ports.js";
+import { type Decision, type Overrides, selectPlugins } from "./selection.js";
+
+/** A plugin that is to run, with what its `register` said: imported and declared, nothing built. */
+export interface AssembledPlugin {
+  readonly entry: CheckedEntry;
+  readonly digest: string;
+  readonly roles: ReadonlySet<ProcessRole>;
+  readonly requires: readonly string[];
+  readonly declarations: Declarations;
+}
+
+export interface Assembly {
+  /** In start order. */
+  readonly plugins: readonly AssembledPlugin[];
+  readonly decisions: ReadonlyMap<string, Decision>;
+}
+
+/**
+ * Selects the plugins of a process, orders them, imports them and calls every `register`. Opens nothing: this is what
+ * `mezd config check` does as well.
+ * @throws {MezError} `PLUGIN_GRAPH_INVALID`, `PLUGIN_REGISTER_FAILED`, `PLUGIN_MANIFEST_MISMATCH`
+ */
+export async function assemble(
+  catalog: Catalog,
+  config: Config,
+  overrides: Overrides,
+  roles: ReadonlySet<ProcessRole>,
+): Promise<Assembly> {
+  const decisions = selectPlugins(catalog, config, overrides, roles);
+  const entries = [...catalog.values()].filter(
+    ({ manifest, service }) => decisions.get(manifest.id)?.on === true && service !== undefined,
+  );
+  const graph = orderPlugins(
+    entries.map(({ manifest }) => manifest),
+    roles,
+    PORT_CARDINALITIES,
+  );
+  const plugins: AssembledPlugin[] = [];
+  for (const id of graph.order) {
+    const entry = catalog.get(id) as CheckedEntry;
+    const here = rolesHere(entry.manifest, roles);
+    const settings = config.plugins.get(id)?.config ?? {};
+    const plugin = await importPlugin(entry);
+    plugins.push({
+      entry,
+      digest: digestOf(entry, settings),
+      roles: here,
+      requires: graph.requires.get(id) ?? [],
+      declarations: collectDeclarations(plugin, entry.manifest, here, settings),
+    });
+  }
+  return { plugins, decisions };
+}
+
+// --- internal ---
+
+async function importPlugin(entry: CheckedEntry): Promise<Plugin<never>> {
+  try {
+    return (await (entry.service as NonNullable<CheckedEntry["service"]>)()).default;
+  } catch (cause) {
+    throw new MezError("PLUGIN_REGISTER_FAILED", `importing plugin "${entry.manifest.id}"`, { cause });
+  }
+}
+
+function digestOf({ manifest }: CheckedEntry, settings: unknown): string {
+  const text = JSON.stringify([manifest.id, manifest.version, PLUGIN_API_VERSION, settings], (_key, value: unknown) =>
+    value instanceof Secret ? value.expose() : value,
+  );
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,81 @@
+import { readFileSync } from "node:fs";
+import { Ajv, type ErrorObject } from "ajv";
+import semver from "semver";
+import { MezError } from "../errors/error.js";
+import { PLUGIN_API_VERSION, type Plugin } from "../plugin/contract.js";
+import type { Manifest } from "../plugin/manifest.js";
+
+/** A plugin that can be switched on: its manifest, and how to import its code. */
+export interface CatalogEntry {
+  /** As read from `plugin.json`; checked by `checkManifest` before anything else is done with it. */
+  readonly manifest: unknown;
+  /** On unless the config file or a command says otherwise. */
+  readonly onByDefault?: boolean;
+  readonly service?: () => Promise<{ readonly default: Plugin<never> }>;
+  readonly commands?: () => Promise<{ readonly default: unknown }>;
+}
+
+export interface CheckedEntry extends CatalogEntry {
+  readonly manifest: Manifest;
+}
+
+/** Every plugin this process knows, by id, in the order of the list that it was made from. */
+export type Catalog = ReadonlyMap<string, CheckedEntry>;
+
+/**
+ * Checks each manifest and that no two entries claim one id, one command or one config section.
+ * @param hostVersion The release, for the manifests' `host` range.
+ * @throws {MezError} `PLUGIN_MANIFEST_INVALID`, naming plugin and place.
+ */
+export function makeCatalog(entries: readonly CatalogEntry[], hostVersion: string, schemaFile: URL): Catalog {
+  const check = manifestCheck(schemaFile);
+  const catalog = new Map<string, CheckedEntry>();
+  const claims = new Map<string, string>();
+  const claim = (what: string, id: string): void => {
+    const owner = claims.get(what);
+    if (owner !== undefined) throw invalid(id, `${what} is taken by plugin "${owner}"`);
+    claims.set(what, id);
+  };
+  for (const entry of entries) {
+    const manifest = check(entry.manifest, hostVersion);
+    claim(`id "${manifest.id}"`, manifest.id);
+    if (manifest.section !== undefined) claim(`config section "${manifest.section}" of ${sectionVariant(manifest)}`, manifest.id);
+    for (const { binary, name } of manifest.contributes?.commands ?? []) claim(`command "${binary} ${name}"`, manifest.id);
+    for (const name of manifest.contributes?.rpc ?? []) claim(`gRPC service "${name}"`, manifest.id);
+    catalog.set(manifest.id, { ...entry, manifest });
+  }
+  return catalog;
+}
+
+// --- internal ---
+
+function manifestCheck(schemaFile: URL): (manifest: unknown, hostVersion: string) => Manifest {
+  const validate = new Ajv({ allErrors: false, strict: false }).compile<Manifest>(JSON.parse(readFileSync(schemaFile, "utf8")));
+  return (manifest, hostVersion) => {
+    const id = String((manifest as { id?: unknown } | null)?.id ?? "?").slice(0, 64);
+    if (!validate(manifest)) throw invalid(id, describe(validate.errors?.[0]));
+    if (manifest.apiVersion !== PLUGIN_API_VERSION)
+      throw invalid(id, `apiVersion is ${manifest.apiVersion}; this release has ${PLUGIN_API_VERSION}`);
+    if (manifest.host !== undefined && !semver.satisfies(hostVersion, manifest.host, { includePrerelease: true })) {
+      throw invalid(id, `it asks for mezite ${manifest.host}; this is ${hostVersion}`);
+    }
+    if (manifest.entries.service !== undefined && manifest.runsIn === undefined)
+      throw invalid(id, "it has a service entry but no runsIn");
+    return manifest;
+  };
+}
+
+/** Storage drivers share the `database` section: only the chosen one is ever on. */
+function sectionVariant(manifest: Manifest): string {
+  return manifest.implements?.some(({ port }) => port === "storage-driver") === true ? manifest.id : "the cluster";
+}
+
+function describe(error: ErrorObject | undefined): string {
+  if (error === undefined) return "it does not match plugin.schema.json";
+  const extra = "additionalProperty" in error.params ? ` "${String(error.params.additionalProperty)}"` : "";
+  return `${error.instancePath === "" ? "manifest" : error.instancePath} ${error.message ?? "is not valid"}${extra}`;
+}
+
+function invalid(id: string, why: string): MezError {
+  return new MezError("PLUGIN_MANIFEST_INVALID", `plugin "${id}": ${why}`);
+}

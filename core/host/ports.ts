@@ -1,0 +1,22 @@
+import type { Port } from "../plugin/contract.js";
+import { AUDIT_SINK } from "../ports/audit-sink.js";
+import { AUTHENTICATOR } from "../ports/authenticator.js";
+import { AUTHORIZER } from "../ports/authorizer.js";
+import { JOIN_METHOD } from "../ports/join-method.js";
+import { KEY_BACKEND } from "../ports/key-backend.js";
+import { RECORDING_STORE } from "../ports/recording-store.js";
+import { STORAGE_DRIVER } from "../ports/storage-driver.js";
+import type { PortCardinalities } from "./graph.js";
+
+const PORTS: readonly Port<unknown>[] = [
+  AUDIT_SINK,
+  AUTHENTICATOR,
+  AUTHORIZER,
+  JOIN_METHOD,
+  KEY_BACKEND,
+  RECORDING_STORE,
+  STORAGE_DRIVER,
+];
+
+/** Every extension point of this release. */
+export const PORT_CARDINALITIES: PortCardinalities = new Map(PORTS.map(({ id, cardinality }) => [id, cardinality]));

@@ -1,0 +1,59 @@
+import type { Config } from "../config/config.js";
+import type { ProcessRole } from "../plugin/contract.js";
+import { type Manifest, rolesHere } from "../plugin/manifest.js";
+import type { PluginStatus } from "../plugin/plugin-host.js";
+import type { Catalog } from "./catalog.js";
+import { PORT_CARDINALITIES } from "./ports.js";
+
+export interface Decision {
+  readonly on: boolean;
+  readonly decidedBy: PluginStatus["decidedBy"];
+}
+
+/** What `mezctl plugins enable | disable` said, by id; it wins over the config file. */
+export type Overrides = ReadonlyMap<string, boolean>;
+
+/**
+ * Decides which plugins run in a process with `roles`: essential ones always, the storage driver that the config names,
+ * then what a command said, then the config file, then the built-in default. A default gives way to a plugin that was
+ * asked for and fills the same exactly-one port.
+ */
+export function selectPlugins(
+  catalog: Catalog,
+  config: Config,
+  overrides: Overrides,
+  roles: ReadonlySet<ProcessRole>,
+): ReadonlyMap<string, Decision> {
+  const decisions = new Map<string, Decision>();
+  for (const { manifest, onByDefault } of catalog.values()) {
+    if (rolesHere(manifest, roles).size > 0)
+      decisions.set(manifest.id, decide(manifest, onByDefault === true, config, overrides));
+  }
+  const asked = new Set<string>();
+  for (const [id, { on, decidedBy }] of decisions) {
+    if (on && decidedBy !== "default") for (const port of solePorts(catalog, id)) asked.add(port);
+  }
+  for (const [id, { on, decidedBy }] of decisions) {
+    if (on && decidedBy === "default" && solePorts(catalog, id).some((port) => asked.has(port)))
+      decisions.set(id, { on: false, decidedBy });
+  }
+  return decisions;
+}
+
+// --- internal ---
+
+function decide(manifest: Manifest, onByDefault: boolean, config: Config, overrides: Overrides): Decision {
+  const driver = manifest.implements?.find(({ port }) => port === "storage-driver");
+  if (driver !== undefined) return { on: driver.name === config.databaseDriver, decidedBy: "config" };
+  if (manifest.essential === true) return { on: true, decidedBy: "essential" };
+  const said = overrides.get(manifest.id);
+  if (said !== undefined) return { on: said, decidedBy: "command" };
+  const setting = config.plugins.get(manifest.id)?.enabled ?? null;
+  if (setting !== null) return { on: setting, decidedBy: "config" };
+  return { on: onByDefault, decidedBy: "default" };
+}
+
+function solePorts(catalog: Catalog, id: string): readonly string[] {
+  const ports = catalog.get(id)?.manifest.implements?.map(({ port }) => port) ?? [];
+  return ports.filter((port) => PORT_CARDINALITIES.get(port) === "exactly-one");
+}

@@ -1,0 +1,57 @@
+import type { PermissionHolder } from "./caller.js";
+import type { ProcessRole } from "./contract.js";
+
+export interface ServiceReference {
+  readonly service: string;
+  readonly version: number;
+  readonly runsIn?: readonly ProcessRole[];
+}
+
+export interface CommandReference {
+  readonly name: string;
+  readonly binary: "mezctl" | "msh";
+  readonly summary: string;
+}
+
+/** `plugin.json` as `plugin.schema.json` describes it. */
+export interface Manifest {
+  readonly id: string;
+  readonly version: string;
+  readonly apiVersion: number;
+  readonly host?: string;
+  readonly summary: string;
+  readonly essential?: boolean;
+  readonly runsIn?: readonly ProcessRole[];
+  readonly section?: string;
+  readonly entries: { readonly service?: string; readonly commands?: string };
+  readonly provides?: readonly ServiceReference[];
+  /** Services and ports that it resolves; a port stands here under its own id. */
+  readonly requires?: readonly (ServiceReference & { readonly optional?: boolean })[];
+  readonly implements?: readonly { readonly port: string; readonly name: string; readonly runsIn?: readonly ProcessRole[] }[];
+  /** Closed JSON Schema. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly secrets?: readonly string[];
+  readonly contributes?: {
+    readonly commands?: readonly CommandReference[];
+    readonly rpc?: readonly string[];
+    readonly permissions?: readonly { readonly permission: string; readonly grantedTo: readonly PermissionHolder[] }[];
+    readonly auditEvents?: readonly string[];
+    readonly collections?: readonly string[];
+    readonly tables?: readonly string[];
+  };
+  readonly reach?: readonly string[];
+  readonly reload?: "hot" | "restart";
+}
+
+/** The parts of `list` that hold in a process with `roles`. */
+export function activeIn<Item extends { readonly runsIn?: readonly ProcessRole[] }>(
+  list: readonly Item[] | undefined,
+  roles: ReadonlySet<ProcessRole>,
+): readonly Item[] {
+  return (list ?? []).filter((item) => item.runsIn === undefined || item.runsIn.some((role) => roles.has(role)));
+}
+
+/** The roles of this process in which the plugin runs; empty when it has no business here. */
+export function rolesHere(manifest: Manifest, roles: ReadonlySet<ProcessRole>): ReadonlySet<ProcessRole> {
+  return new Set((manifest.runsIn ?? []).filter((role) => roles.has(role)));
+}

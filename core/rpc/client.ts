@@ -1,0 +1,249 @@
+import { createHash } from "node:crypto";
+import { connect, createSecureContext, type PeerCertificate, rootCertificates } from "node:tls";
+import {
+  ChannelCredentials,
+  Client,
+  type ClientReadableStream,
+  credentials as grpcCredentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { MezError } from "../errors/error.js";
+import type { DialOptions, RpcDialer } from "../plugin/dialer.js";
+import type { CallOptions, RpcClient, RpcConnection, RpcDefinition, RpcMethod } from "../plugin/rpc.js";
+import { parseHostPort } from "./address.js";
+import { fromStatus } from "./status.js";
+
+const CALL_TIMEOUT_MS = 20_000;
+const PROBE_TIMEOUT_MS = 10_000;
+
+/** Opens gRPC connections; see `RpcDialer`. */
+export const grpcDialer: RpcDialer = { dial: (options) => new GrpcConnection(options) };
+
+/** The DER of the leaf certificate that `address` shows now, unverified. */
+export async function peekCertificate(
+  address: string,
+  options: { readonly timeoutMs?: number } = {},
+): Promise<{ readonly leaf: Buffer; readonly chain: readonly Buffer[] }> {
+  const { host, port } = parseHostPort(address);
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host,
+      port,
+      ...serverName(host),
+      minVersion: "TLSv1.3",
+      ALPNProtocols: ["h2"],
+      rejectUnauthorized: false,
+    });
+    const fail = (why: string): void => {
+      socket.destroy();
+      reject(new MezError("UNAVAILABLE", `cannot reach the auth service at ${address}: ${why}`));
+    };
+    socket.setTimeout(options.timeoutMs ?? PROBE_TIMEOUT_MS, () => fail("no answer"));
+    socket.once("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+    socket.once("secureConnect", () => {
+      const chain = chainOf(socket.getPeerCertificate(true));
+      socket.destroy();
+      const leaf = chain[0];
+      if (leaf === undefined) reject(new MezError("UNAVAILABLE", `the server at ${address} shows no certificate`));
+      else resolve({ leaf, chain });
+    });
+  });
+}
+
+// --- internal ---
+
+class GrpcConnection implements RpcConnection {
+  #client: Promise<{ client: Client; address: string; fingerprint: Buffer | null }> | null = null;
+  #closed = false;
+
+  constructor(private readonly options: DialOptions) {}
+
+  client<Definition extends RpcDefinition>(definition: Definition): RpcClient<Definition> {
+    const methods = Object.entries(definition).map(([name, method]) => [name, this.#method(method)]);
+    return Object.fromEntries(methods) as RpcClient<Definition>;
+  }
+
+  async serverFingerprint(): Promise<Buffer> {
+    const { fingerprint, address } = await this.#open();
+    if (fingerprint !== null) return fingerprint;
+    return sha256((await peekCertificate(address)).leaf);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#client?.then(({ client }) => client.close()).catch(() => {});
+  }
+
+  #method(method: RpcMethod<unknown, unknown>): unknown {
+    if (method.responseStream) return (request: unknown, options?: CallOptions) => this.#serverStream(method, request, options);
+    if (method.requestStream)
+      return (requests: AsyncIterable<unknown>, options?: CallOptions) => this.#clientStream(method, requests, options);
+    return (request: unknown, options?: CallOptions) => this.#unary(method, request, options);
+  }
+
+  async #unary(method: RpcMethod<unknown, unknown>, request: unknown, options: CallOptions = {}): Promise<unknown> {
+    const { client, address } = await this.#open();
+    const deadline = new Date(Date.now() + (options.timeoutMs ?? CALL_TIMEOUT_MS));
+    return new Promise((resolve, reject) => {
+      const call = client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        this.#metadata(),
+        { deadline },
+        (error, response) => {
+          options.signal?.removeEventListener("abort", cancel);
+          if (error !== null) reject(fromStatus(error, address));
+          else resolve(response);
+        },
+      );
+      const cancel = (): void => call.cancel();
+      options.signal?.addEventListener("abort", cancel);
+      if (options.signal?.aborted === true) cancel();
+    });
+  }
+
+  async *#serverStream(method: RpcMethod<unknown, unknown>, request: unknown, options: CallOptions = {}): AsyncIterable<unknown> {
+    const { client, address } = await this.#open();
+    const call: ClientReadableStream<unknown> = client.makeServerStreamRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      this.#metadata(),
+      deadlineOf(options),
+    );
+    const cancel = (): void => call.cancel();
+    options.signal?.addEventListener("abort", cancel);
+    if (options.signal?.aborted === true) cancel();
+    try {
+      yield* call as AsyncIterable<unknown>;
+    } catch (error) {
+      throw fromStatus(error as ServiceError, address);
+    } finally {
+      options.signal?.removeEventListener("abort", cancel);
+      call.cancel();
+    }
+  }
+
+  async #clientStream(
+    method: RpcMethod<unknown, unknown>,
+    requests: AsyncIterable<unknown>,
+    options: CallOptions = {},
+  ): Promise<unknown> {
+    const { client, address } = await this.#open();
+    return new Promise((resolve, reject) => {
+      const call = client.makeClientStreamRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        this.#metadata(),
+        deadlineOf(options),
+        (error, response) => {
+          if (error !== null) reject(fromStatus(error, address));
+          else resolve(response);
+        },
+      );
+      call.on("error", () => {});
+      const cancel = (): void => call.cancel();
+      options.signal?.addEventListener("abort", cancel, { once: true });
+      void (async () => {
+        for await (const request of requests) {
+          if (!call.write(request)) await new Promise<void>((go) => void call.once("drain", go).once("close", go));
+        }
+        call.end();
+      })().catch((error: unknown) => {
+        call.cancel();
+        reject(error);
+      });
+    });
+  }
+
+  #metadata(): Metadata {
+    const metadata = new Metadata();
+    if (this.options.token !== undefined) metadata.set("authorization", `Bearer ${this.options.token.expose()}`);
+    return metadata;
+  }
+
+  #open(): Promise<{ client: Client; address: string; fingerprint: Buffer | null }> {
+    if (this.#closed) return Promise.reject(new MezError("UNAVAILABLE", "the connection is closed"));
+    this.#client ??= this.#connect();
+    this.#client.catch(() => {
+      this.#client = null;
+    });
+    return this.#client;
+  }
+
+  async #connect(): Promise<{ client: Client; address: string; fingerprint: Buffer | null }> {
+    const { addresses, trust } = this.options;
+    const first = addresses[0];
+    if (first === undefined) throw new MezError("INVALID_ARGUMENT", "no address of an auth service is given");
+    const leaf = trust.kind === "none" ? (await peekCertificate(first)).leaf : null;
+    const client = new Client(target(addresses), this.#credentials(leaf), {
+      "grpc.max_receive_message_length": 64 * 1024 * 1024,
+      "grpc.initial_reconnect_backoff_ms": 200,
+      "grpc.max_reconnect_backoff_ms": 5_000,
+      "grpc.keepalive_time_ms": 20_000,
+      "grpc.keepalive_timeout_ms": 10_000,
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.service_config_disable_resolution": 1,
+      ...(parseHostPort(first).host === "localhost" ? {} : { "grpc.default_authority": parseHostPort(first).host }),
+    });
+    return { client, address: first, fingerprint: leaf === null ? null : sha256(leaf) };
+  }
+
+  /** `leaf`: the one certificate that is accepted, so that what was proved of it holds for every byte that follows. */
+  #credentials(leaf: Buffer | null): ChannelCredentials {
+    const { trust, identity } = this.options;
+    const context = createSecureContext({
+      minVersion: "TLSv1.3",
+      ca: leaf !== null ? [pem(leaf)] : trust.kind === "authorities" ? [...trust.certificatesPem] : [...rootCertificates],
+      ...(leaf !== null ? { allowPartialTrustChain: true } : {}),
+      ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.privateKeyPem.expose() }),
+    });
+    if (leaf === null) return ChannelCredentials.createFromSecureContext(context);
+    return grpcCredentials.createFromSecureContext(context, {
+      checkServerIdentity: (_host, certificate) =>
+        leaf.equals(certificate.raw) ? undefined : new Error("the server's certificate changed during the join"),
+    });
+  }
+}
+
+function deadlineOf(options: CallOptions): { deadline?: Date } {
+  return options.timeoutMs === undefined ? {} : { deadline: new Date(Date.now() + options.timeoutMs) };
+}
+
+function target(addresses: readonly string[]): string {
+  const first = parseHostPort(addresses[0] as string);
+  return first.host.includes(":")
+    ? `ipv6:[${first.host}]:${first.port}`
+    : /^\d+(\.\d+){3}$/.test(first.host)
+      ? `ipv4:${first.host}:${first.port}`
+      : `dns:${first.host}:${first.port}`;
+}
+
+function serverName(host: string): { servername?: string } {
+  return /^[\d.]+$|:/.test(host) ? {} : { servername: host };
+}
+
+function chainOf(
+  certificate: ReturnType<import("node:tls").TLSSocket["getPeerCertificate"]> & { issuerCertificate?: PeerCertificate },
+): readonly Buffer[] {
+  const chain: Buffer[] = [];
+  let next: (PeerCertificate & { issuerCertificate?: PeerCertificate }) | undefined = certificate;
+  while (next?.raw !== undefined && chain.length < 8 && !chain.some((known) => known.equals(next?.raw as Buffer))) {
+    chain.push(next.raw);
+    next = next.issuerCertificate;
+  }
+  return chain;
+}
+
+function pem(der: Buffer): string {
+  return `-----BEGIN CERTIFICATE-----\n${(der.toString("base64").match(/.{1,64}/g) ?? []).join("\n")}\n-----END CERTIFICATE-----\n`;
+}
+
+function sha256(bytes: Buffer): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}

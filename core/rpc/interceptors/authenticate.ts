@@ -1,0 +1,13 @@
+import { MezError } from "../../errors/error.js";
+import type { Caller } from "../../plugin/caller.js";
+import type { Authenticator, CallCredentials } from "../../ports/authenticator.js";
+
+/** The caller that the first fitting authenticator finds; anonymous when the call brought no credentials at all. */
+export async function authenticate(credentials: CallCredentials, authenticators: readonly Authenticator[]): Promise<Caller> {
+  if (credentials.bearerToken === null && credentials.clientCertificate === null) return { kind: "anonymous" };
+  for (const authenticator of authenticators) {
+    const caller = await authenticator.authenticate(credentials);
+    if (caller !== null) return caller;
+  }
+  throw new MezError("UNAUTHENTICATED", "the session is unknown or has expired; log in again");
+}

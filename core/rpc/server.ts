@@ -1,0 +1,211 @@
+import type { EventEmitter } from "node:events";
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  type sendUnaryData,
+  type UntypedHandleCall,
+} from "@grpc/grpc-js";
+import { isMezError, MezError, messageOf } from "../errors/error.js";
+import type { AuditRecord } from "../plugin/audit.js";
+import type { HostCredentials } from "../plugin/host-identity.js";
+import type { Logger } from "../plugin/logger.js";
+import type { CallContext, RpcDefinition, RpcService } from "../plugin/rpc.js";
+import type { Authenticator } from "../ports/authenticator.js";
+import type { Authorizer } from "../ports/authorizer.js";
+import type { CallRoute, CallRouter } from "./call-route.js";
+import { refusedCall } from "./interceptors/audit.js";
+import { authenticate } from "./interceptors/authenticate.js";
+import { authorize } from "./interceptors/authorize.js";
+import type { AnonymousCallLimiter } from "./interceptors/limit.js";
+import { RpcListener } from "./listener.js";
+import { toStatus } from "./status.js";
+
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+const MAX_STREAMS_PER_CONNECTION = 1000;
+
+export interface RpcServerOptions {
+  readonly router: CallRouter;
+  readonly authenticators: () => readonly Authenticator[];
+  readonly authorizer: () => Authorizer;
+  readonly anonymousCalls: AnonymousCallLimiter;
+  readonly audit: (record: AuditRecord) => void;
+  readonly logger: Logger;
+}
+
+/** What the four kinds of call have in common. */
+type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getPeer"> & EventEmitter;
+
+/**
+ * The auth service's gRPC server. Each call goes the same way: find the route in the current generation, establish the
+ * caller, check the permission, run the handler under a lease. Services stay known after their plugin is disabled, and
+ * then answer `PLUGIN_NOT_ENABLED`.
+ */
+export class RpcServer {
+  readonly #server = new Server({
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 15_000,
+  });
+  readonly #known = new Set<string>();
+  readonly #streams = new Set<AbortController>();
+  #listener: RpcListener | null = null;
+
+  constructor(private readonly options: RpcServerOptions) {}
+
+  /** Makes a service callable; one that is known already is left as it is. */
+  serve(service: RpcService<RpcDefinition>): void {
+    if (this.#known.has(service.name)) return;
+    this.#known.add(service.name);
+    const implementation: Record<string, UntypedHandleCall> = {};
+    for (const [method, definition] of Object.entries(service.definition)) {
+      implementation[method] = definition.responseStream
+        ? this.#streaming(service.name, method, definition.requestStream)
+        : this.#unary(service.name, method, definition.requestStream);
+    }
+    this.#server.addService(service.definition as unknown as ServiceDefinition, implementation);
+  }
+
+  /** @returns The address listened on, with the port that the system chose when `address` ended in `:0`. */
+  async listen(address: string, credentials: HostCredentials): Promise<string> {
+    const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#listener = new RpcListener(credentials, (socket) => injector.injectConnection(socket));
+    return this.#listener.listen(address);
+  }
+
+  use(credentials: HostCredentials): void {
+    this.#listener?.use(credentials);
+  }
+
+  async close(): Promise<void> {
+    for (const stream of this.#streams) stream.abort();
+    this.#server.forceShutdown();
+    await this.#listener?.close();
+  }
+
+  #unary(service: string, method: string, requestStream: boolean): UntypedHandleCall {
+    const handle = (call: AnyCall, callback: sendUnaryData<unknown>): void => {
+      void this.#run(service, method, call, async (route, context) => {
+        const request = requestStream
+          ? (call as unknown as AsyncIterable<unknown>)
+          : (call as unknown as ServerUnaryCall<unknown, unknown>).request;
+        return (await route.handler(request, context)) as unknown;
+      }).then(
+        (response) => callback(null, response),
+        (error: MezError) => callback(toStatus(error, new Metadata())),
+      );
+    };
+    return handle as handleUnaryCall<unknown, unknown>;
+  }
+
+  #streaming(service: string, method: string, requestStream: boolean): UntypedHandleCall {
+    const handle = (call: ServerWritableStream<unknown, unknown>): void => {
+      void this.#run(service, method, call, async (route, context) => {
+        const request = requestStream ? (call as unknown as AsyncIterable<unknown>) : call.request;
+        for await (const response of route.handler(request, context) as AsyncIterable<unknown>) {
+          if (context.signal.aborted) return;
+          if (!call.write(response)) await drained(call, context.signal);
+        }
+      }).then(
+        () => call.end(),
+        (error: MezError) => void call.emit("error", toStatus(error, new Metadata())),
+      );
+    };
+    return handle as handleServerStreamingCall<unknown, unknown>;
+  }
+
+  async #run<Result>(
+    service: string,
+    method: string,
+    call: AnyCall,
+    work: (route: CallRoute, context: CallContext) => Promise<Result>,
+  ): Promise<Result> {
+    const path = `/${service}/${method}`;
+    const ended = new AbortController();
+    call.on("cancelled", () => ended.abort());
+    call.on("error", () => ended.abort());
+    this.#streams.add(ended);
+    let release: (() => void) | null = null;
+    try {
+      const route = this.options.router(service, method);
+      if (route === null)
+        throw new MezError("PLUGIN_NOT_ENABLED", `the plugin that serves ${service} is not enabled on this cluster`);
+      release = route.lease();
+      const context = await this.#admit(path, route, call, ended.signal);
+      return await work(route, context);
+    } catch (error) {
+      throw this.#presentable(path, error);
+    } finally {
+      release?.();
+      this.#streams.delete(ended);
+    }
+  }
+
+  async #admit(path: string, route: CallRoute, call: AnyCall, signal: AbortSignal): Promise<CallContext> {
+    const facts = this.#listener?.facts(call.getPeer());
+    if (facts === undefined) throw new MezError("UNAVAILABLE", "the connection is closing");
+    if (route.permission === "public") this.options.anonymousCalls.admit(facts.address);
+    const credentials = {
+      bearerToken: bearerToken(call.metadata),
+      clientCertificate: facts.clientCertificate,
+      clientAddress: facts.address,
+    };
+    const caller =
+      route.permission === "public" && credentials.bearerToken === null
+        ? { kind: "anonymous" as const }
+        : await authenticate(credentials, this.options.authenticators());
+    try {
+      authorize(caller, route, this.options.authorizer());
+    } catch (error) {
+      if (isMezError(error, "ACCESS_DENIED")) this.options.audit(refusedCall(caller, facts.address, path, route, error));
+      throw error;
+    }
+    return { caller, clientAddress: facts.address, serverFingerprint: facts.serverFingerprint, signal };
+  }
+
+  #presentable(path: string, error: unknown): MezError {
+    if (isMezError(error)) {
+      if (error.kind === "internal" || error.detail !== undefined)
+        this.options.logger.info("call refused", {
+          path,
+          code: error.code,
+          reason: error.message,
+          detail: error.detail,
+          cause: error.cause,
+        });
+      return error;
+    }
+    this.options.logger.error("call failed", {
+      path,
+      error: messageOf(error),
+      stack: error instanceof Error ? error.stack : undefined,
+    });
+    return new MezError("INTERNAL", "the server failed to answer; its log has the reason");
+  }
+}
+
+// --- internal ---
+
+function bearerToken(metadata: Metadata): string | null {
+  const header = metadata.get("authorization")[0];
+  if (typeof header !== "string" || header.length > 512) return null;
+  return /^Bearer ([A-Za-z0-9_.~+/=-]+)$/i.exec(header)?.[1] ?? null;
+}
+
+function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.off("drain", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    call.once("drain", done);
+    signal.addEventListener("abort", done);
+  });
+}
