@@ -1,19 +1,14 @@
-import { type Http2Session, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { type Http2Session, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
-import { connect as connectTls, type SecureContext, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { MezError, messageOf } from "../errors/error.js";
 import { readGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
 import { parseStreamHeaders, type TunnelStreamInfo } from "./stream-headers.js";
 import * as protocol from "./tunnel-protocol.js";
-import { socketLike } from "./tunnel-stream.js";
+import { dialStream, dialTls, type StreamDialerOptions } from "./stream-dialer.js";
 
-export interface AgentLinkOptions {
-  /** `host:port`; an IPv6 address in brackets. */
-  readonly address: string;
-  readonly secureContext: SecureContext;
-  readonly serverName: string;
-  readonly handshakeSeconds: number;
+export interface AgentLinkOptions extends StreamDialerOptions {
   readonly pingIntervalSeconds: number;
   readonly onStream: (stream: Duplex, info: TunnelStreamInfo) => void;
 }
@@ -30,10 +25,9 @@ export class AgentLink {
   /** Serves streams on a session that is already under way; `dial` makes one. */
   constructor(socket: TLSSocket, session: ServerHttp2Session, options: AgentLinkOptions) {
     this.#session = session;
-    session.setLocalWindowSize(protocol.TUNNEL_WINDOW_BYTES);
     session.on("error", (error) => this.#endsBecause(messageOf(error)));
     session.on("goaway", (_code, _lastStream, data) => this.#endsBecause(readGoodbye(data) ?? "the proxy closed the tunnel"));
-    session.on("stream", (stream, headers) => this.#receive(stream, headers, options.onStream));
+    session.on("stream", (stream, headers) => this.#receive(stream, headers, options));
     watchHeartbeat(session, options.pingIntervalSeconds, () => {
       this.#endsBecause("the proxy does not answer pings");
       session.destroy();
@@ -51,12 +45,7 @@ export class AgentLink {
    * @throws {MezError} `UNAVAILABLE` when it cannot be reached, is not the proxy, or refuses us.
    */
   static async dial(options: AgentLinkOptions, signal: AbortSignal): Promise<AgentLink> {
-    const socket = connectTls({
-      ...parseAddress(options.address),
-      secureContext: options.secureContext,
-      servername: options.serverName,
-      ALPNProtocols: [protocol.TUNNEL_ALPN],
-    });
+    const { socket } = dialTls(options, protocol.TUNNEL_ALPN);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(options.handshakeSeconds * 1000)]);
     try {
       return await greeted(socket, options, limit);
@@ -88,17 +77,26 @@ export class AgentLink {
     this.#endReason ??= reason;
   }
 
-  #receive(stream: ServerHttp2Stream, headers: Parameters<typeof parseStreamHeaders>[0], onStream: AgentLinkOptions["onStream"]): void {
-    const duplex = socketLike(stream);
-    if (this.#isDraining) return stream.respond({ ":status": 503 }, { endStream: true });
-    let info: TunnelStreamInfo;
+  #receive(request: ServerHttp2Stream, headers: IncomingHttpHeaders, options: AgentLinkOptions): void {
+    const answer = (status: number) => {
+      if (!request.destroyed && !request.closed) request.respond({ ":status": status }, { endStream: true });
+    };
+    request.on("error", () => {});
+    request.resume();
+    if (this.#isDraining) return answer(503);
+    let asked: ReturnType<typeof parseStreamHeaders>;
     try {
-      info = parseStreamHeaders(headers);
+      asked = parseStreamHeaders(headers);
     } catch {
-      return stream.respond({ ":status": 400 }, { endStream: true });
+      return answer(400);
     }
-    stream.respond({ ":status": 200 });
-    onStream(duplex, info);
+    dialStream(asked.key, options).then(
+      (stream) => {
+        answer(200);
+        options.onStream(stream, asked.info);
+      },
+      () => answer(502),
+    );
   }
 }
 
@@ -118,8 +116,9 @@ function greeted(socket: TLSSocket, options: AgentLinkOptions, signal: AbortSign
       const link = new AgentLink(socket, session, options);
       void link.ended.then((reason) => reject(new Error(reason)));
       session.once("remoteSettings", () => {
-        signal.removeEventListener("abort", fail);
-        confirmed(session).then(() => resolve(link), reject);
+        confirmed(session)
+          .then(() => resolve(link), reject)
+          .finally(() => signal.removeEventListener("abort", fail));
       });
     });
   });
@@ -130,10 +129,4 @@ function confirmed(session: Http2Session): Promise<void> {
   return new Promise((resolve, reject) => {
     session.ping((error) => (error === null ? resolve() : reject(error)));
   });
-}
-
-function parseAddress(address: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
-  if (match === null) throw new MezError("INVALID_ARGUMENT", `address "${address}" is not valid; write it like proxy.example.com:3024`);
-  return { host: (match[1] ?? match[2]) as string, port: Number(match[3]) };
 }

@@ -2,8 +2,12 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { isIP } from "node:net";
 import { MezError } from "../errors/error.js";
 
-/** Name of the node that the stream is for; the `:authority` of the CONNECT request (RFC 9113, 8.5). */
-export const NODE_NAME_HEADER = ":authority";
+/** Where the proxy posts its request for a stream. */
+export const STREAM_PATH = "/streams";
+/** Name of the node that the stream is for. */
+export const NODE_NAME_HEADER = "mezite-node";
+/** 32 hex digits that the agent sends back, as 16 bytes, on the connection it dials for the stream. */
+export const STREAM_KEY_HEADER = "mezite-stream-key";
 /** Id of the session at the proxy, a UUID; the node uses the same in its own records. */
 export const SESSION_ID_HEADER = "mezite-session-id";
 /** IP address of the person's client as the proxy saw it. */
@@ -22,10 +26,12 @@ export interface TunnelStreamInfo {
   readonly clientPort: number;
 }
 
-/** The CONNECT request that opens a stream. */
-export function streamRequestHeaders(info: TunnelStreamInfo): OutgoingHttpHeaders {
+/** The request that asks an agent to dial back for a stream. */
+export function streamRequestHeaders(info: TunnelStreamInfo, key: Buffer): OutgoingHttpHeaders {
   return {
-    ":method": "CONNECT",
+    ":method": "POST",
+    ":path": STREAM_PATH,
+    [STREAM_KEY_HEADER]: key.toString("hex"),
     [NODE_NAME_HEADER]: info.nodeName,
     [SESSION_ID_HEADER]: info.sessionId,
     [CLIENT_ADDRESS_HEADER]: info.clientAddress,
@@ -34,17 +40,20 @@ export function streamRequestHeaders(info: TunnelStreamInfo): OutgoingHttpHeader
 }
 
 /**
- * Checks the headers of a stream that a proxy opened.
+ * Checks a proxy's request for a stream.
  * @throws {MezError} `INVALID_ARGUMENT` naming the header.
  */
-export function parseStreamHeaders(headers: IncomingHttpHeaders): TunnelStreamInfo {
-  if (headers[":method"] !== "CONNECT") throw invalid(":method", headers[":method"], "CONNECT");
-  return {
+export function parseStreamHeaders(headers: IncomingHttpHeaders): { info: TunnelStreamInfo; key: Buffer } {
+  if (headers[":method"] !== "POST") throw invalid(":method", headers[":method"], "POST");
+  if (headers[":path"] !== STREAM_PATH) throw invalid(":path", headers[":path"], STREAM_PATH);
+  const info = {
     nodeName: matching(headers, NODE_NAME_HEADER, (text) => NODE_NAME.test(text), "a node name of at most 253 characters"),
     sessionId: matching(headers, SESSION_ID_HEADER, (text) => UUID.test(text), "a UUID"),
     clientAddress: matching(headers, CLIENT_ADDRESS_HEADER, (text) => isIP(text) !== 0, "an IP address"),
     clientPort: Number(matching(headers, CLIENT_PORT_HEADER, isPort, "a port from 1 to 65535")),
   };
+  const key = matching(headers, STREAM_KEY_HEADER, (text) => /^[0-9a-f]{32}$/.test(text), "32 hex digits");
+  return { info, key: Buffer.from(key, "hex") };
 }
 
 // --- internal ---

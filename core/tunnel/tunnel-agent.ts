@@ -37,6 +37,7 @@ export class TunnelAgent implements Lifecycle {
   readonly #backOff: BackOff;
   readonly #stop = new AbortController();
   readonly #links = new Set<AgentLink>();
+  readonly #streams = new Set<Duplex>();
   #renew = new AbortController();
   #state: TunnelAgentState = "idle";
   #running: Promise<void> = Promise.resolve();
@@ -74,6 +75,7 @@ export class TunnelAgent implements Lifecycle {
   async dispose(): Promise<void> {
     this.#stop.abort();
     for (const link of this.#links) link.destroy();
+    for (const stream of this.#streams) stream.destroy();
     await this.#running;
     this.#enter("closed");
   }
@@ -97,7 +99,8 @@ export class TunnelAgent implements Lifecycle {
 
   /** One attempt at every address; `null` when none answered. */
   async #dial(): Promise<AgentLink | null> {
-    const { addresses, serverName, onStream, logger } = this.#options;
+    const { addresses, serverName, logger } = this.#options;
+    const onStream = (stream: Duplex, info: TunnelStreamInfo) => this.#receive(stream, info);
     this.#renew = new AbortController();
     for (const address of addresses) {
       if (this.#stop.signal.aborted) break;
@@ -105,13 +108,23 @@ export class TunnelAgent implements Lifecycle {
         const secureContext = tunnelSecureContext(this.#options.credentials());
         const { handshakeSeconds = HANDSHAKE_SECONDS, pingIntervalSeconds = PING_INTERVAL_SECONDS } = this.#options;
         const link = await AgentLink.dial({ address, secureContext, serverName, handshakeSeconds, pingIntervalSeconds, onStream }, this.#stop.signal);
-        this.#keep(link, address);
-        return link;
+        if (!this.#stop.signal.aborted) {
+          this.#keep(link, address);
+          return link;
+        }
+        link.destroy();
       } catch (error) {
         if (!this.#stop.signal.aborted) logger.warn("tunnel did not open", { address, error: messageOf(error) });
       }
     }
     return null;
+  }
+
+  #receive(stream: Duplex, info: TunnelStreamInfo): void {
+    this.#streams.add(stream);
+    stream.once("close", () => this.#streams.delete(stream));
+    if (this.#state === "closed") stream.destroy();
+    else this.#options.onStream(stream, info);
   }
 
   #keep(link: AgentLink, address: string): void {
@@ -123,7 +136,6 @@ export class TunnelAgent implements Lifecycle {
       this.#links.delete(link);
       logger.info("tunnel closed", { address, reason });
     });
-    if (this.#stop.signal.aborted) link.drain();
   }
 
   /** True when a renewal was asked for and the link still stands. */

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { MezError } from "../errors/error.js";
 import type { TunnelStreamInfo } from "./stream-headers.js";
 import { nodeOffline, type Tunnel } from "./tunnel.js";
 
@@ -8,6 +9,8 @@ export type TunnelChangeListener = (change: "connected" | "disconnected", tunnel
 export class TunnelDirectory {
   /** Oldest first under each name. */
   readonly #tunnels = new Map<string, Tunnel[]>();
+  /** Streams under way; they outlive the tunnel that they were asked for through. */
+  readonly #streams = new Map<string, Set<Duplex>>();
   readonly #listeners = new Set<TunnelChangeListener>();
 
   /** Lists a tunnel until it closes. Give this to the `TunnelListener` as `onTunnel`. */
@@ -25,7 +28,14 @@ export class TunnelDirectory {
   async open(info: TunnelStreamInfo, signal?: AbortSignal): Promise<Duplex> {
     const tunnel = this.of(info.nodeName).findLast((candidate) => candidate.isOpen);
     if (tunnel === undefined) throw nodeOffline(info.nodeName);
-    return tunnel.open(info, signal);
+    const stream = await tunnel.open(info, signal);
+    this.#keep(info.nodeName, stream);
+    return stream;
+  }
+
+  /** Streams to the node that are under way. */
+  streamCount(nodeName: string): number {
+    return this.#streams.get(nodeName)?.size ?? 0;
   }
 
   /** Tells whether a stream to the node could be opened now. */
@@ -46,17 +56,27 @@ export class TunnelDirectory {
   /** Ends every tunnel of a node with all of its streams, e.g. because it was removed or locked. */
   disconnect(nodeName: string, reason: string): void {
     for (const tunnel of this.of(nodeName)) tunnel.close(reason);
+    for (const stream of this.#streams.get(nodeName) ?? []) stream.destroy(new MezError("TUNNEL_LOST", reason));
   }
 
-  /** Ends every tunnel. */
+  /** Ends every tunnel and every stream. */
   disconnectAll(reason: string): void {
-    for (const tunnel of this.all()) tunnel.close(reason);
+    for (const nodeName of new Set([...this.#tunnels.keys(), ...this.#streams.keys()])) this.disconnect(nodeName, reason);
   }
 
   /** Calls `listener` with each tunnel that comes or goes; the returned function ends that. */
   onChange(listener: TunnelChangeListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #keep(nodeName: string, stream: Duplex): void {
+    const streams = this.#streams.get(nodeName) ?? new Set();
+    this.#streams.set(nodeName, streams.add(stream));
+    stream.once("close", () => {
+      streams.delete(stream);
+      if (streams.size === 0 && this.#streams.get(nodeName) === streams) this.#streams.delete(nodeName);
+    });
   }
 
   #remove(tunnel: Tunnel): void {

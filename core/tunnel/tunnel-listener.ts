@@ -7,8 +7,10 @@ import type { Logger } from "../plugin/logger.js";
 import { type Clock, systemClock } from "../time/clock.js";
 import { sayGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
+import { Rendezvous } from "./rendezvous.js";
 import { Tunnel, type TunnelPeer } from "./tunnel.js";
 import * as protocol from "./tunnel-protocol.js";
+import { tunnelStream } from "./tunnel-stream.js";
 
 /** An agent that holds a certificate of the Host CA and asks to connect. */
 export interface TunnelApplicant {
@@ -42,13 +44,14 @@ export class TunnelListener {
   readonly #tls: TlsServer;
   /** Connections without a tunnel yet, by their end points, in order of arrival. */
   readonly #pending = new Map<string, Socket>();
+  readonly #rendezvous = new Rendezvous();
   readonly #sockets = new Set<Socket>();
 
   constructor(options: TunnelListenerOptions) {
     this.#options = options;
     this.#tls = createTlsServer({
       ...protocol.tunnelTlsOptions(options.credentials()),
-      ALPNProtocols: [protocol.TUNNEL_ALPN],
+      ALPNProtocols: [protocol.TUNNEL_ALPN, protocol.STREAM_ALPN],
       requestCert: true,
       rejectUnauthorized: true,
     });
@@ -57,7 +60,7 @@ export class TunnelListener {
       options.logger.debug("tunnel handshake failed", { address: socket.remoteAddress, error: messageOf(error) });
       socket.destroy();
     });
-    this.#server = createServer({ noDelay: true }, (socket) => this.accept(socket));
+    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.accept(socket));
   }
 
   /**
@@ -123,29 +126,49 @@ export class TunnelListener {
   }
 
   #welcome(socket: TLSSocket): void {
-    const { logger, onTunnel, clock = systemClock, pingIntervalSeconds = protocol.PING_INTERVAL_SECONDS } = this.#options;
-    const id = endPoints(socket);
     const address = socket.remoteAddress ?? "unknown";
     const certificate = socket.getPeerX509Certificate();
+    const tcp = this.#pending.get(endPoints(socket));
     socket.on("error", () => socket.destroy());
-    if (socket.alpnProtocol !== protocol.TUNNEL_ALPN || certificate === undefined) return void socket.destroy();
-    socket.setNoDelay(true);
+    if (certificate === undefined || tcp === undefined) return void socket.destroy();
+    const applicant = { certificate, address };
+    if (socket.alpnProtocol === protocol.STREAM_ALPN) this.#receiveStream(socket, tcp, applicant);
+    else if (socket.alpnProtocol === protocol.TUNNEL_ALPN) this.#receiveTunnel(socket, applicant);
+    else socket.destroy();
+  }
+
+  #receiveStream(socket: TLSSocket, tcp: Socket, applicant: TunnelApplicant): void {
+    const peer = this.#authorize(applicant);
+    const readKey = () => {
+      const key: Buffer | null = socket.read(protocol.STREAM_KEY_BYTES);
+      if (key === null) return;
+      socket.off("readable", readKey);
+      this.#pending.delete(endPoints(socket));
+      const isWanted = "nodeName" in peer && this.#rendezvous.bring(key, peer.nodeName, () => tunnelStream(socket, tcp));
+      if (!isWanted) socket.destroy();
+    };
+    socket.on("readable", readKey);
+    socket.once("end", () => this.#pending.has(endPoints(socket)) && socket.destroy());
+  }
+
+  #receiveTunnel(socket: TLSSocket, { certificate, address }: TunnelApplicant): void {
+    const { logger, onTunnel, clock = systemClock, pingIntervalSeconds = protocol.PING_INTERVAL_SECONDS } = this.#options;
+    socket.allowHalfOpen = false;
     const session = connectHttp2("https://agent", { ...protocol.HTTP2_OPTIONS, createConnection: () => socket });
     session.on("error", (error) => logger.debug("tunnel failed", { address, error: messageOf(error) }));
     session.once("close", () => socket.destroy());
-    session.once("connect", () => session.setLocalWindowSize(protocol.TUNNEL_WINDOW_BYTES));
     session.once("remoteSettings", () => {
       const peer = this.#authorize({ certificate, address });
       if ("refusal" in peer) {
         logger.warn("tunnel refused", { address, reason: peer.refusal });
         return sayGoodbye(session, peer.refusal);
       }
-      this.#pending.delete(id);
+      this.#pending.delete(endPoints(socket));
       watchHeartbeat(session, pingIntervalSeconds, () => {
         logger.warn("tunnel timed out", { node: peer.nodeName, address });
         session.destroy();
       });
-      onTunnel(new Tunnel(session, peer, certificate, address, clock.now()));
+      onTunnel(new Tunnel(session, this.#rendezvous, peer, certificate, address, clock.now()));
     });
   }
 

@@ -1,8 +1,14 @@
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 import type { Secret } from "../plugin/secret.js";
 
-/** ALPN name (RFC 7301) that both ends insist on; what follows is HTTP/2 with the agent as its server. */
+/** ALPN name (RFC 7301) of an agent's standing connection; what follows is HTTP/2 with the agent as its server. */
 export const TUNNEL_ALPN = "mezite-tunnel";
+
+/** ALPN name of a connection that carries one stream; it begins with the 16 bytes of the stream's key, then the bytes flow. */
+export const STREAM_ALPN = "mezite-stream";
+
+/** Random bytes that match a stream's connection with the request for it. Used once. */
+export const STREAM_KEY_BYTES = 16;
 
 /** What one end of a tunnel shows and trusts. `HostCredentials` of `core/plugin` fits. */
 export interface TunnelCredentials {
@@ -18,18 +24,8 @@ export const PING_INTERVAL_SECONDS = 15;
 /** From TCP connect to the first HTTP/2 settings of the peer. */
 export const HANDSHAKE_SECONDS = 10;
 
-/** What one stream may have in flight: 4 MiB carries 40 MiB/s over a round trip of 100 ms. */
-export const STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
-
-/** What all streams of a tunnel may have in flight together. */
-export const TUNNEL_WINDOW_BYTES = 16 * 1024 * 1024;
-
-/** Frames stay at HTTP/2's 16 KiB: larger ones measured no faster and let one stream hold up the others. */
-export const HTTP2_OPTIONS = {
-  // Node's own limit of 10 MB refuses new streams while a few slow readers fill their windows.
-  maxSessionMemory: 256,
-  settings: { initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false, maxConcurrentStreams: 10_000 },
-};
+/** HTTP/2 carries requests only, so its default windows do. */
+export const HTTP2_OPTIONS = { settings: { enablePush: false, maxConcurrentStreams: 10_000 } };
 
 /** TLS for both ends: 1.3 only, and the 128-bit cipher first, the cheaper of the two per byte. */
 export function tunnelTlsOptions(credentials: TunnelCredentials): SecureContextOptions {

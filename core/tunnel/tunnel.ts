@@ -1,12 +1,11 @@
 import type { X509Certificate } from "node:crypto";
-import { once } from "node:events";
-import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
+import { type ClientHttp2Session, constants, type IncomingHttpHeaders } from "node:http2";
 import type { Duplex } from "node:stream";
 import { MezError } from "../errors/error.js";
 import type { ProcessRole } from "../plugin/contract.js";
 import { sayGoodbye } from "./goodbye.js";
+import type { Rendezvous } from "./rendezvous.js";
 import { streamRequestHeaders, type TunnelStreamInfo } from "./stream-headers.js";
-import { socketLike, tunnelLost } from "./tunnel-stream.js";
 
 /** Who a tunnel belongs to, as the proxy's `authorize` read it from the certificate. */
 export interface TunnelPeer {
@@ -19,10 +18,11 @@ const OPEN_SECONDS = 10;
 /** The proxy's end of one tunnel: HTTP/2's client, on a connection that the agent dialled. */
 export class Tunnel {
   readonly #session: ClientHttp2Session;
-  #streamCount = 0;
+  readonly #rendezvous: Rendezvous;
 
   constructor(
     session: ClientHttp2Session,
+    rendezvous: Rendezvous,
     readonly peer: TunnelPeer,
     /** The agent's leaf certificate, checked against the Host CA. */
     readonly certificate: X509Certificate,
@@ -31,6 +31,7 @@ export class Tunnel {
     readonly connectedAt: Date,
   ) {
     this.#session = session;
+    this.#rendezvous = rendezvous;
   }
 
   /** False once the agent drains or the connection is gone. */
@@ -38,44 +39,54 @@ export class Tunnel {
     return !this.#session.closed && !this.#session.destroyed;
   }
 
-  /** Streams under way. */
-  get streamCount(): number {
-    return this.#streamCount;
-  }
-
   /**
-   * Opens a stream to the node; resolves when the agent has accepted it.
-   * @throws {MezError} `NODE_OFFLINE` when the agent drains or does not answer in 10 s; `TUNNEL_LOST` when the tunnel
-   *   breaks meanwhile; `INVALID_ARGUMENT` when the agent refuses the headers.
+   * Asks the agent for a stream; resolves when its connection has arrived.
+   * @throws {MezError} `NODE_OFFLINE` when the agent drains or brings none in 10 s; `TUNNEL_LOST` when the tunnel
+   *   breaks meanwhile; `INVALID_ARGUMENT` when the agent refuses the headers. The signal's reason when it aborts.
    */
   async open(info: TunnelStreamInfo, signal?: AbortSignal): Promise<Duplex> {
+    signal?.throwIfAborted();
     if (!this.isOpen) throw nodeOffline(info.nodeName);
-    const stream = this.#session.request(streamRequestHeaders(info), { endStream: false });
-    this.#streamCount += 1;
-    stream.once("close", () => {
-      this.#streamCount -= 1;
-    });
-    const duplex = socketLike(stream);
-    const limit = AbortSignal.timeout(OPEN_SECONDS * 1000);
+    const expected = this.#rendezvous.expect(this.peer.nodeName);
     try {
-      await answered(stream, signal === undefined ? limit : AbortSignal.any([signal, limit]));
-      return duplex;
-    } catch (error) {
-      duplex.destroy();
-      if (limit.aborted) throw nodeOffline(info.nodeName, error);
-      throw error;
+      return await Promise.race([expected.arrived, this.#refused(info, expected.key, signal)]);
+    } finally {
+      expected.cancel();
     }
   }
 
-  /** Ends the tunnel and every stream in it at once; the agent logs `reason` and dials again. */
+  /** Ends the tunnel, not its streams; the agent logs `reason` and dials again. */
   close(reason: string): void {
     sayGoodbye(this.#session, reason);
   }
 
-  /** Calls `listener` when the tunnel is gone, streams and all; at once when it already is. */
+  /** Calls `listener` when the tunnel is gone; at once when it already is. */
   onClosed(listener: () => void): void {
     if (this.#session.destroyed) queueMicrotask(listener);
     else this.#session.once("close", listener);
+  }
+
+  /** Sends the request; rejects when it is plain that no stream will come, and never resolves. */
+  #refused(info: TunnelStreamInfo, key: Buffer, signal: AbortSignal | undefined): Promise<never> {
+    const request = this.#session.request(streamRequestHeaders(info, key), { endStream: true });
+    request.resume();
+    return new Promise((_, reject) => {
+      const abort = () => {
+        request.close(constants.NGHTTP2_CANCEL);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+      request.setTimeout(OPEN_SECONDS * 1000, () => request.close(constants.NGHTTP2_CANCEL));
+      request.once("error", (cause) => reject(new MezError("TUNNEL_LOST", "the tunnel to the node was lost", { cause })));
+      request.once("response", (headers) => {
+        const refusal = refusalOf(headers, info.nodeName);
+        if (refusal !== null) reject(refusal);
+      });
+      request.once("close", () => {
+        signal?.removeEventListener("abort", abort);
+        if (request.rstCode !== constants.NGHTTP2_NO_ERROR || this.#session.destroyed) reject(nodeOffline(info.nodeName));
+      });
+    });
   }
 }
 
@@ -86,20 +97,10 @@ export function nodeOffline(nodeName: string, cause?: unknown): MezError {
 
 // --- internal ---
 
-async function answered(stream: ClientHttp2Stream, signal: AbortSignal): Promise<void> {
-  const closed = new AbortController();
-  const onClose = () => closed.abort();
-  stream.once("close", onClose);
-  try {
-    const [headers] = await once(stream, "response", { signal: AbortSignal.any([signal, closed.signal]) });
-    const status: unknown = headers[constants.HTTP2_HEADER_STATUS];
-    if (status === 200) return;
-    if (status === 503) throw nodeOffline("that was asked for");
-    throw new MezError("INVALID_ARGUMENT", `the node refused the connection with status ${String(status)}`);
-  } catch (error) {
-    if (closed.signal.aborted && !signal.aborted && !(error instanceof MezError)) throw tunnelLost(error);
-    throw error;
-  } finally {
-    stream.off("close", onClose);
-  }
+/** `null` when the agent says that the stream is on its way: it answers after its connection stands. */
+function refusalOf(headers: IncomingHttpHeaders & { ":status"?: number }, nodeName: string): MezError | null {
+  const status = headers[":status"];
+  if (status === 200) return null;
+  if (status === 400) return new MezError("INVALID_ARGUMENT", `node "${nodeName}" refused the request for a stream`);
+  return nodeOffline(nodeName);
 }

@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
+import type { Duplex } from "node:stream";
+import { test } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { setTimeout as sleep } from "node:timers/promises";
+import { testAuthority } from "../../test/fixtures/tls.js";
+import { closing, PROXY_NAME, STREAM_INFO, TunnelTestBed } from "../../test/fixtures/tunnel-pair.js";
+import { isMezError } from "../errors/error.js";
+import type { TunnelAgentOptions } from "./tunnel-agent.js";
+import { STREAM_ALPN, TUNNEL_ALPN, type TunnelCredentials } from "./tunnel-protocol.js";
+import { TunnelListener } from "./tunnel-listener.js";
+
+const discard: TunnelAgentOptions["onStream"] = (stream) => void stream.resume();
+
+test("reaches the agent with what the proxy knows of the client", async (t) => {
+  const bed = await openBed(t);
+  const received: unknown[] = [];
+  await bed.connectedAgent((stream, info) => {
+    received.push(info);
+    stream.resume();
+  });
+  await bed.directory.open(STREAM_INFO);
+  assert.deepEqual(received, [STREAM_INFO]);
+});
+
+test("a node without a tunnel is offline", async (t) => {
+  const bed = await openBed(t);
+  await assert.rejects(bed.directory.open(STREAM_INFO), (error) => isMezError(error, "NODE_OFFLINE"));
+});
+
+test("refuses an agent of another CA, and the agent a proxy of another CA", async (t) => {
+  const bed = await openBed(t);
+  const other = await testAuthority();
+  const foreign = await other.issue("web-01");
+  for (const credentials of [{ ...foreign, trustPem: [bed.authority.certificatePem] }, foreign]) {
+    const waiting = stateReached("waiting");
+    const agent = await bed.agent(discard, { credentials: () => credentials, onStateChange: waiting.listener });
+    await agent.start();
+    await waiting.reached;
+    assert.deepEqual(bed.directory.all(), []);
+    await agent.dispose();
+  }
+});
+
+test("an agent refuses a server of the same CA that is not the proxy", async (t) => {
+  const bed = await openBed(t);
+  const waiting = stateReached("waiting");
+  const agent = await bed.agent(discard, { serverName: "other.test", onStateChange: waiting.listener });
+  await agent.start();
+  await waiting.reached;
+  assert.deepEqual(bed.directory.all(), []);
+});
+
+test("an agent that is refused waits and does not count as connected", async (t) => {
+  const bed = await openBed(t, { authorize: () => ({ refusal: "node web-01 is locked" }) });
+  const states: string[] = [];
+  const waiting = stateReached("waiting");
+  const agent = await bed.agent(discard, { onStateChange: (state) => void (states.push(state), waiting.listener(state)) });
+  await agent.start();
+  await waiting.reached;
+  assert.deepEqual(states, ["connecting", "waiting"]);
+  assert.deepEqual(bed.directory.all(), []);
+});
+
+for (const [name, options] of [
+  ["without a client certificate", { cert: undefined, key: undefined }],
+  ["below TLS 1.3", { minVersion: "TLSv1.2", maxVersion: "TLSv1.2" }],
+  ["with another ALPN", { ALPNProtocols: ["h2"] }],
+  ["with a stream key that nobody issued", { ALPNProtocols: [STREAM_ALPN], first: Buffer.alloc(16, 7) }],
+  ["with garbage for HTTP/2", { first: Buffer.alloc(256, 7) }],
+  ["that says nothing after the handshake", {}],
+  ["that says nothing where a stream key belongs", { ALPNProtocols: [STREAM_ALPN] }],
+] as const) {
+  test(`closes a client ${name}`, async (t) => {
+    const bed = await openBed(t, { handshakeSeconds: 0.2 });
+    const { first, ...overrides } = { first: undefined, ...options };
+    const socket = connectTls({ ...tlsOptions(await bed.authority.issue("web-01")), port: bed.port, ...overrides });
+    socket.on("error", () => {});
+    socket.once("secureConnect", () => first !== undefined && socket.write(first));
+    socket.resume();
+    await once(socket, "close").catch(() => undefined);
+    assert.deepEqual(bed.directory.all(), []);
+    await untilTrue(() => bed.listener.pendingCount === 0);
+  });
+}
+
+for (const [name, bytes] of [
+  ["nothing", ""],
+  ["garbage", "SSH-2.0-OpenSSH_9.2\r\n"],
+] as const) {
+  test(`closes a connection that sends ${name} instead of TLS`, async (t) => {
+    const bed = await openBed(t, { handshakeSeconds: 0.2 });
+    const socket = connectTcp({ port: bed.port, host: "127.0.0.1" });
+    socket.on("error", () => {});
+    socket.write(bytes);
+    socket.resume();
+    await once(socket, "close").catch(() => undefined);
+    await untilTrue(() => bed.listener.pendingCount === 0);
+  });
+}
+
+test("closes the oldest stranger when too many knock, and still lets agents in", async (t) => {
+  const bed = await openBed(t, { maxPending: 4 });
+  const strangers = Array.from({ length: 12 }, () => connectTcp({ port: bed.port, host: "127.0.0.1" }));
+  for (const stranger of strangers) stranger.on("error", () => {});
+  await untilTrue(() => strangers.filter((stranger) => stranger.resume().closed).length >= 8);
+  await bed.connectedAgent(discard);
+  assert.ok(bed.listener.pendingCount <= 4);
+  for (const stranger of strangers) stranger.destroy();
+});
+
+test("comes back after the proxy restarts", async (t) => {
+  const bed = await openBed(t);
+  await bed.connectedAgent(discard);
+  const gone = bed.nextChange("disconnected");
+  await bed.listener.dispose();
+  await gone;
+  const back = bed.nextChange("connected");
+  await bed.listen();
+  await back;
+  (await bed.directory.open(STREAM_INFO)).destroy();
+});
+
+test("a proxy that stops answering pings is left for a new connection", async (t) => {
+  const bed = await openBed(t);
+  const waiting = stateReached("waiting");
+  await bed.connectedAgent(discard, { pingIntervalSeconds: 0.05, onStateChange: waiting.listener });
+  bed.directory.all()[0]?.close("moving");
+  await waiting.reached;
+  await bed.nextChange("connected");
+});
+
+test("renewed credentials are used by a second tunnel, and a session on the first goes on", async (t) => {
+  const bed = await openBed(t);
+  let credentials = await bed.authority.issue("web-01");
+  const ends: Duplex[] = [];
+  const agent = await bed.connectedAgent((stream) => void ends.push(stream), { credentials: () => credentials });
+  const near = await bed.directory.open(STREAM_INFO);
+  const serial = bed.directory.all()[0]?.certificate.serialNumber;
+  await untilTrue(() => agent.state === "connected");
+  credentials = await bed.authority.issue("web-01");
+  const [second, oldGone] = [bed.nextChange("connected"), bed.nextChange("disconnected")];
+  agent.renew();
+  await second;
+  assert.equal(bed.directory.isOnline("web-01"), true);
+  await oldGone;
+  assert.notEqual(bed.directory.all()[0]?.certificate.serialNumber, serial);
+  near.write("still here");
+  assert.equal(String((await once(ends[0] as Duplex, "data"))[0]), "still here");
+});
+
+test("a drained agent is offline for new sessions and finishes those under way", async (t) => {
+  const bed = await openBed(t);
+  const { near, far, agent } = await bed.pair();
+  const gone = bed.nextChange("disconnected");
+  await agent.drain();
+  await gone;
+  await assert.rejects(bed.directory.open(STREAM_INFO), (error) => isMezError(error, "NODE_OFFLINE"));
+  near.end("last words");
+  assert.equal(String((await once(far, "data"))[0]), "last words");
+  far.end();
+  near.resume();
+  assert.equal(await closing(near), null);
+});
+
+test("a signal takes back a request for a stream", async (t) => {
+  const bed = await openBed(t);
+  await bed.connectedAgent(discard);
+  await assert.rejects(bed.directory.open(STREAM_INFO, AbortSignal.abort(new Error("client left"))), /client left/);
+});
+
+test("says which address cannot be listened on", async (t) => {
+  const bed = await openBed(t);
+  const { port } = bed;
+  await assert.rejects(bed.listen(), (error) => isMezError(error, "PORT_UNAVAILABLE") && error.message.includes(String(port)));
+  assert.ok(bed.listener instanceof TunnelListener);
+});
+
+// --- internal ---
+
+async function openBed(t: { after(hook: () => Promise<void>): void }, options: Parameters<typeof TunnelTestBed.open>[0] = {}) {
+  const bed = await TunnelTestBed.open(options);
+  const first = bed.listener;
+  t.after(async () => {
+    await bed.dispose();
+    await first.dispose();
+  });
+  return bed;
+}
+
+function tlsOptions(credentials: TunnelCredentials) {
+  return {
+    host: "127.0.0.1",
+    key: credentials.privateKeyPem.expose(),
+    cert: credentials.certificatePem,
+    ca: [...credentials.trustPem],
+    servername: PROXY_NAME,
+    ALPNProtocols: [TUNNEL_ALPN],
+  };
+}
+
+function stateReached(wanted: string): { reached: Promise<void>; listener: (state: string) => void } {
+  let listener: (state: string) => void = () => undefined;
+  const reached = new Promise<void>((resolve) => {
+    listener = (state) => state === wanted && resolve();
+  });
+  return { reached, listener };
+}
+
+async function untilTrue(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(5);
+}
