@@ -80,7 +80,7 @@ test("shows the stack of an unexpected error only when asked", async () => {
     [1, "mezctl: unexpected error: cannot read what is not there\nmezctl: hint: MEZITE_DEBUG=1 shows where it happened\n"],
   );
   const debug = await runExample(exampleProgram(), ["fail", "bug"], { env: { MEZITE_DEBUG: "1" } });
-  assert.match(debug.stderr, /TypeError: cannot read[^]*\n {4}at /);
+  assert.match(debug.stderr, /TypeError: cannot read[\s\S]*\n {4}at /);
 });
 
 for (const [how, signals, code] of [
@@ -113,7 +113,10 @@ test("opens one connection for all calls of a command and closes it, also after 
   const program: Program = {
     ...exampleProgram(),
     commands: [{ name: "call", summary: "", load: async () => ({ mezctl: [call] }) }],
-    connect: async () => (opened++, connection),
+    connect: async () => {
+      opened++;
+      return connection;
+    },
   };
   assert.equal((await runExample(program, ["call"])).code, 1);
   assert.deepEqual([opened, closed], [1, 1]);

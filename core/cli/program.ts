@@ -11,7 +11,7 @@ import { flagTable } from "./flag-table.js";
 import { flush, runInterruptibly } from "./interruption.js";
 import { mayColour, write } from "./output.js";
 import { type ProgramIo, processIo } from "./program-io.js";
-import { type CommandSummary, findRoute, type Route } from "./route.js";
+import { type CommandSummary, findRoute } from "./route.js";
 import { completeSecrets } from "./secret-input.js";
 import { usageText } from "./usage.js";
 

@@ -38,14 +38,14 @@ export async function usageText({ path, node, globals, colours }: UsageOf): Prom
   return `${text.replace(/[ \t]+$/gm, "").trimEnd()}\n`;
 }
 
+// --- internal ---
+
 /** The citty command of a node, for a list of commands. */
-export function listedCommand(node: Listed["commands"][number], siblings: Listed["commands"]): CommandDef {
+function listedCommand(node: Listed["commands"][number], siblings: Listed["commands"]): CommandDef {
   return defineCommand({
     meta: { name: node.name, description: node.summary, alias: otherNames(node, siblings), hidden: node.hidden === true },
   });
 }
-
-// --- internal ---
 
 const HELP: ArgDef = { type: "boolean", alias: "h", description: "Show this help" };
 
