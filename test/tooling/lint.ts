@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkFile, isGenerated } from "./file-rules.js";
 import { checkImports, type Finding } from "./import-rules.js";
+import { checkLockFile } from "./lock-rules.js";
 
 /** The folder of package.json, seen from the compiled file. */
 const ROOT = projectRoot(dirname(fileURLToPath(import.meta.url)));
@@ -20,11 +21,12 @@ if (findings.length > 0) {
 function lintProject(root: string): Finding[] {
   const files = projectFiles(root);
   const pluginFolders = files.filter((file) => /^plugins\/.+\/plugin\.json$/.test(file)).map((file) => dirname(file));
-  return files.flatMap((file) => {
+  const ofFiles = files.flatMap((file) => {
     const text = readFileSync(join(root, file), "utf8");
     const isSource = file.endsWith(".ts") && !isGenerated(file);
     return [...checkFile(file, text), ...(isSource ? checkImports(file, text, pluginFolders) : [])];
   });
+  return [...ofFiles, ...checkLockFile(readFileSync(join(root, "package-lock.json"), "utf8"))];
 }
 
 /** What git tracks or would track. */
