@@ -25,25 +25,32 @@ export function installOpensshSid() {
     return "OpenSSH 10.1 is taken from Debian, and this is not Debian";
   const bin = opensshSidFolder();
   if (isRecent(bin)) return null;
-  return step("fetching a newer OpenSSH client", () => {
-    const target = join(bin, "..");
-    mkdirSync(join(target, ".."), { recursive: true });
-    const work = mkdtempSync(`${target}-`);
-    try {
-      const failure = fetchInto(work);
-      if (failure) return failure;
-      writeLaunchers(join(work, "root"), join(target, "root"), join(work, "bin"));
-      rmSync(join(work, "apt"), { recursive: true, force: true });
-      rmSync(target, { recursive: true, force: true });
-      renameSync(work, target);
-    } finally {
-      rmSync(work, { recursive: true, force: true });
-    }
-    return isRecent(bin) ? null : `the unpacked client is not OpenSSH ${OLDEST.join(".")} or later`;
-  });
+  try {
+    return step("fetching a newer OpenSSH client", () => fetchClient(bin));
+  } catch (error) {
+    return error.message;
+  }
 }
 
 // --- internal ---
+
+/** Unpacks beside the target and moves it there whole, so that nobody meets half a client. */
+function fetchClient(bin) {
+  const target = join(bin, "..");
+  mkdirSync(join(target, ".."), { recursive: true });
+  const work = mkdtempSync(`${target}-`);
+  try {
+    const failure = fetchInto(work);
+    if (failure) return failure;
+    writeLaunchers(join(work, "root"), join(target, "root"), join(work, "bin"));
+    rmSync(join(work, "apt"), { recursive: true, force: true });
+    rmSync(target, { recursive: true, force: true });
+    renameSync(work, target);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return isRecent(bin) ? null : `the unpacked client is not OpenSSH ${OLDEST.join(".")} or later`;
+}
 
 function isRecent(bin) {
   if (!existsSync(join(bin, "ssh"))) return false;
@@ -79,13 +86,11 @@ function fetchInto(work) {
   return failure ?? unpack(join(apt, "archives"), join(work, "root"));
 }
 
+/** Where apt would look for this Debian's release file, up to `dists/`. */
 function configuredMirror() {
   const codename = /^VERSION_CODENAME=(.+)$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1];
-  const { stdout = "" } = spawnSync("apt-get", ["indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"], {
-    encoding: "utf8",
-  });
-  const targets = (stdout ?? "").split("\n").map((line) => line.split(" "));
-  return targets.find(([, release]) => release === codename)?.[0] ?? null;
+  const { stdout } = spawnSync("apt-get", ["update", "--print-uris"], { encoding: "utf8" });
+  return new RegExp(`^'([^']+/)dists/${codename}/InRelease'`, "m").exec(stdout ?? "")?.[1] ?? null;
 }
 
 function unpack(archives, root) {
