@@ -50,6 +50,8 @@ const COMMANDS = {
 const [name = "", ...args] = process.argv.slice(2);
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
 try {
+  if (Number.parseInt(process.versions.node, 10) < 20)
+    throw new BootstrapError(`Node 20 or later is needed; this is ${process.versions.node}`);
   if (!command) throw new BootstrapError(`command "${name}" is unknown; use one of ${Object.keys(COMMANDS).join(", ")}`);
   process.exitCode = (await command(args)) ?? 0;
 } catch (error) {

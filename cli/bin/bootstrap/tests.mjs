@@ -2,6 +2,7 @@ import { inProject } from "./project.mjs";
 import { BootstrapError, METADATA_FLAGS, runNode } from "./run.mjs";
 
 const CONCURRENCY = 2;
+const TIMEOUT_MS = 300_000; // of one file; a test that hangs must not hold up the rest for ever
 
 /**
  * Runs the compiled tests and resolves to the exit code.
@@ -17,6 +18,7 @@ export function runTests(selection, missingPeers) {
       ...METADATA_FLAGS,
       "--test",
       `--test-concurrency=${CONCURRENCY}`,
+      `--test-timeout=${TIMEOUT_MS}`,
       "--test-reporter=spec",
       "--test-reporter-destination=stdout",
       ...flags,
