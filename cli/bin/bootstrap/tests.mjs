@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { inProject } from "./project.mjs";
 import { BootstrapError, METADATA_FLAGS, runNode } from "./run.mjs";
 
@@ -32,7 +33,8 @@ export function runTests(selection, missingPeers) {
 
 function patternFor(place) {
   const path = place.replace(/^(\.\/|dist\/)/, "").replace(/\/$/, "");
-  if (/\.test\.[jt]s$/.test(path)) return path.replace(/ts$/, "js");
-  if (path.includes("..")) throw new BootstrapError(`"${place}" is not a folder of tests; use one such as core/time`);
-  return `${path}/**/*.test.js`;
+  const file = path.replace(/\.test\.ts$/, ".test.js");
+  if (!existsSync(inProject("dist", file)))
+    throw new BootstrapError(`there is no "${place}" to test; name a folder or a test, e.g. core/time`);
+  return file.endsWith(".test.js") ? file : `${file}/**/*.test.js`;
 }
