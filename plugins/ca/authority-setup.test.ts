@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { test, type TestContext } from "node:test";
+import { isMezError } from "../../core/errors/error.js";
+import type { Transaction } from "../../core/plugin/database.js";
+import { systemClock } from "../../core/time/clock.js";
+import { FakeKeyBackend } from "../../test/fakes/key-backend.js";
+import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
+import type { TrustBundle } from "./api.js";
+import { AuthorityDirectory } from "./authority-directory.js";
+import { AuthorityEntity, AuthorityKeyEntity, findAuthorityKeys } from "./authority-repository.js";
+import { createMissingAuthorities } from "./authority-setup.js";
+import { KeyBackedAuthorities } from "./certificate-authorities.js";
+import { certificatePin } from "./certificate-pin.js";
+import { CreateCertificateAuthorities } from "./migrations/20260101000000-certificate-authorities.js";
+
+test("makes both authorities at the first start, and tells of it once", async (t) => {
+  const { opened, backend, create } = await cluster(t);
+  await create();
+  await create();
+  assert.equal(backend.size, 4);
+  assert.deepEqual(opened.audits.map(({ type, resourceName }) => `${type} ${resourceName}`), ["ca.created user", "ca.created host"]);
+  assert.deepEqual(opened.puts.map(({ name, key }) => `${name} ${key}`), ["ca-keys user", "ca-keys host"]);
+  assert.deepEqual(opened.puts.map(({ value }) => value), (await new AuthorityDirectory(opened.database).entries()).map(([, bundle]) => bundle).reverse());
+});
+
+test("certifies itself for ten years, for leaf certificates only", async (t) => {
+  const { opened, create } = await cluster(t);
+  await create();
+  for (const [type, { certificatesPem, sshPublicKeys }] of await new AuthorityDirectory(opened.database).entries()) {
+    const certificate = new X509Certificate(certificatesPem[0] ?? "");
+    assert.equal(certificate.subject, `CN=prod ${type} CA`);
+    assert.ok(certificate.ca && certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey));
+    assert.equal(Math.round((certificate.validToDate.getTime() - Date.now()) / (365.25 * 86_400_000)), 10);
+    assert.equal(sshPublicKeys.length, 1);
+  }
+});
+
+test("leaves one set of authorities and no stray key when several start at once", async (t) => {
+  const { opened, backend, create } = await cluster(t);
+  await Promise.all([create(), create(), create()]);
+  assert.equal(backend.size, 4);
+  assert.equal((await opened.database.read(findAuthorityKeys)).length, 4);
+});
+
+test("destroys the keys that it made when the backend fails half way", async (t) => {
+  const { opened, backend, create } = await cluster(t);
+  backend.failNextSign("KEY_BACKEND_UNAVAILABLE");
+  await assert.rejects(create(), (error) => isMezError(error, "KEY_BACKEND_UNAVAILABLE"));
+  assert.equal(backend.size, 0);
+  assert.deepEqual(await opened.database.read(findAuthorityKeys), []);
+  await create();
+  assert.equal(backend.size, 4);
+});
+
+test("stores nothing when the transaction breaks off, and starts afresh", async (t) => {
+  const { opened, backend, create } = await cluster(t);
+  const breaking = {
+    read: opened.database.read.bind(opened.database),
+    transaction: <T>(work: (tx: Transaction) => Promise<T>) =>
+      opened.database.transaction<T>(async (tx) => {
+        await work(tx);
+        throw new Error("the power failed");
+      }),
+  };
+  await assert.rejects(createMissingAuthorities({ database: breaking, clock: systemClock, clusterName: "prod", backendName: "fake", backend }), /power failed/);
+  assert.deepEqual(await opened.database.read(findAuthorityKeys), []);
+  await create();
+  assert.equal((await opened.database.read(findAuthorityKeys)).length, 4);
+});
+
+test("shows fingerprint and pin of each key", async (t) => {
+  const { opened, create } = await cluster(t);
+  await create();
+  const status = await new AuthorityDirectory(opened.database).status();
+  const bundles = new Map(await new AuthorityDirectory(opened.database).entries());
+  assert.deepEqual(status.map(({ type, phase }) => [type, phase]), [["host", "none"], ["user", "none"]]);
+  for (const { type, keys } of status) {
+    assert.match(keys[0]?.sshFingerprint ?? "", /^SHA256:[A-Za-z0-9+/]{43}$/);
+    assert.equal(keys[0]?.certificatePin, certificatePin(bundles.get(type)?.certificatesPem[0] ?? ""));
+    assert.equal(keys[0]?.state, "active");
+  }
+});
+
+test("signs with another key once it is the active one, and trusts both", async (t) => {
+  const { opened, backend, create } = await cluster(t);
+  await create();
+  const authorities = new KeyBackedAuthorities({
+    database: opened.database, clock: systemClock, logger: { debug() {}, info() {}, warn() {}, error() {} }, clusterName: "prod", backendOf: () => backend,
+  });
+  await authorities.load();
+  const [former = ""] = authorities.trustBundle("user").sshPublicKeys;
+  const listeners: ((key: string, value: TrustBundle | undefined) => void)[] = [];
+  const stop = authorities.follow({
+    get: () => undefined, entries: () => new Map<string, TrustBundle>().entries(), values: () => new Map<string, TrustBundle>().values(), size: 0,
+    onChange: (listener) => {
+      listeners.push(listener);
+      return () => void listeners.pop();
+    },
+  });
+  const key = await backend.generate("ed25519");
+  await opened.database.transaction(async ({ em }) => {
+    await em.nativeUpdate(AuthorityKeyEntity, { authority: "user", usage: "ssh" }, { state: "trusted" });
+    await em.insert(AuthorityKeyEntity, {
+      id: "second", authority: "user", generation: 2, usage: "ssh", backend: "fake", handle: key.handle, publicKey: key.publicKeyDer.toString("base64"),
+      certificate: null, state: "active", createdAt: new Date(),
+    });
+  });
+  for (const listener of listeners) listener("user", undefined);
+  while (authorities.trustBundle("user").sshPublicKeys.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.notEqual(authorities.trustBundle("user").sshPublicKeys[0], former);
+  assert.equal(authorities.trustBundle("user").sshPublicKeys[1], former);
+  stop();
+  assert.equal(listeners.length, 0);
+});
+
+// --- internal ---
+
+async function cluster(t: TestContext): Promise<{ opened: TestDatabase; backend: FakeKeyBackend; create: () => Promise<void> }> {
+  const opened = await openTestDatabase({
+    entities: [AuthorityEntity, AuthorityKeyEntity],
+    migrations: [{ name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities }],
+  });
+  t.after(() => opened.close());
+  const backend = new FakeKeyBackend();
+  return { opened, backend, create: () => createMissingAuthorities({ database: opened.database, clock: systemClock, clusterName: "prod", backendName: "fake", backend }) };
+}

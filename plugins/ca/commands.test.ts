@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { test } from "node:test";
+import { isMezError } from "../../core/errors/error.js";
+import type { Column, CommandContext } from "../../core/plugin/commands.js";
+import type { RpcClient } from "../../core/plugin/rpc.js";
+import { publicKeyOf } from "../../core/ssh/public-key.js";
+import { AuthorityType, type CaServiceService, type ExportRequest, KeyState } from "../../proto/gen/mezite/ca/v1/ca.js";
+import { exportAuthority } from "./export-command.js";
+import { showStatus } from "./status-command.js";
+import { trustLines } from "./trust-lines.js";
+
+const SSH_KEY = publicKeyOf(generateKeyPairSync("ed25519").publicKey).blob.toString("base64");
+const PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+
+test("exports the User CA as TrustedUserCAKeys wants it", async () => {
+  assert.equal(await exported("user", "openssh"), `ssh-ed25519 ${SSH_KEY} prod user CA\n`);
+});
+
+test("exports the Host CA as known_hosts wants it", async () => {
+  assert.equal(await exported("host", "openssh"), `@cert-authority * ssh-ed25519 ${SSH_KEY} prod host CA\n`);
+});
+
+for (const type of ["user", "host"] as const) {
+  test(`exports the certificates of the ${type} CA`, async () => assert.equal(await exported(type, "pem"), PEM));
+}
+
+test("writes a line for every key that is trusted, and OpenSSH reads them", async (t) => {
+  const lines = trustLines("user", { clusterName: "prod", sshPublicKeys: [SSH_KEY, SSH_KEY], certificatesPem: [] });
+  assert.equal(lines.trimEnd().split("\n").length, 2);
+  const folder = await mkdtemp(join(tmpdir(), "mezite-ca-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const { context } = contextOf();
+  await exportAuthority(context, { type: "user", form: "openssh", out: join(folder, "ca.pub") });
+  assert.match(execFileSync("ssh-keygen", ["-l", "-f", join(folder, "ca.pub")], { encoding: "utf8" }), /^256 SHA256:\S+ prod user CA \(ED25519\)/);
+});
+
+test("writes to a file instead of standard output", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "mezite-ca-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const { context, stdout, notes } = contextOf();
+  await exportAuthority(context, { type: "host", form: "pem", out: join(folder, "ca.pem") });
+  assert.equal(await readFile(join(folder, "ca.pem"), "utf8"), PEM);
+  assert.equal(stdout.read(), null);
+  assert.equal(notes.length, 1);
+  await assert.rejects(exportAuthority(context, { type: "host", form: "pem", out: join(folder, "no", "ca.pem") }), (error) => isMezError(error, "INVALID_ARGUMENT"));
+});
+
+test("shows a row for each key of each authority", async () => {
+  const { context, tables } = contextOf();
+  await showStatus(context);
+  assert.deepEqual(tables, [[["user", "none", "active", "SHA256:abc", "sha256:def", new Date(0), new Date(1)]]]);
+});
+
+// --- internal ---
+
+async function exported(type: "user" | "host", form: "openssh" | "pem"): Promise<string> {
+  const { context, stdout } = contextOf();
+  await exportAuthority(context, { type, form, out: undefined });
+  return String(stdout.read());
+}
+
+function contextOf(): { context: CommandContext; stdout: PassThrough; notes: string[]; tables: unknown[][] } {
+  const stdout = new PassThrough();
+  const notes: string[] = [];
+  const tables: unknown[][] = [];
+  const client: RpcClient<CaServiceService> = {
+    export: async ({ type }: ExportRequest) => {
+      assert.ok(type === AuthorityType.AUTHORITY_TYPE_USER || type === AuthorityType.AUTHORITY_TYPE_HOST);
+      return { clusterName: "prod", sshPublicKeys: [SSH_KEY], certificatesPem: [PEM] };
+    },
+    getStatus: async () => ({
+      authorities: [{
+        type: AuthorityType.AUTHORITY_TYPE_USER, phase: "none",
+        keys: [{ state: KeyState.KEY_STATE_ACTIVE, sshFingerprint: "SHA256:abc", certificatePin: "sha256:def", createdAt: new Date(0), certificateExpiresAt: new Date(1) }],
+      }],
+    }),
+  };
+  const context: CommandContext = {
+    binary: "mezctl", version: "0.1.0", globals: {}, env: {}, stdin: new PassThrough(), stdout, stderr: new PassThrough(), isTerminal: false,
+    homeDirectory: "/", signal: AbortSignal.timeout(10_000), now: () => new Date(0),
+    rpc: async () => client as never,
+    connection: () => Promise.reject(new Error("no connection here")),
+    promptSecret: () => Promise.reject(new Error("nobody to ask")),
+    output: {
+      format: "table",
+      rows: async <Row>(rows: readonly Row[], columns: readonly Column<Row>[]) => void tables.push(rows.map((row) => columns.map((column) => column.value(row)))),
+      record: async () => undefined,
+      note: (text) => void notes.push(text),
+    },
+  };
+  return { context, stdout, notes, tables };
+}
