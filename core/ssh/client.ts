@@ -32,6 +32,8 @@ export interface SshClientOptions {
   readonly keepaliveMs?: number;
   /** Lines that the server sends during authentication, e.g. why it refuses. */
   onBanner?(text: string): void;
+  /** Answers what the server asks after the key was accepted, e.g. for a second factor; without it such servers refuse. */
+  onQuestions?(instruction: string, questions: readonly { readonly prompt: string; readonly echo: boolean }[]): Promise<readonly string[]>;
   /** Offers only these; for tests. */
   readonly algorithms?: { readonly kex?: readonly string[]; readonly cipher?: readonly string[] };
 }
@@ -213,13 +215,16 @@ function hostAlgorithms(trust: HostTrust): readonly string[] {
 }
 
 function ssh2Options(options: SshClientOptions, stream: Duplex, hostVerifier: (blob: Buffer) => boolean): object {
-  const keys = ssh2KeysOf(options.key, options.certificateBlob);
+  const { user: username } = options;
+  const keys = ssh2KeysOf(options.key, options.certificateBlob).map((key) => ({ type: "publickey", username, key }));
+  const prompt = (_name: string, instruction: string, _language: string, questions: readonly { prompt: string; echo: boolean }[], answer: (answers: readonly string[]) => void) =>
+    options.onQuestions?.(instruction, questions).then(answer, () => stream.destroy());
   return {
     sock: stream,
-    username: options.user,
+    username,
     ident: "Mezite",
     hostVerifier,
-    authHandler: keys.map((key) => ({ type: "publickey", username: options.user, key })),
+    authHandler: options.onQuestions ? [...keys, { type: "keyboard-interactive", username, prompt }] : keys,
     readyTimeout: options.timeoutMs ?? 20_000,
     keepaliveInterval: options.keepaliveMs ?? 0,
     algorithms: { ...OFFER, serverHostKey: hostAlgorithms(options.hostTrust), ...options.algorithms },

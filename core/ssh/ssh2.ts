@@ -62,6 +62,7 @@ function installAccessors(): void {
   const offers = new WeakMap<Protocol, KexInit>();
   const exchanges = new WeakMap<Protocol, KeyExchange>();
   Object.defineProperty(prototype, "_offer", {
+    configurable: true,
     get(this: Protocol) {
       return offers.get(this);
     },
@@ -72,6 +73,7 @@ function installAccessors(): void {
     },
   });
   Object.defineProperty(prototype, "_kex", {
+    configurable: true,
     get(this: Protocol) {
       return exchanges.get(this);
     },
