@@ -1,7 +1,7 @@
+import { X509Certificate } from "node:crypto";
 import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { Database } from "../../core/plugin/database.js";
 import { fingerprintOf } from "../../core/ssh/public-key.js";
-import { X509Certificate } from "node:crypto";
 import type { AuthorityType, RotationPhase, TrustBundle } from "./api.js";
 import { bundleOf, sshBlob } from "./authority.js";
 import { type AuthorityKeyRow, findAuthorities, findAuthorityKeys, type KeyState } from "./authority-repository.js";
@@ -40,7 +40,11 @@ export class AuthorityDirectory implements CollectionSource<TrustBundle> {
   status(): Promise<readonly AuthorityStatus[]> {
     return this.database.read(async (em) => {
       const keys = await findAuthorityKeys(em);
-      return (await findAuthorities(em)).map(({ type, phase }) => ({ type, phase, keys: pairs(keys.filter((key) => key.authority === type)) }));
+      return (await findAuthorities(em)).map(({ type, phase }) => ({
+        type,
+        phase,
+        keys: pairs(keys.filter((key) => key.authority === type)),
+      }));
     });
   }
 }

@@ -51,7 +51,11 @@ export function findAuthorityKeys(em: EntityManager): Promise<readonly Authority
   return em.find(AuthorityKeyEntity, {}, { orderBy: { state: "asc", generation: "desc" } });
 }
 
-export async function insertAuthority(em: EntityManager, authority: AuthorityRow, keys: readonly AuthorityKeyRow[]): Promise<void> {
+export async function insertAuthority(
+  em: EntityManager,
+  authority: AuthorityRow,
+  keys: readonly AuthorityKeyRow[],
+): Promise<void> {
   await em.insert(AuthorityEntity, authority);
   for (const key of keys) await em.insert(AuthorityKeyEntity, key);
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { test, type TestContext } from "node:test";
+import { type TestContext, test } from "node:test";
 import { isMezError } from "../../core/errors/error.js";
 import type { Transaction } from "../../core/plugin/database.js";
 import { systemClock } from "../../core/time/clock.js";
@@ -19,9 +19,18 @@ test("makes both authorities at the first start, and tells of it once", async (t
   await create();
   await create();
   assert.equal(backend.size, 4);
-  assert.deepEqual(opened.audits.map(({ type, resourceName }) => `${type} ${resourceName}`), ["ca.created user", "ca.created host"]);
-  assert.deepEqual(opened.puts.map(({ name, key }) => `${name} ${key}`), ["ca-keys user", "ca-keys host"]);
-  assert.deepEqual(opened.puts.map(({ value }) => value), (await new AuthorityDirectory(opened.database).entries()).map(([, bundle]) => bundle).reverse());
+  assert.deepEqual(
+    opened.audits.map(({ type, resourceName }) => `${type} ${resourceName}`),
+    ["ca.created user", "ca.created host"],
+  );
+  assert.deepEqual(
+    opened.puts.map(({ name, key }) => `${name} ${key}`),
+    ["ca-keys user", "ca-keys host"],
+  );
+  assert.deepEqual(
+    opened.puts.map(({ value }) => value),
+    (await new AuthorityDirectory(opened.database).entries()).map(([, bundle]) => bundle).reverse(),
+  );
 });
 
 test("certifies itself for ten years, for leaf certificates only", async (t) => {
@@ -63,7 +72,10 @@ test("stores nothing when the transaction breaks off, and starts afresh", async 
         throw new Error("the power failed");
       }),
   };
-  await assert.rejects(createMissingAuthorities({ database: breaking, clock: systemClock, clusterName: "prod", backendName: "fake", backend }), /power failed/);
+  await assert.rejects(
+    createMissingAuthorities({ database: breaking, clock: systemClock, clusterName: "prod", backendName: "fake", backend }),
+    /power failed/,
+  );
   assert.deepEqual(await opened.database.read(findAuthorityKeys), []);
   await create();
   assert.equal((await opened.database.read(findAuthorityKeys)).length, 4);
@@ -74,7 +86,13 @@ test("shows fingerprint and pin of each key", async (t) => {
   await create();
   const status = await new AuthorityDirectory(opened.database).status();
   const bundles = new Map(await new AuthorityDirectory(opened.database).entries());
-  assert.deepEqual(status.map(({ type, phase }) => [type, phase]), [["host", "none"], ["user", "none"]]);
+  assert.deepEqual(
+    status.map(({ type, phase }) => [type, phase]),
+    [
+      ["host", "none"],
+      ["user", "none"],
+    ],
+  );
   for (const { type, keys } of status) {
     assert.match(keys[0]?.sshFingerprint ?? "", /^SHA256:[A-Za-z0-9+/]{43}$/);
     assert.equal(keys[0]?.certificatePin, certificatePin(bundles.get(type)?.certificatesPem[0] ?? ""));
@@ -86,13 +104,20 @@ test("signs with another key once it is the active one, and trusts both", async 
   const { opened, backend, create } = await cluster(t);
   await create();
   const authorities = new KeyBackedAuthorities({
-    database: opened.database, clock: systemClock, logger: { debug() {}, info() {}, warn() {}, error() {} }, clusterName: "prod", backendOf: () => backend,
+    database: opened.database,
+    clock: systemClock,
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+    clusterName: "prod",
+    backendOf: () => backend,
   });
   await authorities.load();
   const [former = ""] = authorities.trustBundle("user").sshPublicKeys;
   const listeners: ((key: string, value: TrustBundle | undefined) => void)[] = [];
   const stop = authorities.follow({
-    get: () => undefined, entries: () => new Map<string, TrustBundle>().entries(), values: () => new Map<string, TrustBundle>().values(), size: 0,
+    get: () => undefined,
+    entries: () => new Map<string, TrustBundle>().entries(),
+    values: () => new Map<string, TrustBundle>().values(),
+    size: 0,
     onChange: (listener) => {
       listeners.push(listener);
       return () => void listeners.pop();
@@ -102,8 +127,16 @@ test("signs with another key once it is the active one, and trusts both", async 
   await opened.database.transaction(async ({ em }) => {
     await em.nativeUpdate(AuthorityKeyEntity, { authority: "user", usage: "ssh" }, { state: "trusted" });
     await em.insert(AuthorityKeyEntity, {
-      id: "second", authority: "user", generation: 2, usage: "ssh", backend: "fake", handle: key.handle, publicKey: key.publicKeyDer.toString("base64"),
-      certificate: null, state: "active", createdAt: new Date(),
+      id: "second",
+      authority: "user",
+      generation: 2,
+      usage: "ssh",
+      backend: "fake",
+      handle: key.handle,
+      publicKey: key.publicKeyDer.toString("base64"),
+      certificate: null,
+      state: "active",
+      createdAt: new Date(),
     });
   });
   for (const listener of listeners) listener("user", undefined);
@@ -123,5 +156,16 @@ async function cluster(t: TestContext): Promise<{ opened: TestDatabase; backend:
   });
   t.after(() => opened.close());
   const backend = new FakeKeyBackend();
-  return { opened, backend, create: () => createMissingAuthorities({ database: opened.database, clock: systemClock, clusterName: "prod", backendName: "fake", backend }) };
+  return {
+    opened,
+    backend,
+    create: () =>
+      createMissingAuthorities({
+        database: opened.database,
+        clock: systemClock,
+        clusterName: "prod",
+        backendName: "fake",
+        backend,
+      }),
+  };
 }

@@ -45,13 +45,25 @@ export async function createMissingAuthorities(setup: AuthoritySetup): Promise<v
 async function generateKey(setup: AuthoritySetup, authority: AuthorityType, usage: KeyUsage): Promise<AuthorityKeyRow> {
   const key: BackendKey = await setup.backend.generate(usage === "ssh" ? "ed25519" : "ecdsa-p256");
   return {
-    id: randomUUID(), authority, generation: 1, usage, backend: setup.backendName, handle: key.handle, publicKey: key.publicKeyDer.toString("base64"),
-    certificate: null, state: "active", createdAt: setup.clock.now(),
+    id: randomUUID(),
+    authority,
+    generation: 1,
+    usage,
+    backend: setup.backendName,
+    handle: key.handle,
+    publicKey: key.publicKeyDer.toString("base64"),
+    certificate: null,
+    state: "active",
+    createdAt: setup.clock.now(),
   };
 }
 
 /** Gives the X.509 key of `type` its self-signed certificate. */
-async function certify({ backend, clock, clusterName }: AuthoritySetup, type: AuthorityType, keys: readonly AuthorityKeyRow[]): Promise<void> {
+async function certify(
+  { backend, clock, clusterName }: AuthoritySetup,
+  type: AuthorityType,
+  keys: readonly AuthorityKeyRow[],
+): Promise<void> {
   for (const key of keys) {
     if (key.authority !== type || key.usage !== "x509") continue;
     const publicKeyDer = Buffer.from(key.publicKey, "base64");
@@ -60,8 +72,13 @@ async function certify({ backend, clock, clusterName }: AuthoritySetup, type: Au
     notAfter.setUTCFullYear(notAfter.getUTCFullYear() + AUTHORITY_YEARS);
     const der = await signX509(
       {
-        serial: randomX509Serial(), issuer: name, subject: name, subjectPublicKeyDer: publicKeyDer,
-        notBefore: backdated(clock.now()), notAfter, extensions: authorityExtensions(keyIdentifier(publicKeyDer)),
+        serial: randomX509Serial(),
+        issuer: name,
+        subject: name,
+        subjectPublicKeyDer: publicKeyDer,
+        notBefore: backdated(clock.now()),
+        notAfter,
+        extensions: authorityExtensions(keyIdentifier(publicKeyDer)),
       },
       { publicKeyDer, sign: (data) => backend.sign(key.handle, data) },
     );

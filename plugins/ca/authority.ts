@@ -30,10 +30,16 @@ export interface X509Issuer {
  * @param backendOf Finds a key backend by name.
  * @throws {MezError} `KEY_CORRUPT` when no key is active; what `backendOf` throws
  */
-export function assembleAuthority(type: AuthorityType, clusterName: string, keys: readonly AuthorityKeyRow[], backendOf: (name: string) => KeyBackend): Authority {
+export function assembleAuthority(
+  type: AuthorityType,
+  clusterName: string,
+  keys: readonly AuthorityKeyRow[],
+  backendOf: (name: string) => KeyBackend,
+): Authority {
   const active = (usage: KeyUsage): AuthorityKeyRow => {
     const key = keys.find((each) => each.authority === type && each.usage === usage && each.state === "active");
-    if (key === undefined) throw new MezError("KEY_CORRUPT", `the ${type} CA has no active ${usage} key; restore the database from a backup`);
+    if (key === undefined)
+      throw new MezError("KEY_CORRUPT", `the ${type} CA has no active ${usage} key; restore the database from a backup`);
     return key;
   };
   const sshKey = active("ssh");

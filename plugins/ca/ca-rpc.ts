@@ -1,11 +1,15 @@
-import * as proto from "../../proto/gen/mezite/ca/v1/ca.js";
 import { MezError } from "../../core/errors/error.js";
 import type { RpcHandlers } from "../../core/plugin/rpc.js";
+import * as proto from "../../proto/gen/mezite/ca/v1/ca.js";
 import type { AuthorityType, CertificateAuthorities } from "./api.js";
 import type { AuthorityDirectory, AuthorityStatus } from "./authority-directory.js";
 
 /** `mezite.ca.v1.CaService` on top of the directory of authorities. */
-export function caHandlers(directory: AuthorityDirectory, authorities: CertificateAuthorities, clusterName: string): RpcHandlers<proto.CaServiceService> {
+export function caHandlers(
+  directory: AuthorityDirectory,
+  authorities: CertificateAuthorities,
+  clusterName: string,
+): RpcHandlers<proto.CaServiceService> {
   return {
     getStatus: async () => ({ authorities: (await directory.status()).map(toMessage) }),
     export: async ({ type }) => {

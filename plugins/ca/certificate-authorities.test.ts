@@ -41,7 +41,10 @@ after(async () => {
 
 test("issues a user certificate that ssh-keygen reads", async () => {
   const { blob, serial, validFrom, expiresAt } = await authorities.issueUserCertificate({
-    ...userRequest(), principals: ["deploy", "root"], extensions: { "permit-pty": "", "roles@mezite": '["access"]' }, criticalOptions: { "source-address": "192.0.2.0/24" },
+    ...userRequest(),
+    principals: ["deploy", "root"],
+    extensions: { "permit-pty": "", "roles@mezite": '["access"]' },
+    criticalOptions: { "source-address": "192.0.2.0/24" },
   });
   const listing = listSshCertificate(blob);
   assert.match(listing, /Type: ssh-ed25519-cert-v01@openssh.com user certificate/);
@@ -56,14 +59,21 @@ test("issues a user certificate that ssh-keygen reads", async () => {
 });
 
 test("issues a host certificate that ssh-keygen reads", async () => {
-  const { blob } = await authorities.issueHostCertificate({ ...userRequest(), keyId: "web-01", principals: ["web-01", "web-01.prod"], ttlSeconds: 604_800 });
+  const { blob } = await authorities.issueHostCertificate({
+    ...userRequest(),
+    keyId: "web-01",
+    principals: ["web-01", "web-01.prod"],
+    ttlSeconds: 604_800,
+  });
   const listing = listSshCertificate(blob);
   assert.match(listing, /ssh-ed25519-cert-v01@openssh.com host certificate/);
   assert.match(listing, new RegExp(`Signing CA: ED25519 ${sshFingerprint("host").replace(/[+/]/g, "\\$&")} `));
 });
 
 test("gives every SSH certificate another positive serial", async () => {
-  const serials = await Promise.all(Array.from({ length: 20 }, async () => BigInt((await authorities.issueUserCertificate(userRequest())).serial)));
+  const serials = await Promise.all(
+    Array.from({ length: 20 }, async () => BigInt((await authorities.issueUserCertificate(userRequest())).serial)),
+  );
   assert.equal(new Set(serials).size, 20);
   assert.ok(serials.every((serial) => serial > 0n && serial < 2n ** 63n));
 });
@@ -80,7 +90,9 @@ for (const [what, change] of [
   ["an unknown critical option", { criticalOptions: { "verify-required": "" } }],
 ] as const) {
   test(`refuses a user certificate with ${what}`, async () => {
-    await assert.rejects(authorities.issueUserCertificate({ ...userRequest(), ...change }), (error) => isMezError(error, "INVALID_ARGUMENT"));
+    await assert.rejects(authorities.issueUserCertificate({ ...userRequest(), ...change }), (error) =>
+      isMezError(error, "INVALID_ARGUMENT"),
+    );
   });
 }
 
@@ -91,9 +103,15 @@ test("takes 256 principals and 24 hours", async () => {
 });
 
 test("limits host certificates to seven days", async () => {
-  await assert.rejects(authorities.issueHostCertificate({ ...userRequest(), ttlSeconds: 604_801 }), (error) => isMezError(error, "INVALID_ARGUMENT"));
-  await assert.rejects(authorities.issueHostX509({ ...leafRequest(), ttlSeconds: 604_801 }), (error) => isMezError(error, "INVALID_ARGUMENT"));
-  await assert.rejects(authorities.issueUserX509({ ...leafRequest(), ttlSeconds: 86_401 }), (error) => isMezError(error, "INVALID_ARGUMENT"));
+  await assert.rejects(authorities.issueHostCertificate({ ...userRequest(), ttlSeconds: 604_801 }), (error) =>
+    isMezError(error, "INVALID_ARGUMENT"),
+  );
+  await assert.rejects(authorities.issueHostX509({ ...leafRequest(), ttlSeconds: 604_801 }), (error) =>
+    isMezError(error, "INVALID_ARGUMENT"),
+  );
+  await assert.rejects(authorities.issueUserX509({ ...leafRequest(), ttlSeconds: 86_401 }), (error) =>
+    isMezError(error, "INVALID_ARGUMENT"),
+  );
 });
 
 for (const [name, publicKey] of [
@@ -103,7 +121,13 @@ for (const [name, publicKey] of [
   ["RSA-2048", generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey],
 ] as const) {
   test(`issues X.509 certificates for ${name} keys that OpenSSL takes strictly`, async () => {
-    const host = await authorities.issueHostX509({ ...leafRequest(publicKey), organization: "mezite:role:node", dnsNames: ["web-01", "web-01.prod", "*.web-01.prod"], ipAddresses: ["127.0.0.1", "::1"], uris: ["mezite://prod/agent/1"] });
+    const host = await authorities.issueHostX509({
+      ...leafRequest(publicKey),
+      organization: "mezite:role:node",
+      dnsNames: ["web-01", "web-01.prod", "*.web-01.prod"],
+      ipAddresses: ["127.0.0.1", "::1"],
+      uris: ["mezite://prod/agent/1"],
+    });
     assert.match(verifyWithOpenssl(host.pem, "host", "sslserver"), /: OK/);
     assert.match(verifyWithOpenssl(host.pem, "host", "sslclient"), /: OK/);
     const user = await authorities.issueUserX509(leafRequest(publicKey));
@@ -114,7 +138,14 @@ for (const [name, publicKey] of [
 }
 
 test("writes into an X.509 certificate what was asked for", async () => {
-  const request = { ...leafRequest(), commonName: "wéb 01", organization: "mezite:role:proxy", dnsNames: ["web-01"], ipAddresses: ["2001:db8::1"], uris: ["mezite://prod/agent/1"] };
+  const request = {
+    ...leafRequest(),
+    commonName: "wéb 01",
+    organization: "mezite:role:proxy",
+    dnsNames: ["web-01"],
+    ipAddresses: ["2001:db8::1"],
+    uris: ["mezite://prod/agent/1"],
+  };
   const { pem, serial, validFrom, expiresAt } = await authorities.issueHostX509(request);
   const parsed = new ParsedCertificate(pem);
   assert.equal(parsed.subject, "O=mezite:role:proxy\nCN=wéb 01");
@@ -127,7 +158,10 @@ test("writes into an X.509 certificate what was asked for", async () => {
   assert.deepEqual(parsed.publicKey.export({ format: "der", type: "spki" }), request.publicKeyDer);
   const other = new X509Certificate(pem);
   assert.equal(other.serialNumber, serial);
-  assert.deepEqual(Array.from(other.extensions, ({ type, critical }) => `${type}${critical ? "!" : ""}`), ["2.5.29.19!", "2.5.29.15!", "2.5.29.37", "2.5.29.14", "2.5.29.35", "2.5.29.17"]);
+  assert.deepEqual(
+    Array.from(other.extensions, ({ type, critical }) => `${type}${critical ? "!" : ""}`),
+    ["2.5.29.19!", "2.5.29.15!", "2.5.29.37", "2.5.29.14", "2.5.29.35", "2.5.29.17"],
+  );
 });
 
 for (const [what, change] of [
@@ -143,7 +177,9 @@ for (const [what, change] of [
   ["an X25519 key", { publicKeyDer: spki(generateKeyPairSync("x25519").publicKey) }],
 ] as const) {
   test(`refuses an X.509 certificate with ${what}`, async () => {
-    await assert.rejects(authorities.issueHostX509({ ...leafRequest(), ...change }), (error) => isMezError(error, "INVALID_ARGUMENT"));
+    await assert.rejects(authorities.issueHostX509({ ...leafRequest(), ...change }), (error) =>
+      isMezError(error, "INVALID_ARGUMENT"),
+    );
   });
 }
 
@@ -165,7 +201,10 @@ test("never hands out a certificate whose signature is wrong", async () => {
 
 test("signs nothing before it has loaded", async () => {
   await assert.rejects(newAuthorities().issueUserCertificate(userRequest()), (error) => isMezError(error, "UNAVAILABLE"));
-  assert.throws(() => newAuthorities().trustBundle("user"), (error) => isMezError(error, "UNAVAILABLE"));
+  assert.throws(
+    () => newAuthorities().trustBundle("user"),
+    (error) => isMezError(error, "UNAVAILABLE"),
+  );
 });
 
 test("pins a certificate as OpenSSL would", () => {
@@ -179,15 +218,26 @@ test("pins a certificate as OpenSSL would", () => {
 
 function newAuthorities(): KeyBackedAuthorities {
   return new KeyBackedAuthorities({
-    database: opened.database, clock, logger: { debug() {}, info() {}, warn() {}, error() {} }, clusterName: "prod", backendOf: () => backend,
+    database: opened.database,
+    clock,
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+    clusterName: "prod",
+    backendOf: () => backend,
   });
 }
 
 function userRequest(): SshUserCertificateRequest {
-  return { publicKeyBlob: publicKeyOf(generateKeyPairSync("ed25519").publicKey).blob, keyId: "eve", principals: ["deploy"], ttlSeconds: 12 * 3600 };
+  return {
+    publicKeyBlob: publicKeyOf(generateKeyPairSync("ed25519").publicKey).blob,
+    keyId: "eve",
+    principals: ["deploy"],
+    ttlSeconds: 12 * 3600,
+  };
 }
 
-function leafRequest(publicKey: KeyObject = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey): X509CertificateRequest {
+function leafRequest(
+  publicKey: KeyObject = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey,
+): X509CertificateRequest {
   return { publicKeyDer: spki(publicKey), commonName: "web-01", ttlSeconds: 3600 };
 }
 
@@ -214,6 +264,17 @@ function sshFingerprint(type: "user" | "host"): string {
 function verifyWithOpenssl(pem: string, type: "user" | "host", purpose: string): string {
   const trusted = fileOf(`${type}-ca.pem`, authorities.trustBundle(type).certificatesPem.join(""));
   const seconds = String(Math.floor(NOW.getTime() / 1000));
-  const words = ["verify", "-x509_strict", "-check_ss_sig", "-attime", seconds, "-purpose", purpose, "-CAfile", trusted, fileOf("leaf.pem", pem)];
+  const words = [
+    "verify",
+    "-x509_strict",
+    "-check_ss_sig",
+    "-attime",
+    seconds,
+    "-purpose",
+    purpose,
+    "-CAfile",
+    trusted,
+    fileOf("leaf.pem", pem),
+  ];
   return execFileSync("openssl", words, { encoding: "utf8", stdio: "pipe" });
 }

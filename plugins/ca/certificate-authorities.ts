@@ -1,5 +1,4 @@
-import { createPublicKey } from "node:crypto";
-import { messageOf, MezError } from "../../core/errors/error.js";
+import { MezError, messageOf } from "../../core/errors/error.js";
 import type { Collection } from "../../core/plugin/collection.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { Logger } from "../../core/plugin/logger.js";
@@ -7,11 +6,19 @@ import type { KeyBackend } from "../../core/ports/key-backend.js";
 import { issueCertificateWith } from "../../core/ssh/certificate-issue.js";
 import type { Clock } from "../../core/time/clock.js";
 import type {
-  AuthorityType, CertificateAuthorities, SshCertificate, SshCertificateRequest, SshUserCertificateRequest, TrustBundle, X509Certificate, X509CertificateRequest,
+  AuthorityType,
+  CertificateAuthorities,
+  SshCertificate,
+  SshCertificateRequest,
+  SshUserCertificateRequest,
+  TrustBundle,
+  X509Certificate,
+  X509CertificateRequest,
 } from "./api.js";
 import { type Authority, assembleAuthority } from "./authority.js";
 import { findAuthorityKeys } from "./authority-repository.js";
 import { AUTHORITY_TYPES } from "./authority-type.js";
+import { acceptedPublicKey } from "./subject-key.js";
 import { randomSshSerial, randomX509Serial, validityOf } from "./validity.js";
 import { certificatePem, distinguishedName, keyIdentifier, signX509 } from "./x509-certificate.js";
 import { leafExtensions } from "./x509-extensions.js";
@@ -43,7 +50,11 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
     return bundles.onChange(() => {
       this.#loading = this.#loading
         .then(() => this.load())
-        .catch((error: unknown) => this.options.logger.error("the CA keys could not be read again; signing goes on with the former ones", { error: messageOf(error) }));
+        .catch((error: unknown) =>
+          this.options.logger.error("the CA keys could not be read again; signing goes on with the former ones", {
+            error: messageOf(error),
+          }),
+        );
     });
   }
 
@@ -73,7 +84,17 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
     const validity = validityOf(type, ttlSeconds, this.options.clock.now());
     const serial = randomSshSerial();
     const blob = await issueCertificateWith(
-      { role: type, subjectBlob, serial, keyId, principals, validAfter: validity.validFrom, validBefore: validity.expiresAt, criticalOptions, extensions },
+      {
+        role: type,
+        subjectBlob,
+        serial,
+        keyId,
+        principals,
+        validAfter: validity.validFrom,
+        validBefore: validity.expiresAt,
+        criticalOptions,
+        extensions,
+      },
       this.authority(type).ssh,
     );
     return { blob, serial: serial.toString(), ...validity };
@@ -82,14 +103,26 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
   private async issueX509(type: AuthorityType, request: X509CertificateRequest): Promise<X509Certificate> {
     const { signer, name, keyId, expiresAt } = this.authority(type).x509;
     const validity = validityOf(type, request.ttlSeconds, this.options.clock.now());
-    const notAfter = validity.expiresAt < expiresAt ? validity.expiresAt : expiresAt;
+    const notAfter = new Date(Math.min(validity.expiresAt.getTime(), expiresAt.getTime()));
     const subjectPublicKeyDer = acceptedPublicKey(request.publicKeyDer);
     const serial = randomX509Serial();
     const der = await signX509(
       {
-        serial, issuer: name, subject: distinguishedName(attribute(request.commonName, "common name"), request.organization && attribute(request.organization, "organization")),
-        subjectPublicKeyDer, notBefore: validity.validFrom, notAfter,
-        extensions: leafExtensions(request, type === "user" ? "client" : "client-and-server", keyIdentifier(subjectPublicKeyDer), keyId),
+        serial,
+        issuer: name,
+        subject: distinguishedName(
+          attribute(request.commonName, "common name"),
+          request.organization && attribute(request.organization, "organization"),
+        ),
+        subjectPublicKeyDer,
+        notBefore: validity.validFrom,
+        notAfter,
+        extensions: leafExtensions(
+          request,
+          type === "user" ? "client" : "client-and-server",
+          keyIdentifier(subjectPublicKeyDer),
+          keyId,
+        ),
       },
       signer,
     );
@@ -105,33 +138,13 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
 
 // --- internal ---
 
-const MIN_RSA_BITS = 2048;
-const EC_CURVES: readonly (string | undefined)[] = ["prime256v1", "secp384r1", "secp521r1"];
-
-/** The key in its one DER form, so that nothing can hide behind or inside it. */
-function acceptedPublicKey(der: Buffer): Buffer {
-  const { asymmetricKeyType, asymmetricKeyDetails, key } = parsedKey(der);
-  const isAccepted =
-    asymmetricKeyType === "ed25519" ||
-    (asymmetricKeyType === "ec" && EC_CURVES.includes(asymmetricKeyDetails?.namedCurve)) ||
-    (asymmetricKeyType === "rsa" && (asymmetricKeyDetails?.modulusLength ?? 0) >= MIN_RSA_BITS);
-  if (!isAccepted) throw new MezError("INVALID_ARGUMENT", `a ${asymmetricKeyType} key of this kind cannot be certified; use Ed25519, ECDSA P-256, P-384 or P-521, or RSA of ${MIN_RSA_BITS} bits or more`);
-  return key;
-}
-
-function parsedKey(der: Buffer) {
-  try {
-    const publicKey = createPublicKey({ key: der, format: "der", type: "spki" });
-    return { asymmetricKeyType: publicKey.asymmetricKeyType, asymmetricKeyDetails: publicKey.asymmetricKeyDetails, key: publicKey.export({ format: "der", type: "spki" }) };
-  } catch (cause) {
-    throw new MezError("INVALID_ARGUMENT", "the public key is not a SubjectPublicKeyInfo in DER", { cause });
-  }
-}
-
 /** RFC 5280, appendix A.1: both attributes hold 1 to 64 characters. */
 function attribute(text: string, what: string): string {
   if (text.length < 1 || text.length > 64 || /[\x00-\x1f\x7f]/.test(text)) {
-    throw new MezError("INVALID_ARGUMENT", `${what} "${text.slice(0, 80)}" must have 1 to 64 characters and no control characters`);
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      `${what} "${text.slice(0, 80)}" must have 1 to 64 characters and no control characters`,
+    );
   }
   return text;
 }

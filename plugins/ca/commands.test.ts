@@ -37,7 +37,10 @@ test("writes a line for every key that is trusted, and OpenSSH reads them", asyn
   t.after(() => rm(folder, { recursive: true }));
   const { context } = contextOf();
   await exportAuthority(context, { type: "user", form: "openssh", out: join(folder, "ca.pub") });
-  assert.match(execFileSync("ssh-keygen", ["-l", "-f", join(folder, "ca.pub")], { encoding: "utf8" }), /^256 SHA256:\S+ prod user CA \(ED25519\)/);
+  assert.match(
+    execFileSync("ssh-keygen", ["-l", "-f", join(folder, "ca.pub")], { encoding: "utf8" }),
+    /^256 SHA256:\S+ prod user CA \(ED25519\)/,
+  );
 });
 
 test("writes to a file instead of standard output", async (t) => {
@@ -48,7 +51,9 @@ test("writes to a file instead of standard output", async (t) => {
   assert.equal(await readFile(join(folder, "ca.pem"), "utf8"), PEM);
   assert.equal(stdout.read(), null);
   assert.equal(notes.length, 1);
-  await assert.rejects(exportAuthority(context, { type: "host", form: "pem", out: join(folder, "no", "ca.pem") }), (error) => isMezError(error, "INVALID_ARGUMENT"));
+  await assert.rejects(exportAuthority(context, { type: "host", form: "pem", out: join(folder, "no", "ca.pem") }), (error) =>
+    isMezError(error, "INVALID_ARGUMENT"),
+  );
 });
 
 test("shows a row for each key of each authority", async () => {
@@ -75,21 +80,42 @@ function contextOf(): { context: CommandContext; stdout: PassThrough; notes: str
       return { clusterName: "prod", sshPublicKeys: [SSH_KEY], certificatesPem: [PEM] };
     },
     getStatus: async () => ({
-      authorities: [{
-        type: AuthorityType.AUTHORITY_TYPE_USER, phase: "none",
-        keys: [{ state: KeyState.KEY_STATE_ACTIVE, sshFingerprint: "SHA256:abc", certificatePin: "sha256:def", createdAt: new Date(0), certificateExpiresAt: new Date(1) }],
-      }],
+      authorities: [
+        {
+          type: AuthorityType.AUTHORITY_TYPE_USER,
+          phase: "none",
+          keys: [
+            {
+              state: KeyState.KEY_STATE_ACTIVE,
+              sshFingerprint: "SHA256:abc",
+              certificatePin: "sha256:def",
+              createdAt: new Date(0),
+              certificateExpiresAt: new Date(1),
+            },
+          ],
+        },
+      ],
     }),
   };
   const context: CommandContext = {
-    binary: "mezctl", version: "0.1.0", globals: {}, env: {}, stdin: new PassThrough(), stdout, stderr: new PassThrough(), isTerminal: false,
-    homeDirectory: "/", signal: AbortSignal.timeout(10_000), now: () => new Date(0),
+    binary: "mezctl",
+    version: "0.1.0",
+    globals: {},
+    env: {},
+    stdin: new PassThrough(),
+    stdout,
+    stderr: new PassThrough(),
+    isTerminal: false,
+    homeDirectory: "/",
+    signal: AbortSignal.timeout(10_000),
+    now: () => new Date(0),
     rpc: async () => client as never,
     connection: () => Promise.reject(new Error("no connection here")),
     promptSecret: () => Promise.reject(new Error("nobody to ask")),
     output: {
       format: "table",
-      rows: async <Row>(rows: readonly Row[], columns: readonly Column<Row>[]) => void tables.push(rows.map((row) => columns.map((column) => column.value(row)))),
+      rows: async <Row>(rows: readonly Row[], columns: readonly Column<Row>[]) =>
+        void tables.push(rows.map((row) => columns.map((column) => column.value(row)))),
       record: async () => undefined,
       note: (text) => void notes.push(text),
     },

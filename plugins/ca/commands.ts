@@ -18,8 +18,12 @@ export default defineCommands({
         command({
           name: "export",
           summary: "Print the public keys or certificates of an authority",
-          description: "openssh prints lines for TrustedUserCAKeys (user) or known_hosts (host); pem prints the X.509 certificates.",
-          examples: ["mezctl ca export --type=user > /etc/ssh/mezite_user_ca.pub", "mezctl ca export --type=host --form=pem --out=host-ca.pem"],
+          description:
+            "openssh prints lines for TrustedUserCAKeys (user) or known_hosts (host); pem prints the X.509 certificates.",
+          examples: [
+            "mezctl ca export --type=user > /etc/ssh/mezite_user_ca.pub",
+            "mezctl ca export --type=host --form=pem --out=host-ca.pem",
+          ],
           flags: {
             type: { type: "enum", choices: ["user", "host"], required: true, description: "Which authority", env: false },
             form: { type: "enum", choices: ["openssh", "pem"], default: "openssh", description: "How to print it", env: false },

@@ -49,8 +49,13 @@ export function utf8String(text: string): Buffer {
 
 /** UTCTime until 2049, GeneralizedTime after. @see RFC 5280, 4.1.2.5 */
 export function time(moment: Date): Buffer {
-  const digits = moment.toISOString().replace(/\.\d+Z$/, "Z").replace(/[-:T]/g, "");
-  return moment.getUTCFullYear() < 2050 ? tagged(0x17, Buffer.from(digits.slice(2), "latin1")) : tagged(0x18, Buffer.from(digits, "latin1"));
+  const digits = moment
+    .toISOString()
+    .replace(/\.\d+Z$/, "Z")
+    .replace(/[-:T]/g, "");
+  return moment.getUTCFullYear() < 2050
+    ? tagged(0x17, Buffer.from(digits.slice(2), "latin1"))
+    : tagged(0x18, Buffer.from(digits, "latin1"));
 }
 
 /** The contents of the elements that stand one after another in `bytes`, which must be well-formed DER. */

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
-import { AuthorityType, CaServiceService } from "../../proto/gen/mezite/ca/v1/ca.js";
-import { messageOf, MezError } from "../../core/errors/error.js";
+import { MezError, messageOf } from "../../core/errors/error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
+import { AuthorityType, CaServiceService } from "../../proto/gen/mezite/ca/v1/ca.js";
 import { trustLines, trustPem } from "./trust-lines.js";
 
 export interface ExportInput {

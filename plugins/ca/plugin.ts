@@ -1,10 +1,10 @@
-import { CaServiceService } from "../../proto/gen/mezite/ca/v1/ca.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { KEY_BACKEND } from "../../core/ports/key-backend.js";
+import { CaServiceService } from "../../proto/gen/mezite/ca/v1/ca.js";
 import { CA_KEYS, CERTIFICATE_AUTHORITIES } from "./api.js";
 import { AuthorityDirectory } from "./authority-directory.js";
 import { AuthorityEntity, AuthorityKeyEntity } from "./authority-repository.js";
@@ -22,7 +22,10 @@ export default definePlugin<Config>({
     let authorities: KeyBackedAuthorities | null = null;
     const authoritiesOf = (resolve: Resolve): KeyBackedAuthorities => (authorities ??= build(resolve));
 
-    host.store([AuthorityEntity, AuthorityKeyEntity], [{ name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities }]);
+    host.store(
+      [AuthorityEntity, AuthorityKeyEntity],
+      [{ name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities }],
+    );
     host.provide(CERTIFICATE_AUTHORITIES, authoritiesOf);
     host.publish(CA_KEYS, (resolve) => new AuthorityDirectory(resolve(DATABASE)));
     host.rpc(
@@ -35,7 +38,13 @@ export default definePlugin<Config>({
         async start() {
           const backend = resolve.port(KEY_BACKEND).get(config.key_backend);
           const { clusterName } = resolve(PROCESS);
-          await createMissingAuthorities({ database: resolve(DATABASE), clock: resolve(CLOCK), clusterName, backendName: config.key_backend, backend });
+          await createMissingAuthorities({
+            database: resolve(DATABASE),
+            clock: resolve(CLOCK),
+            clusterName,
+            backendName: config.key_backend,
+            backend,
+          });
           await authoritiesOf(resolve).load();
           stopFollowing = authoritiesOf(resolve).follow(resolve(COLLECTIONS).of(CA_KEYS));
         },

@@ -1,11 +1,13 @@
-import { type AuthorityKey, AuthorityType, CaServiceService, KeyState } from "../../proto/gen/mezite/ca/v1/ca.js";
 import type { Column, CommandContext } from "../../core/plugin/commands.js";
+import { type AuthorityKey, AuthorityType, CaServiceService, KeyState } from "../../proto/gen/mezite/ca/v1/ca.js";
 
 /** `mezctl ca status`: a row for each key pair of each authority. */
 export async function showStatus(context: CommandContext): Promise<void> {
   const client = await context.rpc(CaServiceService);
   const { authorities } = await client.getStatus({}, { signal: context.signal });
-  const rows = authorities.flatMap(({ type, phase, keys }) => keys.map((key) => ({ type: type === AuthorityType.AUTHORITY_TYPE_USER ? "user" : "host", phase, ...key })));
+  const rows = authorities.flatMap(({ type, phase, keys }) =>
+    keys.map((key) => ({ type: type === AuthorityType.AUTHORITY_TYPE_USER ? "user" : "host", phase, ...key })),
+  );
   await context.output.rows(rows, COLUMNS);
 }
 

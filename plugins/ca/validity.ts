@@ -30,7 +30,7 @@ export function backdated(now: Date): Date {
 
 /** Positive and below 2^63. */
 export function randomSshSerial(): bigint {
-  return (randomBytes(8).readBigUInt64BE() & (2n ** 63n - 1n)) || 1n;
+  return randomBytes(8).readBigUInt64BE() & (2n ** 63n - 1n) || 1n;
 }
 
 /** 16 bytes, positive, with no leading zeros. @see RFC 5280, 4.1.2.2 */

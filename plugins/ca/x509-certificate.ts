@@ -1,6 +1,18 @@
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
-import { bitString, boolean, contentsOf, integer, objectIdentifier, octetString, sequence, set, tagged, time, utf8String } from "./der.js";
+import {
+  bitString,
+  boolean,
+  contentsOf,
+  integer,
+  objectIdentifier,
+  octetString,
+  sequence,
+  set,
+  tagged,
+  time,
+  utf8String,
+} from "./der.js";
 
 /** An ECDSA P-256 CA key that may live outside this process. */
 export interface X509Signer {
@@ -70,7 +82,9 @@ export function certificatePem(der: Buffer): string {
 
 /** One extension. @param value DER of the extension's own type. */
 export function extension(oid: string, value: Buffer, critical = false): Buffer {
-  return critical ? sequence(objectIdentifier(oid), boolean(true), octetString(value)) : sequence(objectIdentifier(oid), octetString(value));
+  return critical
+    ? sequence(objectIdentifier(oid), boolean(true), octetString(value))
+    : sequence(objectIdentifier(oid), octetString(value));
 }
 
 // --- internal ---

@@ -23,7 +23,12 @@ export function authorityExtensions(subjectKeyId: Buffer): readonly Buffer[] {
  * The extensions of a TLS leaf certificate.
  * @throws {MezError} `INVALID_ARGUMENT` for a name that is malformed
  */
-export function leafExtensions(names: AlternativeNames, usage: "client" | "client-and-server", subjectKeyId: Buffer, authorityKeyId: Buffer): readonly Buffer[] {
+export function leafExtensions(
+  names: AlternativeNames,
+  usage: "client" | "client-and-server",
+  subjectKeyId: Buffer,
+  authorityKeyId: Buffer,
+): readonly Buffer[] {
   const purposes = usage === "client" ? [CLIENT_AUTH] : [SERVER_AUTH, CLIENT_AUTH];
   const extensions = [
     extension("2.5.29.19", sequence(), true), // basicConstraints: no CA

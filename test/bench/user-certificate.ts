@@ -15,8 +15,8 @@ import { KeyProtection } from "../../plugins/keys/software/key-protection.js";
 import { CreateSoftwareKeys } from "../../plugins/keys/software/migrations/20260101000000-software-keys.js";
 import { SoftwareKeyBackend } from "../../plugins/keys/software/software-key-backend.js";
 import { KeyProtectionEntity, SoftwareKeyEntity } from "../../plugins/keys/software/software-key-repository.js";
-import { silentLogger } from "../fixtures/silent-logger.js";
 import { openTestDatabase } from "../fixtures/database.js";
+import { silentLogger } from "../fixtures/silent-logger.js";
 
 /** Certificates per second, medians of the rounds of one run. */
 export interface CertificateRates {
@@ -40,24 +40,57 @@ export async function measureCertificateRates(rounds = 5, perRound = 3000): Prom
   });
   try {
     const { database } = opened;
-    const backend = new SoftwareKeyBackend(database, new KeyProtection(database, { passphrase: new Secret("bench"), keyFile: join(folder, "ca.key") }), systemClock);
+    const backend = new SoftwareKeyBackend(
+      database,
+      new KeyProtection(database, { passphrase: new Secret("bench"), keyFile: join(folder, "ca.key") }),
+      systemClock,
+    );
     await createMissingAuthorities({ database, clock: systemClock, clusterName: "bench", backendName: "software", backend });
-    const authorities = new KeyBackedAuthorities({ database, clock: systemClock, logger: silentLogger, clusterName: "bench", backendOf: () => backend });
+    const authorities = new KeyBackedAuthorities({
+      database,
+      clock: systemClock,
+      logger: silentLogger,
+      clusterName: "bench",
+      backendOf: () => backend,
+    });
     await authorities.load();
     const rates = { userCertificates: [] as number[], hostX509: [] as number[], sshKeygen: [] as number[] };
     const sshKeys = Array.from({ length: perRound }, () => publicKeyOf(generateKeyPairSync("ed25519").publicKey).blob);
-    const x509Keys = Array.from({ length: perRound / 3 }, () => generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "der", type: "spki" }));
+    const x509Keys = Array.from({ length: perRound / 3 }, () =>
+      generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "der", type: "spki" }),
+    );
     const signByProcess = await sshKeygen(folder);
     for (let round = 0; round < rounds; round++) {
-      rates.userCertificates.push(await perSecond(sshKeys, (publicKeyBlob) =>
-        authorities.issueUserCertificate({
-          publicKeyBlob, keyId: "eve", principals: ["deploy", "root"], ttlSeconds: 43_200, extensions: { "permit-pty": "", "permit-port-forwarding": "", "roles@mezite": '["access"]' },
-        })));
-      rates.hostX509.push(await perSecond(x509Keys, (publicKeyDer) =>
-        authorities.issueHostX509({ publicKeyDer, commonName: "web-01", organization: "mezite:role:node", dnsNames: ["web-01", "web-01.bench"], uris: ["mezite://bench/agent/1"], ttlSeconds: 86_400 })));
+      rates.userCertificates.push(
+        await perSecond(sshKeys, (publicKeyBlob) =>
+          authorities.issueUserCertificate({
+            publicKeyBlob,
+            keyId: "eve",
+            principals: ["deploy", "root"],
+            ttlSeconds: 43_200,
+            extensions: { "permit-pty": "", "permit-port-forwarding": "", "roles@mezite": '["access"]' },
+          }),
+        ),
+      );
+      rates.hostX509.push(
+        await perSecond(x509Keys, (publicKeyDer) =>
+          authorities.issueHostX509({
+            publicKeyDer,
+            commonName: "web-01",
+            organization: "mezite:role:node",
+            dnsNames: ["web-01", "web-01.bench"],
+            uris: ["mezite://bench/agent/1"],
+            ttlSeconds: 86_400,
+          }),
+        ),
+      );
       rates.sshKeygen.push(await perSecond(Array.from({ length: 40 }), async () => signByProcess()));
     }
-    return { userCertificates: median(rates.userCertificates), hostX509: median(rates.hostX509), sshKeygen: median(rates.sshKeygen) };
+    return {
+      userCertificates: median(rates.userCertificates),
+      hostX509: median(rates.hostX509),
+      sshKeygen: median(rates.sshKeygen),
+    };
   } finally {
     await opened.close();
     await rm(folder, { recursive: true });
@@ -84,5 +117,7 @@ function median(values: readonly number[]): number {
 
 if (import.meta.url === `file://${process.argv[1]}`) {
   const { userCertificates, hostX509, sshKeygen: bySshKeygen } = await measureCertificateRates();
-  process.stdout.write(`user certificates   ${userCertificates.toFixed(0)}/s\nhost X.509          ${hostX509.toFixed(0)}/s\nssh-keygen -s       ${bySshKeygen.toFixed(0)}/s\n`);
+  process.stdout.write(
+    `user certificates   ${userCertificates.toFixed(0)}/s\nhost X.509          ${hostX509.toFixed(0)}/s\nssh-keygen -s       ${bySshKeygen.toFixed(0)}/s\n`,
+  );
 }

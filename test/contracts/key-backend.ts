@@ -16,7 +16,9 @@ export interface KeyBackendUnderTest {
 export function testKeyBackend(name: string, open: () => Promise<KeyBackendUnderTest>): void {
   describe(`key backend ${name}`, () => {
     let subject: KeyBackendUnderTest;
-    before(async () => void (subject = await open()));
+    before(async () => {
+      subject = await open();
+    });
     after(() => subject.close());
 
     for (const algorithm of ["ed25519", "ecdsa-p256"] as const) {
@@ -47,11 +49,14 @@ export function testKeyBackend(name: string, open: () => Promise<KeyBackendUnder
       const key = await subject.backend.generate("ecdsa-p256");
       const texts = Array.from({ length: 32 }, (_, index) => Buffer.from(`message ${index}`));
       const signatures = await Promise.all(texts.map((text) => subject.backend.sign(key.handle, text)));
-      for (const [index, text] of texts.entries()) assert.ok(isSignedBy("ecdsa-p256", key.publicKeyDer, text, signatures[index] ?? Buffer.alloc(0)));
+      for (const [index, text] of texts.entries())
+        assert.ok(isSignedBy("ecdsa-p256", key.publicKeyDer, text, signatures[index] ?? Buffer.alloc(0)));
     });
 
     test("answers NOT_FOUND for an unknown handle", async () => {
-      await assert.rejects(subject.backend.sign("00000000-0000-4000-8000-000000000000", Buffer.from("x")), (error) => isMezError(error, "NOT_FOUND"));
+      await assert.rejects(subject.backend.sign("00000000-0000-4000-8000-000000000000", Buffer.from("x")), (error) =>
+        isMezError(error, "NOT_FOUND"),
+      );
     });
 
     test("never signs with a destroyed key again", async () => {
@@ -75,5 +80,7 @@ export function testKeyBackend(name: string, open: () => Promise<KeyBackendUnder
 function isSignedBy(algorithm: KeyAlgorithm, publicKeyDer: Buffer, data: Buffer, signature: Buffer): boolean {
   const key = createPublicKey({ key: publicKeyDer, format: "der", type: "spki" });
   if (signature.length !== 64) return false;
-  return algorithm === "ed25519" ? verify(null, data, key, signature) : verify("sha256", data, { key, dsaEncoding: "ieee-p1363" }, signature);
+  return algorithm === "ed25519"
+    ? verify(null, data, key, signature)
+    : verify("sha256", data, { key, dsaEncoding: "ieee-p1363" }, signature);
 }

@@ -33,7 +33,8 @@ export class FakeKeyBackend implements KeyBackend {
   }
 
   async generate(algorithm: KeyAlgorithm): Promise<BackendKey> {
-    const { privateKey, publicKey } = algorithm === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const { privateKey, publicKey } =
+      algorithm === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("ec", { namedCurve: "P-256" });
     const handle = randomUUID();
     this.#keys.set(handle, { algorithm, privateKey });
     return { handle, algorithm, publicKeyDer: publicKey.export({ format: "der", type: "spki" }) };
@@ -45,7 +46,10 @@ export class FakeKeyBackend implements KeyBackend {
     if (code !== null) throw new MezError(code, "the fake key backend was told to fail");
     const key = this.#keys.get(handle);
     if (key === undefined) throw new MezError("NOT_FOUND", `key ${handle} is unknown`);
-    const signature = key.algorithm === "ed25519" ? sign(null, data, key.privateKey) : sign("sha256", data, { key: key.privateKey, dsaEncoding: "ieee-p1363" });
+    const signature =
+      key.algorithm === "ed25519"
+        ? sign(null, data, key.privateKey)
+        : sign("sha256", data, { key: key.privateKey, dsaEncoding: "ieee-p1363" });
     if (this.#corruptNextSign) signature[20] = (signature[20] ?? 0) ^ 1;
     this.#corruptNextSign = false;
     return signature;

@@ -7,7 +7,9 @@ import { isMezError } from "../../../core/errors/error.js";
 import { readKeyFile, readOrCreateKeyFile } from "./key-file.js";
 
 let folder: string;
-before(async () => void (folder = await mkdtemp(join(tmpdir(), "mezite-key-file-"))));
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mezite-key-file-"));
+});
 after(() => rm(folder, { recursive: true, force: true }));
 
 test("makes a file of 32 random bytes that only its owner can use", async () => {
@@ -39,7 +41,15 @@ for (const mode of [0o640, 0o604, 0o620, 0o666, 0o601]) {
   });
 }
 
-for (const text of ["", "\n", "ab", `${"ab".repeat(33)}\n`, `${"AB".repeat(32)}\n`, `${"zz".repeat(32)}\n`, `${"ab".repeat(32)}\n\n`]) {
+for (const text of [
+  "",
+  "\n",
+  "ab",
+  `${"ab".repeat(33)}\n`,
+  `${"AB".repeat(32)}\n`,
+  `${"zz".repeat(32)}\n`,
+  `${"ab".repeat(32)}\n\n`,
+]) {
   test(`refuses the content ${JSON.stringify(text.slice(0, 12))} of ${text.length} characters`, async () => {
     const path = join(folder, "content.key");
     await writeFile(path, text, { mode: 0o600 });
@@ -57,7 +67,10 @@ test("refuses a symbolic link and a folder", async () => {
 });
 
 test("refuses the file of another user", async () => {
-  await assert.rejects(readOrCreateKeyFile(await fileOfAnotherUser()), (error) => isMezError(error, "KEY_FILE_INVALID") && /belongs to user id/.test(error.message));
+  await assert.rejects(
+    readOrCreateKeyFile(await fileOfAnotherUser()),
+    (error) => isMezError(error, "KEY_FILE_INVALID") && /belongs to user id/.test(error.message),
+  );
 });
 
 // --- internal ---

@@ -16,7 +16,8 @@ export async function readKeyFile(path: string): Promise<Buffer | null> {
   try {
     await refuseUnlessPrivate(file, path);
     const text = await file.readFile("latin1");
-    if (!/^[0-9a-f]{64}\n?$/.test(text)) throw new MezError("KEY_FILE_INVALID", `key file ${path} is damaged; restore it from a backup`);
+    if (!/^[0-9a-f]{64}\n?$/.test(text))
+      throw new MezError("KEY_FILE_INVALID", `key file ${path} is damaged; restore it from a backup`);
     return Buffer.from(text.trimEnd(), "hex");
   } finally {
     await file.close();
@@ -56,7 +57,11 @@ async function openFile(path: string): Promise<FileHandle | null> {
     return await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
   } catch (cause) {
     if (codeOf(cause) === "ENOENT") return null;
-    throw new MezError("KEY_FILE_INVALID", `key file ${path} cannot be read; it must be a plain file of the user that runs mezd`, { cause });
+    throw new MezError(
+      "KEY_FILE_INVALID",
+      `key file ${path} cannot be read; it must be a plain file of the user that runs mezd`,
+      { cause },
+    );
   }
 }
 
@@ -65,10 +70,17 @@ async function refuseUnlessPrivate(file: FileHandle, path: string): Promise<void
   if (!facts.isFile()) throw new MezError("KEY_FILE_INVALID", `key file ${path} is not a plain file`);
   const user = process.getuid?.();
   if (user === undefined) return; // Windows has neither owner ids nor modes
-  if (facts.uid !== user) throw new MezError("KEY_FILE_INVALID", `key file ${path} belongs to user id ${facts.uid}; it must belong to ${user}, which runs mezd`);
+  if (facts.uid !== user)
+    throw new MezError(
+      "KEY_FILE_INVALID",
+      `key file ${path} belongs to user id ${facts.uid}; it must belong to ${user}, which runs mezd`,
+    );
   const mode = facts.mode & 0o777;
   if ((mode & 0o077) !== 0) {
-    throw new MezError("KEY_FILE_INVALID", `key file ${path} has mode 0${mode.toString(8)}, so that others can use it; it must be 0600`);
+    throw new MezError(
+      "KEY_FILE_INVALID",
+      `key file ${path} has mode 0${mode.toString(8)}, so that others can use it; it must be 0600`,
+    );
   }
 }
 

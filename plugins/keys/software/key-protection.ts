@@ -50,11 +50,17 @@ export class KeyProtection {
     const method = this.options.passphrase === null ? "key-file" : "passphrase";
     const salt = randomBytes(16);
     const dataKey = randomBytes(32);
-    const wrapping = method === "key-file" ? fromFile(await readOrCreateKeyFile(this.options.keyFile), salt) : await this.fromPassphrase(salt);
+    const wrapping =
+      method === "key-file" ? fromFile(await readOrCreateKeyFile(this.options.keyFile), salt) : await this.fromPassphrase(salt);
     const stored = await this.database.transaction(async ({ em }) => {
       // Another process may have been faster: its data key counts.
       const faster = await findProtection(em);
-      if (faster === null) await insertProtection(em, { method, salt: salt.toString("base64"), wrappedKey: seal(wrapping, dataKey, WRAPPING).toString("base64") });
+      if (faster === null)
+        await insertProtection(em, {
+          method,
+          salt: salt.toString("base64"),
+          wrappedKey: seal(wrapping, dataKey, WRAPPING).toString("base64"),
+        });
       return faster;
     });
     return stored === null ? dataKey : this.unwrap(stored);
@@ -65,25 +71,57 @@ export class KeyProtection {
     const wrapped = Buffer.from(row.wrappedKey, "base64");
     if (row.method === "passphrase") {
       const dataKey = open(await this.fromPassphrase(salt), wrapped, WRAPPING);
-      if (dataKey === null) throw new MezError("KEY_PASSPHRASE_INVALID", "MEZITE_CA_PASSPHRASE is not the passphrase that protects the CA keys of this cluster; nothing was changed");
+      if (dataKey === null)
+        throw new MezError(
+          "KEY_PASSPHRASE_INVALID",
+          "MEZITE_CA_PASSPHRASE is not the passphrase that protects the CA keys of this cluster; nothing was changed",
+        );
       return dataKey;
     }
     const { keyFile, passphrase } = this.options;
-    if (row.method !== "key-file") throw new MezError("KEY_CORRUPT", `CA keys are protected by "${row.method}", which this release does not know`);
-    if (passphrase !== null) throw new MezError("KEY_PASSPHRASE_INVALID", `the CA keys of this cluster are protected by the key file ${keyFile}, not by a passphrase; unset MEZITE_CA_PASSPHRASE`);
+    if (row.method !== "key-file")
+      throw new MezError("KEY_CORRUPT", `CA keys are protected by "${row.method}", which this release does not know`);
+    if (passphrase !== null)
+      throw new MezError(
+        "KEY_PASSPHRASE_INVALID",
+        `the CA keys of this cluster are protected by the key file ${keyFile}, not by a passphrase; unset MEZITE_CA_PASSPHRASE`,
+      );
     const secret = await readKeyFile(keyFile);
-    if (secret === null) throw new MezError("KEY_FILE_INVALID", `key file ${keyFile}, which protects the CA keys of this cluster, is missing; restore it from a backup`);
+    if (secret === null)
+      throw new MezError(
+        "KEY_FILE_INVALID",
+        `key file ${keyFile}, which protects the CA keys of this cluster, is missing; restore it from a backup`,
+      );
     const dataKey = open(fromFile(secret, salt), wrapped, WRAPPING);
-    if (dataKey === null) throw new MezError("KEY_FILE_INVALID", `key file ${keyFile} is not the one that protects the CA keys of this cluster; restore it from a backup`);
+    if (dataKey === null)
+      throw new MezError(
+        "KEY_FILE_INVALID",
+        `key file ${keyFile} is not the one that protects the CA keys of this cluster; restore it from a backup`,
+      );
     return dataKey;
   }
 
   private async fromPassphrase(salt: Buffer): Promise<Buffer> {
     const { passphrase } = this.options;
-    if (passphrase === null) throw new MezError("KEY_PASSPHRASE_INVALID", "the CA keys of this cluster are protected by a passphrase; set MEZITE_CA_PASSPHRASE");
-    if (passphrase.expose() === "") throw new MezError("KEY_PASSPHRASE_INVALID", "the passphrase of the CA keys is empty; set MEZITE_CA_PASSPHRASE, or unset it to use a key file");
+    if (passphrase === null)
+      throw new MezError(
+        "KEY_PASSPHRASE_INVALID",
+        "the CA keys of this cluster are protected by a passphrase; set MEZITE_CA_PASSPHRASE",
+      );
+    if (passphrase.expose() === "")
+      throw new MezError(
+        "KEY_PASSPHRASE_INVALID",
+        "the passphrase of the CA keys is empty; set MEZITE_CA_PASSPHRASE, or unset it to use a key file",
+      );
     // RFC 9106, 4: the second recommended option, 64 MiB and 3 passes.
-    return argon2Async("argon2id", { message: passphrase.expose(), nonce: salt, parallelism: 1, memory: 65_536, passes: 3, tagLength: 32 });
+    return argon2Async("argon2id", {
+      message: passphrase.expose(),
+      nonce: salt,
+      parallelism: 1,
+      memory: 65_536,
+      passes: 3,
+      tagLength: 32,
+    });
   }
 }
 

@@ -13,7 +13,10 @@ import { CreateSoftwareKeys } from "./migrations/20260101000000-software-keys.js
 import { SoftwareKeyBackend } from "./software-key-backend.js";
 import { findProtection, KeyProtectionEntity, SoftwareKeyEntity } from "./software-key-repository.js";
 
-for (const [name, passphrase] of [["software with a key file", null], ["software with a passphrase", "correct horse"]] as const) {
+for (const [name, passphrase] of [
+  ["software with a key file", null],
+  ["software with a passphrase", "correct horse"],
+] as const) {
   testKeyBackend(name, async () => {
     const store = await openStore();
     return { backend: store.backend(passphrase), reopen: async () => store.backend(passphrase), close: store.close };
@@ -22,20 +25,34 @@ for (const [name, passphrase] of [["software with a key file", null], ["software
 
 describe("software keys at rest", () => {
   let store: Store;
-  before(async () => void (store = await openStore()));
+  before(async () => {
+    store = await openStore();
+  });
   after(() => store.close());
 
   test("leaves no private key readable in the files of the database", async () => {
     const backend = store.backend(null);
-    for (let round = 0; round < 5; round++) for (const algorithm of ["ed25519", "ecdsa-p256"] as const) await backend.generate(algorithm);
+    for (let round = 0; round < 5; round++)
+      for (const algorithm of ["ed25519", "ecdsa-p256"] as const) await backend.generate(algorithm);
     const folder = dirname(store.opened.path);
     const bytes = Buffer.concat(await Promise.all((await readdir(folder)).map((file) => readFile(join(folder, file)))));
     assert.ok(bytes.includes("software_keys"));
     // What PKCS #8 begins with: RFC 8410, 7 for Ed25519, RFC 5915 for P-256. In base64 at each of its three alignments.
-    for (const prefix of ["302e020100300506032b657004220420", "308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420"]) {
+    for (const prefix of [
+      "302e020100300506032b657004220420",
+      "308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420",
+    ]) {
       const der = Buffer.from(prefix, "hex");
       assert.equal(bytes.includes(der), false);
-      for (const shift of [0, 1, 2]) assert.equal(bytes.includes(Buffer.concat([Buffer.alloc(shift), der]).toString("base64").slice(4, -4)), false);
+      for (const shift of [0, 1, 2])
+        assert.equal(
+          bytes.includes(
+            Buffer.concat([Buffer.alloc(shift), der])
+              .toString("base64")
+              .slice(4, -4),
+          ),
+          false,
+        );
     }
   });
 
@@ -118,7 +135,10 @@ async function openStore(): Promise<Store> {
     migrations: [{ name: "20260101000000-software-keys", class: CreateSoftwareKeys }],
   });
   const protection = (passphrase: string | null) =>
-    new KeyProtection(opened.database, { passphrase: passphrase === null ? null : new Secret(passphrase), keyFile: join(folder, "ca.key") });
+    new KeyProtection(opened.database, {
+      passphrase: passphrase === null ? null : new Secret(passphrase),
+      keyFile: join(folder, "ca.key"),
+    });
   return {
     opened,
     folder,

@@ -20,9 +20,12 @@ export class SoftwareKeyBackend implements KeyBackend {
 
   async generate(algorithm: KeyAlgorithm): Promise<BackendKey> {
     const dataKey = await this.protection.dataKey();
-    const { privateKey, publicKey } = algorithm === "ed25519" ? await generatePair("ed25519") : await generatePair("ec", { namedCurve: "P-256" });
+    const { privateKey, publicKey } =
+      algorithm === "ed25519" ? await generatePair("ed25519") : await generatePair("ec", { namedCurve: "P-256" });
     const handle = randomUUID();
-    const sealedKey = seal(dataKey, privateKey.export({ format: "der", type: "pkcs8" }), contextOf(handle, algorithm)).toString("base64");
+    const sealedKey = seal(dataKey, privateKey.export({ format: "der", type: "pkcs8" }), contextOf(handle, algorithm)).toString(
+      "base64",
+    );
     await this.database.transaction(({ em }) => insertKey(em, { handle, algorithm, sealedKey, createdAt: this.clock.now() }));
     this.#opened.set(handle, { algorithm, privateKey });
     return { handle, algorithm, publicKeyDer: publicKey.export({ format: "der", type: "spki" }) };
@@ -30,7 +33,9 @@ export class SoftwareKeyBackend implements KeyBackend {
 
   async sign(handle: string, data: Buffer): Promise<Buffer> {
     const { algorithm, privateKey } = this.#opened.get(handle) ?? (await this.openKey(handle));
-    return algorithm === "ed25519" ? sign(null, data, privateKey) : sign("sha256", data, { key: privateKey, dsaEncoding: "ieee-p1363" });
+    return algorithm === "ed25519"
+      ? sign(null, data, privateKey)
+      : sign("sha256", data, { key: privateKey, dsaEncoding: "ieee-p1363" });
   }
 
   async destroy(handle: string): Promise<void> {
@@ -48,7 +53,8 @@ export class SoftwareKeyBackend implements KeyBackend {
     if (row === null) throw new MezError("NOT_FOUND", `key ${handle} is unknown`);
     const dataKey = await this.protection.dataKey().catch(unavailable);
     const pkcs8 = open(dataKey, Buffer.from(row.sealedKey, "base64"), contextOf(handle, row.algorithm));
-    if (pkcs8 === null || !isAlgorithm(row.algorithm)) throw new MezError("KEY_CORRUPT", `key ${handle} cannot be opened: its row was changed or damaged`);
+    if (pkcs8 === null || !isAlgorithm(row.algorithm))
+      throw new MezError("KEY_CORRUPT", `key ${handle} cannot be opened: its row was changed or damaged`);
     const opened = { algorithm: row.algorithm, privateKey: createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" }) };
     pkcs8.fill(0);
     this.#opened.set(handle, opened);
