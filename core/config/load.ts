@@ -23,9 +23,15 @@ type RootSchema = ConfigSchema & {
  * Reads the configuration: defaults, then the file, then `MEZITE_…` variables. All of it is checked, plugins' parts by
  * their manifests, and an unknown key is refused with file and line.
  * @param file `null` for the default file, which may be absent.
+ * @param laid Values of the command line, in the shape of the file; they win. `undefined` ones are not there.
  * @throws {MezError} `CONFIG_INVALID`, `INVALID_DOCUMENT`
  */
-export async function loadConfig(file: string | null, manifests: readonly Manifest[], env: Environment): Promise<Config> {
+export async function loadConfig(
+  file: string | null,
+  manifests: readonly Manifest[],
+  env: Environment,
+  laid: Readonly<Record<string, unknown>> = {},
+): Promise<Config> {
   const text = readFile(file ?? DEFAULT_CONFIG_FILE, file === null);
   const driver = await chosenDriver(text, file ?? DEFAULT_CONFIG_FILE, env);
   const here = manifests.filter((manifest) => storageName(manifest) === null || storageName(manifest) === driver);
@@ -37,12 +43,23 @@ export async function loadConfig(file: string | null, manifests: readonly Manife
       : ((await parseLocatedYaml<Tree>(text, { file: file ?? DEFAULT_CONFIG_FILE, schema, what: "configuration" }))
           .value as Tree);
   applyEnvironment(tree, schema, env);
+  layOver(tree, laid);
   const named = new Set(Object.keys((tree.plugins ?? {}) as Tree));
   const checked = await fillDefaults(tree, schema);
   return freeze(toConfig(checked, named, text === null ? null : (file ?? DEFAULT_CONFIG_FILE), here, driver, env));
 }
 
 // --- internal ---
+
+function layOver(tree: Tree, laid: Readonly<Record<string, unknown>>): void {
+  for (const [key, value] of Object.entries(laid)) {
+    if (value === undefined) continue;
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      tree[key] ??= {};
+      layOver(tree[key] as Tree, value as Tree);
+    } else tree[key] = value;
+  }
+}
 
 function readFile(file: string, mayBeAbsent: boolean): string | null {
   try {

@@ -1,0 +1,22 @@
+import { MEZD_FLAGS } from "../core/cli/global-flags.js";
+import { main } from "../core/cli/program.js";
+import { RELEASE } from "./release.js";
+
+await main({
+  binary: "mezd",
+  version: RELEASE,
+  summary: "The Mezite daemon: auth service, proxy and node agent",
+  globals: MEZD_FLAGS,
+  stopGraceSeconds: 30,
+  commands: [
+    {
+      name: "start",
+      summary: "Run every service that the config file switches on",
+      load: async () => (await import("./start.js")).default,
+    },
+    { name: "auth", summary: "Run the auth service alone", load: async () => (await import("./auth.js")).default },
+    { name: "proxy", summary: "Run a proxy alone", load: async () => (await import("./proxy.js")).default },
+    { name: "node", summary: "Run the agent of this host alone", load: async () => (await import("./node.js")).default },
+    { name: "config", summary: "Check the configuration", load: async () => (await import("./config.js")).default },
+  ],
+});

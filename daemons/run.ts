@@ -1,0 +1,63 @@
+import { once } from "node:events";
+import { claimDataDirectory } from "../core/host/data-directory.js";
+import { Host } from "../core/host/host.js";
+import { makeLogger } from "../core/host/logger.js";
+import type { CommandContext } from "../core/plugin/commands.js";
+import { FIRST_START } from "../core/plugin/first-start.js";
+import { sshCryptoBackend } from "../core/ssh/ssh2.js";
+import { systemClock } from "../core/time/clock.js";
+import { RELEASE } from "./release.js";
+import { builtinCatalog, type DaemonInput, readJoinToken, readSettings } from "./settings.js";
+import { welcome } from "./welcome.js";
+
+/**
+ * Runs a daemon until it is told to stop: SIGINT and SIGTERM stop it cleanly, SIGHUP reads the config file again.
+ * @throws {MezError} what kept it from starting; everything it had opened is closed.
+ */
+export async function runDaemon(context: CommandContext, input: DaemonInput): Promise<void> {
+  const catalog = builtinCatalog();
+  const config = await readSettings(context, catalog, input);
+  const logger = await makeLogger(config);
+  const roles = input.roles === null ? config.roles : new Set(input.roles);
+  const release = await claimDataDirectory(config.dataDirectory);
+  try {
+    const host = new Host({
+      catalog,
+      config,
+      readConfig: () => readSettings(context, catalog, input),
+      process: {
+        clusterName: config.clusterName,
+        version: RELEASE,
+        roles,
+        dataDirectory: config.dataDirectory,
+        authAddresses: config.auth.addresses,
+        joinToken: readJoinToken(input),
+      },
+      clock: systemClock,
+      logger,
+    });
+    const core = logger("core");
+    core.info("starting", {
+      version: RELEASE,
+      roles: [...roles],
+      config: config.file ?? "defaults",
+      sshCrypto: sshCryptoBackend(),
+    });
+    await host.start();
+    const onHangup = (): void => {
+      host.reload().then(
+        ({ generation }) => core.info("configuration applied", { generation }),
+        (error: Error) => core.error(`the configuration was not applied: ${error.message}`),
+      );
+    };
+    process.on("SIGHUP", onHangup);
+    core.info("ready", { auth: host.authAddress ?? undefined });
+    await welcome(context, config, roles, host.provided(FIRST_START)?.take() ?? null);
+    if (!context.signal.aborted) await once(context.signal, "abort");
+    core.info("stopping");
+    process.off("SIGHUP", onHangup);
+    await host.stop();
+  } finally {
+    await release();
+  }
+}

@@ -1,0 +1,55 @@
+import type { CatalogEntry } from "../core/host/catalog.js";
+import audit from "./audit/plugin.json" with { type: "json" };
+import authentication from "./authentication/plugin.json" with { type: "json" };
+import ca from "./ca/plugin.json" with { type: "json" };
+import joinToken from "./join/token/plugin.json" with { type: "json" };
+import keysSoftware from "./keys/software/plugin.json" with { type: "json" };
+import nodes from "./nodes/plugin.json" with { type: "json" };
+import pluginCatalog from "./plugin-catalog/plugin.json" with { type: "json" };
+import recordingLocal from "./recording/local/plugin.json" with { type: "json" };
+import recordings from "./recordings/plugin.json" with { type: "json" };
+import roles from "./roles/plugin.json" with { type: "json" };
+import sessions from "./sessions/plugin.json" with { type: "json" };
+import sshNode from "./ssh-node/plugin.json" with { type: "json" };
+import sshProxy from "./ssh-proxy/plugin.json" with { type: "json" };
+import storageSqlite from "./storage/sqlite/plugin.json" with { type: "json" };
+import tokens from "./tokens/plugin.json" with { type: "json" };
+import users from "./users/plugin.json" with { type: "json" };
+
+/** The plugins shipped in this build. Taking a folder and its line away removes the subsystem. */
+export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
+  { manifest: storageSqlite, service: () => import("./storage/sqlite/plugin.js") },
+  { manifest: keysSoftware, service: () => import("./keys/software/plugin.js") },
+  { manifest: ca, service: () => import("./ca/plugin.js"), commands: () => import("./ca/commands.js") },
+  { manifest: audit, service: () => import("./audit/plugin.js"), commands: () => import("./audit/commands.js") },
+  { manifest: roles, service: () => import("./roles/plugin.js"), commands: () => import("./roles/commands.js") },
+  { manifest: users, service: () => import("./users/plugin.js"), commands: () => import("./users/commands.js") },
+  {
+    manifest: authentication,
+    service: () => import("./authentication/plugin.js"),
+    commands: () => import("./authentication/commands.js"),
+  },
+  { manifest: tokens, service: () => import("./tokens/plugin.js"), commands: () => import("./tokens/commands.js") },
+  { manifest: joinToken, service: () => import("./join/token/plugin.js") },
+  { manifest: nodes, service: () => import("./nodes/plugin.js"), commands: () => import("./nodes/commands.js") },
+  { manifest: recordingLocal, onByDefault: true, service: () => import("./recording/local/plugin.js") },
+  {
+    manifest: recordings,
+    onByDefault: true,
+    service: () => import("./recordings/plugin.js"),
+    commands: () => import("./recordings/commands.js"),
+  },
+  {
+    manifest: sessions,
+    onByDefault: true,
+    service: () => import("./sessions/plugin.js"),
+    commands: () => import("./sessions/commands.js"),
+  },
+  { manifest: sshNode, service: () => import("./ssh-node/plugin.js") },
+  { manifest: sshProxy, service: () => import("./ssh-proxy/plugin.js") },
+  {
+    manifest: pluginCatalog,
+    service: () => import("./plugin-catalog/plugin.js"),
+    commands: () => import("./plugin-catalog/commands.js"),
+  },
+];
