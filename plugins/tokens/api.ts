@@ -1,11 +1,10 @@
+import type { EntityManager } from "@mikro-orm/core";
 import type { ProcessRole, ServiceToken } from "../../core/plugin/contract.js";
 import type { Transaction } from "../../core/plugin/database.js";
 import type { Secret } from "../../core/plugin/secret.js";
 
-/** What a join token can admit: one entry for each kind of process that joins over the network. */
-export const JOIN_ROLES = ["node", "proxy"] as const satisfies readonly ProcessRole[];
-
-export type JoinRole = (typeof JOIN_ROLES)[number];
+/** What a join token can admit. */
+export type JoinRole = Extract<ProcessRole, "node" | "proxy">;
 
 /** A join token as an administrator sees it. The secret itself is kept nowhere. */
 export interface JoinToken {
@@ -26,6 +25,14 @@ export interface NewJoinToken {
   readonly name?: string | null;
   /** 60 to 86,400 seconds; default 3,600. */
   readonly ttlSeconds?: number;
+}
+
+/** Who asked for a change, for the audit log. */
+export interface TokenAuthor {
+  readonly name: string;
+  readonly roles: readonly string[];
+  readonly sessionId?: string;
+  readonly clientAddress?: string;
 }
 
 /** The halves of a token's keys that the server keeps: enough to prove itself and to check, useless for joining. */
@@ -50,9 +57,9 @@ export interface Tokens {
    * Makes a token. The secret (64 hex characters) is in the answer and nowhere else.
    * @throws {MezError} `INVALID_ARGUMENT` unknown role, no role, lifetime out of range; `ALREADY_EXISTS` for a name in use
    */
-  create(request: NewJoinToken, createdBy: string): Promise<{ readonly token: JoinToken; readonly secret: Secret }>;
+  create(request: NewJoinToken, author: TokenAuthor): Promise<{ readonly token: JoinToken; readonly secret: Secret }>;
   /** The server's keys of a token within its life, used or not; `null` for an unknown or expired one. */
-  serverKeys(id: Buffer): Promise<JoinTokenServerKeys | null>;
+  serverKeys(em: EntityManager, id: Buffer): Promise<JoinTokenServerKeys | null>;
   /**
    * Uses a token up in the transaction of the join. The same request again is granted again while the token lives.
    * @param requestHash SHA-256 of the request that the client signed.
