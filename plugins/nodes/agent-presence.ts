@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { isMezError, messageOf } from "../../core/errors/error.js";
+import type { Logger } from "../../core/plugin/logger.js";
+import type { AgentLink } from "./agent-link.js";
+import type { AgentFacts } from "./agent-service.js";
+
+const FIRST_RETRY_MS = 500;
+const MAX_RETRY_MS = 60_000;
+
+/** Keeps an agent registered: once at the start, again after each failure, with heartbeats between. */
+export class AgentPresence {
+  #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  /** @param rejoin Called when the cluster does not know the agent any more; `false` when nothing can be done. */
+  constructor(
+    private readonly link: AgentLink,
+    private readonly logger: Logger,
+    private readonly rejoin: () => Promise<boolean>,
+  ) {}
+
+  /** Begins, or begins again with other facts. */
+  async start(facts: AgentFacts): Promise<void> {
+    await this.#halt();
+    this.#stop = new AbortController();
+    this.#running = this.#run(facts, this.#stop.signal);
+  }
+
+  /** Ends the heartbeats and says goodbye. */
+  async leave(): Promise<void> {
+    await this.#halt();
+    await this.link.deregister().catch((error: unknown) => this.logger.debug("could not say goodbye", { reason: messageOf(error) }));
+  }
+
+  async #halt(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #run(facts: AgentFacts, signal: AbortSignal): Promise<void> {
+    let retryMs = FIRST_RETRY_MS;
+    while (!signal.aborted) {
+      try {
+        const intervalMs = Math.max(1, await this.link.register(facts)) * 1000;
+        retryMs = FIRST_RETRY_MS;
+        this.logger.info("registered with the cluster");
+        for (;;) {
+          if (!(await pause(intervalMs * (0.9 + 0.1 * Math.random()), signal))) return;
+          await this.link.heartbeat();
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        if (isMezError(error, "UNAUTHENTICATED") && (await this.#rejoined())) continue;
+        this.logger.warn("the auth service does not take our heartbeat, trying again", { reason: messageOf(error), seconds: Math.round(retryMs / 1000) });
+      }
+      await pause(retryMs * (0.5 + Math.random()), signal);
+      retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
+    }
+  }
+
+  async #rejoined(): Promise<boolean> {
+    try {
+      return await this.rejoin();
+    } catch (error) {
+      this.logger.error("could not join again", { reason: messageOf(error) });
+      return false;
+    }
+  }
+}
+
+// --- internal ---
+
+/** @returns `false` when it was ended before its time. */
+async function pause(milliseconds: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await sleep(milliseconds, undefined, { signal });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,152 @@
+import { defineEntity, type EntityManager, p } from "@mikro-orm/core";
+import type { Entities } from "../../core/plugin/database.js";
+import type { Agent, AgentRole, Labels } from "./agent.js";
+
+const AgentRecord = defineEntity({
+  name: "AgentRecord",
+  tableName: "agents",
+  properties: {
+    id: p.text().primary(),
+    role: p.text(),
+    name: p.text(),
+    hostname: p.text(),
+    agentLabels: p.text(),
+    adminLabels: p.text(),
+    os: p.text(),
+    version: p.text(),
+    address: p.text(),
+    publicAddresses: p.text(),
+    joinedBy: p.text(),
+    joinedAt: p.datetime(),
+    certificateSerial: p.text(),
+    certificateExpiresAt: p.datetime(),
+  },
+});
+
+const HeartbeatRecord = defineEntity({
+  name: "AgentHeartbeatRecord",
+  tableName: "agent_heartbeats",
+  properties: { agentId: p.text().primary(), lastSeen: p.datetime() },
+});
+
+const JoinRecord = defineEntity({
+  name: "AgentJoinRecord",
+  tableName: "agent_joins",
+  properties: { proof: p.text().primary(), agentId: p.text(), requestHash: p.text(), answer: p.text(), createdAt: p.datetime() },
+});
+
+export const AGENT_ENTITIES: Entities = [AgentRecord, HeartbeatRecord, JoinRecord];
+
+/** A join that was granted, kept so that its answer can be given again. */
+export interface StoredJoin {
+  /** Method and subject, e.g. `token:7f3a…`. */
+  readonly proof: string;
+  readonly agentId: string;
+  /** SHA-256 of the request, base64. */
+  readonly requestHash: string;
+  readonly answer: string;
+  readonly createdAt: Date;
+}
+
+export async function findAgents(em: EntityManager): Promise<readonly Agent[]> {
+  return (await em.find(AgentRecord, {})).map(fromRecord);
+}
+
+export async function findAgent(em: EntityManager, role: AgentRole, name: string): Promise<Agent | null> {
+  const record = await em.findOne(AgentRecord, { role, name });
+  return record === null ? null : fromRecord(record);
+}
+
+export async function findAgentById(em: EntityManager, id: string): Promise<Agent | null> {
+  const record = await em.findOne(AgentRecord, { id });
+  return record === null ? null : fromRecord(record);
+}
+
+/** Names of agents of `role` among `names`. */
+export async function findTakenNames(em: EntityManager, role: AgentRole, names: readonly string[]): Promise<readonly string[]> {
+  if (names.length === 0) return [];
+  const records = await em.find(AgentRecord, { role, name: { $in: [...names] } }, { fields: ["name"] });
+  return records.map((record) => record.name);
+}
+
+export async function findProxies(em: EntityManager): Promise<readonly Agent[]> {
+  return (await em.find(AgentRecord, { role: "proxy" })).map(fromRecord);
+}
+
+export async function insertAgent(em: EntityManager, agent: Agent): Promise<void> {
+  await em.insert(AgentRecord, toRecord(agent));
+}
+
+export async function updateAgent(em: EntityManager, agent: Agent): Promise<void> {
+  const { id, ...fields } = toRecord(agent);
+  await em.nativeUpdate(AgentRecord, { id }, fields);
+}
+
+export async function deleteAgent(em: EntityManager, id: string): Promise<void> {
+  await em.nativeDelete(AgentRecord, { id });
+  await em.nativeDelete(HeartbeatRecord, { agentId: id });
+}
+
+export async function findHeartbeats(em: EntityManager): Promise<readonly (readonly [agentId: string, lastSeen: Date])[]> {
+  return (await em.find(HeartbeatRecord, {})).map((record) => [record.agentId, record.lastSeen] as const);
+}
+
+export async function storeHeartbeats(em: EntityManager, beats: readonly (readonly [agentId: string, lastSeen: Date])[]): Promise<void> {
+  const rows = beats.map(([agentId, lastSeen]) => ({ agentId, lastSeen }));
+  await em.upsertMany(HeartbeatRecord, rows, { onConflictFields: ["agentId"], onConflictAction: "merge" });
+}
+
+export async function findJoin(em: EntityManager, proof: string): Promise<StoredJoin | null> {
+  return em.findOne(JoinRecord, { proof });
+}
+
+export async function insertJoin(em: EntityManager, join: StoredJoin): Promise<void> {
+  await em.insert(JoinRecord, { ...join });
+}
+
+export async function deleteJoinsBefore(em: EntityManager, time: Date): Promise<void> {
+  await em.nativeDelete(JoinRecord, { createdAt: { $lt: time } });
+}
+
+// --- internal ---
+
+interface AgentFields {
+  id: string;
+  role: string;
+  name: string;
+  hostname: string;
+  agentLabels: string;
+  adminLabels: string;
+  os: string;
+  version: string;
+  address: string;
+  publicAddresses: string;
+  joinedBy: string;
+  joinedAt: Date;
+  certificateSerial: string;
+  certificateExpiresAt: Date;
+}
+
+function fromRecord(record: AgentFields): Agent {
+  const { id, name, hostname, os, version, address, joinedBy, certificateSerial } = record;
+  return {
+    ...{ id, name, hostname, os, version, address, joinedBy, certificateSerial },
+    role: record.role as AgentRole,
+    agentLabels: JSON.parse(record.agentLabels) as Labels,
+    adminLabels: JSON.parse(record.adminLabels) as Labels,
+    publicAddresses: JSON.parse(record.publicAddresses) as string[],
+    joinedAt: record.joinedAt.toISOString(),
+    certificateExpiresAt: record.certificateExpiresAt.toISOString(),
+  };
+}
+
+function toRecord(agent: Agent): AgentFields {
+  return {
+    ...agent,
+    agentLabels: JSON.stringify(agent.agentLabels),
+    adminLabels: JSON.stringify(agent.adminLabels),
+    publicAddresses: JSON.stringify(agent.publicAddresses),
+    joinedAt: new Date(agent.joinedAt),
+    certificateExpiresAt: new Date(agent.certificateExpiresAt),
+  };
+}

@@ -1,0 +1,207 @@
+import { createHash, randomUUID } from "node:crypto";
+import { isMezError, MezError } from "../../core/errors/error.js";
+import type { PortView } from "../../core/plugin/contract.js";
+import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { JoinMethod } from "../../core/ports/join-method.js";
+import type { Clock } from "../../core/time/clock.js";
+import { type Agent, type AgentRole, parseAgentName, parseAgentRole, parsePublicAddresses } from "./agent.js";
+import { publishAgent } from "./agent-publication.js";
+import * as repository from "./agent-repository.js";
+import type { HostCertificateIssuer, HostCertificates } from "./host-certificates.js";
+import { type HostPublicKeys, parseHostPublicKeys } from "./host-keys.js";
+import { readJoinAnswer, writeJoinAnswer } from "./join-answer.js";
+
+/** What an agent asks for when it joins. */
+export interface JoinRequest {
+  readonly name: string;
+  readonly role: string;
+  readonly keys?: HostPublicKeys;
+  readonly publicAddresses: readonly string[];
+}
+
+/** A request with the proof that it may be granted. */
+export interface ProvenJoin {
+  readonly method: string;
+  readonly proof: Uint8Array;
+  /** The bytes that `request` was read from. */
+  readonly bytes: Uint8Array;
+  readonly request: JoinRequest;
+  readonly serverFingerprint: Buffer | null;
+  readonly clientAddress: string;
+}
+
+/** Agents of this process, which need no proof. */
+export interface LocalAgent {
+  readonly name: string;
+  readonly role: AgentRole;
+  readonly keys: HostPublicKeys;
+  readonly publicAddresses: readonly string[];
+}
+
+/** Takes agents into the cluster and renews their certificates. */
+export class EnrolmentService {
+  constructor(
+    private readonly database: Database,
+    private readonly clock: Clock,
+    private readonly issuer: HostCertificateIssuer,
+    private readonly methods: PortView<JoinMethod>,
+  ) {}
+
+  /**
+   * Redeems the proof and stores the new agent, in one transaction. The same proof over the same request gets the same
+   * answer again, as long as the method grants it and the agent has not been removed.
+   * @throws {MezError} `JOIN_REFUSED`, `INVALID_ARGUMENT`, `ALREADY_EXISTS` for a name in use
+   */
+  async join(join: ProvenJoin): Promise<HostCertificates> {
+    const { name, role, keys, publicAddresses } = checked(join.request);
+    const method = this.#method(join.method);
+    const requestHash = createHash("sha256").update(join.bytes).digest("base64");
+    return this.database.transaction(async (tx) => {
+      const grant = await method.redeem(tx, join.proof, join.bytes, join.serverFingerprint);
+      if (!grant.roles.includes(role)) throw new MezError("JOIN_REFUSED", `this token admits ${grant.roles.join(" and ")}, not ${role}`);
+      const proof = `${join.method}:${grant.subject}`;
+      const earlier = await repository.findJoin(tx.em, proof);
+      if (earlier !== null) return this.#again(tx, earlier, requestHash);
+      await requireFreeName(tx, role, name, publicAddresses);
+      const { agent, certificates } = await this.#admit(tx, { name, role, keys, publicAddresses }, proof);
+      const now = this.clock.now();
+      await repository.deleteJoinsBefore(tx.em, new Date(now.getTime() - JOIN_MEMORY_MS));
+      await repository.insertJoin(tx.em, { proof, agentId: agent.id, requestHash, answer: writeJoinAnswer(certificates), createdAt: now });
+      auditJoin(tx, agent, join.clientAddress);
+      return certificates;
+    });
+  }
+
+  /**
+   * Certificates for an agent in this process. Its record is kept over restarts.
+   * @throws {MezError} `CONFLICT` when an agent elsewhere has the name
+   */
+  async enrolLocal({ name, role, keys, publicAddresses }: LocalAgent): Promise<HostCertificates> {
+    parseAgentName(name);
+    return this.database.transaction(async (tx) => {
+      const known = await repository.findAgent(tx.em, role, name);
+      if (known === null) {
+        const { agent, certificates } = await this.#admit(tx, { name, role, keys, publicAddresses }, LOCAL);
+        auditJoin(tx, agent, null);
+        return certificates;
+      }
+      if (known.joinedBy !== LOCAL) {
+        throw new MezError("CONFLICT", `a ${role} named "${name}" joined from another process; remove it with mezctl nodes rm, or give this one another name`);
+      }
+      return this.#reissue(tx, known, keys, publicAddresses);
+    });
+  }
+
+  /** Certificates for the auth service of this process, which has no agent record. */
+  async issueForAuth(name: string, keys: HostPublicKeys, publicAddresses: readonly string[]): Promise<HostCertificates> {
+    return this.issuer.issue({ id: randomUUID(), name, role: "auth", publicAddresses }, keys);
+  }
+
+  /**
+   * New certificates for new keys of the same agent.
+   * @throws {MezError} `UNAUTHENTICATED` when the agent has been removed
+   */
+  async renew(agentId: string, keys: HostPublicKeys | undefined, publicAddresses: readonly string[]): Promise<HostCertificates> {
+    const publicKeys = parseHostPublicKeys(keys);
+    const addresses = parsePublicAddresses(publicAddresses);
+    return this.database.transaction(async (tx) => {
+      const agent = await repository.findAgentById(tx.em, agentId);
+      if (agent === null) throw new MezError("UNAUTHENTICATED", "this agent was removed from the cluster; join it again with a new token");
+      if (agent.role === "node") refuseAddresses(addresses);
+      else await requireFreeAddresses(tx, addresses);
+      return this.#reissue(tx, agent, publicKeys, addresses);
+    });
+  }
+
+  #method(name: string): JoinMethod {
+    try {
+      return this.methods.get(name);
+    } catch (error) {
+      if (!isMezError(error, "PLUGIN_NOT_ENABLED")) throw error;
+      throw new MezError("JOIN_REFUSED", `join method "${name.slice(0, 40)}" is unknown here; use one of ${this.methods.names().join(", ")}`);
+    }
+  }
+
+  async #again(tx: Transaction, earlier: repository.StoredJoin, requestHash: string): Promise<HostCertificates> {
+    const agent = await repository.findAgentById(tx.em, earlier.agentId);
+    if (agent === null || earlier.requestHash !== requestHash) {
+      throw new MezError("JOIN_REFUSED", "the join was refused: the token is unknown, used or expired, or the proof is wrong", {
+        detail: agent === null ? "the agent of this join was removed" : "the join was made with another request",
+      });
+    }
+    return readJoinAnswer(earlier.answer);
+  }
+
+  async #admit(tx: Transaction, subject: LocalAgent, joinedBy: string): Promise<{ agent: Agent; certificates: HostCertificates }> {
+    const { name, role, keys, publicAddresses } = subject;
+    const id = randomUUID();
+    const certificates = await this.issuer.issue({ id, name, role, publicAddresses }, keys);
+    const agent: Agent = {
+      ...{ id, name, role, publicAddresses, joinedBy },
+      ...{ hostname: "", agentLabels: {}, adminLabels: {}, os: "", version: "", address: "" },
+      joinedAt: this.clock.now().toISOString(),
+      certificateSerial: certificates.serial,
+      certificateExpiresAt: certificates.expiresAt.toISOString(),
+    };
+    await repository.insertAgent(tx.em, agent);
+    publishAgent(tx, agent);
+    return { agent, certificates };
+  }
+
+  async #reissue(tx: Transaction, agent: Agent, keys: HostPublicKeys, publicAddresses: readonly string[]): Promise<HostCertificates> {
+    const certificates = await this.issuer.issue({ ...agent, publicAddresses }, keys);
+    const renewed: Agent = {
+      ...agent,
+      publicAddresses,
+      certificateSerial: certificates.serial,
+      certificateExpiresAt: certificates.expiresAt.toISOString(),
+    };
+    await repository.updateAgent(tx.em, renewed);
+    publishAgent(tx, renewed);
+    return certificates;
+  }
+}
+
+// --- internal ---
+
+const LOCAL = "local";
+const JOIN_MEMORY_MS = 7 * 86_400_000;
+
+function checked(request: JoinRequest): LocalAgent {
+  const role = parseAgentRole(request.role);
+  const publicAddresses = parsePublicAddresses(request.publicAddresses);
+  if (role === "node") refuseAddresses(publicAddresses);
+  return { name: parseAgentName(request.name), role, keys: parseHostPublicKeys(request.keys), publicAddresses };
+}
+
+function refuseAddresses(addresses: readonly string[]): void {
+  if (addresses.length > 0) throw new MezError("INVALID_ARGUMENT", "a node has no public addresses; only proxies are dialled");
+}
+
+// A name stands in certificates: no node may be certified under the name of another node or under a proxy's address.
+async function requireFreeName(tx: Transaction, role: AgentRole, name: string, publicAddresses: readonly string[]): Promise<void> {
+  if ((await repository.findAgent(tx.em, role, name)) !== null) {
+    throw new MezError("ALREADY_EXISTS", `a ${role} named "${name}" has joined already; remove it first with mezctl nodes rm, or choose another name`);
+  }
+  if (role === "proxy") return requireFreeAddresses(tx, publicAddresses);
+  const proxies = await repository.findProxies(tx.em);
+  if (proxies.some((proxy) => proxy.publicAddresses.includes(name))) {
+    throw new MezError("ALREADY_EXISTS", `"${name}" is the address of a proxy; choose another name`);
+  }
+}
+
+async function requireFreeAddresses(tx: Transaction, publicAddresses: readonly string[]): Promise<void> {
+  const [taken] = await repository.findTakenNames(tx.em, "node", publicAddresses);
+  if (taken !== undefined) throw new MezError("ALREADY_EXISTS", `public address "${taken}" is the name of a node`);
+}
+
+function auditJoin(tx: Transaction, agent: Agent, clientAddress: string | null): void {
+  tx.audit({
+    type: "node.joined",
+    resourceType: agent.role,
+    resourceName: agent.name,
+    serverId: agent.id,
+    clientIp: clientAddress ?? undefined,
+    metadata: { role: agent.role, joined_by: agent.joinedBy, certificate_serial: agent.certificateSerial },
+  });
+}

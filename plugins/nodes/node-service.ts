@@ -1,0 +1,130 @@
+import { MezError } from "../../core/errors/error.js";
+import type { Caller } from "../../core/plugin/caller.js";
+import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { Access } from "../roles/api.js";
+import { type Agent, type AgentRole, type Labels, labelsOf, nodeEntryOf, parseAgentRole, parseLabels } from "./agent.js";
+import type { AgentDirectory } from "./agent-directory.js";
+import { publishAgent, withdrawAgent } from "./agent-publication.js";
+import { deleteAgent, findAgent, updateAgent } from "./agent-repository.js";
+import type { NodeInventory, NodeStatus } from "./api.js";
+import type { Heartbeats } from "./heartbeats.js";
+
+/** Who changes something, and from where. */
+export interface NodeAuthor {
+  readonly caller: Caller;
+  readonly clientAddress: string;
+}
+
+/** An agent as people see it. */
+export interface AgentView {
+  readonly agent: Agent;
+  readonly labels: Labels;
+  readonly online: boolean;
+  readonly lastSeen: Date | null;
+}
+
+/** The inventory, for people: what each may see, and the changes that administrators make. */
+export class NodeService implements NodeInventory {
+  constructor(
+    private readonly database: Database,
+    private readonly directory: AgentDirectory,
+    private readonly heartbeats: Heartbeats,
+    private readonly access: Access,
+  ) {}
+
+  get(name: string): NodeStatus | null {
+    const agent = this.directory.find("node", name);
+    return agent === null ? null : this.#status(agent);
+  }
+
+  all(): readonly NodeStatus[] {
+    return this.directory.all("node").map((agent) => this.#status(agent));
+  }
+
+  /** Agents that the caller may see, sorted by name: admin and auditor see all, others the nodes that they may reach. */
+  visible(caller: Caller, role: string): readonly AgentView[] {
+    return this.#visible(caller, this.directory.all(roleOf(role))).map((agent) => this.#view(agent));
+  }
+
+  /** @throws {MezError} `NOT_FOUND`, also for one that the caller may not see */
+  view(caller: Caller, name: string): AgentView {
+    const agent = this.directory.find("node", name);
+    const [seen] = agent === null ? [] : this.#visible(caller, [agent]);
+    if (seen === undefined) throw unknown("node", name);
+    return this.#view(seen);
+  }
+
+  /** Replaces the administrator's labels. @throws {MezError} `NOT_FOUND`, `INVALID_ARGUMENT` */
+  async updateLabels(name: string, labels: Labels, author: NodeAuthor): Promise<AgentView> {
+    const adminLabels = parseLabels(labels);
+    const agent = await this.database.transaction(async (tx) => {
+      const changed = { ...(await requireAgent(tx, "node", name)), adminLabels };
+      await updateAgent(tx.em, changed);
+      publishAgent(tx, changed);
+      audit(tx, "node.updated", changed, author);
+      return changed;
+    });
+    return this.#view(agent);
+  }
+
+  /** Removes an agent: its certificates and tunnel end with its record. @throws {MezError} `NOT_FOUND` */
+  async delete(role: string, name: string, author: NodeAuthor): Promise<void> {
+    const agentRole = roleOf(role);
+    const agent = await this.database.transaction(async (tx) => {
+      const gone = await requireAgent(tx, agentRole, name);
+      await deleteAgent(tx.em, gone.id);
+      withdrawAgent(tx, gone);
+      audit(tx, "node.left", gone, author);
+      return gone;
+    });
+    this.heartbeats.forget(agent.id);
+  }
+
+  #visible(caller: Caller, agents: readonly Agent[]): readonly Agent[] {
+    if (caller.kind !== "user") return [];
+    if (caller.roles.some((role) => SEES_ALL.has(role))) return agents;
+    const nodes = agents.filter((agent) => agent.role === "node").map((agent) => ({ name: agent.name, labels: labelsOf(agent), agent }));
+    return this.access.visibleNodes({ user: caller.name, roles: caller.roles }, nodes).map((node) => node.agent);
+  }
+
+  #view(agent: Agent): AgentView {
+    return { agent, labels: labelsOf(agent), online: this.heartbeats.isOnline(agent.id), lastSeen: this.heartbeats.lastSeen(agent.id) };
+  }
+
+  #status(agent: Agent): NodeStatus {
+    return { ...nodeEntryOf(agent), online: this.heartbeats.isOnline(agent.id), lastSeen: this.heartbeats.lastSeen(agent.id) };
+  }
+}
+
+// --- internal ---
+
+const SEES_ALL: ReadonlySet<string> = new Set(["admin", "auditor"]);
+
+function roleOf(role: string): AgentRole {
+  return role === "" ? "node" : parseAgentRole(role);
+}
+
+async function requireAgent(tx: Transaction, role: AgentRole, name: string): Promise<Agent> {
+  const agent = await findAgent(tx.em, role, name);
+  if (agent === null) throw unknown(role, name);
+  return agent;
+}
+
+function unknown(role: AgentRole, name: string): MezError {
+  return new MezError("NOT_FOUND", `there is no ${role} named "${name.slice(0, 80)}"`);
+}
+
+function audit(tx: Transaction, type: "node.updated" | "node.left", agent: Agent, { caller, clientAddress }: NodeAuthor): void {
+  tx.audit({
+    type,
+    userName: caller.kind === "user" ? caller.name : undefined,
+    userRoles: caller.kind === "user" ? caller.roles : undefined,
+    sessionId: caller.kind === "user" ? caller.sessionId : undefined,
+    clientIp: clientAddress,
+    resourceType: agent.role,
+    resourceName: agent.name,
+    resourceLabels: labelsOf(agent),
+    serverId: agent.id,
+    serverHostname: agent.hostname,
+  });
+}
