@@ -95,6 +95,8 @@ export interface DeregisterAgentResponse {
 }
 
 export interface ListNodesRequest {
+  /** node or proxy; empty is node. Proxies are shown to admin and auditor only. */
+  role: string;
 }
 
 export interface ListNodesResponse {
@@ -117,6 +119,8 @@ export interface UpdateNodeLabelsRequest_LabelsEntry {
 
 export interface DeleteNodeRequest {
   name: string;
+  /** node or proxy; empty is node. */
+  role: string;
 }
 
 export interface DeleteNodeResponse {
@@ -139,7 +143,11 @@ export interface Node {
   os: string;
   version: string;
   joinedAt?: Date | undefined;
-  certificateExpiresAt?: Date | undefined;
+  certificateExpiresAt?:
+    | Date
+    | undefined;
+  /** node or proxy. */
+  role: string;
 }
 
 export interface Node_LabelsEntry {
@@ -980,11 +988,14 @@ export const DeregisterAgentResponse: MessageFns<DeregisterAgentResponse> = {
 };
 
 function createBaseListNodesRequest(): ListNodesRequest {
-  return {};
+  return { role: "" };
 }
 
 export const ListNodesRequest: MessageFns<ListNodesRequest> = {
-  encode(_: ListNodesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListNodesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.role !== "") {
+      writer.uint32(10).string(message.role);
+    }
     return writer;
   },
 
@@ -1001,6 +1012,14 @@ export const ListNodesRequest: MessageFns<ListNodesRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1016,8 +1035,9 @@ export const ListNodesRequest: MessageFns<ListNodesRequest> = {
   create(base?: DeepPartial<ListNodesRequest>): ListNodesRequest {
     return ListNodesRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ListNodesRequest>): ListNodesRequest {
+  fromPartial(object: DeepPartial<ListNodesRequest>): ListNodesRequest {
     const message = createBaseListNodesRequest();
+    message.role = object.role ?? "";
     return message;
   },
 };
@@ -1278,13 +1298,16 @@ export const UpdateNodeLabelsRequest_LabelsEntry: MessageFns<UpdateNodeLabelsReq
 };
 
 function createBaseDeleteNodeRequest(): DeleteNodeRequest {
-  return { name: "" };
+  return { name: "", role: "" };
 }
 
 export const DeleteNodeRequest: MessageFns<DeleteNodeRequest> = {
   encode(message: DeleteNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.name !== "") {
       writer.uint32(10).string(message.name);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
     }
     return writer;
   },
@@ -1310,6 +1333,14 @@ export const DeleteNodeRequest: MessageFns<DeleteNodeRequest> = {
             message.name = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1328,6 +1359,7 @@ export const DeleteNodeRequest: MessageFns<DeleteNodeRequest> = {
   fromPartial(object: DeepPartial<DeleteNodeRequest>): DeleteNodeRequest {
     const message = createBaseDeleteNodeRequest();
     message.name = object.name ?? "";
+    message.role = object.role ?? "";
     return message;
   },
 };
@@ -1391,6 +1423,7 @@ function createBaseNode(): Node {
     version: "",
     joinedAt: undefined,
     certificateExpiresAt: undefined,
+    role: "",
   };
 }
 
@@ -1437,6 +1470,9 @@ export const Node: MessageFns<Node> = {
     }
     if (message.certificateExpiresAt !== undefined) {
       Timestamp.encode(toTimestamp(message.certificateExpiresAt), writer.uint32(114).fork()).join();
+    }
+    if (message.role !== "") {
+      writer.uint32(122).string(message.role);
     }
     return writer;
   },
@@ -1575,6 +1611,14 @@ export const Node: MessageFns<Node> = {
             message.certificateExpiresAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1630,6 +1674,7 @@ export const Node: MessageFns<Node> = {
     message.version = object.version ?? "";
     message.joinedAt = object.joinedAt ?? undefined;
     message.certificateExpiresAt = object.certificateExpiresAt ?? undefined;
+    message.role = object.role ?? "";
     return message;
   },
 };
