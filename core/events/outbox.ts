@@ -1,4 +1,4 @@
-import { defineEntity, p, type EntityManager } from "@mikro-orm/core";
+import { defineEntity, type EntityManager, p } from "@mikro-orm/core";
 import type { Entities } from "../plugin/database.js";
 
 /** A message that was written in the transaction it tells of, and is delivered after the commit, in order of `seq`. */
@@ -46,12 +46,14 @@ export const OUTBOX_ENTITIES: Entities = [OutboxRecord];
 export async function appendToOutbox(em: EntityManager, messages: readonly OutboxMessage[]): Promise<readonly OutboxRow[]> {
   if (messages.length === 0) return [];
   // One counter row instead of a sequence: its lock makes the order of numbers the order of commits, on every database.
-  const [head] = await em.getConnection().execute<{ last_seq: number | string }[]>(
-    "update outbox_head set last_seq = last_seq + ? where id = 1 returning last_seq",
-    [messages.length],
-    "all",
-    em.getTransactionContext(),
-  );
+  const [head] = await em
+    .getConnection()
+    .execute<{ last_seq: number | string }[]>(
+      "update outbox_head set last_seq = last_seq + ? where id = 1 returning last_seq",
+      [messages.length],
+      "all",
+      em.getTransactionContext(),
+    );
   const first = Number(head?.last_seq) - messages.length + 1;
   const rows = messages.map((message, index) => ({ ...message, seq: first + index }));
   await em.insertMany(OutboxRecord, rows.map(toRecord));

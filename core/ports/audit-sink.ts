@@ -4,7 +4,10 @@ import type { Port } from "../plugin/contract.js";
 
 /** Where audit events go. */
 export interface AuditSink {
-  /** Writes inside the transaction of the change that the events tell of; a failure rolls the change back. */
+  /**
+   * Writes inside the transaction of the changes that the events tell of; a failure rolls them back. Changes that are
+   * committed together come in one call, in their order; ids are unique in it.
+   */
   append(events: readonly AuditEvent[], em: EntityManager): Promise<void>;
 }
 

@@ -6,7 +6,7 @@ import type { Database, Entities, Migrations } from "../plugin/database.js";
 import type { StorageDriver } from "../ports/storage-driver.js";
 import { migrate } from "./migrations.js";
 import { toStorageError } from "./storage-error.js";
-import { TransactionQueue, type TransactionOptions } from "./transaction.js";
+import { type TransactionOptions, TransactionQueue } from "./transaction.js";
 
 /** The tables of one plugin. */
 export interface PluginTables {

@@ -1,5 +1,5 @@
 import type { MikroORM } from "@mikro-orm/core";
-import { MigrationRunner, MigrationStorage, type Migration } from "@mikro-orm/migrations";
+import { type Migration, MigrationRunner, MigrationStorage } from "@mikro-orm/migrations";
 import type { AbstractSqlDriver } from "@mikro-orm/sqlite";
 import { MezError } from "../errors/error.js";
 import type { Migrations } from "../plugin/database.js";
@@ -16,21 +16,36 @@ export function historyTable(pluginId: string): string {
 export async function migrate(orm: MikroORM, pluginId: string, migrations: Migrations): Promise<void> {
   if (migrations.length === 0) return;
   const driver = orm.driver as unknown as AbstractSqlDriver;
-  const options = { ...orm.config.get("migrations"), tableName: historyTable(pluginId), transactional: true, disableForeignKeys: false };
+  const options = {
+    ...orm.config.get("migrations"),
+    tableName: historyTable(pluginId),
+    transactional: true,
+    disableForeignKeys: false,
+  };
   const history = new MigrationStorage(driver, options);
   const applied = new Set(await history.executed());
   const unknown = [...applied].find((name) => !migrations.some((migration) => migration.name === name));
   if (unknown !== undefined) {
-    throw new MezError("STORAGE_NEWER", `the database was used by a newer version: plugin "${pluginId}" does not know its migration "${unknown}"; start that version, or restore a backup`);
+    throw new MezError(
+      "STORAGE_NEWER",
+      `the database was used by a newer version: plugin "${pluginId}" does not know its migration "${unknown}"; start that version, or restore a backup`,
+    );
   }
   const runner = new MigrationRunner(driver, options, orm.config);
   for (const { name, class: MigrationClass } of migrations) {
     if (applied.has(name)) continue;
-    const migration = new (MigrationClass as new (driver: AbstractSqlDriver, config: MikroORM["config"]) => Migration)(driver, orm.config);
+    const migration = new (MigrationClass as new (driver: AbstractSqlDriver, config: MikroORM["config"]) => Migration)(
+      driver,
+      orm.config,
+    );
     try {
       await runner.run(migration, "up", (tx) => history.logMigration({ name }, tx));
     } catch (cause) {
-      throw new MezError("STORAGE_MIGRATION_FAILED", `migration "${name}" of plugin "${pluginId}" failed; the database is as it was before it`, { cause });
+      throw new MezError(
+        "STORAGE_MIGRATION_FAILED",
+        `migration "${name}" of plugin "${pluginId}" failed; the database is as it was before it`,
+        { cause },
+      );
     }
   }
 }

@@ -18,16 +18,23 @@ export function isUniqueViolation(error: unknown): boolean {
  */
 export function toStorageError(error: unknown): unknown {
   if (error instanceof MezError) return error;
-  if (isUniqueViolation(error)) return new MezError("ALREADY_EXISTS", "it exists already", { cause: error, detail: messageOf(error) });
+  if (isUniqueViolation(error))
+    return new MezError("ALREADY_EXISTS", "it exists already", { cause: error, detail: messageOf(error) });
   if (error instanceof ForeignKeyConstraintViolationException) {
-    return new MezError("CONFLICT", "something else refers to it, or what it refers to is gone", { cause: error, detail: messageOf(error) });
+    return new MezError("CONFLICT", "something else refers to it, or what it refers to is gone", {
+      cause: error,
+      detail: messageOf(error),
+    });
   }
   const word = databaseCode(error);
   for (const [pattern, code, message] of BY_CODE) {
     if (pattern.test(word)) return new MezError(code, message, { cause: error, detail: messageOf(error) });
   }
   if (error instanceof LockWaitTimeoutException || error instanceof ConnectionException) {
-    return new MezError("UNAVAILABLE", "the database is busy or out of reach; try again", { cause: error, detail: messageOf(error) });
+    return new MezError("UNAVAILABLE", "the database is busy or out of reach; try again", {
+      cause: error,
+      detail: messageOf(error),
+    });
   }
   if (error instanceof ReadOnlyException) {
     return new MezError("STORAGE_UNWRITABLE", "the database cannot be written", { cause: error, detail: messageOf(error) });
@@ -42,7 +49,11 @@ const BY_CODE = [
   [/^(SQLITE_FULL|53100)$/, "STORAGE_FULL", "the disk with the database is full"],
   [/^(SQLITE_READONLY|SQLITE_CANTOPEN|SQLITE_PERM|EACCES|EROFS|25006)/, "STORAGE_UNWRITABLE", "the database cannot be written"],
   [/^(SQLITE_CORRUPT|SQLITE_NOTADB|XX001|XX002)/, "STORAGE_CORRUPT", "the database file is damaged"],
-  [/^(SQLITE_BUSY|SQLITE_LOCKED|SQLITE_IOERR|08|57P|53300|40001|40P01|ECONN|EPIPE|ETIMEDOUT)/, "UNAVAILABLE", "the database is busy or out of reach; try again"],
+  [
+    /^(SQLITE_BUSY|SQLITE_LOCKED|SQLITE_IOERR|08|57P|53300|40001|40P01|ECONN|EPIPE|ETIMEDOUT)/,
+    "UNAVAILABLE",
+    "the database is busy or out of reach; try again",
+  ],
 ] as const;
 
 function databaseCode(error: unknown): string {

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, suite, test } from "node:test";
 import { defineEntity, p } from "@mikro-orm/core";
 import { Migration } from "@mikro-orm/migrations";
-import { MezError, isMezError } from "../errors/error.js";
+import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
+import { isMezError, MezError } from "../errors/error.js";
 import type { CollectionKind } from "../plugin/collection.js";
 import type { EventType } from "../plugin/contract.js";
-import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 
 const Note = defineEntity({ name: "Note", tableName: "notes", properties: { name: p.text().primary(), text: p.text() } });
 
@@ -60,11 +60,16 @@ suite("transactions", () => {
         }),
       ),
     );
-    assert.equal(outcomes.filter((outcome) => outcome.status === "rejected" && isMezError(outcome.reason, "CONFLICT")).length, 10);
+    assert.equal(
+      outcomes.filter((outcome) => outcome.status === "rejected" && isMezError(outcome.reason, "CONFLICT")).length,
+      10,
+    );
     assert.equal(await count(), 30);
     assert.deepEqual(
       db.events.map((event) => event.value),
-      Array.from({ length: 40 }, (_, index) => index).filter((index) => index % 4 !== 3).map((index) => ({ name: `n${index}` })),
+      Array.from({ length: 40 }, (_, index) => index)
+        .filter((index) => index % 4 !== 3)
+        .map((index) => ({ name: `n${index}` })),
     );
   });
 
@@ -100,11 +105,14 @@ suite("transactions", () => {
   });
 
   test("a full disk fails the transactions it hits and leaves the queue working", async () => {
-    const raw = (sql: string) => db.database.transaction((tx) => tx.em.getConnection().execute(sql, [], "all", tx.em.getTransactionContext()));
+    const raw = (sql: string) =>
+      db.database.transaction((tx) => tx.em.getConnection().execute(sql, [], "all", tx.em.getTransactionContext()));
     const [{ page_count: pages }] = (await raw("pragma page_count")) as [{ page_count: number }];
     await raw(`pragma max_page_count = ${pages + 2}`);
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 8 }, (_, index) => db.database.transaction((tx) => tx.em.insert(Note, { name: `n${index}`, text: "x".repeat(3000) }))),
+      Array.from({ length: 8 }, (_, index) =>
+        db.database.transaction((tx) => tx.em.insert(Note, { name: `n${index}`, text: "x".repeat(3000) })),
+      ),
     );
     await raw("pragma max_page_count = 1000000");
     assert.ok(outcomes.some((outcome) => outcome.status === "rejected" && isMezError(outcome.reason, "STORAGE_FULL")));

@@ -37,7 +37,10 @@ export class DatabaseLock {
   #inUse(cause: unknown): MezError {
     const pid = readPid(`${this.#path}.pid`);
     const who = pid === null ? "another process" : `process ${pid}`;
-    return new MezError("STORAGE_IN_USE", `${who} uses the database ${this.#path}; stop it, or choose another data directory`, { cause, fields: { path: this.#path, pid: pid ?? 0 } });
+    return new MezError("STORAGE_IN_USE", `${who} uses the database ${this.#path}; stop it, or choose another data directory`, {
+      cause,
+      fields: { path: this.#path, pid: pid ?? 0 },
+    });
   }
 }
 

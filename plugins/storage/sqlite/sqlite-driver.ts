@@ -37,7 +37,11 @@ export class SqliteStorageDriver implements StorageDriver {
       this.#lock.take();
     } catch (error) {
       if (error instanceof MezError) throw error;
-      throw new MezError("STORAGE_UNWRITABLE", `the database ${this.#path} cannot be written (${messageOf(error)}); make its folder writable for this user`, { cause: error });
+      throw new MezError(
+        "STORAGE_UNWRITABLE",
+        `the database ${this.#path} cannot be written (${messageOf(error)}); make its folder writable for this user`,
+        { cause: error },
+      );
     }
   }
 

@@ -1,0 +1,29 @@
+import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { ServiceToken } from "../../core/plugin/contract.js";
+
+/** What a proxy or a node may tell the audit log. Anything else is recorded by the auth service itself. */
+export type ReportableEventType =
+  | "access.denied"
+  | "session.end"
+  | "session.exec"
+  | "session.file"
+  | "session.forward"
+  | "session.recording.failed"
+  | "session.start"
+  | "session.terminated";
+
+/** An event as a proxy or node saw it. The auth service fills in `serverId` and `serverHostname` from the certificate of the caller. */
+export interface ReportedRecord extends Omit<AuditRecord, "id" | "serverId" | "serverHostname"> {
+  readonly type: ReportableEventType;
+}
+
+/** Carries events to the auth service; in roles `proxy` and `node`. */
+export interface AuditReporter {
+  /**
+   * Takes an event over and returns at once. It is kept on disk until the auth service has it, also across a restart.
+   * @param role In whose name: decides which certificate it is sent under.
+   */
+  report(role: "proxy" | "node", record: ReportedRecord): void;
+}
+
+export const AUDIT_REPORTER: ServiceToken<AuditReporter> = { id: "audit-reporter", version: 1 };

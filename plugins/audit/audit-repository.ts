@@ -1,0 +1,125 @@
+import { defineEntity, type EntityManager, type FilterQuery, type InferEntity, p } from "@mikro-orm/core";
+import type { Entities } from "../../core/plugin/database.js";
+import type { AuditRow, UnchainedRow } from "./audit-row.js";
+import { chainHash } from "./canonical-row.js";
+
+const AuditEventRecord = defineEntity({
+  name: "AuditEventRecord",
+  tableName: "audit_events",
+  properties: {
+    seq: p.bigint("number").primary(),
+    id: p.text(),
+    eventType: p.text(),
+    eventCode: p.text(),
+    timestamp: p.datetime(3),
+    clusterName: p.text(),
+    userName: p.text(),
+    userRoles: p.text(),
+    impersonator: p.text(),
+    resourceType: p.text(),
+    resourceName: p.text(),
+    resourceLabels: p.text(),
+    serverId: p.text(),
+    serverHostname: p.text(),
+    clientIp: p.text(),
+    sessionId: p.text(),
+    success: p.boolean(),
+    errorMessage: p.text(),
+    metadata: p.text(),
+    hash: p.text(),
+  },
+});
+
+const AuditHeadRecord = defineEntity({
+  name: "AuditHeadRecord",
+  tableName: "audit_head",
+  properties: { id: p.integer().primary(), lastSeq: p.bigint("number"), lastHash: p.text() },
+});
+
+export const AUDIT_ENTITIES: Entities = [AuditEventRecord, AuditHeadRecord];
+
+/** The end of the chain. */
+export interface ChainHead {
+  readonly seq: number;
+  readonly hash: string;
+}
+
+/** Which events to list. */
+export interface EventFilter {
+  /** Exact, or a prefix that ends with `*`. */
+  readonly eventType?: string;
+  readonly userName?: string;
+  /** First moment that counts. */
+  readonly since?: Date;
+  /** First moment that no longer counts. */
+  readonly until?: Date;
+  /** Where the page before ended. */
+  readonly before?: { readonly timestamp: Date; readonly seq: number };
+}
+
+/** Puts rows at the end of the chain, in the transaction of `em`. */
+export async function appendRows(em: EntityManager, rows: readonly UnchainedRow[]): Promise<void> {
+  // Taking the numbers first locks the head until the commit, so that two writers cannot both follow the same row.
+  const [head] = await em
+    .getConnection()
+    .execute<{ last_seq: number | string; last_hash: string }[]>(
+      "update audit_head set last_seq = last_seq + ? where id = 1 returning last_seq, last_hash",
+      [rows.length],
+      "all",
+      em.getTransactionContext(),
+    );
+  if (head === undefined) throw new Error("table audit_head has lost its row");
+  let seq = Number(head.last_seq) - rows.length;
+  let hash = head.last_hash;
+  const chained: AuditRow[] = [];
+  for (const row of rows) {
+    seq += 1;
+    hash = chainHash(hash, { ...row, seq });
+    chained.push({ ...row, seq, hash });
+  }
+  await em.insertMany(AuditEventRecord, chained);
+  await em.nativeUpdate(AuditHeadRecord, { id: 1 }, { lastHash: hash });
+}
+
+/** Newest first. */
+export async function listRows(em: EntityManager, filter: EventFilter, limit: number): Promise<readonly AuditRow[]> {
+  const conditions: FilterQuery<InferEntity<typeof AuditEventRecord>>[] = [];
+  if (filter.eventType?.endsWith("*")) conditions.push({ eventType: { $like: likePrefix(filter.eventType.slice(0, -1)) } });
+  else if (filter.eventType) conditions.push({ eventType: filter.eventType });
+  if (filter.userName) conditions.push({ userName: filter.userName });
+  if (filter.since) conditions.push({ timestamp: { $gte: filter.since } });
+  if (filter.until) conditions.push({ timestamp: { $lt: filter.until } });
+  if (filter.before) {
+    const { timestamp, seq } = filter.before;
+    conditions.push({ timestamp: { $lte: timestamp } }, { $or: [{ timestamp: { $lt: timestamp } }, { seq: { $lt: seq } }] });
+  }
+  return em.find(
+    AuditEventRecord,
+    { $and: conditions },
+    { orderBy: { timestamp: "desc", seq: "desc" }, limit, disableIdentityMap: true },
+  );
+}
+
+/** In the order of the chain. */
+export async function readChain(em: EntityManager, afterSeq: number, limit: number): Promise<readonly AuditRow[]> {
+  return em.find(AuditEventRecord, { seq: { $gt: afterSeq } }, { orderBy: { seq: "asc" }, limit, disableIdentityMap: true });
+}
+
+/** `null` when the row of the head is gone. */
+export async function readHead(em: EntityManager): Promise<ChainHead | null> {
+  const head = await em.findOne(AuditHeadRecord, { id: 1 }, { disableIdentityMap: true });
+  return head === null ? null : { seq: head.lastSeq, hash: head.lastHash };
+}
+
+/** Which of these event ids are stored. */
+export async function storedIds(em: EntityManager, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  const rows = await em.find(AuditEventRecord, { id: { $in: [...ids] } }, { fields: ["id"], disableIdentityMap: true });
+  return new Set(rows.map((row) => row.id));
+}
+
+// --- internal ---
+
+// Event types hold no wildcard but the underscore, which SQLite and PostgreSQL cannot both be told to take literally.
+function likePrefix(prefix: string): string {
+  return `${prefix.replaceAll("%", "")}%`;
+}

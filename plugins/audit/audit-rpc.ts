@@ -1,0 +1,89 @@
+import { MezError } from "../../core/errors/error.js";
+import type { Database } from "../../core/plugin/database.js";
+import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
+import type { Clock } from "../../core/time/clock.js";
+import { AuditServiceService, type AuditEvent as WireEvent } from "../../proto/gen/mezite/audit/v1/audit.js";
+import { listRows, storedIds } from "./audit-repository.js";
+import type { AuditRow } from "./audit-row.js";
+import { ChainVerifier } from "./chain-verifier.js";
+import { formatPageToken, parsePageToken } from "./page-token.js";
+import { parseReport } from "./reported-events.js";
+
+export const AUDIT_RPC: RpcService<typeof AuditServiceService> = {
+  name: "mezite.audit.v1.AuditService",
+  definition: AuditServiceService,
+  permissions: { listEvents: "audit:list", verify: "audit:read", reportEvents: "audit:create" },
+};
+
+/** @param agentId UUID of an agent by its name, `undefined` when the inventory does not have it. */
+export function auditHandlers(
+  database: Database,
+  clock: Clock,
+  agentId: (name: string) => string | undefined,
+): RpcHandlers<typeof AuditServiceService> {
+  const verifier = new ChainVerifier(database);
+  return {
+    async listEvents(request) {
+      if (request.pageSize < 0 || request.pageSize > MAX_PAGE_SIZE) {
+        throw new MezError("INVALID_ARGUMENT", `page size ${request.pageSize} is not possible; use 1 to ${MAX_PAGE_SIZE}`);
+      }
+      const pageSize = request.pageSize || DEFAULT_PAGE_SIZE;
+      const filter = {
+        eventType: request.eventType,
+        userName: request.userName,
+        since: request.since,
+        until: request.until,
+        before: request.pageToken === "" ? undefined : parsePageToken(request.pageToken),
+      };
+      const rows = await database.read((em) => listRows(em, filter, pageSize + 1));
+      const page = rows.slice(0, pageSize);
+      const last = page.at(-1);
+      return {
+        events: page.map(toWire),
+        nextPageToken: rows.length > pageSize && last !== undefined ? formatPageToken(last) : "",
+      };
+    },
+
+    async *verify(_request, call) {
+      const verification = verifier.verify();
+      while (!call.signal.aborted) {
+        const step = await verification.next();
+        if (!step.done) {
+          yield { checked: step.value };
+          continue;
+        }
+        const verdict = step.value;
+        const result = verdict.intact
+          ? { intact: true, firstBad: 0, reason: "" }
+          : { intact: false, firstBad: verdict.firstBad, reason: verdict.reason };
+        yield { checked: verdict.checked, result };
+        return;
+      }
+    },
+
+    async reportEvents(request, call) {
+      const id = call.caller.kind === "agent" ? agentId(call.caller.name) : undefined;
+      const records = parseReport(request.events, call.caller, id, clock.now());
+      const single = [...new Map(records.map((record) => [record.id, record])).values()];
+      if (single.length === 0) return {};
+      await database.transaction(async (tx) => {
+        const stored = await storedIds(
+          tx.em,
+          single.map((record) => record.id),
+        );
+        for (const record of single) if (!stored.has(record.id)) tx.audit(record);
+      });
+      return {};
+    },
+  };
+}
+
+// --- internal ---
+
+const DEFAULT_PAGE_SIZE = 100;
+const MAX_PAGE_SIZE = 1000;
+
+function toWire(row: AuditRow): WireEvent {
+  const { seq: _seq, hash: _hash, userRoles, resourceLabels, metadata, ...same } = row;
+  return { ...same, userRoles: JSON.parse(userRoles), resourceLabels: JSON.parse(resourceLabels), metadataJson: metadata };
+}

@@ -1,0 +1,135 @@
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { isMezError, messageOf } from "../../core/errors/error.js";
+import type { Lifecycle } from "../../core/plugin/contract.js";
+import type { Logger } from "../../core/plugin/logger.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { AuditEvent as WireEvent } from "../../proto/gen/mezite/audit/v1/audit.js";
+import type { AuditReporter, ReportedRecord } from "./api.js";
+import { type QueuedEvent, ReportQueue } from "./report-queue.js";
+import { MAX_EVENTS_PER_REPORT } from "./reported-events.js";
+
+type AgentRole = "proxy" | "node";
+
+export interface ReporterOptions {
+  readonly dataDirectory: string;
+  readonly roles: readonly AgentRole[];
+  readonly maxQueueBytes: number;
+  /** Gives events to the auth service under the certificate of a role; resolves when they are stored. */
+  readonly send: (role: AgentRole, events: WireEvent[], signal: AbortSignal) => Promise<void>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Wait after a failure, in milliseconds; doubled with each further one, up to 30 times. Default 1000. */
+  readonly retryMs?: number;
+}
+
+/** Keeps events in a file and sends them to the auth service, oldest first, again and again until it has them. */
+export class RemoteAuditReporter implements AuditReporter, Lifecycle {
+  readonly #options: ReporterOptions;
+  readonly #queues: ReadonlyMap<AgentRole, ReportQueue>;
+  readonly #sending = new Map<AgentRole, Promise<void>>();
+  readonly #stop = new AbortController();
+
+  constructor(options: ReporterOptions) {
+    this.#options = options;
+    const path = (role: AgentRole) => join(options.dataDirectory, "audit-queue", `${role}.jsonl`);
+    this.#queues = new Map(options.roles.map((role) => [role, new ReportQueue(path(role), options.maxQueueBytes)]));
+  }
+
+  async start(): Promise<void> {
+    for (const [role, queue] of this.#queues) {
+      queue.open();
+      if (queue.size > 0) this.#wake(role, queue);
+    }
+  }
+
+  report(role: AgentRole, record: ReportedRecord): void {
+    const queue = this.#queues.get(role);
+    const event = { ...record, id: randomUUID(), occurredAt: record.occurredAt ?? this.#options.clock.now() };
+    try {
+      if (queue?.add(JSON.parse(JSON.stringify(event)) as QueuedEvent)) return this.#wake(role, queue);
+      this.#options.logger.error("the queue of audit events is full; this event is only here", { event });
+    } catch (error) {
+      this.#options.logger.error("an audit event could not be queued; it is only here", { event, error: messageOf(error) });
+    }
+  }
+
+  /** Gives what is queued a last chance; the rest is sent after the next start. */
+  async drain(): Promise<void> {
+    await Promise.race([
+      Promise.all(this.#sending.values()),
+      delay(DRAIN_MS, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined),
+    ]);
+  }
+
+  async dispose(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#sending.values());
+  }
+
+  #wake(role: AgentRole, queue: ReportQueue): void {
+    if (this.#sending.has(role) || this.#stop.signal.aborted) return;
+    const sending = this.#sendAll(role, queue).finally(() => this.#sending.delete(role));
+    this.#sending.set(role, sending);
+  }
+
+  async #sendAll(role: AgentRole, queue: ReportQueue): Promise<void> {
+    const { send, logger, retryMs = 1000 } = this.#options;
+    const { signal } = this.#stop;
+    for (let failures = 0; queue.size > 0 && !signal.aborted; ) {
+      // A short wait lets the events of one moment share a call.
+      await pause(failures === 0 ? GATHER_MS : Math.min(retryMs * 2 ** (failures - 1), retryMs * 30), signal);
+      if (signal.aborted) return;
+      const events = queue.first(MAX_EVENTS_PER_REPORT);
+      try {
+        await send(role, events.map(toWire), signal);
+        queue.remove(events.length);
+        failures = 0;
+      } catch (error) {
+        if (isMezError(error, "INVALID_ARGUMENT")) {
+          // Sent again it would be refused again, and everything behind it would wait for ever.
+          logger.error("the auth service refused audit events; they are only here", { events, error: messageOf(error) });
+          queue.remove(events.length);
+          continue;
+        }
+        failures += 1;
+        if (failures === 1 && !signal.aborted)
+          logger.warn("audit events wait for the auth service", { role, waiting: queue.size, error: messageOf(error) });
+      }
+    }
+  }
+}
+
+// --- internal ---
+
+const GATHER_MS = 20;
+const DRAIN_MS = 5000;
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined);
+}
+
+function toWire(event: QueuedEvent): WireEvent {
+  const record = event as QueuedEvent & Omit<ReportedRecord, "occurredAt"> & { readonly occurredAt: string };
+  return {
+    id: record.id,
+    eventType: record.type,
+    eventCode: "",
+    timestamp: new Date(record.occurredAt),
+    clusterName: "",
+    userName: record.userName ?? "",
+    userRoles: [...(record.userRoles ?? [])],
+    impersonator: "",
+    resourceType: record.resourceType ?? "",
+    resourceName: record.resourceName ?? "",
+    resourceLabels: { ...record.resourceLabels },
+    serverId: "",
+    serverHostname: "",
+    clientIp: record.clientIp ?? "",
+    sessionId: record.sessionId ?? "",
+    success: record.success ?? true,
+    errorMessage: record.errorMessage ?? "",
+    metadataJson: JSON.stringify(record.metadata ?? {}),
+  };
+}
