@@ -1,12 +1,18 @@
-import { type Http2Session, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  type Http2Session,
+  type IncomingHttpHeaders,
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { MezError, messageOf } from "../errors/error.js";
 import { readGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
+import { dialStream, dialTls, type StreamDialerOptions } from "./stream-dialer.js";
 import { parseStreamHeaders, type TunnelStreamInfo } from "./stream-headers.js";
 import * as protocol from "./tunnel-protocol.js";
-import { dialStream, dialTls, type StreamDialerOptions } from "./stream-dialer.js";
 
 export interface AgentLinkOptions extends StreamDialerOptions {
   readonly pingIntervalSeconds: number;
@@ -51,7 +57,11 @@ export class AgentLink {
       return await greeted(socket, options, limit);
     } catch (cause) {
       socket.destroy();
-      throw new MezError("UNAVAILABLE", `cannot open a tunnel to ${options.address}: ${messageOf(limit.aborted ? limit.reason : cause)}`, { cause });
+      throw new MezError(
+        "UNAVAILABLE",
+        `cannot open a tunnel to ${options.address}: ${messageOf(limit.aborted ? limit.reason : cause)}`,
+        { cause },
+      );
     }
   }
 

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 /**
  * Copies bytes both ways between two connections until both directions have ended, keeping half-close, back-pressure
  * and failure: when one side breaks, the other is destroyed. What arrives in one turn of the event loop leaves in one
- * write, which measured 1.6 times the throughput of `pipe()` from a tunnel to a socket.
+ * write, which costs less CPU than `pipe()`. Either may have been paused before.
  * @returns Resolves when both sides are closed, with the first error or `null`.
  */
 export function relay(left: Duplex, right: Duplex): Promise<Error | null> {
@@ -45,4 +45,5 @@ function copy(source: Duplex, target: Duplex): void {
     target.write(chunk);
   });
   source.once("end", () => target.end());
+  source.resume();
 }

@@ -51,6 +51,7 @@ export function dialStream(key: Buffer, options: StreamDialerOptions): Promise<D
 
 function parseAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
-  if (match === null) throw new MezError("INVALID_ARGUMENT", `address "${address}" is not valid; write it like proxy.example.com:3024`);
+  if (match === null)
+    throw new MezError("INVALID_ARGUMENT", `address "${address}" is not valid; write it like proxy.example.com:3024`);
   return { host: (match[1] ?? match[2]) as string, port: Number(match[3]) };
 }

@@ -3,14 +3,14 @@ import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import type { Duplex } from "node:stream";
 import { test } from "node:test";
-import { connect as connectTls } from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import { testAuthority } from "../../test/fixtures/tls.js";
 import { closing, PROXY_NAME, STREAM_INFO, TunnelTestBed } from "../../test/fixtures/tunnel-pair.js";
 import { isMezError } from "../errors/error.js";
 import type { TunnelAgentOptions } from "./tunnel-agent.js";
-import { STREAM_ALPN, TUNNEL_ALPN, type TunnelCredentials } from "./tunnel-protocol.js";
 import { TunnelListener } from "./tunnel-listener.js";
+import { STREAM_ALPN, TUNNEL_ALPN, type TunnelCredentials } from "./tunnel-protocol.js";
 
 const discard: TunnelAgentOptions["onStream"] = (stream) => void stream.resume();
 

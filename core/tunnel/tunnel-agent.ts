@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { MezError, messageOf } from "../errors/error.js";
 import type { Lifecycle } from "../plugin/contract.js";
 import type { Logger } from "../plugin/logger.js";
@@ -107,7 +107,10 @@ export class TunnelAgent implements Lifecycle {
       try {
         const secureContext = tunnelSecureContext(this.#options.credentials());
         const { handshakeSeconds = HANDSHAKE_SECONDS, pingIntervalSeconds = PING_INTERVAL_SECONDS } = this.#options;
-        const link = await AgentLink.dial({ address, secureContext, serverName, handshakeSeconds, pingIntervalSeconds, onStream }, this.#stop.signal);
+        const link = await AgentLink.dial(
+          { address, secureContext, serverName, handshakeSeconds, pingIntervalSeconds, onStream },
+          this.#stop.signal,
+        );
         if (!this.#stop.signal.aborted) {
           this.#keep(link, address);
           return link;

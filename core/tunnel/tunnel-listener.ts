@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { connect as connectHttp2 } from "node:http2";
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import { MezError, messageOf } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import { type Clock, systemClock } from "../time/clock.js";

@@ -87,9 +87,10 @@ for (const side of ["near", "far"] as const) {
 }
 
 test("an agent that goes away ends its streams with an error", async () => {
-  const { near, agent } = await bed.pair();
+  const { near, far, agent } = await bed.pair();
+  far.write("some");
+  await once(near, "data");
   const failure = closing(near);
-  near.resume();
   await agent.dispose();
   const error = await failure;
   assert.ok(error instanceof MezError && error.code === "TUNNEL_STREAM_RESET", String(error));

@@ -16,10 +16,16 @@ export function tunnelStream(socket: TLSSocket, tcp: Socket): Duplex {
   tcp.setNoDelay(true);
   tcp.setKeepAlive(true, KEEP_ALIVE_MILLISECONDS);
   const destroy = socket._destroy.bind(socket);
+  // Otherwise `resetAndDestroy()` ends the connection first, and the peer reads a clean end.
+  tcp.destroySoon = () => void tcp.destroy();
   socket._destroy = (error, callback) => {
     const isWhole = socket.readableEnded && socket.writableFinished;
-    if (!isWhole && !tcp.destroyed) tcp.resetAndDestroy();
-    destroy(error, () => callback(error === null || isMezError(error) ? error : streamReset(error)));
+    callback(error === null || isMezError(error) ? error : streamReset(error));
+    // A socket says "close" as soon as its handle is gone; the error that `callback` raises comes before.
+    process.nextTick(() => {
+      if (!isWhole && !tcp.destroyed) tcp.resetAndDestroy();
+      destroy(error, () => {});
+    });
   };
   socket.on("error", () => {});
   return socket;
