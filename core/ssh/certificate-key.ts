@@ -1,6 +1,5 @@
 import { CERTIFICATE_ALGORITHMS } from "./algorithms.js";
-import { isCertificateType, parseCertificate } from "./certificate.js";
-import { CERTIFICATE_SUFFIX } from "./certificate.js";
+import { CERTIFICATE_SUFFIX, isCertificateType, parseCertificate } from "./certificate.js";
 import type { SshPrivateKey } from "./private-key.js";
 import { createSignature, type SignatureAlgorithm, signatureAlgorithmsOf } from "./signature.js";
 import { type KeyExchange, type Protocol, requireNotLoaded, requireSsh2, type Ssh2Key } from "./ssh2-internals.js";

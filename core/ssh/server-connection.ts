@@ -106,6 +106,7 @@ export class SshServerConnection<Identity> {
 
   /**
    * Opens a channel for a connection that came in on a port that the client asked us to listen on.
+   * @param bound The address as the client asked for it, and the port that was accepted; clients refuse any other.
    * @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED`
    */
   forwardTcpip(bound: { readonly address: string; readonly port: number }, origin: { readonly address: string; readonly port: number }): Promise<SshChannel> {

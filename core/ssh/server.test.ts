@@ -172,12 +172,15 @@ describe("the SSH server with our own client", () => {
   });
 
   test("closes a client that does not log in within the grace time", async () => {
-    const refused = Promise.withResolvers<string>();
-    const server = new TestServer(authority, { loginGraceMs: 200, onRefused: refused.resolve });
+    let onRefused: (reason: string) => void = () => undefined;
+    const refused = new Promise<string>((resolve) => {
+      onRefused = resolve;
+    });
+    const server = new TestServer(authority, { loginGraceMs: 200, onRefused });
     await withServer(server, async (port) => {
       const socket = connect(port, "127.0.0.1").on("error", () => undefined);
       socket.resume();
-      assert.equal(await refused.promise, "login grace time exceeded");
+      assert.equal(await refused, "login grace time exceeded");
     });
   });
 

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
+import { existsSync } from "node:fs";
+import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { SshPrivateKey } from "../../core/ssh/private-key.js";
 import { ssh, TestAuthority, TestServer } from "../fixtures/ssh/test-server.js";
@@ -89,4 +92,99 @@ describe("OpenSSH's client with our server", () => {
       assert.ok(result.stderr.includes(said), result.stderr);
     });
   }
+
+  test("is told when it tried too many keys", async () => {
+    const keys = Array.from({ length: 4 }, (_, index) => authority.clientKey(`many_${index}`, "ed25519", { principals: ["bob"] }));
+    const result = await ssh(authority, port, keys[0] ?? "", [...keys.flatMap((key) => ["-i", key]), "127.0.0.1", "true"]);
+    assert.equal(result.code, 255);
+    assert.ok(result.stderr.includes("Too many authentication failures"), result.stderr);
+  });
+
+  test("shows the administrator's words when the session is ended", async () => {
+    const running = ssh(authority, port, ed25519, ["127.0.0.1", "sleep 30"]);
+    const count = server.connections.length;
+    while (server.connections.length === count) await new Promise((resolve) => setTimeout(resolve, 20));
+    server.connections.at(-1)?.disconnect("ended by an administrator");
+    const { stderr } = await running;
+    assert.ok(stderr.includes("ended by an administrator"), stderr);
+  });
+
+  test("gets a terminal, its environment, a subsystem, forwardings and its agent", async () => {
+    const seen: string[] = [];
+    const remote = createServer((socket) => socket.end("answer"));
+    await new Promise<void>((resolve) => remote.listen(0, "127.0.0.1", resolve));
+    const remotePort = (remote.address() as AddressInfo).port;
+    const listeners: Server[] = [];
+    const features = new TestServer(authority, {
+      onConnection: (connection) => {
+        connection.handle({
+          directTcpip: (request) => {
+            seen.push(`direct ${request.host}`);
+            const channel = request.accept();
+            if (channel !== null) channel.pipe(connect(request.port, request.host)).pipe(channel);
+          },
+          tcpipForward: (request) => {
+            const listener = createServer((socket) => {
+              const { port: bound } = listener.address() as AddressInfo;
+              void connection.forwardTcpip({ address: request.address, port: bound }, { address: "127.0.0.1", port: 1 }).then((channel) => socket.pipe(channel).pipe(socket));
+            });
+            listeners.push(listener);
+            listener.listen(request.port, "127.0.0.1", () => request.accept((listener.address() as AddressInfo).port));
+          },
+          session: (session) =>
+            session.handle({
+              terminal: ({ term, columns }) => seen.push(`terminal ${term} ${columns > 0 || columns === 0}`) > 0,
+              environment: (name, value) => seen.push(`${name}=${value}`) > 0,
+              agentForwarding: () => seen.push("agent") > 0,
+              start: (program) => {
+                seen.push(`${program.kind} ${program.command}`);
+                const channel = program.accept();
+                if (channel === null) return;
+                const finish = (text: string) => {
+                  channel.write(text);
+                  channel.exit(0);
+                  channel.end();
+                };
+                if (program.command === "reverse") {
+                  const reverse = connect((listeners[0]?.address() as AddressInfo).port, "127.0.0.1");
+                  let received = "";
+                  reverse.on("data", (data) => {
+                    received += data.toString();
+                  });
+                  reverse.once("close", () => finish(received));
+                } else if (program.command === "agent") {
+                  void connection.openAgentChannel().then((agent) => {
+                    agent.once("data", (data: Buffer) => {
+                      agent.end(); // OpenSSH's client stays until every channel is closed
+                      finish(`agent answers ${data[4]}`);
+                    });
+                    agent.write(Buffer.from("000000010b", "hex")); // SSH_AGENTC_REQUEST_IDENTITIES
+                  });
+                } else finish("done");
+              },
+            }),
+        });
+      },
+    });
+    const featurePort = await features.listen();
+    const agentSocket = authority.path("agent");
+    const agent = spawn("ssh-agent", ["-D", "-a", agentSocket], { stdio: "ignore" });
+    while (!existsSync(agentSocket)) await new Promise((resolve) => setTimeout(resolve, 20));
+    try {
+      const run = (...args: string[]) => ssh(authority, featurePort, ed25519, args);
+      assert.equal((await run("-tt", "-o", "SetEnv=LANG=C", "127.0.0.1", "terminal")).stdout, "done");
+      assert.equal((await run("-s", "127.0.0.1", "sftp")).stdout, "done");
+      assert.equal((await run("-W", `127.0.0.1:${remotePort}`, "127.0.0.1")).stdout, "answer");
+      assert.equal((await run("-R", `0:127.0.0.1:${remotePort}`, "127.0.0.1", "reverse")).stdout, "answer");
+      assert.equal((await run("-A", "127.0.0.1", "agent")).stdout, "agent answers 12"); // SSH_AGENT_IDENTITIES_ANSWER
+      assert.deepEqual(seen.filter((entry) => !entry.startsWith("terminal")), [
+        "LANG=C", "exec terminal", "subsystem sftp", "direct 127.0.0.1", "exec reverse", "agent", "exec agent",
+      ]);
+      assert.ok(seen.some((entry) => entry.startsWith("terminal")));
+    } finally {
+      agent.kill();
+      for (const listener of [remote, ...listeners]) listener.close();
+      await features.close();
+    }
+  });
 });
