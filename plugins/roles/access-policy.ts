@@ -1,0 +1,127 @@
+import type { AccessDecision, AccessNode, Role, SessionOptions, UserEntry } from "./api.js";
+import type { CompiledRole } from "./compiled-role.js";
+import { expandLogin } from "./login-template.js";
+import { smallestTtl, strictestOptions } from "./session-options.js";
+
+interface Grant {
+  readonly compiled: CompiledRole;
+  readonly logins: ReadonlySet<string>;
+}
+
+/**
+ * What one person may do, worked out once from their roles and traits. Pure: the same input gives the same answer.
+ * Deny wins over allow across all roles; within a deny, the labels and the logins each stand for themselves.
+ */
+export class AccessPolicy {
+  readonly #grants: readonly Grant[];
+  readonly #nodeDenials: readonly CompiledRole[];
+  readonly #deniedLogins: ReadonlySet<string>;
+  readonly #everyLoginDeniedBy: string | undefined;
+  readonly #maxSessionTtlSeconds: number | null;
+  /** Login names over all roles, without the denied ones, sorted. */
+  readonly logins: readonly string[];
+
+  /**
+   * @param granting Roles that may grant: held now, and named in the certificate.
+   * @param held Every role held now: all of them deny and cap, so that leaving one out of a certificate frees nothing.
+   */
+  constructor(
+    private readonly userName: string,
+    granting: readonly CompiledRole[],
+    held: readonly CompiledRole[],
+    { traits }: UserEntry,
+  ) {
+    this.#deniedLogins = new Set(held.flatMap((role) => role.deniedLogins.flatMap((login) => expandLogin(login, traits))));
+    this.#everyLoginDeniedBy = held.find((role) => role.deniesEveryLogin)?.role.name;
+    this.#nodeDenials = held.filter((role) => role.deniesNode !== null);
+    this.#maxSessionTtlSeconds = smallestTtl(held.map((role) => role.role));
+    this.#grants = granting
+      .map((compiled) => ({ compiled, logins: this.#permitted(compiled, traits) }))
+      .filter(({ compiled }) => Object.keys(compiled.role.allow.nodeLabels).length > 0 || compiled.role.allow.logins.length > 0);
+    this.logins = [...new Set(this.#grants.flatMap(({ logins }) => [...logins]))].sort();
+  }
+
+  decide(node: AccessNode, login: string): AccessDecision {
+    const denial = this.#nodeDenial(node);
+    if (denial) return denial;
+    const reaching = this.#grants.filter(({ compiled }) => compiled.allowsNode(node.labels));
+    if (reaching.length === 0) return this.#noRoleAllows(node);
+    const granting = reaching.filter(({ logins }) => logins.has(login));
+    if (granting.length > 0) return this.#granted(granting.map(({ compiled }) => compiled.role), node);
+    return this.#loginRefused(node, login, reaching);
+  }
+
+  decideReach(node: AccessNode): AccessDecision {
+    const denial = this.#nodeDenial(node);
+    if (denial) return denial;
+    const granting = this.#grants.filter(({ compiled, logins }) => logins.size > 0 && compiled.allowsNode(node.labels));
+    return granting.length === 0 ? this.#noRoleAllows(node) : this.#granted(granting.map(({ compiled }) => compiled.role), node);
+  }
+
+  /** The answer of `decideReach` without its reasons, for long lists. */
+  reaches(node: AccessNode): boolean {
+    if (this.#nodeDenials.some((compiled) => compiled.deniesNode?.(node.labels))) return false;
+    return this.#grants.some(({ compiled, logins }) => logins.size > 0 && compiled.allowsNode(node.labels));
+  }
+
+  /** Over all roles: what a certificate may say. The decision on a node can only narrow it. */
+  sessionOptions(): SessionOptions {
+    const roles = this.#grants.map(({ compiled }) => compiled.role);
+    return {
+      ...strictestOptions(roles),
+      maxSessionTtlSeconds: this.#maxSessionTtlSeconds,
+      portForwarding: roles.some((role) => role.options.portForwarding),
+      fileCopy: roles.some((role) => role.options.fileCopy),
+    };
+  }
+
+  #permitted(compiled: CompiledRole, traits: UserEntry["traits"]): ReadonlySet<string> {
+    if (this.#everyLoginDeniedBy !== undefined) return new Set();
+    const logins = compiled.allowedLogins.flatMap((login) => expandLogin(login, traits));
+    return new Set(logins.filter((login) => !this.#deniedLogins.has(login)));
+  }
+
+  #nodeDenial(node: AccessNode): AccessDecision | null {
+    const denying = this.#nodeDenials.find((compiled) => compiled.deniesNode?.(node.labels));
+    if (!denying) return null;
+    return refusal(nodeReason(this.userName, node), `role ${denying.role.name} denies node ${node.name} by its labels`);
+  }
+
+  #noRoleAllows(node: AccessNode): AccessDecision {
+    const names = this.#grants.map(({ compiled }) => compiled.role.name).join(", ");
+    return refusal(nodeReason(this.userName, node), `no role of ${this.userName} (${names || "none that grants"}) allows node ${node.name}`);
+  }
+
+  #loginRefused(node: AccessNode, login: string, reaching: readonly Grant[]): AccessDecision {
+    const here = [...new Set(reaching.flatMap(({ logins }) => [...logins]))].sort();
+    const shown = login.replace(/\p{Cc}/gu, "?").slice(0, 64);
+    const instead = here.length === 0 ? "no login is" : `allowed: ${here.slice(0, 8).join(", ")}${here.length > 8 ? ", …" : ""}`;
+    const reason = `${this.userName} may not log in to ${node.name} as ${shown} (${here.length === 0 ? "no login is allowed there" : instead})`;
+    if (this.#everyLoginDeniedBy !== undefined) return refusal(reason, `role ${this.#everyLoginDeniedBy} denies every login`);
+    if (this.#deniedLogins.has(login)) return refusal(reason, `a role of ${this.userName} denies login ${shown}`);
+    return refusal(reason, `no role that allows node ${node.name} allows login ${shown}`);
+  }
+
+  #granted(roles: readonly Role[], node: AccessNode): AccessDecision {
+    const options: SessionOptions = { ...strictestOptions(roles), maxSessionTtlSeconds: this.#maxSessionTtlSeconds };
+    const unmet = unmetDemand(options);
+    if (unmet !== null) return refusal(`${node.name} asks for ${unmet}, which this cluster cannot check`, `roles ${roles.map(({ name }) => name).join(", ")} demand ${unmet}`);
+    return { allowed: true, options, roles: roles.map(({ name }) => name) };
+  }
+}
+
+// --- internal ---
+
+/** A demand that nothing in this build can check is not met: silence must not open the door. */
+function unmetDemand(options: SessionOptions): string | null {
+  if (options.requireSessionMfa !== "" && options.requireSessionMfa !== "off") return `a second factor (${options.requireSessionMfa}) for each session`;
+  return options.deviceTrustMode === "required" ? "a trusted device" : null;
+}
+
+function nodeReason(userName: string, node: AccessNode): string {
+  return `${userName} has no access to node ${node.name}`;
+}
+
+function refusal(reason: string, detail: string): AccessDecision {
+  return { allowed: false, reason, detail };
+}

@@ -1,0 +1,33 @@
+import type { DeviceTrust, Role, SessionMfa, SessionOptions } from "./api.js";
+
+/** The smallest `max_session_ttl` of the roles, `null` when none has one. */
+export function smallestTtl(roles: readonly Role[]): number | null {
+  let smallest: number | null = null;
+  for (const { options } of roles) {
+    const ttl = options.maxSessionTtlSeconds;
+    if (ttl !== null && (smallest === null || ttl < smallest)) smallest = ttl;
+  }
+  return smallest;
+}
+
+/**
+ * The strictest of every option: for one session, over the roles that grant it. A role that forbids forwarding for
+ * production is not undone by a second role that also reaches production.
+ */
+export function strictestOptions(roles: readonly Role[]): Omit<SessionOptions, "maxSessionTtlSeconds"> {
+  return {
+    requireSessionMfa: strictest(MFA_BY_STRICTNESS, roles, (role) => role.options.requireSessionMfa),
+    deviceTrustMode: strictest(TRUST_BY_STRICTNESS, roles, (role) => role.options.deviceTrustMode),
+    portForwarding: roles.every((role) => role.options.portForwarding),
+    fileCopy: roles.every((role) => role.options.fileCopy),
+  };
+}
+
+// --- internal ---
+
+const MFA_BY_STRICTNESS: readonly SessionMfa[] = ["", "off", "totp", "webauthn", "hardware_key"];
+const TRUST_BY_STRICTNESS: readonly DeviceTrust[] = ["", "optional", "required"];
+
+function strictest<T>(order: readonly T[], roles: readonly Role[], valueOf: (role: Role) => T): T {
+  return order[Math.max(0, ...roles.map((role) => order.indexOf(valueOf(role))))] as T;
+}
