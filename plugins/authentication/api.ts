@@ -22,11 +22,13 @@ export interface Passwords {
 
 export const PASSWORDS: ServiceToken<Passwords> = { id: "passwords", version: 1 };
 
-/** Login sessions of a user have ended: all of them, or all but one. */
+/** Login sessions of a user have ended: all of them, all but one, or only one. */
 export interface LoginSessionsEnded {
   readonly userName: string;
   /** Id of the session that goes on, if any. */
   readonly exceptSessionId?: string;
+  /** Id of the one session that ended, when others go on. */
+  readonly onlySessionId?: string;
 }
 
 export const LOGIN_SESSIONS_ENDED: EventType<LoginSessionsEnded> = { name: "login-sessions.ended", version: 1 };

@@ -34,6 +34,8 @@ export interface AuthenticateLocalRequest {
   password: string;
   /** 0 asks for the default. */
   ttlSeconds: number;
+  /** Changes the password on the way in, as a one-time password demands; empty leaves it. Earlier sessions end. */
+  newPassword: string;
 }
 
 export interface AuthenticateLocalResponse {
@@ -228,7 +230,7 @@ export const PingResponse: MessageFns<PingResponse> = {
 };
 
 function createBaseAuthenticateLocalRequest(): AuthenticateLocalRequest {
-  return { userName: "", password: "", ttlSeconds: 0 };
+  return { userName: "", password: "", ttlSeconds: 0, newPassword: "" };
 }
 
 export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
@@ -241,6 +243,9 @@ export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
     }
     if (message.ttlSeconds !== 0) {
       writer.uint32(24).int32(message.ttlSeconds);
+    }
+    if (message.newPassword !== "") {
+      writer.uint32(34).string(message.newPassword);
     }
     return writer;
   },
@@ -282,6 +287,14 @@ export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
             message.ttlSeconds = reader.int32();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.newPassword = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -302,6 +315,7 @@ export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
     message.userName = object.userName ?? "";
     message.password = object.password ?? "";
     message.ttlSeconds = object.ttlSeconds ?? 0;
+    message.newPassword = object.newPassword ?? "";
     return message;
   },
 };

@@ -1,0 +1,105 @@
+import { MezError } from "../../core/errors/error.js";
+import type { Caller } from "../../core/plugin/caller.js";
+import type { ProcessInfo } from "../../core/plugin/process.js";
+import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
+import { Secret } from "../../core/plugin/secret.js";
+import type { Clock } from "../../core/time/clock.js";
+import { AuthenticationServiceService } from "../../proto/gen/mezite/authentication/v1/authentication.js";
+import type { CertificateAuthorities } from "../ca/api.js";
+import type { Access } from "../roles/api.js";
+import type { LoginService } from "./login-service.js";
+import type { LoginSessions } from "./login-sessions.js";
+import type { UserCertificates } from "./user-certificates.js";
+
+export const AUTHENTICATION_RPC: RpcService<typeof AuthenticationServiceService> = {
+  name: "mezite.authentication.v1.AuthenticationService",
+  definition: AuthenticationServiceService,
+  permissions: {
+    ping: "public",
+    authenticateLocal: "public",
+    changePassword: "password:update",
+    getSession: "login-session:read",
+    logout: "login-session:delete",
+    issueUserCerts: "user-certificate:create",
+  },
+};
+
+export interface AuthenticationRpcParts {
+  readonly process: ProcessInfo;
+  readonly clock: Clock;
+  readonly login: LoginService;
+  readonly sessions: LoginSessions;
+  readonly certificates: UserCertificates;
+  readonly authorities: CertificateAuthorities;
+  readonly access: Access;
+  /** `host:port` of the SSH proxy as clients reach it, or empty. */
+  readonly sshProxyAddress: string;
+}
+
+export function authenticationHandlers(parts: AuthenticationRpcParts): RpcHandlers<typeof AuthenticationServiceService> {
+  const { process, clock, login, sessions, certificates, authorities, access } = parts;
+  return {
+    async ping() {
+      return { clusterName: process.clusterName, version: process.version, time: clock.now() };
+    },
+    async authenticateLocal({ userName, password, newPassword, ttlSeconds }, { clientAddress }) {
+      const opened = await login.logIn({
+        userName,
+        password: new Secret(password),
+        newPassword: newPassword === "" ? null : new Secret(newPassword),
+        ttlSeconds,
+        clientAddress,
+      });
+      return { ...opened, token: opened.token.expose() };
+    },
+    async changePassword({ oldPassword, newPassword }, call) {
+      await login.changePassword(personOf(call), new Secret(oldPassword), new Secret(newPassword), call.clientAddress);
+      return {};
+    },
+    async getSession(_request, call) {
+      const person = personOf(call);
+      return {
+        userName: person.name,
+        roles: [...person.roles],
+        logins: [...access.logins({ user: person.name, roles: person.roles })],
+        expiresAt: await sessions.expiryOf(person.sessionId),
+        sessionId: person.sessionId,
+        clusterName: process.clusterName,
+      };
+    },
+    async logout(_request, call) {
+      await login.logOut(personOf(call), call.clientAddress);
+      return {};
+    },
+    async issueUserCerts(request, call) {
+      const issued = await certificates.issue(
+        personOf(call),
+        {
+          sshPublicKey: request.sshPublicKey.length > 0 ? Buffer.from(request.sshPublicKey) : null,
+          x509PublicKey: request.x509PublicKey.length > 0 ? Buffer.from(request.x509PublicKey) : null,
+          ttlSeconds: request.ttlSeconds,
+        },
+        call.clientAddress,
+      );
+      const hosts = authorities.trustBundle("host");
+      return {
+        sshCertificate: issued.sshCertificate ?? Buffer.alloc(0),
+        x509Certificate: issued.x509Certificate ?? "",
+        expiresAt: issued.expiresAt,
+        logins: [...issued.logins],
+        notice: issued.notice,
+        clusterName: process.clusterName,
+        hostCaKeys: hosts.sshPublicKeys.map((key) => Buffer.from(key, "base64")),
+        hostCaCertificates: [...hosts.certificatesPem],
+        proxyAddress: parts.sshProxyAddress,
+      };
+    },
+  };
+}
+
+// --- internal ---
+
+function personOf({ caller }: CallContext): Caller & { readonly kind: "user" } {
+  if (caller.kind !== "user") throw new MezError("ACCESS_DENIED", "this is for people who have logged in");
+  return caller;
+}

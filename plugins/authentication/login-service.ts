@@ -1,0 +1,171 @@
+import { randomUUID } from "node:crypto";
+import { MezError } from "../../core/errors/error.js";
+import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { Caller } from "../../core/plugin/caller.js";
+import type { Collection } from "../../core/plugin/collection.js";
+import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { Secret } from "../../core/plugin/secret.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { Access, UserEntry } from "../roles/api.js";
+import { LOGIN_SESSIONS_ENDED, type PreparedPassword } from "./api.js";
+import type { AttemptLimiter } from "./attempt-limiter.js";
+import { deleteSession, insertSession } from "./login-session-repository.js";
+import type { LoginSessions } from "./login-sessions.js";
+import { generateLoginToken, hashLoginToken } from "./login-token.js";
+import { hashPassword, MAX_PASSWORD_CHARACTERS, needsRehash, verifyPassword } from "./password-hash.js";
+import { findPassword, savePassword, type StoredPassword } from "./password-repository.js";
+import type { PasswordService } from "./password-service.js";
+import { grantTtl } from "./ttl.js";
+
+type Person = Caller & { readonly kind: "user" };
+
+export interface LoginRequest {
+  readonly userName: string;
+  readonly password: Secret;
+  /** Takes the place of the password on the way in; `null` leaves it. */
+  readonly newPassword: Secret | null;
+  /** 0 asks for the default. */
+  readonly ttlSeconds: number;
+  readonly clientAddress: string;
+}
+
+export interface OpenedSession {
+  readonly token: Secret;
+  readonly expiresAt: Date;
+  readonly mustChangePassword: boolean;
+  readonly notice: string;
+}
+
+export interface LoginServiceParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly users: Collection<UserEntry>;
+  readonly access: Access;
+  readonly limiter: AttemptLimiter;
+  readonly sessions: LoginSessions;
+  readonly passwords: PasswordService;
+  readonly defaultTtlSeconds: number;
+}
+
+/** Opens and ends login sessions, and changes passwords. */
+export class LoginService {
+  constructor(private readonly parts: LoginServiceParts) {}
+
+  /**
+   * Checks a password and opens a login session.
+   * @throws {MezError} `INVALID_CREDENTIALS`, the same whichever part is wrong; `TOO_MANY_ATTEMPTS`; `PASSWORD_REFUSED`
+   */
+  async logIn({ userName, password, newPassword, ttlSeconds, clientAddress }: LoginRequest): Promise<OpenedSession> {
+    const { database, clock, access, users, passwords } = this.parts;
+    grantTtl(ttlSeconds, this.parts.defaultTtlSeconds, null); // a request that makes no sense costs no attempt
+    const attempt = this.#begin(userName, clientAddress);
+    const stored = await this.#verify(userName, password);
+    const entry = users.get(userName);
+    if (typeof stored === "string" || entry === undefined) {
+      const reason = typeof stored === "string" ? stored : "unknown user";
+      throw await this.#refuse(userName, reason, clientAddress);
+    }
+    attempt.succeeded();
+    const replacement = newPassword === null ? null : await this.#prepareNew(userName, password, newPassword);
+    const rehashed = replacement === null && needsRehash(stored.hash) ? await hashPassword(password) : null;
+    const token = generateLoginToken();
+    const now = clock.now();
+    const ttl = grantTtl(ttlSeconds, this.parts.defaultTtlSeconds, access.sessionOptions({ user: userName, roles: entry.roles }).maxSessionTtlSeconds);
+    const expiresAt = new Date(now.getTime() + ttl.ttlSeconds * 1000);
+    const id = randomUUID();
+    const mustChangePassword = await database.transaction(async (tx) => {
+      const current = await findPassword(tx.em, userName);
+      // Deleted or changed while the hash was computed: the password that was checked opens nothing any more.
+      if (current?.hash.expose() !== stored.hash.expose()) throw invalidCredentials("the password changed during the login");
+      if (rehashed !== null) await savePassword(tx.em, userName, { ...current, hash: rehashed }, now);
+      if (replacement !== null) {
+        await passwords.set(tx, userName, replacement, false);
+        auditChange(tx, { userName, userRoles: entry.roles, sessionId: id, clientIp: clientAddress });
+      }
+      const mustChange = replacement === null && current.mustChange;
+      await insertSession(tx.em, { id, tokenHash: hashLoginToken(token.expose()), userName, createdAt: now, expiresAt, lastUsedAt: now, clientAddress });
+      tx.audit({
+        type: "user.login",
+        userName,
+        userRoles: entry.roles,
+        sessionId: id,
+        clientIp: clientAddress,
+        metadata: { method: "local", expires_at: expiresAt.toISOString(), must_change_password: mustChange },
+      });
+      return mustChange;
+    });
+    if (replacement !== null) this.parts.sessions.forget({ userName });
+    return { token, expiresAt, mustChangePassword, notice: ttl.notice };
+  }
+
+  /** @throws {MezError} `INVALID_CREDENTIALS`, `PASSWORD_REFUSED`, `TOO_MANY_ATTEMPTS` */
+  async changePassword(person: Person, oldPassword: Secret, newPassword: Secret, clientAddress: string): Promise<void> {
+    const { database, passwords, sessions } = this.parts;
+    const attempt = this.#begin(person.name, clientAddress);
+    const stored = await this.#verify(person.name, oldPassword);
+    if (typeof stored === "string") throw await this.#refuse(person.name, stored, clientAddress);
+    attempt.succeeded();
+    const prepared = await this.#prepareNew(person.name, oldPassword, newPassword);
+    await database.transaction(async (tx) => {
+      const current = await findPassword(tx.em, person.name);
+      if (current?.hash.expose() !== stored.hash.expose()) throw invalidCredentials("the password changed meanwhile");
+      await passwords.set(tx, person.name, prepared, false, person.sessionId);
+      auditChange(tx, { userName: person.name, userRoles: person.roles, sessionId: person.sessionId, clientIp: clientAddress });
+    });
+    sessions.forget({ userName: person.name, exceptSessionId: person.sessionId });
+  }
+
+  /** Ends the session that the call came with. */
+  async logOut(person: Person, clientAddress: string): Promise<void> {
+    await this.parts.database.transaction(async (tx) => {
+      await deleteSession(tx.em, person.sessionId);
+      tx.emit(LOGIN_SESSIONS_ENDED, { userName: person.name, onlySessionId: person.sessionId });
+      tx.audit({ type: "user.logout", userName: person.name, userRoles: person.roles, sessionId: person.sessionId, clientIp: clientAddress });
+    });
+    this.parts.sessions.forget({ userName: person.name, onlySessionId: person.sessionId });
+  }
+
+  async #prepareNew(userName: string, oldPassword: Secret, newPassword: Secret): Promise<PreparedPassword> {
+    if (newPassword.expose() === oldPassword.expose()) throw new MezError("PASSWORD_REFUSED", "the new password is refused: it is the old one");
+    return this.parts.passwords.prepare(userName, newPassword);
+  }
+
+  #begin(userName: string, clientAddress: string): { succeeded(): void } {
+    return this.parts.limiter.begin(userName, clientAddress);
+  }
+
+  /** The stored password when it is the right one, else why not. */
+  async #verify(userName: string, password: Secret): Promise<StoredPassword | string> {
+    if (password.expose().length > MAX_PASSWORD_CHARACTERS) return "password too long";
+    const stored = await this.parts.database.read((em) => findPassword(em, userName));
+    const right = await verifyPassword(stored?.hash ?? null, password);
+    if (stored === null) return "unknown user";
+    return right ? stored : "wrong password";
+  }
+
+  /** Audits a failed attempt. A name that no user can have is left out: people type passwords into the wrong field. */
+  async #refuse(userName: string, reason: string, clientAddress: string): Promise<MezError> {
+    const isName = this.parts.users.get(userName) !== undefined || /^[a-z0-9][a-z0-9._@-]{0,63}$/.test(userName);
+    await this.parts.database.transaction(async (tx) => {
+      tx.audit({
+        type: "user.login.failed",
+        userName: isName ? userName : "",
+        clientIp: clientAddress,
+        success: false,
+        errorMessage: "invalid credentials",
+        metadata: { method: "local", reason },
+      });
+    });
+    return invalidCredentials(`${reason}: ${isName ? userName : "(not a user name)"}`);
+  }
+}
+
+// --- internal ---
+
+function auditChange(tx: Transaction, who: Omit<AuditRecord, "type">): void {
+  tx.audit({ ...who, type: "user.password.changed", resourceType: "user", resourceName: who.userName });
+}
+
+function invalidCredentials(detail: string): MezError {
+  return new MezError("INVALID_CREDENTIALS", "invalid credentials", { detail });
+}

@@ -1,0 +1,61 @@
+import { defineEntity, type EntityManager, p } from "@mikro-orm/core";
+
+export const LoginSessionRecord = defineEntity({
+  name: "LoginSessionRecord",
+  tableName: "login_sessions",
+  properties: {
+    id: p.text().primary(),
+    tokenHash: p.text(),
+    userName: p.text(),
+    createdAt: p.datetime(),
+    expiresAt: p.datetime(),
+    lastUsedAt: p.datetime(),
+    clientAddress: p.text(),
+  },
+});
+
+/** A login session as it is stored; the token itself is nowhere. */
+export interface LoginSession {
+  /** UUID; names the session in the audit log. */
+  readonly id: string;
+  readonly tokenHash: string;
+  readonly userName: string;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+  /** To the minute. */
+  readonly lastUsedAt: Date;
+  readonly clientAddress: string;
+}
+
+export async function insertSession(em: EntityManager, session: LoginSession): Promise<void> {
+  await em.insert(LoginSessionRecord, { ...session });
+}
+
+export async function findSession(em: EntityManager, tokenHash: string): Promise<LoginSession | null> {
+  return em.findOne(LoginSessionRecord, { tokenHash });
+}
+
+export async function findSessionById(em: EntityManager, id: string): Promise<LoginSession | null> {
+  return em.findOne(LoginSessionRecord, { id });
+}
+
+export async function deleteSession(em: EntityManager, id: string): Promise<void> {
+  await em.nativeDelete(LoginSessionRecord, { id });
+}
+
+/** Ends all login sessions of a user, or all but one. */
+export async function deleteSessionsOf(em: EntityManager, userName: string, exceptId?: string): Promise<void> {
+  await em.nativeDelete(LoginSessionRecord, exceptId === undefined ? { userName } : { userName, id: { $ne: exceptId } });
+}
+
+export async function deleteExpiredSessions(em: EntityManager, now: Date): Promise<void> {
+  await em.nativeDelete(LoginSessionRecord, { expiresAt: { $lte: now } });
+}
+
+export async function hasExpiredSessions(em: EntityManager, now: Date): Promise<boolean> {
+  return (await em.count(LoginSessionRecord, { expiresAt: { $lte: now } })) > 0;
+}
+
+export async function markSessionUsed(em: EntityManager, id: string, lastUsedAt: Date): Promise<void> {
+  await em.nativeUpdate(LoginSessionRecord, { id }, { lastUsedAt });
+}

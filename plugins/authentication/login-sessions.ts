@@ -1,0 +1,81 @@
+import type { Database } from "../../core/plugin/database.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { LoginSessionsEnded } from "./api.js";
+import { deleteExpiredSessions, findSession, findSessionById, hasExpiredSessions, markSessionUsed } from "./login-session-repository.js";
+import { findPassword } from "./password-repository.js";
+
+/** What a call needs to know of its login session. */
+export interface ActiveSession {
+  readonly id: string;
+  readonly userName: string;
+  readonly expiresAt: Date;
+  readonly mustChangePassword: boolean;
+}
+
+/** Looks login sessions up by the hash of their token; remembers those in use, so that a call asks the database once. */
+export class LoginSessions {
+  readonly #active = new Map<string, ActiveSession>();
+  readonly #used = new Set<string>();
+  /** Counts endings: what was read before one is not remembered after it. */
+  #endings = 0;
+
+  constructor(
+    private readonly database: Database,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @returns `null` for an unknown, ended or expired one. */
+  async find(tokenHash: string): Promise<ActiveSession | null> {
+    const session = this.#active.get(tokenHash) ?? (await this.#read(tokenHash));
+    if (session === null || session.expiresAt <= this.clock.now()) {
+      this.#active.delete(tokenHash);
+      return null;
+    }
+    this.#used.add(session.id);
+    return session;
+  }
+
+  /** When a session in use ends by itself; `undefined` when it has ended already. */
+  async expiryOf(id: string): Promise<Date | undefined> {
+    for (const session of this.#active.values()) if (session.id === id) return session.expiresAt;
+    return (await this.database.read((em) => findSessionById(em, id)))?.expiresAt;
+  }
+
+  /** Forgets what has ended; called right after the commit and again by the event, which also reaches other auth servers. */
+  forget({ userName }: LoginSessionsEnded): void {
+    this.#endings++;
+    // Those that go on are forgotten too, and read again: their user may no longer have to change the password.
+    for (const [tokenHash, session] of this.#active) if (session.userName === userName) this.#active.delete(tokenHash);
+  }
+
+  /** Writes when sessions were last used, and deletes expired ones. Takes the writer only when there is something to do. */
+  async tidy(): Promise<void> {
+    const now = this.clock.now();
+    for (const [tokenHash, session] of this.#active) if (session.expiresAt <= now) this.#active.delete(tokenHash);
+    const used = [...this.#used];
+    this.#used.clear();
+    if (used.length === 0 && !(await this.database.read((em) => hasExpiredSessions(em, now)))) return;
+    await this.database.transaction(async (tx) => {
+      for (const id of used) await markSessionUsed(tx.em, id, now);
+      await deleteExpiredSessions(tx.em, now);
+    });
+  }
+
+  async #read(tokenHash: string): Promise<ActiveSession | null> {
+    const endingsBefore = this.#endings;
+    const session = await this.database.read(async (em) => {
+      const stored = await findSession(em, tokenHash);
+      if (stored === null) return null;
+      const { id, userName, expiresAt } = stored;
+      return { id, userName, expiresAt, mustChangePassword: (await findPassword(em, userName))?.mustChange ?? false };
+    });
+    if (session === null || endingsBefore !== this.#endings) return session;
+    if (this.#active.size >= MAX_REMEMBERED) this.#active.clear();
+    this.#active.set(tokenHash, session);
+    return session;
+  }
+}
+
+// --- internal ---
+
+const MAX_REMEMBERED = 20_000;

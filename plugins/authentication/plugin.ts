@@ -1,0 +1,77 @@
+import { COLLECTIONS } from "../../core/plugin/collection.js";
+import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
+import { DATABASE } from "../../core/plugin/database.js";
+import { LOGGER } from "../../core/plugin/logger.js";
+import { CLOCK, PROCESS } from "../../core/plugin/process.js";
+import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
+import { parseDuration } from "../../core/time/duration.js";
+import { CERTIFICATE_AUTHORITIES } from "../ca/api.js";
+import { ACCESS, USERS_COLLECTION } from "../roles/api.js";
+import { LOGIN_SESSIONS_ENDED, PASSWORDS } from "./api.js";
+import { AttemptLimiter } from "./attempt-limiter.js";
+import { AUTHENTICATION_RPC, authenticationHandlers } from "./authentication-rpc.js";
+import { LoginService } from "./login-service.js";
+import { LoginSessionRecord } from "./login-session-repository.js";
+import { LoginSessionSweeper } from "./login-session-sweeper.js";
+import { LoginSessions } from "./login-sessions.js";
+import { CreateAuthentication } from "./migrations/001-authentication.js";
+import { PasswordRecord } from "./password-repository.js";
+import { PasswordService } from "./password-service.js";
+import { SessionAuthenticator } from "./session-authenticator.js";
+import { UserCertificates } from "./user-certificates.js";
+
+interface Config {
+  readonly session_ttl: string;
+  readonly certificate_ttl: string;
+  readonly password_min_length: number;
+  readonly free_attempts_per_user: number;
+  readonly free_attempts_per_address: number;
+  readonly attempt_window: string;
+  readonly max_attempt_delay: string;
+  readonly ssh_proxy_address: string;
+}
+
+export default definePlugin<Config>({
+  register(host, config) {
+    let known: LoginSessions | undefined;
+    const sessions = (resolve: Resolve): LoginSessions => (known ??= new LoginSessions(resolve(DATABASE), resolve(CLOCK)));
+    const passwords = (resolve: Resolve): PasswordService => new PasswordService(resolve(CLOCK), config.password_min_length);
+    const limits = {
+      freePerUser: config.free_attempts_per_user,
+      freePerAddress: config.free_attempts_per_address,
+      windowSeconds: parseDuration(config.attempt_window),
+      maxDelaySeconds: parseDuration(config.max_attempt_delay),
+    };
+    const sessionTtlSeconds = parseDuration(config.session_ttl);
+    const certificateTtlSeconds = parseDuration(config.certificate_ttl);
+
+    host.store([PasswordRecord, LoginSessionRecord], [{ name: "001-authentication", class: CreateAuthentication }]);
+    host.provide(PASSWORDS, passwords);
+    host.implement(AUTHENTICATOR, "session", (resolve) => new SessionAuthenticator(sessions(resolve), resolve(COLLECTIONS).of(USERS_COLLECTION)));
+    host.on(LOGIN_SESSIONS_ENDED, (resolve) => async (event) => sessions(resolve).forget(event));
+    host.run((resolve) => new LoginSessionSweeper(sessions(resolve), resolve(LOGGER)));
+    host.rpc(AUTHENTICATION_RPC, (resolve) => {
+      const authorities = resolve(CERTIFICATE_AUTHORITIES);
+      const access = resolve(ACCESS);
+      return authenticationHandlers({
+        process: resolve(PROCESS),
+        clock: resolve(CLOCK),
+        login: new LoginService({
+          database: resolve(DATABASE),
+          clock: resolve(CLOCK),
+          users: resolve(COLLECTIONS).of(USERS_COLLECTION),
+          access,
+          limiter: new AttemptLimiter(resolve(CLOCK), limits),
+          sessions: sessions(resolve),
+          passwords: passwords(resolve),
+          defaultTtlSeconds: sessionTtlSeconds,
+        }),
+        sessions: sessions(resolve),
+        certificates: new UserCertificates(resolve(DATABASE), authorities, access, certificateTtlSeconds),
+        authorities,
+        access,
+        sshProxyAddress: config.ssh_proxy_address,
+      });
+    });
+  },
+});

@@ -1,0 +1,102 @@
+import { createHash, randomUUID } from "node:crypto";
+import { MezError } from "../../core/errors/error.js";
+import type { Caller } from "../../core/plugin/caller.js";
+import type { Database } from "../../core/plugin/database.js";
+import type { CertificateAuthorities } from "../ca/api.js";
+import type { Access } from "../roles/api.js";
+import { grantTtl } from "./ttl.js";
+
+export interface CertificateRequest {
+  /** OpenSSH wire form, `null` for none. */
+  readonly sshPublicKey: Buffer | null;
+  /** SubjectPublicKeyInfo, DER, `null` for none. */
+  readonly x509PublicKey: Buffer | null;
+  /** 0 asks for the default. */
+  readonly ttlSeconds: number;
+}
+
+export interface IssuedCertificates {
+  readonly sshCertificate: Buffer | null;
+  readonly x509Certificate: string | null;
+  readonly expiresAt: Date;
+  readonly logins: readonly string[];
+  readonly notice: string;
+}
+
+/** Issues short-lived certificates to people who have logged in. */
+export class UserCertificates {
+  constructor(
+    private readonly database: Database,
+    private readonly authorities: CertificateAuthorities,
+    private readonly access: Access,
+    private readonly defaultTtlSeconds: number,
+  ) {}
+
+  /**
+   * Certificates for the person's current roles. They are handed out only once the audit record is durable.
+   * @throws {MezError} `INVALID_ARGUMENT` without a key or for one that the authority refuses
+   */
+  async issue(person: Caller & { readonly kind: "user" }, request: CertificateRequest, clientAddress: string): Promise<IssuedCertificates> {
+    if (request.sshPublicKey === null && request.x509PublicKey === null) throw new MezError("INVALID_ARGUMENT", "a public key is missing");
+    const subject = { user: person.name, roles: person.roles };
+    const options = this.access.sessionOptions(subject);
+    const logins = this.access.logins(subject);
+    const { ttlSeconds, notice } = grantTtl(request.ttlSeconds, this.defaultTtlSeconds, options.maxSessionTtlSeconds);
+
+    const ssh =
+      request.sshPublicKey === null
+        ? null
+        : await this.authorities.issueUserCertificate({
+            publicKeyBlob: request.sshPublicKey,
+            keyId: person.name,
+            // OpenSSH takes an empty list of principals for "any login".
+            principals: logins.length > 0 ? logins.slice(0, MAX_PRINCIPALS) : [`-mezite-no-login-${randomUUID()}`],
+            ttlSeconds,
+            extensions: extensionsFor(person, options.portForwarding),
+          });
+    const x509 =
+      request.x509PublicKey === null
+        ? null
+        : await this.authorities.issueUserX509({ publicKeyDer: request.x509PublicKey, commonName: person.name, ttlSeconds });
+
+    await this.database.transaction(async (tx) => {
+      tx.audit({
+        type: "user.cert.issued",
+        userName: person.name,
+        userRoles: person.roles,
+        sessionId: person.sessionId,
+        clientIp: clientAddress,
+        metadata: {
+          ttl_seconds: ttlSeconds,
+          logins,
+          ...(ssh === null ? {} : { ssh_serial: ssh.serial, ssh_key: fingerprint(request.sshPublicKey ?? Buffer.alloc(0)) }),
+          ...(x509 === null ? {} : { x509_serial: x509.serial }),
+        },
+      });
+    });
+    const expiresAt = ssh?.expiresAt ?? x509?.expiresAt;
+    if (expiresAt === undefined) throw new MezError("INTERNAL", "no certificate was made");
+    return { sshCertificate: ssh?.blob ?? null, x509Certificate: x509?.pem ?? null, expiresAt, logins, notice };
+  }
+}
+
+// --- internal ---
+
+const MAX_PRINCIPALS = 256; // OpenSSH refuses more: SSHKEY_CERT_MAX_PRINCIPALS
+
+/** Ours have a name with `@`, as PROTOCOL.certkeys asks of extensions that are not OpenSSH's; `sshd` ignores them. */
+function extensionsFor(person: Caller & { readonly kind: "user" }, portForwarding: boolean): Record<string, string> {
+  return {
+    "permit-pty": "",
+    "permit-agent-forwarding": "",
+    ...(portForwarding ? { "permit-port-forwarding": "" } : {}),
+    "kind@mezite": "user",
+    "roles@mezite": JSON.stringify(person.roles),
+    "session@mezite": person.sessionId,
+    "traits@mezite": JSON.stringify(person.traits),
+  };
+}
+
+function fingerprint(blob: Buffer): string {
+  return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
+}
