@@ -1,0 +1,42 @@
+import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
+import { DATABASE } from "../../core/plugin/database.js";
+import { LOGGER } from "../../core/plugin/logger.js";
+import { CLOCK } from "../../core/plugin/process.js";
+import type { Secret } from "../../core/plugin/secret.js";
+import { PASSWORDS } from "../authentication/api.js";
+import { ROLES } from "../roles/api.js";
+import { FIRST_START, USERS, USERS_COLLECTION } from "./api.js";
+import { FirstAdminSetup } from "./first-admin.js";
+import { CreateUsers } from "./migrations/001-users.js";
+import { USER_ENTITIES } from "./user-repository.js";
+import { USER_RPC, userHandlers } from "./user-rpc.js";
+import { UserService } from "./user-service.js";
+
+interface Config {
+  readonly password?: Secret;
+}
+
+export default definePlugin<Config>({
+  register(host, config) {
+    let service: UserService | undefined;
+    const users = (resolve: Resolve): UserService =>
+      (service ??= new UserService(resolve(DATABASE), resolve(CLOCK), resolve(ROLES), resolve(PASSWORDS)));
+    let setup: FirstAdminSetup | undefined;
+    const firstAdmin = (resolve: Resolve): FirstAdminSetup =>
+      (setup ??= new FirstAdminSetup({
+        database: resolve(DATABASE),
+        users: users(resolve),
+        roles: resolve(ROLES),
+        passwords: resolve(PASSWORDS),
+        logger: resolve(LOGGER),
+        password: config.password ?? null,
+      }));
+
+    host.store(USER_ENTITIES, [{ name: "001-users", class: CreateUsers }]);
+    host.provide(USERS, users);
+    host.provide(FIRST_START, firstAdmin);
+    host.publish(USERS_COLLECTION, users);
+    host.rpc(USER_RPC, (resolve) => userHandlers(users(resolve)));
+    host.run(firstAdmin);
+  },
+});

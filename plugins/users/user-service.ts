@@ -1,0 +1,161 @@
+import { MezError } from "../../core/errors/error.js";
+import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { CollectionSource } from "../../core/plugin/collection.js";
+import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { CallContext } from "../../core/plugin/rpc.js";
+import type { Secret } from "../../core/plugin/secret.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { Passwords } from "../authentication/api.js";
+import type { Roles } from "../roles/api.js";
+import { type User, type UserEntry, USERS_COLLECTION, type Users } from "./api.js";
+import { checkUserName, printable } from "./user-name.js";
+import { deleteUser, findHolders, findUser, findUsers, insertUser, updateUser } from "./user-repository.js";
+import { mergeTraits, type TraitMap } from "./user-traits.js";
+
+export interface NewUser {
+  readonly name: string;
+  readonly roles: readonly string[];
+  readonly internalTraits: TraitMap;
+  /** `null` lets the service make a one-time password. */
+  readonly password: Secret | null;
+  readonly requireChange: boolean;
+}
+
+export interface UserChange {
+  /** Replaces all roles; `null` leaves them. */
+  readonly roles: readonly string[] | null;
+  readonly internalTraits: TraitMap;
+}
+
+/** Who makes a change, for the audit log; `null` is the server itself at its first start. */
+export type Author = CallContext | null;
+
+/** The use cases of users, one transaction each. */
+export class UserService implements Users, CollectionSource<UserEntry> {
+  constructor(
+    private readonly database: Database,
+    private readonly clock: Clock,
+    private readonly roles: Roles,
+    private readonly passwords: Passwords,
+  ) {}
+
+  list(): Promise<readonly User[]> {
+    return this.database.read(findUsers);
+  }
+
+  async get(name: string): Promise<User> {
+    const user = await this.database.read((em) => findUser(em, name));
+    if (user === null) throw notFound(name);
+    return user;
+  }
+
+  async entries(): Promise<readonly (readonly [string, UserEntry])[]> {
+    return (await this.list()).map((user) => [user.name, entryOf(user)] as const);
+  }
+
+  /**
+   * @returns The user, and the password if the service made it: the only time that it can be seen.
+   * @throws {MezError} `INVALID_ARGUMENT`, `USER_EXISTS`, `ROLE_NOT_FOUND`, `PASSWORD_REFUSED`
+   */
+  async create(request: NewUser, author: Author): Promise<{ readonly user: User; readonly oneTimePassword: Secret | null }> {
+    checkUserName(request.name);
+    const now = this.clock.now();
+    const internal = mergeTraits({}, request.internalTraits);
+    const user: User = { name: request.name, roles: sorted(request.roles), traits: { internal, external: {} }, createdAt: now, updatedAt: now };
+    const oneTimePassword = request.password === null ? this.passwords.generate() : null;
+    const prepared = await this.#prepare(user.name, request.password ?? oneTimePassword);
+    const mustChange = oneTimePassword !== null || request.requireChange;
+    await this.database.transaction(async (tx) => {
+      if ((await findUser(tx.em, user.name)) !== null) throw new MezError("USER_EXISTS", `there is a user "${user.name}" already`);
+      await this.roles.requireAll(tx, user.roles);
+      await insertUser(tx.em, user);
+      await this.passwords.set(tx, user.name, prepared, mustChange);
+      tx.put(USERS_COLLECTION, user.name, entryOf(user));
+      audit(tx, "user.created", user, author, { roles: user.roles, must_change_password: mustChange });
+    });
+    return { user, oneTimePassword };
+  }
+
+  /** @throws {MezError} `USER_NOT_FOUND`, `ROLE_NOT_FOUND`, `INVALID_ARGUMENT`, `LAST_ADMIN` */
+  async update(name: string, change: UserChange, author: Author): Promise<User> {
+    return this.database.transaction(async (tx) => {
+      const before = await findUser(tx.em, name);
+      if (before === null) throw notFound(name);
+      const roles = change.roles === null ? before.roles : sorted(change.roles);
+      const traits = { ...before.traits, internal: mergeTraits(before.traits.internal, change.internalTraits) };
+      const user: User = { ...before, roles, traits, updatedAt: this.clock.now() };
+      await this.roles.requireAll(tx, roles.filter((role) => !before.roles.includes(role)));
+      if (before.roles.includes(ADMIN) && !roles.includes(ADMIN)) await keepAnAdmin(tx, name);
+      await updateUser(tx.em, user);
+      tx.put(USERS_COLLECTION, name, entryOf(user));
+      audit(tx, "user.updated", user, author, { roles, roles_before: before.roles, traits: Object.keys(change.internalTraits) });
+      return user;
+    });
+  }
+
+  /** @throws {MezError} `USER_NOT_FOUND`, `PASSWORD_REFUSED` */
+  async resetPassword(name: string, password: Secret | null, requireChange: boolean, author: Author): Promise<Secret | null> {
+    const user = await this.get(name);
+    const oneTimePassword = password === null ? this.passwords.generate() : null;
+    const prepared = await this.#prepare(name, password ?? oneTimePassword);
+    await this.database.transaction(async (tx) => {
+      if ((await findUser(tx.em, name)) === null) throw notFound(name);
+      await this.passwords.set(tx, name, prepared, oneTimePassword !== null || requireChange);
+      audit(tx, "user.updated", user, author, { password: "reset" });
+    });
+    return oneTimePassword;
+  }
+
+  /** @throws {MezError} `USER_NOT_FOUND`, `LAST_ADMIN` */
+  async delete(name: string, author: Author): Promise<void> {
+    await this.database.transaction(async (tx) => {
+      const user = await findUser(tx.em, name);
+      if (user === null) throw notFound(name);
+      if (user.roles.includes(ADMIN)) await keepAnAdmin(tx, name);
+      await this.passwords.forget(tx, name);
+      await deleteUser(tx.em, name);
+      tx.remove(USERS_COLLECTION, name);
+      audit(tx, "user.deleted", user, author, { roles: user.roles });
+    });
+  }
+
+  async #prepare(name: string, password: Secret | null): ReturnType<Passwords["prepare"]> {
+    if (password === null) throw new MezError("INVALID_ARGUMENT", "the password is missing");
+    return this.passwords.prepare(name, password);
+  }
+}
+
+// --- internal ---
+
+const ADMIN = "admin";
+const MAX_ROLES = 256;
+
+/** Transactions run one after another, so two admins cannot remove each other at once. */
+async function keepAnAdmin(tx: Transaction, leaving: string): Promise<void> {
+  const others = (await findHolders(tx.em, ADMIN)).filter((name) => name !== leaving);
+  if (others.length === 0) throw new MezError("LAST_ADMIN", `"${leaving}" is the last user with role admin; give the role to another user first`);
+}
+
+function sorted(roles: readonly string[]): readonly string[] {
+  if (roles.length > MAX_ROLES) throw new MezError("INVALID_ARGUMENT", `a user can have ${MAX_ROLES} roles at most`);
+  return [...new Set(roles)].sort();
+}
+
+function entryOf({ roles, traits }: User): UserEntry {
+  return { roles, traits };
+}
+
+function notFound(name: string): MezError {
+  return new MezError("USER_NOT_FOUND", `there is no user "${printable(name)}"`);
+}
+
+function audit(tx: Transaction, type: "user.created" | "user.updated" | "user.deleted", user: User, author: Author, metadata: AuditRecord["metadata"]): void {
+  tx.audit({ ...authorOf(author), type, resourceType: "user", resourceName: user.name, metadata });
+}
+
+function authorOf(author: Author): Partial<AuditRecord> {
+  if (author === null) return {};
+  const { caller, clientAddress } = author;
+  if (caller.kind !== "user") return { clientIp: clientAddress };
+  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
+}
