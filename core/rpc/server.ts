@@ -66,8 +66,8 @@ export class RpcServer {
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const [method, definition] of Object.entries(service.definition)) {
       implementation[method] = definition.responseStream
-        ? this.#streaming(service.name, method, definition.requestStream)
-        : this.#unary(service.name, method, definition.requestStream);
+        ? this.#streaming(service.name, method, definition)
+        : this.#unary(service.name, method, definition);
     }
     this.#server.addService(service.definition as unknown as ServiceDefinition, implementation);
   }
@@ -89,9 +89,9 @@ export class RpcServer {
     await this.#listener?.close();
   }
 
-  #unary(service: string, method: string, requestStream: boolean): UntypedHandleCall {
+  #unary(service: string, method: string, { path, requestStream }: RpcDefinition[string]): UntypedHandleCall {
     const handle = (call: AnyCall, callback: sendUnaryData<unknown>): void => {
-      void this.#run(service, method, call, async (route, context) => {
+      void this.#run({ service, method, path }, call, async (route, context) => {
         const request = requestStream
           ? (call as unknown as AsyncIterable<unknown>)
           : (call as unknown as ServerUnaryCall<unknown, unknown>).request;
@@ -104,9 +104,9 @@ export class RpcServer {
     return handle as handleUnaryCall<unknown, unknown>;
   }
 
-  #streaming(service: string, method: string, requestStream: boolean): UntypedHandleCall {
+  #streaming(service: string, method: string, { path, requestStream }: RpcDefinition[string]): UntypedHandleCall {
     const handle = (call: ServerWritableStream<unknown, unknown>): void => {
-      void this.#run(service, method, call, async (route, context) => {
+      void this.#run({ service, method, path }, call, async (route, context) => {
         const request = requestStream ? (call as unknown as AsyncIterable<unknown>) : call.request;
         for await (const response of route.handler(request, context) as AsyncIterable<unknown>) {
           if (context.signal.aborted) return;
@@ -121,12 +121,10 @@ export class RpcServer {
   }
 
   async #run<Result>(
-    service: string,
-    method: string,
+    { service, method, path }: { readonly service: string; readonly method: string; readonly path: string },
     call: AnyCall,
     work: (route: CallRoute, context: CallContext) => Promise<Result>,
   ): Promise<Result> {
-    const path = `/${service}/${method}`;
     const ended = new AbortController();
     call.on("cancelled", () => ended.abort());
     call.on("error", () => ended.abort());

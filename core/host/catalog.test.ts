@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { manifestOf } from "../../test/fixtures/plugins.js";
+import { projectFile } from "../../test/fixtures/project-file.js";
+import { isMezError } from "../errors/error.js";
+import { makeCatalog } from "./catalog.js";
+
+const SCHEMA = projectFile("plugin.schema.json");
+const catalogOf = (...manifests: readonly unknown[]) =>
+  makeCatalog(
+    manifests.map((manifest) => ({ manifest })),
+    "0.1.0",
+    SCHEMA,
+  );
+const command = { name: "greet", binary: "mezctl", summary: "Greet" } as const;
+
+test("knows plugins by id, in the order of the list", () => {
+  assert.deepEqual([...catalogOf(manifestOf("b"), manifestOf("a")).keys()], ["b", "a"]);
+});
+
+const REFUSED: readonly (readonly [name: string, manifests: readonly unknown[], message: RegExp])[] = [
+  [
+    "an unknown key",
+    [{ ...manifestOf("a"), colour: "red" }],
+    /plugin "a": manifest must NOT have additional properties "colour"/,
+  ],
+  ["no object at all", [null], /plugin "\?"/],
+  ["a bad id", [manifestOf("Not An Id")], /\/id must match pattern/],
+  ["another API version", [manifestOf("a", { apiVersion: 2 })], /apiVersion/],
+  ["a host range that this release is not in", [manifestOf("a", { host: "^7.0.0" })], /asks for mezite \^7.0.0; this is 0.1.0/],
+  ["a path out of the plugin's folder", [manifestOf("a", { entries: { service: "./../../etc/passwd" } })], /\/entries\/service/],
+  ["a service entry that runs nowhere", [manifestOf("a", { runsIn: undefined })], /no runsIn/],
+  ["one id twice", [manifestOf("a"), manifestOf("a")], /id "a" is taken by plugin "a"/],
+  [
+    "one command twice",
+    [manifestOf("a", { contributes: { commands: [command] } }), manifestOf("b", { contributes: { commands: [command] } })],
+    /command "mezctl greet" is taken by plugin "a"/,
+  ],
+];
+
+for (const [name, manifests, message] of REFUSED) {
+  test(`refuses ${name}`, () => {
+    assert.throws(
+      () => catalogOf(...manifests),
+      (error) => isMezError(error, "PLUGIN_MANIFEST_INVALID") && message.test(error.message),
+    );
+  });
+}

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { entryOf, hostOf, manifestOf } from "../../test/fixtures/plugins.js";
+import { isMezError } from "../errors/error.js";
+import type { Lifecycle, Registrar } from "../plugin/contract.js";
+import { LEASES, type Lease } from "../plugin/process.js";
+
+const GREETER = { id: "greeter", version: 1 };
+
+/** A plugin whose hooks write what they do into `log`. */
+function spoken(
+  id: string,
+  log: string[],
+  rest: Parameters<typeof manifestOf>[1] = {},
+  extra: (host: Registrar) => void = () => {},
+) {
+  return entryOf(manifestOf(id, rest), {
+    register(host) {
+      extra(host);
+      const say = (what: string) => async () => void log.push(`${what} ${id}`);
+      host.run((): Lifecycle => ({ start: say("start"), drain: say("drain"), dispose: say("dispose") }));
+    },
+  });
+}
+
+function dataDirectory(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), "mezite-host-"));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+test("starts in the order of the graph and stops in the reverse", async (t) => {
+  const log: string[] = [];
+  const provider = spoken("b-provider", log, { provides: [{ service: "greeter", version: 1 }] }, (host) =>
+    host.provide(GREETER, () => "hello"),
+  );
+  const user = spoken("a-user", log, { requires: [{ service: "greeter", version: 1 }] });
+  const { host } = hostOf([user, provider], dataDirectory(t));
+  await host.start();
+  await host.stop();
+  assert.deepEqual(log, [
+    "start b-provider",
+    "start a-user",
+    "drain a-user",
+    "drain b-provider",
+    "dispose a-user",
+    "dispose b-provider",
+  ]);
+});
+
+test("takes down what has started when one plugin fails, and names it", async (t) => {
+  const log: string[] = [];
+  const failing = entryOf(manifestOf("z-failing"), {
+    register: (host) =>
+      host.run(() => ({
+        start: () => Promise.reject(new Error("no such luck")),
+        dispose: async () => void log.push("dispose z-failing"),
+      })),
+  });
+  const { host } = hostOf([spoken("a", log), failing], dataDirectory(t));
+  await assert.rejects(
+    host.start(),
+    (error) => isMezError(error, "PLUGIN_START_FAILED") && error.message.includes('"z-failing": no such luck'),
+  );
+  assert.deepEqual(log, ["start a", "dispose z-failing", "dispose a"]);
+});
+
+test("refuses a service that the manifest does not list under requires", async (t) => {
+  const provider = entryOf(manifestOf("provider", { provides: [{ service: "greeter", version: 1 }] }), {
+    register: (host) => host.provide(GREETER, () => "hello"),
+  });
+  const thief = entryOf(manifestOf("thief"), {
+    register: (host) =>
+      host.run((resolve) => {
+        resolve(GREETER);
+        return {};
+      }),
+  });
+  await assert.rejects(hostOf([provider, thief], dataDirectory(t)).host.start(), (error) =>
+    isMezError(error, "SERVICE_NOT_REQUIRED"),
+  );
+});
+
+test("disables a plugin hot, remembers it, and enables it again", async (t) => {
+  const log: string[] = [];
+  const folder = dataDirectory(t);
+  const { host } = hostOf([spoken("a", log), spoken("b", log)], folder);
+  await host.start();
+  assert.deepEqual((await host.disable("a")).stopped, ["a"]);
+  await turn();
+  assert.deepEqual(log, ["start a", "start b", "drain a", "dispose a"]);
+  assert.deepEqual(JSON.parse(readFileSync(join(folder, "plugins.json"), "utf8")), { a: false });
+  assert.equal(host.list().find(({ manifest }) => manifest.id === "a")?.state, "off");
+  assert.deepEqual((await host.enable("a")).started, ["a"]);
+  assert.equal(log.at(-1), "start a");
+  await host.stop();
+});
+
+test("keeps a replaced plugin alive until its last lease is returned", async (t) => {
+  const log: string[] = [];
+  const leases: Lease[] = [];
+  const holder = spoken("holder", log, {}, (host) =>
+    host.run((resolve) => ({ start: async () => void leases.push(resolve(LEASES).take()) })),
+  );
+  const { host } = hostOf([holder], dataDirectory(t));
+  await host.start();
+  await host.reload("holder");
+  await turn();
+  assert.deepEqual(log, ["start holder", "start holder", "drain holder"]);
+  leases[0]?.return();
+  leases[0]?.return();
+  await turn();
+  await turn();
+  assert.equal(log.at(-1), "dispose holder");
+  leases[1]?.return();
+  await host.stop();
+});
+
+test("a reload that fails leaves everything as it was", async (t) => {
+  const log: string[] = [];
+  let broken = false;
+  const fragile = entryOf(manifestOf("fragile", { config: { type: "object" } }), {
+    register: (host) =>
+      host.run(() => ({
+        start: async () => {
+          if (broken) throw new Error("broken now");
+          log.push("start fragile");
+        },
+        dispose: async () => void log.push("dispose fragile"),
+      })),
+  });
+  const { host, configure } = hostOf(
+    [spoken("a", log), fragile],
+    dataDirectory(t),
+    new Map([["fragile", { enabled: null, config: { size: 1 } }]]),
+  );
+  await host.start();
+  broken = true;
+  configure(new Map([["fragile", { enabled: null, config: { size: 2 } }]]));
+  await assert.rejects(host.reload(), (error) => isMezError(error, "PLUGIN_START_FAILED"));
+  assert.deepEqual(log, ["start a", "start fragile", "dispose fragile"]);
+  assert.equal(host.list().find(({ manifest }) => manifest.id === "fragile")?.state, "on");
+  broken = false;
+  assert.deepEqual((await host.reload()).replaced, ["fragile"]);
+  await host.stop();
+});
+
+test("replaces those who require a plugin along with it, and nobody else", async (t) => {
+  const log: string[] = [];
+  const provider = spoken("provider", log, { provides: [{ service: "greeter", version: 1 }] }, (host) =>
+    host.provide(GREETER, () => "hello"),
+  );
+  const user = spoken("user", log, { requires: [{ service: "greeter", version: 1 }] });
+  const { host } = hostOf([provider, user, spoken("other", log)], dataDirectory(t));
+  await host.start();
+  assert.deepEqual((await host.reload("provider")).replaced, ["provider", "user"]);
+  await host.stop();
+});
+
+const REFUSALS: readonly (readonly [
+  name: string,
+  act: (host: ReturnType<typeof hostOf>["host"]) => Promise<unknown>,
+  code: Parameters<typeof isMezError>[1],
+  message: RegExp,
+])[] = [
+  ["to disable what others require", (host) => host.disable("provider"), "PLUGIN_REQUIRED", /required by "user"/],
+  ["to disable an essential plugin", (host) => host.disable("essential"), "PLUGIN_REQUIRED", /always on/],
+  ["an unknown plugin", (host) => host.enable("teapot"), "PLUGIN_UNKNOWN", /no plugin "teapot"/],
+  ["to replace what needs a restart", (host) => host.reload("stuck"), "PLUGIN_NEEDS_RESTART", /replaces "stuck"/],
+];
+
+for (const [name, act, code, message] of REFUSALS) {
+  test(`refuses ${name}`, async (t) => {
+    const log: string[] = [];
+    const { host } = hostOf(
+      [
+        spoken("provider", log, { provides: [{ service: "greeter", version: 1 }] }, (registrar) =>
+          registrar.provide(GREETER, () => "hello"),
+        ),
+        spoken("user", log, { requires: [{ service: "greeter", version: 1 }] }),
+        spoken("essential", log, { essential: true }),
+        spoken("stuck", log, { reload: "restart" }),
+      ],
+      dataDirectory(t),
+    );
+    await host.start();
+    await assert.rejects(act(host), (error) => isMezError(error, code as never) && message.test(error.message));
+    await host.stop();
+  });
+}
