@@ -13,6 +13,11 @@ export interface BackendKey {
 
 /** Holds CA private keys and signs with them. */
 export interface KeyBackend {
+  /**
+   * True when `sign` is node:crypto in this very process. Signatures that come from anywhere else are verified before a
+   * certificate is believed, which costs more than making them here.
+   */
+  readonly signsInProcess?: boolean;
   generate(algorithm: KeyAlgorithm): Promise<BackendKey>;
   /**
    * Signs `data`: Ed25519 (RFC 8032, 64 bytes), or ECDSA P-256 with SHA-256 as r || s (IEEE P1363, 64 bytes).

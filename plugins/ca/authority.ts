@@ -52,7 +52,11 @@ export function assembleAuthority(
   return {
     type,
     bundle: bundleOf(type, keys),
-    ssh: { publicKeyBlob: sshBlob(sshKey), sign: async (data) => encodeSignature("ssh-ed25519", await signSsh(data)) },
+    ssh: {
+      publicKeyBlob: sshBlob(sshKey),
+      signsInProcess: backendOf(sshKey.backend).signsInProcess === true,
+      sign: async (data) => encodeSignature("ssh-ed25519", await signSsh(data)),
+    },
     x509: {
       signer: { publicKeyDer: Buffer.from(x509Key.publicKey, "base64"), sign: sign(x509Key) },
       name: distinguishedName(authorityName(clusterName, type)),

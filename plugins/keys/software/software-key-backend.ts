@@ -10,6 +10,7 @@ import { deleteKey, findKey, insertKey } from "./software-key-repository.js";
 
 /** Keeps private keys sealed in the database, and opened ones in memory. A handle is a UUID. */
 export class SoftwareKeyBackend implements KeyBackend {
+  readonly signsInProcess = true;
   readonly #opened = new Map<string, OpenedKey>();
 
   constructor(
