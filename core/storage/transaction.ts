@@ -105,12 +105,21 @@ export class TransactionQueue implements Database {
     const pruned = this.#delivered;
     this.#delivered = [];
     let taken = 0;
+    const watchdog = setTimeout(
+      () => this.#options.logger.warn("a transaction has been running for 10 s, and all others wait for it"),
+      10_000,
+    );
     let rows: readonly OutboxRow[];
     try {
       rows = await this.#inTransaction(async (context) => {
         if (pruned.length > 0) await pruneOutbox(this.#fork(context), pruned);
         const closesAt = performance.now() + GROUP_MS;
+        let turnEndsAt = performance.now() + TURN_MS;
         do {
+          if (performance.now() > turnEndsAt) {
+            await nextTurn();
+            turnEndsAt = performance.now() + TURN_MS;
+          }
           const job = this.#waiting.shift();
           if (job === undefined) break;
           taken += 1;
@@ -125,6 +134,8 @@ export class TransactionQueue implements Database {
       // Not even begun, e.g. the connection is gone: the first one learns it, the rest try.
       if (taken === 0) this.#waiting.shift()?.failed(error);
       return;
+    } finally {
+      clearTimeout(watchdog);
     }
     if (rows.length > 0) this.#announce(rows);
     for (const { job } of done) job.committed();
@@ -220,6 +231,8 @@ interface Finished {
 // A group ends at either: a commit costs one flush of the disk, and a longer group delays its first member.
 const GROUP_SIZE = 64;
 const GROUP_MS = 10;
+// How long calls of the database may keep sockets waiting.
+const TURN_MS = 2;
 
 /** The connection on which a transaction runs, as MikroORM's query methods take it. */
 type Context = object;
