@@ -1,5 +1,8 @@
 import type { Duplex } from "node:stream";
 
+/** Enough for one write to be cheap; more than this only delays the first byte. */
+const MAX_HELD_BYTES = 128 * 1024;
+
 /**
  * Copies bytes both ways between two connections until both directions have ended, keeping half-close, back-pressure
  * and failure: when one side breaks, the other is destroyed. What arrives in one turn of the event loop leaves in one
@@ -30,8 +33,11 @@ export function relay(left: Duplex, right: Duplex): Promise<Error | null> {
 
 function copy(source: Duplex, target: Duplex): void {
   let isCorked = false;
+  let heldBytes = 0;
   const flush = () => {
+    if (!isCorked) return;
     isCorked = false;
+    heldBytes = 0;
     target.uncork();
     if (target.writableNeedDrain && !target.destroyed) source.pause();
   };
@@ -43,7 +49,12 @@ function copy(source: Duplex, target: Duplex): void {
       setImmediate(flush);
     }
     target.write(chunk);
+    heldBytes += chunk.length;
+    if (heldBytes >= MAX_HELD_BYTES) flush();
   });
-  source.once("end", () => target.end());
+  source.once("end", () => {
+    flush();
+    target.end();
+  });
   source.resume();
 }

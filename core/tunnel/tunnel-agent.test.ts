@@ -57,7 +57,12 @@ test("an agent that is refused waits and does not count as connected", async (t)
   const bed = await openBed(t, { authorize: () => ({ refusal: "node web-01 is locked" }) });
   const states: string[] = [];
   const waiting = stateReached("waiting");
-  const agent = await bed.agent(discard, { onStateChange: (state) => void (states.push(state), waiting.listener(state)) });
+  const agent = await bed.agent(discard, {
+    onStateChange: (state) => {
+      states.push(state);
+      waiting.listener(state);
+    },
+  });
   await agent.start();
   await waiting.reached;
   assert.deepEqual(states, ["connecting", "waiting"]);
