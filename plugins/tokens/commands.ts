@@ -9,11 +9,19 @@ export default defineCommands({
         command({
           name: "create",
           summary: "Make a one-time token with which a node or proxy joins",
-          description: "The token is shown once. The server keeps only keys that were derived from it, and joining never sends it.",
+          description:
+            "The token is shown once. The server keeps only keys that were derived from it, and joining never sends it.",
           examples: ["mezctl tokens create --roles=node --ttl=1h", "mezctl tokens create --roles=proxy --name=proxy-fra"],
           flags: {
             roles: { type: "list", required: true, env: false, description: "What may join with it: node, proxy" },
-            ttl: { type: "duration", default: "1h", env: false, minSeconds: 60, maxSeconds: 86_400, description: "How long it can be used, 1m to 24h" },
+            ttl: {
+              type: "duration",
+              default: "1h",
+              env: false,
+              minSeconds: 60,
+              maxSeconds: 86_400,
+              description: "How long it can be used, 1m to 24h",
+            },
             name: { type: "string", env: false, description: "A name for tokens list and tokens delete" },
           },
           async run(context, input) {

@@ -17,10 +17,14 @@ export function generateJoinToken(): Secret {
 export function deriveJoinTokenKeys(token: Secret): JoinTokenKeys {
   const text = token.expose().trim();
   if (!/^[0-9a-fA-F]{64}$/.test(text)) {
-    throw new MezError("INVALID_ARGUMENT", `a join token is 64 hex characters, this one has ${text.length} characters or others among them`);
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      `a join token is 64 hex characters, this one has ${text.length} characters or others among them`,
+    );
   }
   const input = Buffer.from(text, "hex");
-  const part = (label: string, bytes: number): Buffer => Buffer.from(hkdfSync("sha256", input, "", `mezite-join-token-v1 ${label}`, bytes));
+  const part = (label: string, bytes: number): Buffer =>
+    Buffer.from(hkdfSync("sha256", input, "", `mezite-join-token-v1 ${label}`, bytes));
   const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, part("client", 32)]), format: "der", type: "pkcs8" });
   const publicKey = createPublicKey(privateKey).export({ format: "der", type: "spki" });
   return {

@@ -18,7 +18,10 @@ export interface JoinTokenPlan {
 export function planJoinToken(request: NewJoinToken): JoinTokenPlan {
   const ttlSeconds = request.ttlSeconds ?? DEFAULT_TTL_SECONDS;
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < MIN_TTL_SECONDS || ttlSeconds > MAX_TTL_SECONDS) {
-    throw new MezError("INVALID_ARGUMENT", `a join token cannot live for ${formatDuration(ttlSeconds)}; use ${formatDuration(MIN_TTL_SECONDS)} to 24h`);
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      `a join token cannot live for ${formatDuration(ttlSeconds)}; use ${formatDuration(MIN_TTL_SECONDS)} to 24h`,
+    );
   }
   return { roles: parseRoles(request.roles), name: parseName(request.name ?? null), ttlSeconds };
 }
@@ -31,11 +34,16 @@ export function isExpired(token: { readonly expiresAt: Date }, now: Date): boole
 // --- internal ---
 
 function parseRoles(words: readonly string[]): readonly JoinRole[] {
-  if (words.length === 0) throw new MezError("INVALID_ARGUMENT", `a join token needs a role; use one of ${JOIN_ROLES.join(", ")}`);
+  if (words.length === 0)
+    throw new MezError("INVALID_ARGUMENT", `a join token needs a role; use one of ${JOIN_ROLES.join(", ")}`);
   const roles = new Set<JoinRole>();
   for (const word of words) {
     const role = JOIN_ROLES.find((known) => known === word);
-    if (role === undefined) throw new MezError("INVALID_ARGUMENT", `role "${word.slice(0, 40)}" cannot join with a token; use one of ${JOIN_ROLES.join(", ")}`);
+    if (role === undefined)
+      throw new MezError(
+        "INVALID_ARGUMENT",
+        `role "${word.slice(0, 40)}" cannot join with a token; use one of ${JOIN_ROLES.join(", ")}`,
+      );
     roles.add(role);
   }
   return [...roles].sort();
@@ -45,7 +53,10 @@ function parseName(name: string | null): string | null {
   if (name === null || name === "") return null;
   const looksLikeId = /^[0-9a-f]{32}$/.test(name);
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name) || looksLikeId) {
-    throw new MezError("INVALID_ARGUMENT", `token name "${name.slice(0, 80)}" is not valid; use up to 64 letters, digits, dots, dashes and underscores`);
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      `token name "${name.slice(0, 80)}" is not valid; use up to 64 letters, digits, dots, dashes and underscores`,
+    );
   }
   return name;
 }

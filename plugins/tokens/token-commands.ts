@@ -15,7 +15,10 @@ export async function createToken(context: CommandContext, input: CreateTokenInp
   if (token === undefined) return;
   const server = typeof context.globals["authServer"] === "string" ? context.globals["authServer"] : "localhost:3025";
   const program = token.roles.includes("node") ? "node" : "proxy";
-  await context.output.record({ ...token, secret, command: `mezd ${program} --auth-server=${server} --token=${secret}` }, CREATED_COLUMNS);
+  await context.output.record(
+    { ...token, secret, command: `mezd ${program} --auth-server=${server} --token=${secret}` },
+    CREATED_COLUMNS,
+  );
 }
 
 /** `mezctl tokens list` */

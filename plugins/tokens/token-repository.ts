@@ -46,13 +46,19 @@ export async function findToken(em: EntityManager, id: string): Promise<StoredTo
 
 /** Tokens that are unused and live at `now`, newest first. */
 export async function findActiveTokens(em: EntityManager, now: Date): Promise<readonly JoinToken[]> {
-  const records = await em.find(JoinTokenRecord, { usedAt: null, expiresAt: { $gt: now } }, { orderBy: { createdAt: "desc", id: "asc" } });
+  const records = await em.find(
+    JoinTokenRecord,
+    { usedAt: null, expiresAt: { $gt: now } },
+    { orderBy: { createdAt: "desc", id: "asc" } },
+  );
   return records.map((record) => fromRecord(record).token);
 }
 
 /** Marks a token as used; `false` when it was used before. */
 export async function markUsed(em: EntityManager, id: string, usedAt: Date, requestHash: Buffer): Promise<boolean> {
-  return (await em.nativeUpdate(JoinTokenRecord, { id, usedAt: null }, { usedAt, requestHash: requestHash.toString("base64") })) === 1;
+  return (
+    (await em.nativeUpdate(JoinTokenRecord, { id, usedAt: null }, { usedAt, requestHash: requestHash.toString("base64") })) === 1
+  );
 }
 
 export async function deleteToken(em: EntityManager, id: string): Promise<void> {
@@ -86,7 +92,15 @@ interface TokenRecord {
 function fromRecord(record: TokenRecord): StoredToken {
   const { id, roles, createdBy, createdAt, expiresAt } = record;
   return {
-    token: { id, name: record.name ?? null, roles: roles.split(",") as JoinRole[], createdBy, createdAt, expiresAt, usedAt: record.usedAt ?? null },
+    token: {
+      id,
+      name: record.name ?? null,
+      roles: roles.split(",") as JoinRole[],
+      createdBy,
+      createdAt,
+      expiresAt,
+      usedAt: record.usedAt ?? null,
+    },
     keys: {
       id: Buffer.from(id, "hex"),
       serverKey: Buffer.from(record.serverKey, "base64"),

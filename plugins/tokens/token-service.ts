@@ -7,7 +7,15 @@ import type { Clock } from "../../core/time/clock.js";
 import type { JoinToken, JoinTokenServerKeys, NewJoinToken, TokenAuthor, Tokens } from "./api.js";
 import { isExpired, planJoinToken } from "./join-token.js";
 import { deriveJoinTokenKeys, generateJoinToken } from "./join-token-keys.js";
-import { deleteExpiredTokens, deleteToken, findActiveTokens, findToken, hasExpiredTokens, insertToken, markUsed } from "./token-repository.js";
+import {
+  deleteExpiredTokens,
+  deleteToken,
+  findActiveTokens,
+  findToken,
+  hasExpiredTokens,
+  insertToken,
+  markUsed,
+} from "./token-repository.js";
 
 /** The use cases of join tokens, one transaction each. */
 export class TokenService implements Tokens {
@@ -22,7 +30,15 @@ export class TokenService implements Tokens {
     const keys = deriveJoinTokenKeys(secret);
     const createdAt = this.clock.now();
     const expiresAt = new Date(createdAt.getTime() + ttlSeconds * 1000);
-    const token: JoinToken = { id: keys.id.toString("hex"), name, roles, createdBy: author.name, createdAt, expiresAt, usedAt: null };
+    const token: JoinToken = {
+      id: keys.id.toString("hex"),
+      name,
+      roles,
+      createdBy: author.name,
+      createdAt,
+      expiresAt,
+      usedAt: null,
+    };
     await this.database.transaction(async (tx) => {
       if (name !== null && (await this.#active(tx)).some((other) => other.name === name)) {
         throw new MezError("ALREADY_EXISTS", `a join token named "${name}" is active; delete it or choose another name`);
@@ -42,7 +58,8 @@ export class TokenService implements Tokens {
   async delete(nameOrId: string, author: TokenAuthor): Promise<JoinToken> {
     return this.database.transaction(async (tx) => {
       const token = (await this.#active(tx)).find((active) => active.id === nameOrId || active.name === nameOrId);
-      if (token === undefined) throw new MezError("NOT_FOUND", `there is no active join token with name or id "${nameOrId.slice(0, 80)}"`);
+      if (token === undefined)
+        throw new MezError("NOT_FOUND", `there is no active join token with name or id "${nameOrId.slice(0, 80)}"`);
       await deleteToken(tx.em, token.id);
       audit(tx, "token.deleted", token, author);
       return token;
@@ -60,7 +77,8 @@ export class TokenService implements Tokens {
     if (stored === null) throw refusal("unknown token");
     if (isExpired(stored.token, now)) throw refusal(`token ${stored.token.id} has expired`);
     if (await markUsed(tx.em, stored.token.id, now, requestHash)) return { ...stored.token, usedAt: now };
-    if (stored.requestHash === null || !timingSafeEqual(stored.requestHash, requestHash)) throw refusal(`token ${stored.token.id} was used for other keys`);
+    if (stored.requestHash === null || !timingSafeEqual(stored.requestHash, requestHash))
+      throw refusal(`token ${stored.token.id} was used for other keys`);
     return stored.token;
   }
 
@@ -79,7 +97,9 @@ export class TokenService implements Tokens {
 // --- internal ---
 
 function refusal(detail: string): MezError {
-  return new MezError("JOIN_REFUSED", "the join was refused: the token is unknown, used or expired, or the proof is wrong", { detail });
+  return new MezError("JOIN_REFUSED", "the join was refused: the token is unknown, used or expired, or the proof is wrong", {
+    detail,
+  });
 }
 
 function audit(tx: Transaction, type: "token.created" | "token.deleted", token: JoinToken, author: TokenAuthor): void {

@@ -12,7 +12,8 @@ export const JOIN_RPC: RpcService<typeof JoinServiceService> = {
 export function joinHandlers(server: TokenJoinServer): RpcHandlers<typeof JoinServiceService> {
   return {
     async beginJoin(request, call) {
-      if (request.kind !== JoinKind.JOIN_KIND_AGENT) throw new MezError("INVALID_ARGUMENT", "this server knows no join of that kind; update it first");
+      if (request.kind !== JoinKind.JOIN_KIND_AGENT)
+        throw new MezError("INVALID_ARGUMENT", "this server knows no join of that kind; update it first");
       return server.begin(request, call.serverFingerprint);
     },
   };

@@ -24,14 +24,30 @@ export interface JoinTranscript {
 export function serverProof(serverKey: Buffer, transcript: JoinTranscript): Buffer {
   return createHmac("sha256", serverKey)
     .update("mezite-join-server-v1")
-    .update(Buffer.concat([transcript.tokenId, transcript.clientNonce, transcript.serverNonce, transcript.fingerprint, transcript.trustBundleHash]))
+    .update(
+      Buffer.concat([
+        transcript.tokenId,
+        transcript.clientNonce,
+        transcript.serverNonce,
+        transcript.fingerprint,
+        transcript.trustBundleHash,
+      ]),
+    )
     .digest();
 }
 
 /** What the client signs in step 4. */
 export function clientStatement(transcript: JoinTranscript, requestHash: Buffer): Buffer {
   const { tokenId, clientNonce, serverNonce, fingerprint, trustBundleHash } = transcript;
-  return Buffer.concat([Buffer.from("mezite-join-client-v1"), tokenId, clientNonce, serverNonce, fingerprint, trustBundleHash, requestHash]);
+  return Buffer.concat([
+    Buffer.from("mezite-join-client-v1"),
+    tokenId,
+    clientNonce,
+    serverNonce,
+    fingerprint,
+    trustBundleHash,
+    requestHash,
+  ]);
 }
 
 /** Checks the client's signature over its statement. @param publicKey Ed25519, 32 bytes raw. */

@@ -5,7 +5,14 @@ import type { RpcConnection } from "../../../core/plugin/rpc.js";
 import { JoinKind, JoinServiceService, TokenProof } from "../../../proto/gen/mezite/join/v1/join.js";
 import type { JoinTokenDerivation, JoinTokenKeys } from "../../tokens/api.js";
 import type { JoinAttempt, JoinClient, JoinOptions } from "./api.js";
-import { CLIENT_NONCE_BYTES, clientStatement, type JoinTranscript, NO_FINGERPRINT, serverProof, sha256 } from "./join-transcript.js";
+import {
+  CLIENT_NONCE_BYTES,
+  clientStatement,
+  type JoinTranscript,
+  NO_FINGERPRINT,
+  serverProof,
+  sha256,
+} from "./join-transcript.js";
 import { SERVER_NONCE_BYTES } from "./server-nonce.js";
 
 /** How the server's TLS certificate is bound to the join. */
@@ -27,7 +34,10 @@ export class TokenJoinClient implements JoinClient {
 
   async begin(options: JoinOptions): Promise<JoinAttempt> {
     const keys = this.derivation.derive(options.token);
-    const connection = this.dialer.dial({ addresses: options.addresses, trust: { kind: this.binding.kind === "system" ? "system" : "none" } });
+    const connection = this.dialer.dial({
+      addresses: options.addresses,
+      trust: { kind: this.binding.kind === "system" ? "system" : "none" },
+    });
     try {
       return await this.#prove(keys, connection, options.signal);
     } catch (error) {
@@ -71,7 +81,10 @@ export class TokenJoinClient implements JoinClient {
     const seen = await connection.serverFingerprint();
     if (this.binding.kind === "fingerprint") return seen;
     if (seen.length === this.binding.sha256.length && timingSafeEqual(seen, this.binding.sha256)) return NO_FINGERPRINT;
-    throw new MezError("JOIN_SERVER_UNPROVEN", `the load balancer shows the certificate sha256:${seen.toString("hex")}, not the one in load_balancer_certificate; nothing was sent`);
+    throw new MezError(
+      "JOIN_SERVER_UNPROVEN",
+      `the load balancer shows the certificate sha256:${seen.toString("hex")}, not the one in load_balancer_certificate; nothing was sent`,
+    );
   }
 }
 

@@ -4,7 +4,15 @@ import type { Database, Transaction } from "../../../core/plugin/database.js";
 import type { JoinGrant, JoinMethod } from "../../../core/ports/join-method.js";
 import { TokenProof } from "../../../proto/gen/mezite/join/v1/join.js";
 import type { JoinTokenServerKeys, Tokens } from "../../tokens/api.js";
-import { CLIENT_NONCE_BYTES, clientStatement, isSignedBy, NO_FINGERPRINT, serverProof, sha256, TOKEN_ID_BYTES } from "./join-transcript.js";
+import {
+  CLIENT_NONCE_BYTES,
+  clientStatement,
+  isSignedBy,
+  NO_FINGERPRINT,
+  serverProof,
+  sha256,
+  TOKEN_ID_BYTES,
+} from "./join-transcript.js";
 import type { ServerNonces } from "./server-nonce.js";
 
 export interface TokenJoinServerParts {
@@ -42,7 +50,10 @@ export class TokenJoinServer implements JoinMethod {
   async begin(request: BeginJoin, serverFingerprint: Buffer | null): Promise<BegunJoin> {
     const { tokenId, clientNonce } = request;
     if (tokenId.length !== TOKEN_ID_BYTES || clientNonce.length !== CLIENT_NONCE_BYTES) {
-      throw new MezError("INVALID_ARGUMENT", `a join begins with a token id of ${TOKEN_ID_BYTES} bytes and a nonce of ${CLIENT_NONCE_BYTES}`);
+      throw new MezError(
+        "INVALID_ARGUMENT",
+        `a join begins with a token id of ${TOKEN_ID_BYTES} bytes and a nonce of ${CLIENT_NONCE_BYTES}`,
+      );
     }
     const fingerprint = this.#fingerprint(request.withoutFingerprint, serverFingerprint);
     const { serverKey } = (await this.parts.database.read((em) => this.parts.tokens.serverKeys(em, tokenId))) ?? this.parts.decoy;
@@ -55,10 +66,12 @@ export class TokenJoinServer implements JoinMethod {
   /** Step 5: checks the client's proof, then uses the token up. */
   async redeem(tx: Transaction, proof: Uint8Array, request: Uint8Array, serverFingerprint: Buffer | null): Promise<JoinGrant> {
     const { tokenId, clientNonce, serverNonce, trustBundleHash, withoutFingerprint, signature } = parseProof(proof);
-    if (!this.parts.nonces.accepts(serverNonce, tokenId, clientNonce)) throw refusal("the nonce is not ours or older than a minute");
+    if (!this.parts.nonces.accepts(serverNonce, tokenId, clientNonce))
+      throw refusal("the nonce is not ours or older than a minute");
     const fingerprint = this.#fingerprint(withoutFingerprint, serverFingerprint);
     const expected = sha256(this.parts.trustBundle());
-    if (trustBundleHash.length !== expected.length || !timingSafeEqual(trustBundleHash, expected)) throw refusal("the trust bundle is another");
+    if (trustBundleHash.length !== expected.length || !timingSafeEqual(trustBundleHash, expected))
+      throw refusal("the trust bundle is another");
     const known = await this.parts.tokens.serverKeys(tx.em, tokenId);
     const { clientPublicKey } = known ?? this.parts.decoy;
     const requestHash = sha256(request);
@@ -72,9 +85,16 @@ export class TokenJoinServer implements JoinMethod {
 
   #fingerprint(without: boolean, own: Buffer | null): Buffer {
     if (!without && own !== null) return own;
-    if (!without) throw new MezError("JOIN_REFUSED", "this server is behind a load balancer that ends TLS; set load_balancer_certificate of join.token on the agent");
+    if (!without)
+      throw new MezError(
+        "JOIN_REFUSED",
+        "this server is behind a load balancer that ends TLS; set load_balancer_certificate of join.token on the agent",
+      );
     if (this.parts.allowWithoutFingerprint) return NO_FINGERPRINT;
-    throw new MezError("JOIN_REFUSED", "this server wants its TLS certificate proven; remove load_balancer_certificate of join.token on the agent");
+    throw new MezError(
+      "JOIN_REFUSED",
+      "this server wants its TLS certificate proven; remove load_balancer_certificate of join.token on the agent",
+    );
   }
 }
 
@@ -92,5 +112,8 @@ function parseProof(proof: Uint8Array): TokenProof {
 
 // Word for word what the token service says of an unknown, used or expired token.
 function refusal(detail: string, cause?: unknown): MezError {
-  return new MezError("JOIN_REFUSED", "the join was refused: the token is unknown, used or expired, or the proof is wrong", { detail, cause });
+  return new MezError("JOIN_REFUSED", "the join was refused: the token is unknown, used or expired, or the proof is wrong", {
+    detail,
+    cause,
+  });
 }
