@@ -1,0 +1,21 @@
+import type { CommandContext } from "../core/plugin/commands.js";
+import type { RpcConnection } from "../core/plugin/rpc.js";
+import { Secret } from "../core/plugin/secret.js";
+import { connectTo, fullAddress, meziteFolder } from "./cluster-connection.js";
+import { ProfileStore } from "./msh/profile-store.js";
+
+/** The connection behind `mezctl`: with the token that was given, else with the session of `msh login` at this address. */
+export async function connectAsAdministrator(context: CommandContext): Promise<RpcConnection> {
+  const address = fullAddress(String(context.globals["authServer"]));
+  const { token } = context.globals;
+  return connectTo(context, address, token instanceof Secret ? token : sessionAt(context, address));
+}
+
+// --- internal ---
+
+function sessionAt(context: CommandContext, address: string): Secret | undefined {
+  const store = new ProfileStore(meziteFolder(context));
+  const profile = store.current();
+  if (profile === null || profile.authServer !== address || profile.sessionExpiresAt <= context.now()) return undefined;
+  return store.sessionToken(profile.cluster) ?? undefined;
+}

@@ -1,0 +1,16 @@
+import { MEZCTL_FLAGS } from "../core/cli/global-flags.js";
+import { main } from "../core/cli/program.js";
+import { pluginCommands } from "./plugin-commands.js";
+import { RELEASE } from "./release.js";
+
+await main({
+  binary: "mezctl",
+  version: RELEASE,
+  summary: "Administer a Mezite cluster",
+  globals: MEZCTL_FLAGS,
+  commands: pluginCommands("mezctl"),
+  connect: async (context) => {
+    const { connectAsAdministrator } = await import("./administrator-connection.js");
+    return connectAsAdministrator(context);
+  },
+});

@@ -1,0 +1,83 @@
+import { MezError } from "../../core/errors/error.js";
+import type { Secret } from "../../core/plugin/secret.js";
+
+/** What a login leaves behind for one cluster. */
+export interface Profile {
+  readonly cluster: string;
+  /** `host:port` of the auth service. */
+  readonly authServer: string;
+  /** `host:port` of the SSH proxy. */
+  readonly proxy: string;
+  readonly user: string;
+  readonly roles: readonly string[];
+  /** Login names in the certificate. */
+  readonly logins: readonly string[];
+  /** End of the certificates. */
+  readonly expiresAt: Date;
+  /** End of the login session. */
+  readonly sessionExpiresAt: Date;
+}
+
+/** The secret and the signed parts, as file contents. */
+export interface Credentials {
+  readonly sessionToken: Secret;
+  /** OpenSSH private key file. */
+  readonly sshPrivateKey: Secret;
+  /** Lines as in `.pub` files. */
+  readonly sshPublicKey: string;
+  readonly sshCertificate: string;
+  readonly tlsPrivateKeyPem: Secret;
+  readonly tlsCertificatePem: string;
+  /** Host CA certificates, PEM. */
+  readonly hostCaPem: string;
+  /** `@cert-authority` lines. */
+  readonly knownHosts: string;
+}
+
+/** A cluster's name becomes part of a path and of an OpenSSH configuration, so it is checked when a server tells it. */
+export function parseClusterName(name: string): string {
+  if (/^[a-z0-9][a-z0-9.-]{0,62}$/.test(name) && !name.includes("..")) return name;
+  throw new MezError("INVALID_DOCUMENT", `the server calls its cluster "${name.slice(0, 63)}", which is not a valid name`);
+}
+
+/** Reads what `formatProfile` wrote. @throws {MezError} `INVALID_DOCUMENT` */
+export function parseProfile(text: string, file: string): Profile {
+  try {
+    const stored = JSON.parse(text) as Record<keyof Profile, unknown>;
+    const profile: Profile = {
+      cluster: parseClusterName(textOf(stored.cluster)),
+      authServer: textOf(stored.authServer),
+      proxy: textOf(stored.proxy),
+      user: textOf(stored.user),
+      roles: listOf(stored.roles),
+      logins: listOf(stored.logins),
+      expiresAt: dateOf(stored.expiresAt),
+      sessionExpiresAt: dateOf(stored.sessionExpiresAt),
+    };
+    return profile;
+  } catch (cause) {
+    throw new MezError("INVALID_DOCUMENT", `${file} is damaged; log in again`, { cause, fields: { hint: 'run "msh login"' } });
+  }
+}
+
+export function formatProfile(profile: Profile): string {
+  return `${JSON.stringify(profile, null, 2)}\n`;
+}
+
+// --- internal ---
+
+function textOf(value: unknown): string {
+  if (typeof value !== "string" || /[\u0000-\u001f]/.test(value)) throw new TypeError("not a line of text");
+  return value;
+}
+
+function listOf(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) throw new TypeError("not a list");
+  return value.map(textOf);
+}
+
+function dateOf(value: unknown): Date {
+  const date = new Date(textOf(value));
+  if (Number.isNaN(date.getTime())) throw new TypeError("not a time");
+  return date;
+}
