@@ -20,18 +20,29 @@ export class AgentAuthenticator implements Authenticator {
   async authenticate({ bearerToken, clientCertificate }: CallCredentials): Promise<Caller | null> {
     if (clientCertificate === null || bearerToken !== null) return null;
     const certificate = new X509Certificate(clientCertificate);
-    const subject = new Map(certificate.subject.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+    const subject = new Map(
+      certificate.subject.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+    );
     const [name, organization] = [subject.get("CN"), subject.get("O")];
     if (name === undefined || organization === undefined || !organization.startsWith(ROLE_PREFIX)) return null;
     const role = organization.slice(ROLE_PREFIX.length);
     const now = this.clock.now();
-    if (now < certificate.validFromDate || now >= certificate.validToDate) throw new MezError("UNAUTHENTICATED", `the host certificate of "${name}" has expired; join again with a new token`);
+    if (now < certificate.validFromDate || now >= certificate.validToDate)
+      throw new MezError("UNAUTHENTICATED", `the host certificate of "${name}" has expired; join again with a new token`);
     const agent = role === "node" || role === "proxy" ? this.directory.find(role, name) : null;
     // The name may have been given to another since: the id in the certificate tells the old holder from the new.
     if (agent === null || !namesAgent(certificate, agentUri(this.clusterName, agent.id))) {
-      throw new MezError("UNAUTHENTICATED", "this agent was removed from the cluster; join it again with a new token", { detail: `certificate of ${role} "${name}"` });
+      throw new MezError("UNAUTHENTICATED", "this agent was removed from the cluster; join it again with a new token", {
+        detail: `certificate of ${role} "${name}"`,
+      });
     }
-    return { kind: "agent", name, role: agent.role, certificateSerial: certificate.serialNumber.toLowerCase(), certificateExpiresAt: certificate.validToDate };
+    return {
+      kind: "agent",
+      name,
+      role: agent.role,
+      certificateSerial: certificate.serialNumber.toLowerCase(),
+      certificateExpiresAt: certificate.validToDate,
+    };
   }
 }
 

@@ -29,7 +29,9 @@ export class AgentPresence {
   /** Ends the heartbeats and says goodbye. */
   async leave(): Promise<void> {
     await this.#halt();
-    await this.link.deregister().catch((error: unknown) => this.logger.debug("could not say goodbye", { reason: messageOf(error) }));
+    await this.link
+      .deregister()
+      .catch((error: unknown) => this.logger.debug("could not say goodbye", { reason: messageOf(error) }));
   }
 
   async #halt(): Promise<void> {
@@ -51,7 +53,10 @@ export class AgentPresence {
       } catch (error) {
         if (signal.aborted) return;
         if (isMezError(error, "UNAUTHENTICATED") && (await this.#rejoined())) continue;
-        this.logger.warn("the auth service does not take our heartbeat, trying again", { reason: messageOf(error), seconds: Math.round(retryMs / 1000) });
+        this.logger.warn("the auth service does not take our heartbeat, trying again", {
+          reason: messageOf(error),
+          seconds: Math.round(retryMs / 1000),
+        });
       }
       await pause(retryMs * (0.5 + Math.random()), signal);
       retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);

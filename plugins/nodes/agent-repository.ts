@@ -91,7 +91,10 @@ export async function findHeartbeats(em: EntityManager): Promise<readonly (reado
   return (await em.find(HeartbeatRecord, {})).map((record) => [record.agentId, record.lastSeen] as const);
 }
 
-export async function storeHeartbeats(em: EntityManager, beats: readonly (readonly [agentId: string, lastSeen: Date])[]): Promise<void> {
+export async function storeHeartbeats(
+  em: EntityManager,
+  beats: readonly (readonly [agentId: string, lastSeen: Date])[],
+): Promise<void> {
   const rows = beats.map(([agentId, lastSeen]) => ({ agentId, lastSeen }));
   await em.upsertMany(HeartbeatRecord, rows, { onConflictFields: ["agentId"], onConflictAction: "merge" });
 }

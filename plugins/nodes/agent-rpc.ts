@@ -17,7 +17,11 @@ export const AGENT_RPC: RpcService<typeof AgentServiceService> = {
   },
 };
 
-export function agentHandlers(enrolment: EnrolmentService, agents: AgentService, clusterName: string): RpcHandlers<typeof AgentServiceService> {
+export function agentHandlers(
+  enrolment: EnrolmentService,
+  agents: AgentService,
+  clusterName: string,
+): RpcHandlers<typeof AgentServiceService> {
   const idOf = ({ caller }: CallContext): string => {
     if (caller.kind !== "agent" || (caller.role !== "node" && caller.role !== "proxy")) {
       throw new MezError("ACCESS_DENIED", "only a proxy or a node may call this, with its host certificate");

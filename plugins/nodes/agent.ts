@@ -51,7 +51,10 @@ export function nodeEntryOf(agent: Agent): NodeEntry {
 export function parseAgentName(name: string): string {
   const isFree = name !== "localhost" && isIP(name) === 0;
   if (isFree && /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/.test(name) && !UUID.test(name)) return name;
-  throw new MezError("INVALID_ARGUMENT", `name "${name.slice(0, 80)}" is not valid; use 1 to 64 lower-case letters, digits, dots, dashes and underscores, no address`);
+  throw new MezError(
+    "INVALID_ARGUMENT",
+    `name "${name.slice(0, 80)}" is not valid; use 1 to 64 lower-case letters, digits, dots, dashes and underscores, no address`,
+  );
 }
 
 /** @throws {MezError} `INVALID_ARGUMENT` */
@@ -63,13 +66,20 @@ export function parseAgentRole(role: string): AgentRole {
 /** @throws {MezError} `INVALID_ARGUMENT` naming the label */
 export function parseLabels(labels: Labels): Labels {
   const pairs = Object.entries(labels);
-  if (pairs.length > MAX_LABELS) throw new MezError("INVALID_ARGUMENT", `${pairs.length} labels are too many; use at most ${MAX_LABELS}`);
+  if (pairs.length > MAX_LABELS)
+    throw new MezError("INVALID_ARGUMENT", `${pairs.length} labels are too many; use at most ${MAX_LABELS}`);
   for (const [key, value] of pairs) {
     if (!/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/.test(key)) {
-      throw new MezError("INVALID_ARGUMENT", `label name "${key.slice(0, 80)}" is not valid; use up to 63 letters, digits, dots, dashes, slashes and underscores`);
+      throw new MezError(
+        "INVALID_ARGUMENT",
+        `label name "${key.slice(0, 80)}" is not valid; use up to 63 letters, digits, dots, dashes, slashes and underscores`,
+      );
     }
     if (value.length > MAX_VALUE_LENGTH || CONTROL_CHARACTER.test(value)) {
-      throw new MezError("INVALID_ARGUMENT", `the value of label "${key}" is not valid; use up to ${MAX_VALUE_LENGTH} printable characters`);
+      throw new MezError(
+        "INVALID_ARGUMENT",
+        `the value of label "${key}" is not valid; use up to ${MAX_VALUE_LENGTH} printable characters`,
+      );
     }
   }
   return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -79,10 +89,14 @@ export function parseLabels(labels: Labels): Labels {
 export function parsePublicAddresses(addresses: readonly string[]): readonly string[] {
   for (const address of addresses) {
     if (isIP(address) === 0 && !/^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/.test(address)) {
-      throw new MezError("INVALID_ARGUMENT", `public address "${address.slice(0, 80)}" is not valid; use a lower-case host name or an IP address, without a port`);
+      throw new MezError(
+        "INVALID_ARGUMENT",
+        `public address "${address.slice(0, 80)}" is not valid; use a lower-case host name or an IP address, without a port`,
+      );
     }
   }
-  if (addresses.length > MAX_ADDRESSES) throw new MezError("INVALID_ARGUMENT", `${addresses.length} public addresses are too many; use at most ${MAX_ADDRESSES}`);
+  if (addresses.length > MAX_ADDRESSES)
+    throw new MezError("INVALID_ARGUMENT", `${addresses.length} public addresses are too many; use at most ${MAX_ADDRESSES}`);
   return [...new Set(addresses)].sort();
 }
 

@@ -24,7 +24,8 @@ export interface NodeEntry {
 export const NODES: CollectionKind<NodeEntry> = {
   name: "nodes",
   version: 1,
-  visibleTo: (caller, key) => caller.kind === "agent" && (caller.role === "proxy" || (caller.role === "node" && caller.name === key)),
+  visibleTo: (caller, key) =>
+    caller.kind === "agent" && (caller.role === "proxy" || (caller.role === "node" && caller.name === key)),
 };
 
 export interface NodeStatus extends NodeEntry {

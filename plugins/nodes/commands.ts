@@ -30,10 +30,19 @@ export default defineCommands({
         command({
           name: "update",
           summary: "Set the labels of a node",
-          description: "Replaces the labels that administrators have set; those from the agent's own configuration stay, and count where no administrator's says otherwise.",
+          description:
+            "Replaces the labels that administrators have set; those from the agent's own configuration stay, and count where no administrator's says otherwise.",
           examples: ["mezctl nodes update web-01 --labels env=staging,role=web"],
           positionals: NAME,
-          flags: { labels: { type: "labels", required: true, allowEmpty: true, env: false, description: "All labels that administrators set, k=v,k2=v2" } },
+          flags: {
+            labels: {
+              type: "labels",
+              required: true,
+              allowEmpty: true,
+              env: false,
+              description: "All labels that administrators set, k=v,k2=v2",
+            },
+          },
           async run(context, { name, labels }) {
             const { updateNode } = await import("./node-commands.js");
             await updateNode(context, name, labels);

@@ -58,7 +58,8 @@ export class EnrolmentService {
     const requestHash = createHash("sha256").update(join.bytes).digest("base64");
     return this.database.transaction(async (tx) => {
       const grant = await method.redeem(tx, join.proof, join.bytes, join.serverFingerprint);
-      if (!grant.roles.includes(role)) throw new MezError("JOIN_REFUSED", `this token admits ${grant.roles.join(" and ")}, not ${role}`);
+      if (!grant.roles.includes(role))
+        throw new MezError("JOIN_REFUSED", `this token admits ${grant.roles.join(" and ")}, not ${role}`);
       const proof = `${join.method}:${grant.subject}`;
       const earlier = await repository.findJoin(tx.em, proof);
       if (earlier !== null) return this.#again(tx, earlier, requestHash);
@@ -66,7 +67,13 @@ export class EnrolmentService {
       const { agent, certificates } = await this.#admit(tx, { name, role, keys, publicAddresses }, proof);
       const now = this.clock.now();
       await repository.deleteJoinsBefore(tx.em, new Date(now.getTime() - JOIN_MEMORY_MS));
-      await repository.insertJoin(tx.em, { proof, agentId: agent.id, requestHash, answer: writeJoinAnswer(certificates), createdAt: now });
+      await repository.insertJoin(tx.em, {
+        proof,
+        agentId: agent.id,
+        requestHash,
+        answer: writeJoinAnswer(certificates),
+        createdAt: now,
+      });
       auditJoin(tx, agent, join.clientAddress);
       return certificates;
     });
@@ -86,7 +93,10 @@ export class EnrolmentService {
         return certificates;
       }
       if (known.joinedBy !== LOCAL) {
-        throw new MezError("CONFLICT", `a ${role} named "${name}" joined from another process; remove it with mezctl nodes rm, or give this one another name`);
+        throw new MezError(
+          "CONFLICT",
+          `a ${role} named "${name}" joined from another process; remove it with mezctl nodes rm, or give this one another name`,
+        );
       }
       return this.#reissue(tx, known, keys, publicAddresses);
     });
@@ -106,7 +116,8 @@ export class EnrolmentService {
     const addresses = parsePublicAddresses(publicAddresses);
     return this.database.transaction(async (tx) => {
       const agent = await repository.findAgentById(tx.em, agentId);
-      if (agent === null) throw new MezError("UNAUTHENTICATED", "this agent was removed from the cluster; join it again with a new token");
+      if (agent === null)
+        throw new MezError("UNAUTHENTICATED", "this agent was removed from the cluster; join it again with a new token");
       if (agent.role === "node") refuseAddresses(addresses);
       else await requireFreeAddresses(tx, addresses);
       return this.#reissue(tx, agent, publicKeys, addresses);
@@ -118,7 +129,10 @@ export class EnrolmentService {
       return this.methods.get(name);
     } catch (error) {
       if (!isMezError(error, "PLUGIN_NOT_ENABLED")) throw error;
-      throw new MezError("JOIN_REFUSED", `join method "${name.slice(0, 40)}" is unknown here; use one of ${this.methods.names().join(", ")}`);
+      throw new MezError(
+        "JOIN_REFUSED",
+        `join method "${name.slice(0, 40)}" is unknown here; use one of ${this.methods.names().join(", ")}`,
+      );
     }
   }
 
@@ -132,7 +146,11 @@ export class EnrolmentService {
     return readJoinAnswer(earlier.answer);
   }
 
-  async #admit(tx: Transaction, subject: LocalAgent, joinedBy: string): Promise<{ agent: Agent; certificates: HostCertificates }> {
+  async #admit(
+    tx: Transaction,
+    subject: LocalAgent,
+    joinedBy: string,
+  ): Promise<{ agent: Agent; certificates: HostCertificates }> {
     const { name, role, keys, publicAddresses } = subject;
     const id = randomUUID();
     const certificates = await this.issuer.issue({ id, name, role, publicAddresses }, keys);
@@ -148,7 +166,12 @@ export class EnrolmentService {
     return { agent, certificates };
   }
 
-  async #reissue(tx: Transaction, agent: Agent, keys: HostPublicKeys, publicAddresses: readonly string[]): Promise<HostCertificates> {
+  async #reissue(
+    tx: Transaction,
+    agent: Agent,
+    keys: HostPublicKeys,
+    publicAddresses: readonly string[],
+  ): Promise<HostCertificates> {
     const certificates = await this.issuer.issue({ ...agent, publicAddresses }, keys);
     const renewed: Agent = {
       ...agent,
@@ -179,9 +202,17 @@ function refuseAddresses(addresses: readonly string[]): void {
 }
 
 // A name stands in certificates: no node may be certified under the name of another node or under a proxy's address.
-async function requireFreeName(tx: Transaction, role: AgentRole, name: string, publicAddresses: readonly string[]): Promise<void> {
+async function requireFreeName(
+  tx: Transaction,
+  role: AgentRole,
+  name: string,
+  publicAddresses: readonly string[],
+): Promise<void> {
   if ((await repository.findAgent(tx.em, role, name)) !== null) {
-    throw new MezError("ALREADY_EXISTS", `a ${role} named "${name}" has joined already; remove it first with mezctl nodes rm, or choose another name`);
+    throw new MezError(
+      "ALREADY_EXISTS",
+      `a ${role} named "${name}" has joined already; remove it first with mezctl nodes rm, or choose another name`,
+    );
   }
   if (role === "proxy") return requireFreeAddresses(tx, publicAddresses);
   const proxies = await repository.findProxies(tx.em);

@@ -38,8 +38,10 @@ export class LocalEnrolment implements Enrolment {
   async join(name: string): Promise<HostCredentials> {
     const { role, publicAddresses } = this;
     const keys = generateHostKeys();
-    if (role === "node") return credentialsOf(name, role, keys, await this.service.enrolLocal({ name, role, keys, publicAddresses: [] }));
-    if (role === "proxy") return credentialsOf(name, role, keys, await this.service.enrolLocal({ name, role, keys, publicAddresses }));
+    if (role === "node")
+      return credentialsOf(name, role, keys, await this.service.enrolLocal({ name, role, keys, publicAddresses: [] }));
+    if (role === "proxy")
+      return credentialsOf(name, role, keys, await this.service.enrolLocal({ name, role, keys, publicAddresses }));
     return credentialsOf(name, role, keys, await this.service.issueForAuth(name, keys, publicAddresses));
   }
 
@@ -70,14 +72,19 @@ export class NetworkEnrolment implements Enrolment {
   async join(name: string): Promise<HostCredentials> {
     const { store, joinClient, addresses, token, role, publicAddresses } = this.parts;
     if (token === null) {
-      throw new MezError("JOIN_TOKEN_REQUIRED", `this ${role} has not joined the cluster; make a token with mezctl tokens create --roles=${role} and give it with --token`);
+      throw new MezError(
+        "JOIN_TOKEN_REQUIRED",
+        `this ${role} has not joined the cluster; make a token with mezctl tokens create --roles=${role} and give it with --token`,
+      );
     }
     const keys = await store.pendingKeys();
     const attempt = await joinClient.begin({ addresses, token, kind: "agent" });
     try {
       const request = Buffer.from(JoinRequest.encode({ name, role, keys, publicAddresses: [...publicAddresses] }).finish());
       const proof = Buffer.from(await attempt.prove(request));
-      const answer = await attempt.connection.client(AgentServiceService).generateHostCerts({ method: attempt.method, proof, request });
+      const answer = await attempt.connection
+        .client(AgentServiceService)
+        .generateHostCerts({ method: attempt.method, proof, request });
       // The bundle that was proven, not the one in the answer.
       return await this.#store(name, keys, { ...certificatesOf(answer), trustPem: attempt.trustPem });
     } finally {
@@ -87,7 +94,9 @@ export class NetworkEnrolment implements Enrolment {
 
   async renew(credentials: HostCredentials, connection: RpcConnection): Promise<HostCredentials> {
     const keys = await this.parts.store.pendingKeys();
-    const answer = await connection.client(AgentServiceService).renewHostCerts({ keys, publicAddresses: [...this.parts.publicAddresses] });
+    const answer = await connection
+      .client(AgentServiceService)
+      .renewHostCerts({ keys, publicAddresses: [...this.parts.publicAddresses] });
     return this.#store(credentials.name, keys, certificatesOf(answer));
   }
 
@@ -105,7 +114,12 @@ export class NetworkEnrolment implements Enrolment {
 
 // --- internal ---
 
-function credentialsOf(name: string, role: ProcessRole, keys: HostKeys, certificates: Omit<HostCertificates, "serial">): HostCredentials {
+function credentialsOf(
+  name: string,
+  role: ProcessRole,
+  keys: HostKeys,
+  certificates: Omit<HostCertificates, "serial">,
+): HostCredentials {
   const { agentId, tlsCertificatePem, trustPem, sshCertificate, expiresAt } = certificates;
   return {
     ...{ name, role, id: agentId, trustPem, sshCertificate, expiresAt },
@@ -115,7 +129,14 @@ function credentialsOf(name: string, role: ProcessRole, keys: HostKeys, certific
   };
 }
 
-function certificatesOf({ agentId, sshCertificate, tlsCertificatePem, trustPem, expiresAt }: HostCerts): Omit<HostCertificates, "serial"> {
-  if (expiresAt === undefined || agentId === "" || sshCertificate.length === 0) throw new MezError("INTERNAL", "the auth service sent certificates that are not complete");
+function certificatesOf({
+  agentId,
+  sshCertificate,
+  tlsCertificatePem,
+  trustPem,
+  expiresAt,
+}: HostCerts): Omit<HostCertificates, "serial"> {
+  if (expiresAt === undefined || agentId === "" || sshCertificate.length === 0)
+    throw new MezError("INTERNAL", "the auth service sent certificates that are not complete");
   return { agentId, sshCertificate, tlsCertificatePem, trustPem, expiresAt };
 }

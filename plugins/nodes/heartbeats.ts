@@ -24,7 +24,8 @@ export class Heartbeats implements Lifecycle {
   ) {}
 
   async start(): Promise<void> {
-    for (const [id, lastSeen] of await this.database.read(findHeartbeats)) if (!this.#lastSeen.has(id)) this.#lastSeen.set(id, lastSeen.getTime());
+    for (const [id, lastSeen] of await this.database.read(findHeartbeats))
+      if (!this.#lastSeen.has(id)) this.#lastSeen.set(id, lastSeen.getTime());
     this.#timer = setInterval(() => {
       this.#saving = this.save();
     }, this.intervalSeconds * 1000);
@@ -61,7 +62,11 @@ export class Heartbeats implements Lifecycle {
 
   isOnline(id: string): boolean {
     const time = this.#lastSeen.get(id);
-    return time !== undefined && !this.#gone.has(id) && this.clock.now().getTime() - time <= MISSED_INTERVALS * this.intervalSeconds * 1000;
+    return (
+      time !== undefined &&
+      !this.#gone.has(id) &&
+      this.clock.now().getTime() - time <= MISSED_INTERVALS * this.intervalSeconds * 1000
+    );
   }
 
   /** Writes what is new. A failure is logged and tried again at the next interval. */

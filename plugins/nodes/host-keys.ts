@@ -39,9 +39,11 @@ export function restoreHostKeys(sshPrivateKey: Secret, tlsPrivateKeyPem: Secret)
 export function parseHostPublicKeys(keys: HostPublicKeys | undefined): HostPublicKeys {
   if (keys === undefined) throw new MezError("INVALID_ARGUMENT", "the request has no keys to certify");
   const ssh = read(() => parsePublicKey(keys.sshPublicKey));
-  if (ssh.type !== "ssh-ed25519") throw new MezError("INVALID_ARGUMENT", `host keys of type ${ssh.type} are not certified; use ssh-ed25519`);
+  if (ssh.type !== "ssh-ed25519")
+    throw new MezError("INVALID_ARGUMENT", `host keys of type ${ssh.type} are not certified; use ssh-ed25519`);
   const tls = read(() => createPublicKey({ key: keys.tlsPublicKey, format: "der", type: "spki" }));
-  if (tls.asymmetricKeyDetails?.namedCurve !== "prime256v1") throw new MezError("INVALID_ARGUMENT", "the TLS key of a host must be ECDSA P-256");
+  if (tls.asymmetricKeyDetails?.namedCurve !== "prime256v1")
+    throw new MezError("INVALID_ARGUMENT", "the TLS key of a host must be ECDSA P-256");
   return { sshPublicKey: ssh.blob, tlsPublicKey: tls.export({ format: "der", type: "spki" }) };
 }
 

@@ -63,7 +63,10 @@ export class IdentityStore {
     const stored = await read<PendingKeys>(this.#pending);
     if (stored !== null) return restoreHostKeys(new Secret(stored.sshPrivateKey), new Secret(stored.tlsPrivateKeyPem));
     const keys = generateHostKeys();
-    await write(this.#pending, { sshPrivateKey: keys.sshPrivateKey.expose(), tlsPrivateKeyPem: keys.tlsPrivateKeyPem.expose() } satisfies PendingKeys);
+    await write(this.#pending, {
+      sshPrivateKey: keys.sshPrivateKey.expose(),
+      tlsPrivateKeyPem: keys.tlsPrivateKeyPem.expose(),
+    } satisfies PendingKeys);
     return keys;
   }
 }

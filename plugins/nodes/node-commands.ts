@@ -37,7 +37,12 @@ const ADMIN_LABELS: Column<Node> = { key: "adminLabels", header: "SET BY ADMIN",
 const AGENT_LABELS: Column<Node> = { key: "agentLabels", header: "SET BY AGENT", value: (node) => node.agentLabels };
 const ADDRESS: Column<Node> = { key: "address", header: "ADDRESS", value: (node) => node.address };
 const HOSTNAME: Column<Node> = { key: "hostname", header: "HOSTNAME", value: (node) => node.hostname, shrink: true };
-const STATUS: Column<Node> = { key: "online", header: "STATUS", value: (node) => (node.online ? "online" : "offline"), json: (node) => node.online };
+const STATUS: Column<Node> = {
+  key: "online",
+  header: "STATUS",
+  value: (node) => (node.online ? "online" : "offline"),
+  json: (node) => node.online,
+};
 const LAST_SEEN: Column<Node> = { key: "lastSeen", header: "LAST SEEN", value: (node) => node.lastSeen };
 
 const LIST_COLUMNS: readonly Column<Node>[] = [NAME, HOSTNAME, ADDRESS, LABELS, STATUS, LAST_SEEN];

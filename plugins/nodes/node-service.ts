@@ -83,12 +83,19 @@ export class NodeService implements NodeInventory {
   #visible(caller: Caller, agents: readonly Agent[]): readonly Agent[] {
     if (caller.kind !== "user") return [];
     if (caller.roles.some((role) => SEES_ALL.has(role))) return agents;
-    const nodes = agents.filter((agent) => agent.role === "node").map((agent) => ({ name: agent.name, labels: labelsOf(agent), agent }));
+    const nodes = agents
+      .filter((agent) => agent.role === "node")
+      .map((agent) => ({ name: agent.name, labels: labelsOf(agent), agent }));
     return this.access.visibleNodes({ user: caller.name, roles: caller.roles }, nodes).map((node) => node.agent);
   }
 
   #view(agent: Agent): AgentView {
-    return { agent, labels: labelsOf(agent), online: this.heartbeats.isOnline(agent.id), lastSeen: this.heartbeats.lastSeen(agent.id) };
+    return {
+      agent,
+      labels: labelsOf(agent),
+      online: this.heartbeats.isOnline(agent.id),
+      lastSeen: this.heartbeats.lastSeen(agent.id),
+    };
   }
 
   #status(agent: Agent): NodeStatus {

@@ -71,8 +71,15 @@ export default definePlugin<NodesConfig>({
       });
     };
     const identities = once((resolve) => {
-      const common = { dialer: resolve(RPC_DIALER), addresses: resolve(PROCESS).authAddresses, clock: resolve(CLOCK), logger: resolve(LOGGER) };
-      return new HostIdentityRegistry(new Map(roles.map((role) => [role, new RoleIdentity({ ...common, role, enrolment: enrolmentOf(resolve, role) })])));
+      const common = {
+        dialer: resolve(RPC_DIALER),
+        addresses: resolve(PROCESS).authAddresses,
+        clock: resolve(CLOCK),
+        logger: resolve(LOGGER),
+      };
+      return new HostIdentityRegistry(
+        new Map(roles.map((role) => [role, new RoleIdentity({ ...common, role, enrolment: enrolmentOf(resolve, role) })])),
+      );
     });
     const runtime = once((resolve) => {
       const agentService = isAuth ? agents(resolve) : null;
@@ -81,7 +88,8 @@ export default definePlugin<NodesConfig>({
         identities: identities(resolve),
         collections: resolve(COLLECTIONS),
         caKeys: resolve(COLLECTIONS).of(CA_KEYS),
-        link: (identity) => (agentService === null ? networkLink(identity.connection()) : localLink(agentService, () => identity.current().id)),
+        link: (identity) =>
+          agentService === null ? networkLink(identity.connection()) : localLink(agentService, () => identity.current().id),
         logger: resolve(LOGGER),
         hostName,
       });
@@ -99,7 +107,11 @@ export default definePlugin<NodesConfig>({
         },
       }));
       host.provide(NODE_INVENTORY, nodes);
-      host.implement(AUTHENTICATOR, "agent", (resolve) => new AgentAuthenticator(directory(resolve), resolve(PROCESS).clusterName, resolve(CLOCK)));
+      host.implement(
+        AUTHENTICATOR,
+        "agent",
+        (resolve) => new AgentAuthenticator(directory(resolve), resolve(PROCESS).clusterName, resolve(CLOCK)),
+      );
       host.rpc(NODE_RPC, (resolve) => nodeHandlers(nodes(resolve)));
       host.rpc(AGENT_RPC, (resolve) => agentHandlers(enrolment(resolve), agents(resolve), resolve(PROCESS).clusterName));
       host.run(heartbeats);

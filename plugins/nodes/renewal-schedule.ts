@@ -13,7 +13,11 @@ const MAX_TIMER_MS = 2_147_483_647; // setTimeout, 2^31 - 1
  * that started together do not ask together.
  * @param random 0 to 1.
  */
-export function renewalDelayMs(credentials: Pick<HostCredentials, "certificatePem" | "expiresAt">, now: Date, random = Math.random()): number {
+export function renewalDelayMs(
+  credentials: Pick<HostCredentials, "certificatePem" | "expiresAt">,
+  now: Date,
+  random = Math.random(),
+): number {
   const begin = new X509Certificate(credentials.certificatePem).validFromDate.getTime();
   const life = credentials.expiresAt.getTime() - begin;
   const due = begin + life * (RENEW_AFTER - JITTER * random);

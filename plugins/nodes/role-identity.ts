@@ -9,7 +9,7 @@ import type { RpcConnection } from "../../core/plugin/rpc.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Enrolment } from "./enrolment.js";
 import { FollowingConnection } from "./following-connection.js";
-import { renewalDelayMs, RENEWAL_RETRY_MS } from "./renewal-schedule.js";
+import { RENEWAL_RETRY_MS, renewalDelayMs } from "./renewal-schedule.js";
 
 const JOIN_PATIENCE_MS = 20_000;
 const JOIN_RETRY_MS = 1_000;
@@ -49,10 +49,14 @@ export class RoleIdentity implements HostIdentity {
   async obtain(name: string): Promise<void> {
     const stored = await this.parts.enrolment.stored();
     if (stored !== null && stored.name !== name) {
-      throw new MezError("CONFLICT", `this host has joined as "${stored.name}", not "${name}"; keep the name, or delete its stored credentials and join anew`);
+      throw new MezError(
+        "CONFLICT",
+        `this host has joined as "${stored.name}", not "${name}"; keep the name, or delete its stored credentials and join anew`,
+      );
     }
     const isValid = stored !== null && stored.expiresAt > this.parts.clock.now();
-    if (stored !== null && !isValid) this.parts.logger.warn("the stored host certificate has expired", { name, expiresAt: stored.expiresAt.toISOString() });
+    if (stored !== null && !isValid)
+      this.parts.logger.warn("the stored host certificate has expired", { name, expiresAt: stored.expiresAt.toISOString() });
     this.#use(stored !== null && isValid ? stored : await this.#joinPatiently(name));
   }
 
@@ -82,7 +86,11 @@ export class RoleIdentity implements HostIdentity {
     if (known === null || trustPem.length === 0 || known.trustPem.join() === trustPem.join()) return;
     const trusting = { ...known, trustPem };
     this.#set(trusting);
-    await this.parts.enrolment.keep(trusting).catch((error: unknown) => this.parts.logger.error("could not store the new CA certificates", { reason: messageOf(error) }));
+    await this.parts.enrolment
+      .keep(trusting)
+      .catch((error: unknown) =>
+        this.parts.logger.error("could not store the new CA certificates", { reason: messageOf(error) }),
+      );
   }
 
   /** Whether `authorityPem` signed the current certificate; also `true` when there is nothing to compare. */
@@ -153,6 +161,10 @@ export class RoleIdentity implements HostIdentity {
   #dial(): RpcConnection {
     const { certificatePem, privateKeyPem, trustPem } = this.current();
     const { dialer, addresses } = this.parts;
-    return dialer.dial({ addresses, trust: { kind: "authorities", certificatesPem: trustPem }, identity: { certificatePem, privateKeyPem } });
+    return dialer.dial({
+      addresses,
+      trust: { kind: "authorities", certificatesPem: trustPem },
+      identity: { certificatePem, privateKeyPem },
+    });
   }
 }

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MezError } from "../../core/errors/error.js";
+import { silentLogger } from "../../test/fixtures/silent-logger.js";
+import type { AgentLink } from "./agent-link.js";
+import { AgentPresence } from "./agent-presence.js";
+import type { AgentFacts } from "./agent-service.js";
+
+const facts: AgentFacts = { labels: { env: "prod" }, hostname: "web-01", os: "linux x64", version: "0.1.0" };
+
+test("registers, sends heartbeats and says goodbye", async () => {
+  const link = new FakeLink();
+  const presence = new AgentPresence(link, silentLogger, async () => false);
+  await presence.start(facts);
+  await link.called("heartbeat");
+  await presence.leave();
+  assert.deepEqual(link.calls, ["register prod", "heartbeat", "deregister"]);
+});
+
+test("registers again after a heartbeat that failed", async () => {
+  const link = new FakeLink({ heartbeat: [new MezError("UNAVAILABLE", "cannot reach the auth service")] });
+  const presence = new AgentPresence(link, silentLogger, async () => false);
+  await presence.start(facts);
+  await link.called("register prod", 2);
+  await presence.leave();
+  assert.deepEqual(link.calls.slice(0, 3), ["register prod", "heartbeat", "register prod"]);
+});
+
+test("joins again when the cluster does not know it any more", async () => {
+  const link = new FakeLink({ register: [new MezError("UNAUTHENTICATED", "this agent was removed from the cluster")] });
+  let rejoins = 0;
+  const presence = new AgentPresence(link, silentLogger, async () => {
+    rejoins += 1;
+    return true;
+  });
+  await presence.start(facts);
+  await link.called("register prod", 2);
+  await presence.leave();
+  assert.equal(rejoins, 1);
+});
+
+test("new facts replace the old ones", async () => {
+  const link = new FakeLink();
+  const presence = new AgentPresence(link, silentLogger, async () => false);
+  await presence.start(facts);
+  await link.called("register prod");
+  await presence.start({ ...facts, labels: { env: "staging" } });
+  await link.called("register staging");
+  await presence.leave();
+});
+
+test("goodbye works while the auth service is out of reach", async () => {
+  const down = new MezError("UNAVAILABLE", "cannot reach the auth service");
+  const link = new FakeLink({ register: [down, down, down], deregister: [down] });
+  const presence = new AgentPresence(link, silentLogger, async () => false);
+  await presence.start(facts);
+  await link.called("register prod");
+  await presence.leave();
+});
+
+// --- internal ---
+
+type Method = keyof AgentLink;
+
+/** An auth service that fails as often as it is told to. */
+class FakeLink implements AgentLink {
+  readonly calls: string[] = [];
+  #waiting: (() => void)[] = [];
+
+  constructor(private readonly failures: Partial<Record<Method, Error[]>> = {}) {}
+
+  async register(said: AgentFacts): Promise<number> {
+    this.#note("register", `register ${said.labels["env"]}`);
+    return 1;
+  }
+
+  async heartbeat(): Promise<void> {
+    this.#note("heartbeat", "heartbeat");
+  }
+
+  async deregister(): Promise<void> {
+    this.#note("deregister", "deregister");
+  }
+
+  async called(call: string, times = 1): Promise<void> {
+    while (this.calls.filter((made) => made === call).length < times)
+      await new Promise<void>((resolve) => void this.#waiting.push(resolve));
+  }
+
+  #note(method: Method, call: string): void {
+    this.calls.push(call);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+    const failure = this.failures[method]?.shift();
+    if (failure !== undefined) throw failure;
+  }
+}

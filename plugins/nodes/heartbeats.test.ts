@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { MezError } from "../../core/errors/error.js";
+import type { Database } from "../../core/plugin/database.js";
+import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
+import { silentLogger } from "../../test/fixtures/silent-logger.js";
+import { AGENT_ENTITIES } from "./agent-repository.js";
+import { Heartbeats } from "./heartbeats.js";
+import { CreateAgents } from "./migrations/001-agents.js";
+
+const clock = { time: Date.parse("2026-01-01T00:00:00Z"), now: () => new Date(clock.time) };
+let opened: TestDatabase;
+before(async () => {
+  opened = await openTestDatabase({ entities: AGENT_ENTITIES, migrations: [{ name: "001-agents", class: CreateAgents }] });
+});
+after(() => opened.close());
+
+test("online is a heartbeat within three intervals", () => {
+  const heartbeats = new Heartbeats(opened.database, clock, silentLogger, 20);
+  assert.equal(heartbeats.isOnline("a"), false);
+  assert.equal(heartbeats.lastSeen("a"), null);
+  heartbeats.beat("a");
+  clock.time += 60_000;
+  assert.equal(heartbeats.isOnline("a"), true);
+  clock.time += 1;
+  assert.equal(heartbeats.isOnline("a"), false);
+  assert.equal(heartbeats.lastSeen("a")?.toISOString(), "2026-01-01T00:00:00.000Z");
+});
+
+test("who said goodbye is offline at once, until the next heartbeat", () => {
+  const heartbeats = new Heartbeats(opened.database, clock, silentLogger, 20);
+  heartbeats.beat("a");
+  heartbeats.leave("a");
+  assert.equal(heartbeats.isOnline("a"), false);
+  heartbeats.beat("a");
+  assert.equal(heartbeats.isOnline("a"), true);
+  heartbeats.forget("a");
+  assert.equal(heartbeats.lastSeen("a"), null);
+});
+
+test("survives a restart, in a few transactions however many agents there are", async () => {
+  let transactions = 0;
+  const counting: Database = {
+    read: (work) => opened.database.read(work),
+    transaction: (work) => {
+      transactions += 1;
+      return opened.database.transaction(work);
+    },
+  };
+  const heartbeats = new Heartbeats(counting, clock, silentLogger, 20);
+  for (let agent = 0; agent < 1200; agent++) for (let beat = 0; beat < 3; beat++) heartbeats.beat(`agent-${agent}`);
+  await heartbeats.save();
+  assert.equal(transactions, 3);
+  await heartbeats.save();
+  assert.equal(transactions, 3);
+  const restarted = new Heartbeats(opened.database, clock, silentLogger, 20);
+  await restarted.start();
+  assert.deepEqual(restarted.lastSeen("agent-1199"), clock.now());
+  await restarted.dispose();
+});
+
+test("what could not be written is written the next time", async () => {
+  let isDown = true;
+  const flaky: Database = {
+    read: (work) => opened.database.read(work),
+    transaction: (work) =>
+      isDown ? Promise.reject(new MezError("UNAVAILABLE", "the database is out of reach")) : opened.database.transaction(work),
+  };
+  const heartbeats = new Heartbeats(flaky, clock, silentLogger, 20);
+  heartbeats.beat("late");
+  await heartbeats.save();
+  isDown = false;
+  await heartbeats.save();
+  const restarted = new Heartbeats(opened.database, clock, silentLogger, 20);
+  await restarted.start();
+  assert.deepEqual(restarted.lastSeen("late"), clock.now());
+  await restarted.dispose();
+});
