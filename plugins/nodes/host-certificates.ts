@@ -63,7 +63,7 @@ export class HostCertificateIssuer {
       tlsCertificatePem: tls.pem,
       serial: tls.serial,
       trustPem: this.authorities.trustBundle("host").certificatesPem,
-      expiresAt: ssh.expiresAt < tls.expiresAt ? ssh.expiresAt : tls.expiresAt,
+      expiresAt: new Date(Math.min(ssh.expiresAt.getTime(), tls.expiresAt.getTime())),
     };
   }
 }
