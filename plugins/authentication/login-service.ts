@@ -137,7 +137,7 @@ export class LoginService {
   /** The stored password when it is the right one, else why not. */
   async #verify(userName: string, password: Secret): Promise<StoredPassword | string> {
     if (password.expose().length > MAX_PASSWORD_CHARACTERS) return "password too long";
-    const stored = await this.parts.database.read((em) => findPassword(em, userName));
+    const stored = USER_NAME.test(userName) ? await this.parts.database.read((em) => findPassword(em, userName)) : null;
     const right = await verifyPassword(stored?.hash ?? null, password);
     if (stored === null) return "unknown user";
     return right ? stored : "wrong password";
@@ -145,7 +145,7 @@ export class LoginService {
 
   /** Audits a failed attempt. A name that no user can have is left out: people type passwords into the wrong field. */
   async #refuse(userName: string, reason: string, clientAddress: string): Promise<MezError> {
-    const isName = this.parts.users.get(userName) !== undefined || /^[a-z0-9][a-z0-9._@-]{0,63}$/.test(userName);
+    const isName = USER_NAME.test(userName);
     await this.parts.database.transaction(async (tx) => {
       tx.audit({
         type: "user.login.failed",
@@ -161,6 +161,8 @@ export class LoginService {
 }
 
 // --- internal ---
+
+const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,63}$/;
 
 function auditChange(tx: Transaction, who: Omit<AuditRecord, "type">): void {
   tx.audit({ ...who, type: "user.password.changed", resourceType: "user", resourceName: who.userName });

@@ -12,6 +12,11 @@ export interface RoleProblem {
 /** Role names: lower case, as they stand on command lines and in certificates. */
 export const ROLE_NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,63}$";
 
+/** Tells whether a role could have this name. Asked before a name from outside reaches the database. */
+export function isRoleName(name: string): boolean {
+  return ROLE_NAME.test(name);
+}
+
 /**
  * Checks what a schema cannot: label selectors and their regular expressions, logins and their templates, names.
  * @returns The first problem, or `null`.

@@ -6,7 +6,7 @@ import type { CallContext } from "../../core/plugin/rpc.js";
 import type { Clock } from "../../core/time/clock.js";
 import { type HolderSearch, type Role, ROLES_COLLECTION, type Roles } from "./api.js";
 import { BUILT_IN_ROLES, isBuiltIn } from "./built-in-roles.js";
-import { checkRole } from "./role-check.js";
+import { checkRole, isRoleName } from "./role-check.js";
 import { deleteRole, findRole, findRoles, roleExists, saveRole } from "./role-repository.js";
 
 /** The use cases of roles, one transaction each. */
@@ -30,7 +30,7 @@ export class RoleService implements Roles, CollectionSource<Role> {
 
   /** @throws {MezError} `ROLE_NOT_FOUND` */
   async get(name: string): Promise<Role> {
-    const role = BUILT_IN_ROLES.find((builtIn) => builtIn.name === name) ?? (await this.database.read((em) => findRole(em, name)));
+    const role = BUILT_IN_ROLES.find((builtIn) => builtIn.name === name) ?? (isRoleName(name) ? await this.database.read((em) => findRole(em, name)) : null);
     if (role === null) throw notFound(name);
     return role;
   }
@@ -55,7 +55,7 @@ export class RoleService implements Roles, CollectionSource<Role> {
   async delete(name: string, call: CallContext): Promise<void> {
     if (isBuiltIn(name)) throw new MezError("ROLE_BUILT_IN", `role "${name}" is built in and cannot be deleted`);
     await this.database.transaction(async (tx) => {
-      if (!(await roleExists(tx.em, name))) throw notFound(name);
+      await this.requireAll(tx, [name]);
       const holders = (await Promise.all([...this.#guards].map((search) => search(tx, name)))).flat();
       if (holders.length > 0) throw inUse(name, holders);
       await deleteRole(tx.em, name);
@@ -65,7 +65,9 @@ export class RoleService implements Roles, CollectionSource<Role> {
   }
 
   async requireAll(tx: Transaction, names: readonly string[]): Promise<void> {
-    for (const name of names) if (!isBuiltIn(name) && !(await roleExists(tx.em, name))) throw notFound(name);
+    for (const name of names) {
+      if (!isRoleName(name) || !(isBuiltIn(name) || (await roleExists(tx.em, name)))) throw notFound(name);
+    }
   }
 
   guardDeletion(search: HolderSearch): () => void {

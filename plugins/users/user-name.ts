@@ -5,11 +5,16 @@ import { MezError } from "../../core/errors/error.js";
  * @throws {MezError} `INVALID_ARGUMENT`
  */
 export function checkUserName(name: string): void {
-  if (USER_NAME.test(name)) return;
+  if (isUserName(name)) return;
   throw new MezError(
     "INVALID_ARGUMENT",
     `user name "${printable(name)}" is not valid; use up to 64 of a-z, 0-9, ".", "_", "@" and "-", beginning with a letter or digit`,
   );
+}
+
+/** Tells whether a user could have this name. Asked before a name from outside reaches the database. */
+export function isUserName(name: string): boolean {
+  return USER_NAME.test(name);
 }
 
 /** A word from outside as it may stand in a message. */

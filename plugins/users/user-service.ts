@@ -8,7 +8,7 @@ import type { Clock } from "../../core/time/clock.js";
 import type { Passwords } from "../authentication/api.js";
 import type { Roles } from "../roles/api.js";
 import { type User, type UserEntry, USERS_COLLECTION, type Users } from "./api.js";
-import { checkUserName, printable } from "./user-name.js";
+import { checkUserName, isUserName, printable } from "./user-name.js";
 import { deleteUser, findHolders, findUser, findUsers, insertUser, updateUser } from "./user-repository.js";
 import { mergeTraits, type TraitMap } from "./user-traits.js";
 
@@ -44,9 +44,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
   }
 
   async get(name: string): Promise<User> {
-    const user = await this.database.read((em) => findUser(em, name));
-    if (user === null) throw notFound(name);
-    return user;
+    return this.database.read((em) => existing(em, name));
   }
 
   async entries(): Promise<readonly (readonly [string, UserEntry])[]> {
@@ -79,8 +77,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
   /** @throws {MezError} `USER_NOT_FOUND`, `ROLE_NOT_FOUND`, `INVALID_ARGUMENT`, `LAST_ADMIN` */
   async update(name: string, change: UserChange, author: Author): Promise<User> {
     return this.database.transaction(async (tx) => {
-      const before = await findUser(tx.em, name);
-      if (before === null) throw notFound(name);
+      const before = await existing(tx.em, name);
       const roles = change.roles === null ? before.roles : sorted(change.roles);
       const traits = { ...before.traits, internal: mergeTraits(before.traits.internal, change.internalTraits) };
       const user: User = { ...before, roles, traits, updatedAt: this.clock.now() };
@@ -99,7 +96,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
     const oneTimePassword = password === null ? this.passwords.generate() : null;
     const prepared = await this.#prepare(name, password ?? oneTimePassword);
     await this.database.transaction(async (tx) => {
-      if ((await findUser(tx.em, name)) === null) throw notFound(name);
+      await existing(tx.em, name);
       await this.passwords.set(tx, name, prepared, oneTimePassword !== null || requireChange);
       audit(tx, "user.updated", user, author, { password: "reset" });
     });
@@ -109,8 +106,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
   /** @throws {MezError} `USER_NOT_FOUND`, `LAST_ADMIN` */
   async delete(name: string, author: Author): Promise<void> {
     await this.database.transaction(async (tx) => {
-      const user = await findUser(tx.em, name);
-      if (user === null) throw notFound(name);
+      const user = await existing(tx.em, name);
       if (user.roles.includes(ADMIN)) await keepAnAdmin(tx, name);
       await this.passwords.forget(tx, name);
       await deleteUser(tx.em, name);
@@ -145,8 +141,10 @@ function entryOf({ roles, traits }: User): UserEntry {
   return { roles, traits };
 }
 
-function notFound(name: string): MezError {
-  return new MezError("USER_NOT_FOUND", `there is no user "${printable(name)}"`);
+async function existing(em: Transaction["em"], name: string): Promise<User> {
+  const user = isUserName(name) ? await findUser(em, name) : null;
+  if (user === null) throw new MezError("USER_NOT_FOUND", `there is no user "${printable(name)}"`);
+  return user;
 }
 
 function audit(tx: Transaction, type: "user.created" | "user.updated" | "user.deleted", user: User, author: Author, metadata: AuditRecord["metadata"]): void {
