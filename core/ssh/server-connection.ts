@@ -52,6 +52,8 @@ export interface ConnectionHandlers {
 export interface SshPeer {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** Id of the session that whoever carried the stream here gave it, a UUID. */
+  readonly sessionId?: string;
 }
 
 /** An authenticated client. */

@@ -68,7 +68,7 @@ export class SshServer<Identity> {
     const socket = stream as Duplex & Partial<SshPeer> & { setNoDelay?(on: boolean): void };
     const waiting: Waiting = {
       stream,
-      peer: { remoteAddress: peer.remoteAddress ?? socket.remoteAddress ?? "", remotePort: peer.remotePort ?? socket.remotePort ?? 0 },
+      peer: { ...peer, remoteAddress: peer.remoteAddress ?? socket.remoteAddress ?? "", remotePort: peer.remotePort ?? socket.remotePort ?? 0 },
       connection: null,
       failure: null,
       isAuthenticated: false,
