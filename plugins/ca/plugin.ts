@@ -11,6 +11,7 @@ import { AuthorityEntity, AuthorityKeyEntity } from "./authority-repository.js";
 import { createMissingAuthorities } from "./authority-setup.js";
 import { caHandlers } from "./ca-rpc.js";
 import { KeyBackedAuthorities } from "./certificate-authorities.js";
+import { HostCaFile } from "./host-ca-file.js";
 import { CreateCertificateAuthorities } from "./migrations/20260101000000-certificate-authorities.js";
 
 interface Config {
@@ -51,6 +52,7 @@ export default definePlugin<Config>({
         dispose: async () => stopFollowing?.(),
       };
     });
+    host.run((resolve) => new HostCaFile(resolve(PROCESS).dataDirectory, resolve(COLLECTIONS).of(CA_KEYS)));
   },
 });
 
