@@ -1,10 +1,10 @@
 import { join } from "node:path";
+import { PACKAGE_ROOT } from "../core/cli/release.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import type { RpcConnection } from "../core/plugin/rpc.js";
 import type { Secret } from "../core/plugin/secret.js";
 import { parseHostPort } from "../core/rpc/address.js";
 import type { TrustDecision, TrustRequest } from "../core/rpc/trust.js";
-import { PACKAGE_ROOT } from "./release.js";
 import { terminalQuestion } from "./terminal-question.js";
 
 const DEFAULT_AUTH_PORT = 3025;

@@ -1,7 +1,7 @@
 import { MEZCTL_FLAGS } from "../core/cli/global-flags.js";
 import { main } from "../core/cli/program.js";
+import { RELEASE } from "../core/cli/release.js";
 import { pluginCommands } from "./plugin-commands.js";
-import { RELEASE } from "./release.js";
 
 await main({
   binary: "mezctl",

@@ -1,6 +1,6 @@
 import { MEZD_FLAGS } from "../core/cli/global-flags.js";
 import { main } from "../core/cli/program.js";
-import { RELEASE } from "./release.js";
+import { RELEASE } from "../core/cli/release.js";
 
 await main({
   binary: "mezd",

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { RELEASE } from "../core/cli/release.js";
 import { claimDataDirectory } from "../core/host/data-directory.js";
 import { Host } from "../core/host/host.js";
 import { makeLogger } from "../core/host/logger.js";
@@ -6,7 +7,6 @@ import type { CommandContext } from "../core/plugin/commands.js";
 import { FIRST_START } from "../core/plugin/first-start.js";
 import { sshCryptoBackend } from "../core/ssh/ssh2.js";
 import { systemClock } from "../core/time/clock.js";
-import { RELEASE } from "./release.js";
 import { builtinCatalog, type DaemonInput, readJoinToken, readSettings } from "./settings.js";
 import { welcome } from "./welcome.js";
 

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { PACKAGE_ROOT, RELEASE } from "../core/cli/release.js";
 import type { Config } from "../core/config/config.js";
 import { loadConfig } from "../core/config/load.js";
 import { MezError } from "../core/errors/error.js";
@@ -8,7 +10,6 @@ import type { CommandContext } from "../core/plugin/commands.js";
 import type { ProcessRole } from "../core/plugin/contract.js";
 import { Secret } from "../core/plugin/secret.js";
 import { BUILTIN_PLUGINS } from "../plugins/builtin.js";
-import { PACKAGE_ROOT, RELEASE } from "./release.js";
 
 /** What the command line adds to the config file. */
 export interface DaemonInput {
@@ -24,7 +25,7 @@ export interface DaemonInput {
 
 /** The plugins of this build, their manifests checked. */
 export function builtinCatalog(): Catalog {
-  return makeCatalog(BUILTIN_PLUGINS, RELEASE, new URL("plugin.schema.json", PACKAGE_ROOT));
+  return makeCatalog(BUILTIN_PLUGINS, RELEASE, pathToFileURL(join(PACKAGE_ROOT, "plugin.schema.json")));
 }
 
 /** @throws {MezError} `CONFIG_INVALID`, `INVALID_DOCUMENT` */

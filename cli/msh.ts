@@ -1,0 +1,17 @@
+import { MSH_FLAGS } from "../core/cli/global-flags.js";
+import { main } from "../core/cli/program.js";
+import { RELEASE } from "../core/cli/release.js";
+import { USER_COMMANDS } from "./msh/commands.js";
+import { pluginCommands } from "./plugin-commands.js";
+
+await main({
+  binary: "msh",
+  version: RELEASE,
+  summary: "Reach the machines of a Mezite cluster",
+  globals: MSH_FLAGS,
+  commands: [...USER_COMMANDS, ...pluginCommands("msh")],
+  connect: async (context) => {
+    const { connectAsUser } = await import("./msh/user-connection.js");
+    return connectAsUser(context);
+  },
+});
