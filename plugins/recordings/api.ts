@@ -1,0 +1,45 @@
+import type { MezError } from "../../core/errors/error.js";
+import type { ServiceToken } from "../../core/plugin/contract.js";
+
+/** What is to be recorded: one channel of a session. */
+export interface RecordedChannel {
+  /** UUID. The recording of channel 0 has this id, later ones `<sessionId>.<channel>`. */
+  readonly sessionId: string;
+  /** Counts the channels of the session from 0. */
+  readonly channel: number;
+  readonly user: string;
+  readonly login: string;
+  readonly node: string;
+  /** Size of the terminal in characters; without a terminal 80 and 24. */
+  readonly width: number;
+  readonly height: number;
+  /** `null` for a login shell. */
+  readonly command: string | null;
+  /** Value of `TERM`, `null` without a terminal. */
+  readonly terminal: string | null;
+  readonly startedAt: Date;
+  /** In whose name it is uploaded; default `node` where that role runs, else `proxy`. */
+  readonly by?: "proxy" | "node";
+}
+
+/** Takes down what a channel shows. Calls return at once and never throw. */
+export interface RecordingWriter {
+  /** Bytes as the person sees them. Copied before it returns. */
+  output(bytes: Buffer): void;
+  resize(columns: number, rows: number): void;
+  /**
+   * Called once when nothing more can be recorded, also when that has happened before; with `STORAGE_FULL` on a full
+   * disk. What was taken down until then is kept.
+   */
+  onFailure(listener: (error: MezError) => void): void;
+  /** The end: what was recorded is on disk when it resolves, and its upload has begun. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** Records on this host's disk and carries recordings to the auth service, also after a crash; in roles `proxy` and `node`. */
+export interface RecordingSpool {
+  /** @throws {MezError} `STORAGE_FULL`, `STORAGE_UNWRITABLE`; `ALREADY_EXISTS` for a channel that is or was recorded. */
+  open(channel: RecordedChannel): Promise<RecordingWriter>;
+}
+
+export const RECORDING_SPOOL: ServiceToken<RecordingSpool> = { id: "recording-spool", version: 1 };

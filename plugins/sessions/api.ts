@@ -1,0 +1,64 @@
+import type { CollectionKind } from "../../core/plugin/collection.js";
+import type { ServiceToken } from "../../core/plugin/contract.js";
+
+/** A session as the process that serves it announces it. */
+export interface StartedSession {
+  /** UUID, the same at proxy and node. */
+  readonly id: string;
+  readonly kind: "ssh";
+  readonly user: string;
+  readonly roles: readonly string[];
+  /** Empty at a proxy, which does not see it. */
+  readonly login: string;
+  readonly node: string;
+  /** Without a port. */
+  readonly clientAddress: string;
+  readonly startedAt: Date;
+  /** In whose name it is reported; default `node` where that role runs, else `proxy`. */
+  readonly by?: "proxy" | "node";
+}
+
+export interface ExecutedCommand {
+  readonly command: string;
+  /** Counts the channels of the session from 0. */
+  readonly channel: number;
+}
+
+export interface SessionOutcome {
+  /** One line: why it ended. */
+  readonly reason: string;
+  /** From the client. */
+  readonly bytesIn: number;
+  /** To the client. */
+  readonly bytesOut: number;
+}
+
+/**
+ * Tells the auth service of sessions; in roles `proxy` and `node`. Every call returns at once: reports wait in memory
+ * and are sent again until the auth service has them. What is said of a session that was not announced, or after its
+ * end, is ignored.
+ */
+export interface SessionReporter {
+  started(session: StartedSession): void;
+  exec(id: string, command: ExecutedCommand): void;
+  ended(id: string, outcome: SessionOutcome): void;
+}
+
+export const SESSION_REPORTER: ServiceToken<SessionReporter> = { id: "session-reporter", version: 1 };
+
+/** An administrator's word that a session must end. JSON. */
+export interface SessionTermination {
+  /** Shown to the person whose session it is. */
+  readonly reason: string;
+  /** Who said so. */
+  readonly by: string;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
+/** By session id; entries stay for some minutes, so that a session that is just beginning is caught as well. */
+export const SESSION_TERMINATIONS: CollectionKind<SessionTermination> = {
+  name: "session-terminations",
+  version: 1,
+  visibleTo: (caller) => caller.kind === "agent" && (caller.role === "proxy" || caller.role === "node"),
+};
