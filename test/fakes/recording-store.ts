@@ -1,0 +1,71 @@
+import { Readable } from "node:stream";
+import type { ErrorCode } from "../../core/errors/codes.js";
+import { MezError } from "../../core/errors/error.js";
+import type { RecordingStore } from "../../core/ports/recording-store.js";
+
+/** A recording store that works, keeps everything in memory and can be told to fail. */
+export class FakeRecordingStore implements RecordingStore {
+  readonly #recordings = new Map<string, { bytes: Buffer; complete: boolean }>();
+  #failNextAppend: ErrorCode | null = null;
+
+  /** The next call of `append` fails with this code; those after it work. */
+  failNextAppend(code: ErrorCode): void {
+    this.#failNextAppend = code;
+  }
+
+  /** What it holds, `null` for an unknown recording. */
+  bytes(id: string): Buffer | null {
+    return this.#recordings.get(id)?.bytes ?? null;
+  }
+
+  isComplete(id: string): boolean {
+    return this.#recordings.get(id)?.complete ?? false;
+  }
+
+  async append(id: string, offset: number, bytes: Uint8Array): Promise<number> {
+    checkId(id);
+    const code = this.#failNextAppend;
+    this.#failNextAppend = null;
+    if (code !== null) throw new MezError(code, "the fake recording store was told to fail");
+    const recording = this.#recordings.get(id) ?? { bytes: Buffer.alloc(0), complete: false };
+    const held = recording.bytes;
+    if (offset > held.length) throw new MezError("CONFLICT", `appending at ${offset} leaves a gap`);
+    const known = Math.min(held.length - offset, bytes.length);
+    const fits = held.subarray(offset, offset + known).equals(bytes.subarray(0, known));
+    if (!fits || (recording.complete && known < bytes.length)) {
+      throw new MezError("CONFLICT", `recording ${id} holds other bytes there, or is complete`);
+    }
+    recording.bytes = Buffer.concat([held, bytes.subarray(known)]);
+    this.#recordings.set(id, recording);
+    return recording.bytes.length;
+  }
+
+  async size(id: string): Promise<number> {
+    checkId(id);
+    return this.bytes(id)?.length ?? 0;
+  }
+
+  async complete(id: string): Promise<void> {
+    checkId(id);
+    this.#recordings.set(id, { bytes: this.bytes(id) ?? Buffer.alloc(0), complete: true });
+  }
+
+  async read(id: string): Promise<Readable> {
+    checkId(id);
+    const bytes = this.bytes(id);
+    if (bytes === null) throw new MezError("NOT_FOUND", `there is no recording ${id}`);
+    return Readable.from([bytes]);
+  }
+
+  async delete(id: string): Promise<void> {
+    checkId(id);
+    this.#recordings.delete(id);
+  }
+}
+
+// --- internal ---
+
+function checkId(id: string): void {
+  if (!/^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}(?:\.\d{1,9})?$/.test(id))
+    throw new MezError("INVALID_ARGUMENT", `"${id}" is not the id of a recording`);
+}
