@@ -5,7 +5,7 @@ import type { AgentLink } from "./agent-link.js";
 import type { AgentFacts } from "./agent-service.js";
 
 const FIRST_RETRY_MS = 500;
-const MAX_RETRY_MS = 60_000;
+const MAX_RETRY_MS = 20_000;
 
 /** Keeps an agent registered: once at the start, again after each failure, with heartbeats between. */
 export class AgentPresence {

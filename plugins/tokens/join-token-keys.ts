@@ -12,7 +12,7 @@ export function generateJoinToken(): Secret {
  * Derives everything that follows from a token with HKDF-SHA256, each part under its own label. Knowing the parts that
  * the server keeps does not lead back to the token or to its private key.
  * @throws {MezError} `INVALID_ARGUMENT` when `token` is not 64 hex characters
- * @see docs/joining.md; RFC 5869
+ * @see plugins/join/token/README.md; RFC 5869
  */
 export function deriveJoinTokenKeys(token: Secret): JoinTokenKeys {
   const text = token.expose().trim();

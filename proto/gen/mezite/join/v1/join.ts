@@ -349,7 +349,7 @@ export const TokenProof: MessageFns<TokenProof> = {
   },
 };
 
-/** Joining with a one-time token that is never sent. Both sides derive keys from it: docs/joining.md. */
+/** Joining with a one-time token that is never sent. Both sides derive keys from it. */
 export type JoinServiceService = typeof JoinServiceService;
 export const JoinServiceService = {
   /**
