@@ -57,7 +57,10 @@ test("success forgets the failures of the name, and time those of all", () => {
   waitFor(limiter, "alice", "192.0.2.1");
   waitFor(limiter, "alice", "192.0.2.1");
   limiter.begin("alice", "192.0.2.1").succeeded();
-  assert.deepEqual([1, 2, 3, 4].map(() => waitFor(limiter, "alice", "192.0.2.1")), [0, 0, 0, 1]);
+  assert.deepEqual(
+    [1, 2, 3, 4].map(() => waitFor(limiter, "alice", "192.0.2.1")),
+    [0, 0, 0, 1],
+  );
   watch.seconds += 900;
   assert.equal(waitFor(limiter, "alice", "192.0.2.1"), 0);
 });

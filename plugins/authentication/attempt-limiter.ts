@@ -38,7 +38,9 @@ export class AttemptLimiter {
     const addressKey = `address\n${network}`;
     const wait = Math.max(this.#wait(userKey, this.limits.freePerUser), this.#wait(addressKey, this.limits.freePerAddress));
     if (wait > 0) {
-      throw new MezError("TOO_MANY_ATTEMPTS", `too many failed attempts; try again in ${wait}s`, { fields: { retryAfterSeconds: wait } });
+      throw new MezError("TOO_MANY_ATTEMPTS", `too many failed attempts; try again in ${wait}s`, {
+        fields: { retryAfterSeconds: wait },
+      });
     }
     this.#count(userKey, 1);
     this.#count(addressKey, 1);

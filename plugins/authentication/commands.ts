@@ -7,10 +7,26 @@ export default defineCommands({
       summary: "Log in and print a session token",
       description:
         "Prints only the token, for MEZITE_AUTH_TOKEN. A one-time password has to be changed on the way in: on a terminal you are asked for the new one, otherwise give it with --new-password-stdin.",
-      examples: ["export MEZITE_AUTH_TOKEN=$(mezctl login --username=admin)", "mezctl login --username=admin --password-stdin < password-file"],
+      examples: [
+        "export MEZITE_AUTH_TOKEN=$(mezctl login --username=admin)",
+        "mezctl login --username=admin --password-stdin < password-file",
+      ],
       flags: {
-        username: { type: "string", required: true, valueName: "name", description: "Your user name", aliases: ["user"], env: "MEZITE_USERNAME" },
-        password: { type: "secret", required: true, prompt: "Password", description: "Your password; others on this machine can read it here, so rather use --password-stdin or the prompt", env: "MEZITE_PASSWORD" },
+        username: {
+          type: "string",
+          required: true,
+          valueName: "name",
+          description: "Your user name",
+          aliases: ["user"],
+          env: "MEZITE_USERNAME",
+        },
+        password: {
+          type: "secret",
+          required: true,
+          prompt: "Password",
+          description: "Your password; others on this machine can read it here, so rather use --password-stdin or the prompt",
+          env: "MEZITE_PASSWORD",
+        },
         newPassword: { type: "secret", description: "Takes the place of the password", env: "MEZITE_NEW_PASSWORD" },
         ttl: { type: "duration", maxSeconds: 86_400, description: "How long the session lasts; at most 24h", env: false },
       },
@@ -33,8 +49,21 @@ export default defineCommands({
       description: "Your other login sessions end.",
       examples: ["mezctl passwd"],
       flags: {
-        oldPassword: { type: "secret", required: true, prompt: "Old password", description: "The password until now", env: false },
-        newPassword: { type: "secret", required: true, prompt: "New password", confirm: true, description: "The password from now on", env: false },
+        oldPassword: {
+          type: "secret",
+          required: true,
+          prompt: "Old password",
+          description: "The password until now",
+          env: false,
+        },
+        newPassword: {
+          type: "secret",
+          required: true,
+          prompt: "New password",
+          confirm: true,
+          description: "The password from now on",
+          env: false,
+        },
       },
       async run(context, input) {
         const { changePassword } = await import("./login-commands.js");

@@ -14,7 +14,12 @@ interface LoginInput {
 export async function logIn(context: CommandContext, input: LoginInput): Promise<void> {
   warnOfArguments(context);
   const client = await context.rpc(AuthenticationServiceService);
-  const request = { userName: input.username, password: input.password.expose(), ttlSeconds: input.ttl ?? 0, newPassword: input.newPassword?.expose() ?? "" };
+  const request = {
+    userName: input.username,
+    password: input.password.expose(),
+    ttlSeconds: input.ttl ?? 0,
+    newPassword: input.newPassword?.expose() ?? "",
+  };
   let session = await client.authenticateLocal(request);
   if (session.mustChangePassword) {
     const newPassword = await askForNew(context, input.username);
@@ -31,7 +36,10 @@ export async function logOut(context: CommandContext): Promise<void> {
 }
 
 /** `mezctl passwd` */
-export async function changePassword(context: CommandContext, input: { readonly oldPassword: Secret; readonly newPassword: Secret }): Promise<void> {
+export async function changePassword(
+  context: CommandContext,
+  input: { readonly oldPassword: Secret; readonly newPassword: Secret },
+): Promise<void> {
   warnOfArguments(context);
   const client = await context.rpc(AuthenticationServiceService);
   await client.changePassword({ oldPassword: input.oldPassword.expose(), newPassword: input.newPassword.expose() });
@@ -56,6 +64,8 @@ async function askForNew(context: CommandContext, userName: string): Promise<Sec
 
 function warnOfArguments(context: CommandContext): void {
   if (process.argv.some((word) => /^--(?:old-|new-)?password(?:=|$)/.test(word))) {
-    context.output.note("warning: a password on the command line can be read by others on this machine; use the prompt or --password-stdin");
+    context.output.note(
+      "warning: a password on the command line can be read by others on this machine; use the prompt or --password-stdin",
+    );
   }
 }

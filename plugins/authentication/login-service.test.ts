@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import test from "node:test";
-import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import type { ErrorCode } from "../../core/errors/codes.js";
 import { isMezError } from "../../core/errors/error.js";
+import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import { Secret } from "../../core/plugin/secret.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
@@ -35,7 +35,11 @@ class World {
   constructor(readonly opened: TestDatabase) {
     const users = this.registry.of(USERS_COLLECTION);
     for (const role of BUILT_IN_ROLES) this.set(ROLES_COLLECTION, role.name, role);
-    const short = { ...BUILT_IN_ROLES[0]!, name: "short", options: { ...BUILT_IN_ROLES[0]!.options, maxSessionTtlSeconds: 3600 } };
+    const short = {
+      ...BUILT_IN_ROLES[0]!,
+      name: "short",
+      options: { ...BUILT_IN_ROLES[0]!.options, maxSessionTtlSeconds: 3600 },
+    };
     this.set(ROLES_COLLECTION, "short", short);
     this.sessions = new LoginSessions(opened.database, this.clock);
     this.authenticator = new SessionAuthenticator(this.sessions, users);
@@ -55,14 +59,23 @@ class World {
     this.registry.apply([{ kind: kindId(kind as never), key, value }]);
   }
 
-  async addUser(name: string, { roles = ["access"], mustChange = false }: { roles?: readonly string[]; mustChange?: boolean } = {}): Promise<void> {
+  async addUser(
+    name: string,
+    { roles = ["access"], mustChange = false }: { roles?: readonly string[]; mustChange?: boolean } = {},
+  ): Promise<void> {
     const prepared = await this.passwords.prepare(name, OLD);
     await this.opened.database.transaction((tx) => this.passwords.set(tx, name, prepared, mustChange));
     this.set(USERS_COLLECTION, name, { roles, traits: { internal: {}, external: {} } });
   }
 
   logIn(userName: string, password = OLD, change: { newPassword?: Secret; ttlSeconds?: number } = {}): Promise<OpenedSession> {
-    return this.login.logIn({ userName, password, newPassword: change.newPassword ?? null, ttlSeconds: change.ttlSeconds ?? 0, clientAddress: ADDRESS });
+    return this.login.logIn({
+      userName,
+      password,
+      newPassword: change.newPassword ?? null,
+      ttlSeconds: change.ttlSeconds ?? 0,
+      clientAddress: ADDRESS,
+    });
   }
 
   callerOf({ token }: OpenedSession): Promise<Caller | null> {
@@ -108,18 +121,34 @@ test("a login gives a token of 256 bits, of which the database holds only the ha
     assert.deepEqual([person.name, person.roles, person.mustChangePassword], ["alice", ["access"], false]);
     const rows = await world.opened.database.read((em) => em.find(LoginSessionRecord, {}));
     assert.ok(!JSON.stringify(rows).includes(session.token.expose()));
-    assert.deepEqual(world.opened.audits.map(({ type, sessionId, clientIp }) => [type, sessionId, clientIp]), [["user.login", person.sessionId, ADDRESS]]);
+    assert.deepEqual(
+      world.opened.audits.map(({ type, sessionId, clientIp }) => [type, sessionId, clientIp]),
+      [["user.login", person.sessionId, ADDRESS]],
+    );
   }));
 
 test("every kind of wrong credentials gets the same answer; only the audit log knows which", () =>
   inWorld(async (world) => {
     await world.addUser("alice");
     const messages = new Set<string>();
-    for (const [name, password] of [["alice", "wrong"], ["ghost", "wrong"], ["", ""], ["My Secret!", "x"], ["alice", "x".repeat(10_000)], ["a\u0000b", "x"], ["x".repeat(70_000), "x"]] as const) {
+    for (const [name, password] of [
+      ["alice", "wrong"],
+      ["ghost", "wrong"],
+      ["", ""],
+      ["My Secret!", "x"],
+      ["alice", "x".repeat(10_000)],
+      ["a\u0000b", "x"],
+      ["x".repeat(70_000), "x"],
+    ] as const) {
       messages.add(await refuses(world.logIn(name, new Secret(password)), "INVALID_CREDENTIALS"));
     }
     assert.deepEqual([...messages], ["invalid credentials"]);
-    const told = world.opened.audits.map(({ type, userName, success, metadata }) => [type, userName, success, metadata?.["reason"]]);
+    const told = world.opened.audits.map(({ type, userName, success, metadata }) => [
+      type,
+      userName,
+      success,
+      metadata?.["reason"],
+    ]);
     assert.deepEqual(told.slice(0, 4), [
       ["user.login.failed", "alice", false, "wrong password"],
       ["user.login.failed", "ghost", false, "unknown user"],
@@ -173,7 +202,11 @@ test("changing the password keeps this session and ends the others", () =>
 test("a session ends by logout, by expiry, and with its user", () =>
   inWorld(async (world) => {
     await world.addUser("alice", { roles: ["short"] });
-    const [one, two, three] = [await world.logIn("alice"), await world.logIn("alice", OLD, { ttlSeconds: 86_400 }), await world.logIn("alice", OLD, { ttlSeconds: 60 })];
+    const [one, two, three] = [
+      await world.logIn("alice"),
+      await world.logIn("alice", OLD, { ttlSeconds: 86_400 }),
+      await world.logIn("alice", OLD, { ttlSeconds: 60 }),
+    ];
     assert.equal(two.notice, "shortened from 1d to 1h: max_session_ttl of your roles");
     await world.login.logOut(await world.personOf(one), ADDRESS);
     await refuses(world.callerOf(one), "UNAUTHENTICATED");
@@ -188,7 +221,8 @@ test("a session ends by logout, by expiry, and with its user", () =>
 
 test("unknown tokens are refused, words of another form are left to others", () =>
   inWorld(async (world) => {
-    const authenticate = (bearerToken: string | null): Promise<Caller | null> => world.authenticator.authenticate({ bearerToken, clientCertificate: null, clientAddress: ADDRESS });
+    const authenticate = (bearerToken: string | null): Promise<Caller | null> =>
+      world.authenticator.authenticate({ bearerToken, clientCertificate: null, clientAddress: ADDRESS });
     await refuses(authenticate(randomBytes(32).toString("base64url")), "UNAUTHENTICATED");
     for (const word of [null, "", "x", "eyJhbGciOi.x.y", "a".repeat(44)]) assert.equal(await authenticate(word), null);
   }));
@@ -202,7 +236,10 @@ test("expired sessions are deleted and the use of others is noted", () =>
     await world.personOf(lasting);
     await world.sessions.tidy();
     const rows = await world.opened.database.read((em) => em.find(LoginSessionRecord, {}));
-    assert.deepEqual(rows.map(({ lastUsedAt }) => lastUsedAt), [world.now]);
+    assert.deepEqual(
+      rows.map(({ lastUsedAt }) => lastUsedAt),
+      [world.now],
+    );
   }));
 
 test("a password that was reset during a login opens nothing", () =>
@@ -219,10 +256,22 @@ test("a hash made with other costs is renewed at the next login", () =>
     await world.addUser("alice");
     const { argon2Sync } = await import("node:crypto");
     const salt = Buffer.from("saltsaltsaltsalt");
-    const weak = argon2Sync("argon2id", { message: OLD.expose(), nonce: salt, memory: 64, passes: 1, parallelism: 1, tagLength: 32 });
+    const weak = argon2Sync("argon2id", {
+      message: OLD.expose(),
+      nonce: salt,
+      memory: 64,
+      passes: 1,
+      parallelism: 1,
+      tagLength: 32,
+    });
     const phc = (bytes: Buffer): string => bytes.toString("base64").replace(/=+$/, "");
     await world.opened.database.transaction((tx) =>
-      savePassword(tx.em, "alice", { hash: new Secret(`$argon2id$v=19$m=64,t=1,p=1$${phc(salt)}$${phc(weak)}`), mustChange: false }, world.now),
+      savePassword(
+        tx.em,
+        "alice",
+        { hash: new Secret(`$argon2id$v=19$m=64,t=1,p=1$${phc(salt)}$${phc(weak)}`), mustChange: false },
+        world.now,
+      ),
     );
     await world.logIn("alice");
     const stored = await world.opened.database.read((em) => findPassword(em, "alice"));

@@ -13,7 +13,7 @@ import { deleteSession, insertSession } from "./login-session-repository.js";
 import type { LoginSessions } from "./login-sessions.js";
 import { generateLoginToken, hashLoginToken } from "./login-token.js";
 import { hashPassword, MAX_PASSWORD_CHARACTERS, needsRehash, verifyPassword } from "./password-hash.js";
-import { findPassword, savePassword, type StoredPassword } from "./password-repository.js";
+import { findPassword, type StoredPassword, savePassword } from "./password-repository.js";
 import type { PasswordService } from "./password-service.js";
 import { grantTtl } from "./ttl.js";
 
@@ -70,7 +70,11 @@ export class LoginService {
     const rehashed = replacement === null && needsRehash(stored.hash) ? await hashPassword(password) : null;
     const token = generateLoginToken();
     const now = clock.now();
-    const ttl = grantTtl(ttlSeconds, this.parts.defaultTtlSeconds, access.sessionOptions({ user: userName, roles: entry.roles }).maxSessionTtlSeconds);
+    const ttl = grantTtl(
+      ttlSeconds,
+      this.parts.defaultTtlSeconds,
+      access.sessionOptions({ user: userName, roles: entry.roles }).maxSessionTtlSeconds,
+    );
     const expiresAt = new Date(now.getTime() + ttl.ttlSeconds * 1000);
     const id = randomUUID();
     const mustChangePassword = await database.transaction(async (tx) => {
@@ -83,7 +87,15 @@ export class LoginService {
         auditChange(tx, { userName, userRoles: entry.roles, sessionId: id, clientIp: clientAddress });
       }
       const mustChange = replacement === null && current.mustChange;
-      await insertSession(tx.em, { id, tokenHash: hashLoginToken(token.expose()), userName, createdAt: now, expiresAt, lastUsedAt: now, clientAddress });
+      await insertSession(tx.em, {
+        id,
+        tokenHash: hashLoginToken(token.expose()),
+        userName,
+        createdAt: now,
+        expiresAt,
+        lastUsedAt: now,
+        clientAddress,
+      });
       tx.audit({
         type: "user.login",
         userName,
@@ -120,13 +132,20 @@ export class LoginService {
     await this.parts.database.transaction(async (tx) => {
       await deleteSession(tx.em, person.sessionId);
       tx.emit(LOGIN_SESSIONS_ENDED, { userName: person.name, onlySessionId: person.sessionId });
-      tx.audit({ type: "user.logout", userName: person.name, userRoles: person.roles, sessionId: person.sessionId, clientIp: clientAddress });
+      tx.audit({
+        type: "user.logout",
+        userName: person.name,
+        userRoles: person.roles,
+        sessionId: person.sessionId,
+        clientIp: clientAddress,
+      });
     });
     this.parts.sessions.forget({ userName: person.name, onlySessionId: person.sessionId });
   }
 
   async #prepareNew(userName: string, oldPassword: Secret, newPassword: Secret): Promise<PreparedPassword> {
-    if (newPassword.expose() === oldPassword.expose()) throw new MezError("PASSWORD_REFUSED", "the new password is refused: it is the old one");
+    if (newPassword.expose() === oldPassword.expose())
+      throw new MezError("PASSWORD_REFUSED", "the new password is refused: it is the old one");
     return this.parts.passwords.prepare(userName, newPassword);
   }
 

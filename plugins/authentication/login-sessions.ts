@@ -1,7 +1,13 @@
 import type { Database } from "../../core/plugin/database.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { LoginSessionsEnded } from "./api.js";
-import { deleteExpiredSessions, findSession, findSessionById, hasExpiredSessions, markSessionUsed } from "./login-session-repository.js";
+import {
+  deleteExpiredSessions,
+  findSession,
+  findSessionById,
+  hasExpiredSessions,
+  markSessionUsed,
+} from "./login-session-repository.js";
 import { findPassword } from "./password-repository.js";
 
 /** What a call needs to know of its login session. */

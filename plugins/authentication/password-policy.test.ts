@@ -5,7 +5,18 @@ import { Secret } from "../../core/plugin/secret.js";
 import { hashPassword, verifyPassword } from "./password-hash.js";
 import { checkPassword, generatePassword } from "./password-policy.js";
 
-for (const text of ["short", "elevenchars", "aaaaaaaaaaaaaa", "abababababab", "alicealicealice1", "password1234567", "Administrator1!", "qwerty123456!!", "with\u0000control!!", "x".repeat(600)]) {
+for (const text of [
+  "short",
+  "elevenchars",
+  "aaaaaaaaaaaaaa",
+  "abababababab",
+  "alicealicealice1",
+  "password1234567",
+  "Administrator1!",
+  "qwerty123456!!",
+  "with\u0000control!!",
+  "x".repeat(600),
+]) {
   test(`refuses ${JSON.stringify(text.slice(0, 20))}`, () => {
     assert.throws(
       () => checkPassword("alice", new Secret(text), 12),
@@ -32,5 +43,7 @@ test("a hash holds its password in every normal form, and no other", async () =>
   assert.equal(await verifyPassword(hash, new Secret("cafe\u0301 au lait noir")), true);
   assert.equal(await verifyPassword(hash, new Secret("cafe au lait noir")), false);
   assert.equal(await verifyPassword(null, new Secret("caf\u00e9 au lait noir")), false);
-  await assert.rejects(verifyPassword(new Secret("$argon2i$x"), new Secret("x")), (error) => isMezError(error, "STORAGE_CORRUPT"));
+  await assert.rejects(verifyPassword(new Secret("$argon2i$x"), new Secret("x")), (error) =>
+    isMezError(error, "STORAGE_CORRUPT"),
+  );
 });

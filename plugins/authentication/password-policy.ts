@@ -30,7 +30,19 @@ export function generatePassword(): Secret {
 // --- internal ---
 
 const ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-const COMMON_BEGINNINGS = ["password", "passwordpassword", "qwertyuiop", "qwerty", "administrator", "welcome", "letmein", "changeme", "iloveyou", "mezite", "1234567890"];
+const COMMON_BEGINNINGS = [
+  "password",
+  "passwordpassword",
+  "qwertyuiop",
+  "qwerty",
+  "administrator",
+  "welcome",
+  "letmein",
+  "changeme",
+  "iloveyou",
+  "mezite",
+  "1234567890",
+];
 
 function refused(why: string): MezError {
   return new MezError("PASSWORD_REFUSED", `the new password is refused: ${why}`);

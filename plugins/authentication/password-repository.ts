@@ -22,9 +22,15 @@ export async function findPassword(em: EntityManager, userName: string): Promise
   return record === null ? null : { hash: new Secret(record.hash), mustChange: record.mustChange };
 }
 
-export async function savePassword(em: EntityManager, userName: string, password: StoredPassword, changedAt: Date): Promise<void> {
+export async function savePassword(
+  em: EntityManager,
+  userName: string,
+  password: StoredPassword,
+  changedAt: Date,
+): Promise<void> {
   const values = { hash: password.hash.expose(), mustChange: password.mustChange, changedAt };
-  if ((await em.nativeUpdate(PasswordRecord, { userName }, values)) === 0) await em.insert(PasswordRecord, { userName, ...values });
+  if ((await em.nativeUpdate(PasswordRecord, { userName }, values)) === 0)
+    await em.insert(PasswordRecord, { userName, ...values });
 }
 
 export async function deletePassword(em: EntityManager, userName: string): Promise<void> {

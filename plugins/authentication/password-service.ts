@@ -24,7 +24,13 @@ export class PasswordService implements Passwords {
   }
 
   /** @param exceptSessionId The login session that goes on: that of a person who changes the own password. */
-  async set(tx: Transaction, userName: string, { hash }: PreparedPassword, mustChange: boolean, exceptSessionId?: string): Promise<void> {
+  async set(
+    tx: Transaction,
+    userName: string,
+    { hash }: PreparedPassword,
+    mustChange: boolean,
+    exceptSessionId?: string,
+  ): Promise<void> {
     await savePassword(tx.em, userName, { hash, mustChange }, this.clock.now());
     await deleteSessionsOf(tx.em, userName, exceptSessionId);
     tx.emit(LOGIN_SESSIONS_ENDED, { userName, exceptSessionId });

@@ -47,7 +47,11 @@ export default definePlugin<Config>({
 
     host.store([PasswordRecord, LoginSessionRecord], [{ name: "001-authentication", class: CreateAuthentication }]);
     host.provide(PASSWORDS, passwords);
-    host.implement(AUTHENTICATOR, "session", (resolve) => new SessionAuthenticator(sessions(resolve), resolve(COLLECTIONS).of(USERS_COLLECTION)));
+    host.implement(
+      AUTHENTICATOR,
+      "session",
+      (resolve) => new SessionAuthenticator(sessions(resolve), resolve(COLLECTIONS).of(USERS_COLLECTION)),
+    );
     host.on(LOGIN_SESSIONS_ENDED, (resolve) => async (event) => sessions(resolve).forget(event));
     host.run((resolve) => new LoginSessionSweeper(sessions(resolve), resolve(LOGGER)));
     host.rpc(AUTHENTICATION_RPC, (resolve) => {

@@ -17,7 +17,8 @@ export class SessionAuthenticator implements Authenticator {
     if (bearerToken === null || !isLoginToken(bearerToken)) return null;
     const session = await this.sessions.find(hashLoginToken(bearerToken));
     const user = session === null ? undefined : this.users.get(session.userName);
-    if (session === null || user === undefined) throw new MezError("UNAUTHENTICATED", "the session is unknown or has ended; log in again");
+    if (session === null || user === undefined)
+      throw new MezError("UNAUTHENTICATED", "the session is unknown or has ended; log in again");
     return {
       kind: "user",
       name: session.userName,

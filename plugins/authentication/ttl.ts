@@ -24,6 +24,9 @@ export function grantTtl(requestedSeconds: number, defaultSeconds: number, roleC
   const wanted = requestedSeconds === 0 ? defaultSeconds : requestedSeconds;
   if (wanted <= cap) return { ttlSeconds: wanted, notice: "" };
   if (requestedSeconds === 0) return { ttlSeconds: cap, notice: "" };
-  const why = roleCapSeconds !== null && roleCapSeconds <= MAX_TTL_SECONDS ? "max_session_ttl of your roles" : "the longest that is allowed";
+  const why =
+    roleCapSeconds !== null && roleCapSeconds <= MAX_TTL_SECONDS
+      ? "max_session_ttl of your roles"
+      : "the longest that is allowed";
   return { ttlSeconds: cap, notice: `shortened from ${formatDuration(requestedSeconds)} to ${formatDuration(cap)}: ${why}` };
 }

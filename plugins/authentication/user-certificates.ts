@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { MezError } from "../../core/errors/error.js";
+import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { CertificateAuthorities } from "../ca/api.js";
@@ -36,8 +36,13 @@ export class UserCertificates {
    * Certificates for the person's current roles. They are handed out only once the audit record is durable.
    * @throws {MezError} `INVALID_ARGUMENT` without a key or for one that the authority refuses
    */
-  async issue(person: Caller & { readonly kind: "user" }, request: CertificateRequest, clientAddress: string): Promise<IssuedCertificates> {
-    if (request.sshPublicKey === null && request.x509PublicKey === null) throw new MezError("INVALID_ARGUMENT", "a public key is missing");
+  async issue(
+    person: Caller & { readonly kind: "user" },
+    request: CertificateRequest,
+    clientAddress: string,
+  ): Promise<IssuedCertificates> {
+    if (request.sshPublicKey === null && request.x509PublicKey === null)
+      throw new MezError("INVALID_ARGUMENT", "a public key is missing");
     const subject = { user: person.name, roles: person.roles };
     const options = this.access.sessionOptions(subject);
     const logins = this.access.logins(subject);
@@ -46,14 +51,16 @@ export class UserCertificates {
     const ssh =
       request.sshPublicKey === null
         ? null
-        : await this.authorities.issueUserCertificate({
-            publicKeyBlob: request.sshPublicKey,
-            keyId: person.name,
-            // OpenSSH takes an empty list of principals for "any login".
-            principals: logins.length > 0 ? logins.slice(0, MAX_PRINCIPALS) : [`-mezite-no-login-${randomUUID()}`],
-            ttlSeconds,
-            extensions: extensionsFor(person, options.portForwarding),
-          });
+        : await this.authorities
+            .issueUserCertificate({
+              publicKeyBlob: request.sshPublicKey,
+              keyId: person.name,
+              // OpenSSH takes an empty list of principals for "any login".
+              principals: logins.length > 0 ? logins.slice(0, MAX_PRINCIPALS) : [`-mezite-no-login-${randomUUID()}`],
+              ttlSeconds,
+              extensions: extensionsFor(person, options.portForwarding),
+            })
+            .catch(asBadKey);
     const x509 =
       request.x509PublicKey === null
         ? null
@@ -83,6 +90,12 @@ export class UserCertificates {
 // --- internal ---
 
 const MAX_PRINCIPALS = 256; // OpenSSH refuses more: SSHKEY_CERT_MAX_PRINCIPALS
+
+/** What is damaged came from the caller, not from our storage. */
+function asBadKey(cause: unknown): never {
+  if (isMezError(cause, "SSH_MALFORMED")) throw new MezError("INVALID_ARGUMENT", cause.message, { cause });
+  throw cause;
+}
 
 /** Ours have a name with `@`, as PROTOCOL.certkeys asks of extensions that are not OpenSSH's; `sshd` ignores them. */
 function extensionsFor(person: Caller & { readonly kind: "user" }, portForwarding: boolean): Record<string, string> {

@@ -44,18 +44,26 @@ export class AccessPolicy {
   decide(node: AccessNode, login: string): AccessDecision {
     const denial = this.#nodeDenial(node);
     if (denial) return denial;
+    const granting = this.#grants.filter(({ compiled, logins }) => logins.has(login) && compiled.allowsNode(node.labels));
+    if (granting.length > 0)
+      return this.#granted(
+        granting.map(({ compiled }) => compiled.role),
+        node,
+      );
     const reaching = this.#grants.filter(({ compiled }) => compiled.allowsNode(node.labels));
-    if (reaching.length === 0) return this.#noRoleAllows(node);
-    const granting = reaching.filter(({ logins }) => logins.has(login));
-    if (granting.length > 0) return this.#granted(granting.map(({ compiled }) => compiled.role), node);
-    return this.#loginRefused(node, login, reaching);
+    return reaching.length === 0 ? this.#noRoleAllows(node) : this.#loginRefused(node, login, reaching);
   }
 
   decideReach(node: AccessNode): AccessDecision {
     const denial = this.#nodeDenial(node);
     if (denial) return denial;
     const granting = this.#grants.filter(({ compiled, logins }) => logins.size > 0 && compiled.allowsNode(node.labels));
-    return granting.length === 0 ? this.#noRoleAllows(node) : this.#granted(granting.map(({ compiled }) => compiled.role), node);
+    return granting.length === 0
+      ? this.#noRoleAllows(node)
+      : this.#granted(
+          granting.map(({ compiled }) => compiled.role),
+          node,
+        );
   }
 
   /** The answer of `decideReach` without its reasons, for long lists. */
@@ -89,7 +97,10 @@ export class AccessPolicy {
 
   #noRoleAllows(node: AccessNode): AccessDecision {
     const names = this.#grants.map(({ compiled }) => compiled.role.name).join(", ");
-    return refusal(nodeReason(this.userName, node), `no role of ${this.userName} (${names || "none that grants"}) allows node ${node.name}`);
+    return refusal(
+      nodeReason(this.userName, node),
+      `no role of ${this.userName} (${names || "none that grants"}) allows node ${node.name}`,
+    );
   }
 
   #loginRefused(node: AccessNode, login: string, reaching: readonly Grant[]): AccessDecision {
@@ -105,7 +116,11 @@ export class AccessPolicy {
   #granted(roles: readonly Role[], node: AccessNode): AccessDecision {
     const options: SessionOptions = { ...strictestOptions(roles), maxSessionTtlSeconds: this.#maxSessionTtlSeconds };
     const unmet = unmetDemand(options);
-    if (unmet !== null) return refusal(`${node.name} asks for ${unmet}, which this cluster cannot check`, `roles ${roles.map(({ name }) => name).join(", ")} demand ${unmet}`);
+    if (unmet !== null)
+      return refusal(
+        `${node.name} asks for ${unmet}, which this cluster cannot check`,
+        `roles ${roles.map(({ name }) => name).join(", ")} demand ${unmet}`,
+      );
     return { allowed: true, options, roles: roles.map(({ name }) => name) };
   }
 }
@@ -114,7 +129,8 @@ export class AccessPolicy {
 
 /** A demand that nothing in this build can check is not met: silence must not open the door. */
 function unmetDemand(options: SessionOptions): string | null {
-  if (options.requireSessionMfa !== "" && options.requireSessionMfa !== "off") return `a second factor (${options.requireSessionMfa}) for each session`;
+  if (options.requireSessionMfa !== "" && options.requireSessionMfa !== "off")
+    return `a second factor (${options.requireSessionMfa}) for each session`;
   return options.deviceTrustMode === "required" ? "a trusted device" : null;
 }
 

@@ -68,7 +68,7 @@ export interface AccessNode {
 }
 
 export type AccessDecision =
-  | { readonly allowed: true; readonly options: SessionOptions; /** Roles that grant it. */ readonly roles: readonly string[] }
+  | { readonly allowed: true; readonly options: SessionOptions /** Roles that grant it. */; readonly roles: readonly string[] }
   | {
       readonly allowed: false;
       /** One line for the person. */

@@ -5,7 +5,13 @@ export const ADMIN_ROLE = "admin";
 /** Name of the role that may read the audit log and recordings. */
 export const AUDITOR_ROLE = "auditor";
 
-const OPTIONS: SessionOptions = { maxSessionTtlSeconds: null, requireSessionMfa: "", deviceTrustMode: "", portForwarding: true, fileCopy: true };
+const OPTIONS: SessionOptions = {
+  maxSessionTtlSeconds: null,
+  requireSessionMfa: "",
+  deviceTrustMode: "",
+  portForwarding: true,
+  fileCopy: true,
+};
 const NOTHING: RoleRules = { nodeLabels: {}, appLabels: {}, logins: [], requestRoles: [], requestResources: [], reviewRoles: [] };
 
 /** Always there, in the code and not in the database: nobody can change or delete them. */
@@ -17,7 +23,13 @@ export const BUILT_IN_ROLES: readonly Role[] = [
     allow: { ...NOTHING, nodeLabels: { "*": ["*"] }, appLabels: { "*": ["*"] }, logins: ["{{internal.logins}}"] },
     deny: NOTHING,
   },
-  { name: ADMIN_ROLE, description: "Administers the cluster; opens no session by itself", options: OPTIONS, allow: NOTHING, deny: NOTHING },
+  {
+    name: ADMIN_ROLE,
+    description: "Administers the cluster; opens no session by itself",
+    options: OPTIONS,
+    allow: NOTHING,
+    deny: NOTHING,
+  },
   { name: AUDITOR_ROLE, description: "Reads the audit log and recordings", options: OPTIONS, allow: NOTHING, deny: NOTHING },
 ];
 

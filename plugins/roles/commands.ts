@@ -9,9 +9,19 @@ export default defineCommands({
         command({
           name: "create",
           summary: "Create or update a role from a YAML or JSON file",
-          examples: ["mezctl roles create --from-file=role-developer.yaml", "mezctl roles get developer | mezctl roles create --from-file=-"],
+          examples: [
+            "mezctl roles create --from-file=role-developer.yaml",
+            "mezctl roles get developer | mezctl roles create --from-file=-",
+          ],
           flags: {
-            fromFile: { type: "string", required: true, valueName: "file", description: "The role; - reads standard input", aliases: ["file"], env: false },
+            fromFile: {
+              type: "string",
+              required: true,
+              valueName: "file",
+              description: "The role; - reads standard input",
+              aliases: ["file"],
+              env: false,
+            },
           },
           async run(context, { fromFile }) {
             const { createRole } = await import("./role-commands.js");

@@ -1,4 +1,4 @@
-import { codeOf, readPattern, refusedPattern, type CharacterTest, type Tree } from "./pattern-syntax.js";
+import { type CharacterTest, codeOf, readPattern, refusedPattern, type Tree } from "./pattern-syntax.js";
 
 /** Tells whether a whole text matches. Never longer than (size of the pattern) × (length of the text) steps. */
 export type Pattern = (text: string) => boolean;

@@ -1,41 +1,84 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
-import { type Role, type RoleRules, ROLES_COLLECTION, type SessionOptions, USERS_COLLECTION, type UserEntry } from "./api.js";
+import { ROLES_COLLECTION, type Role, type RoleRules, type SessionOptions, USERS_COLLECTION, type UserEntry } from "./api.js";
 import { LiveAccess } from "./live-access.js";
 
 const NOTHING: RoleRules = { nodeLabels: {}, appLabels: {}, logins: [], requestRoles: [], requestResources: [], reviewRoles: [] };
-const OPTIONS: SessionOptions = { maxSessionTtlSeconds: null, requireSessionMfa: "", deviceTrustMode: "", portForwarding: true, fileCopy: true };
+const OPTIONS: SessionOptions = {
+  maxSessionTtlSeconds: null,
+  requireSessionMfa: "",
+  deviceTrustMode: "",
+  portForwarding: true,
+  fileCopy: true,
+};
 
-function role(name: string, allow: Partial<RoleRules>, deny: Partial<RoleRules> = {}, options: Partial<SessionOptions> = {}): Role {
-  return { name, description: "", options: { ...OPTIONS, ...options }, allow: { ...NOTHING, ...allow }, deny: { ...NOTHING, ...deny } };
+function role(
+  name: string,
+  allow: Partial<RoleRules>,
+  deny: Partial<RoleRules> = {},
+  options: Partial<SessionOptions> = {},
+): Role {
+  return {
+    name,
+    description: "",
+    options: { ...OPTIONS, ...options },
+    allow: { ...NOTHING, ...allow },
+    deny: { ...NOTHING, ...deny },
+  };
 }
 
 const EVERY_NODE = { "*": ["*"] };
 const ROLES: readonly Role[] = [
   role("everywhere", { nodeLabels: EVERY_NODE, logins: ["{{internal.logins}}"] }, {}, { maxSessionTtlSeconds: 28_800 }),
-  role("prod", { nodeLabels: { env: ["prod"] }, logins: ["deploy", "root"] }, {}, { portForwarding: false, maxSessionTtlSeconds: 3600 }),
+  role(
+    "prod",
+    { nodeLabels: { env: ["prod"] }, logins: ["deploy", "root"] },
+    {},
+    { portForwarding: false, maxSessionTtlSeconds: 3600 },
+  ),
   role("no-root", {}, { logins: ["root"] }),
   role("no-restricted", {}, { nodeLabels: { sensitivity: ["restricted"] } }),
   role("no-login", {}, { logins: ["*"] }),
   role("mfa", { nodeLabels: { env: ["vault"] }, logins: ["deploy"] }, {}, { requireSessionMfa: "totp" }),
   role("trusted", { nodeLabels: { env: ["desk"] }, logins: ["deploy"] }, {}, { deviceTrustMode: "required" }),
-  role("relaxed", { nodeLabels: { env: ["lab"] }, logins: ["deploy"] }, {}, { requireSessionMfa: "off", deviceTrustMode: "optional" }),
+  role(
+    "relaxed",
+    { nodeLabels: { env: ["lab"] }, logins: ["deploy"] },
+    {},
+    { requireSessionMfa: "off", deviceTrustMode: "optional" },
+  ),
   role("labels-only", { nodeLabels: EVERY_NODE }),
 ];
 
-function worldOf(users: Readonly<Record<string, UserEntry>>): { access: LiveAccess; set: (kind: typeof ROLES_COLLECTION | typeof USERS_COLLECTION, key: string, value: unknown) => void } {
+function worldOf(users: Readonly<Record<string, UserEntry>>): {
+  access: LiveAccess;
+  set: (kind: typeof ROLES_COLLECTION | typeof USERS_COLLECTION, key: string, value: unknown) => void;
+} {
   const registry = new CollectionRegistry();
-  const set = (kind: typeof ROLES_COLLECTION | typeof USERS_COLLECTION, key: string, value: unknown): void => registry.apply([{ kind: kindId(kind as never), key, value }]);
+  const set = (kind: typeof ROLES_COLLECTION | typeof USERS_COLLECTION, key: string, value: unknown): void =>
+    registry.apply([{ kind: kindId(kind as never), key, value }]);
   for (const each of ROLES) set(ROLES_COLLECTION, each.name, each);
   for (const [name, entry] of Object.entries(users)) set(USERS_COLLECTION, name, entry);
   return { access: new LiveAccess(registry.of(ROLES_COLLECTION), registry.of(USERS_COLLECTION)), set };
 }
 
-const user = (roles: readonly string[], logins: readonly string[] = ["alice"]): UserEntry => ({ roles, traits: { internal: { logins }, external: {} } });
-const node = (labels: Readonly<Record<string, string>>): { name: string; labels: Readonly<Record<string, string>> } => ({ name: "web-01", labels });
+const user = (roles: readonly string[], logins: readonly string[] = ["alice"]): UserEntry => ({
+  roles,
+  traits: { internal: { logins }, external: {} },
+});
+const node = (labels: Readonly<Record<string, string>>): { name: string; labels: Readonly<Record<string, string>> } => ({
+  name: "web-01",
+  labels,
+});
 
-const DECISIONS: readonly (readonly [what: string, roles: readonly string[], labels: Readonly<Record<string, string>>, login: string, allowed: boolean])[] = [
+const DECISIONS: readonly (readonly [
+  what: string,
+  roles: readonly string[],
+  labels: Readonly<Record<string, string>>,
+  login: string,
+  allowed: boolean,
+])[] = [
   ["a login of the trait, everywhere", ["everywhere"], {}, "alice", true],
   ["another login", ["everywhere"], {}, "bob", false],
   ["a login of one role on a node of the other", ["everywhere", "prod"], { env: "dev" }, "deploy", false],
@@ -115,7 +158,10 @@ test("of the roles that grant a session the strictest option holds; roles for ot
   const onProd = access.decide({ ...subject, node: node({ env: "prod" }) });
   const onDev = access.decide({ ...subject, node: node({ env: "dev" }) });
   assert.ok(onProd.allowed && onDev.allowed);
-  assert.deepEqual([onProd.options.portForwarding, onProd.options.maxSessionTtlSeconds, onProd.roles], [false, 3600, ["everywhere", "prod"]]);
+  assert.deepEqual(
+    [onProd.options.portForwarding, onProd.options.maxSessionTtlSeconds, onProd.roles],
+    [false, 3600, ["everywhere", "prod"]],
+  );
   assert.deepEqual([onDev.options.portForwarding, onDev.options.maxSessionTtlSeconds, onDev.roles], [true, 3600, ["everywhere"]]);
   assert.equal(access.sessionOptions(subject).portForwarding, true);
 });
@@ -138,13 +184,20 @@ test("deny wins over allow for every combination of roles", () => {
     const labels = Object.fromEntries(names.filter(() => random() < 0.7).map((name) => [name, pick(["1", "2"])]));
     const login = pick(["deploy", "root", "alice"]);
     const subject = { user: "alice", roles: held };
-    const matches = ([name, values]: readonly [string, readonly string[]]): boolean => labels[name] !== undefined && (values.includes("*") || values.includes(labels[name]));
-    const expand = (logins: readonly string[]): readonly string[] => logins.map((each) => (each.startsWith("{{") ? "alice" : each));
+    const matches = ([name, values]: readonly [string, readonly string[]]): boolean =>
+      labels[name] !== undefined && (values.includes("*") || values.includes(labels[name]));
+    const expand = (logins: readonly string[]): readonly string[] =>
+      logins.map((each) => (each.startsWith("{{") ? "alice" : each));
     const denied = roles.some(
-      ({ deny }) => expand(deny.logins).includes(login) || (Object.keys(deny.nodeLabels).length > 0 && Object.entries(deny.nodeLabels).every(matches)),
+      ({ deny }) =>
+        expand(deny.logins).includes(login) ||
+        (Object.keys(deny.nodeLabels).length > 0 && Object.entries(deny.nodeLabels).every(matches)),
     );
     const granted = roles.some(
-      ({ allow }) => expand(allow.logins).includes(login) && Object.keys(allow.nodeLabels).length > 0 && Object.entries(allow.nodeLabels).every(matches),
+      ({ allow }) =>
+        expand(allow.logins).includes(login) &&
+        Object.keys(allow.nodeLabels).length > 0 &&
+        Object.entries(allow.nodeLabels).every(matches),
     );
     const decision = access.decide({ ...subject, node: node(labels), login });
     assert.equal(decision.allowed, granted && !denied, JSON.stringify({ roles, labels, login }));

@@ -10,7 +10,7 @@ import { type CompiledRole, compileRole } from "./compiled-role.js";
 export class LiveAccess implements Access {
   readonly #compiled = new Map<string, CompiledRole>();
   // Keyed by the entry itself: a changed user is another object, so nothing has to be invalidated.
-  #policies = new WeakMap<UserEntry, Map<string, AccessPolicy>>();
+  #policies = new WeakMap<UserEntry, UserPolicies>();
   readonly #stop: () => void;
 
   constructor(
@@ -41,7 +41,13 @@ export class LiveAccess implements Access {
   }
 
   sessionOptions(subject: AccessSubject): SessionOptions {
-    const none: SessionOptions = { maxSessionTtlSeconds: null, requireSessionMfa: "", deviceTrustMode: "", portForwarding: false, fileCopy: false };
+    const none: SessionOptions = {
+      maxSessionTtlSeconds: null,
+      requireSessionMfa: "",
+      deviceTrustMode: "",
+      portForwarding: false,
+      fileCopy: false,
+    };
     return this.#policy(subject)?.sessionOptions() ?? none;
   }
 
@@ -54,21 +60,31 @@ export class LiveAccess implements Access {
   #policy({ user, roles }: AccessSubject): AccessPolicy | undefined {
     const entry = this.users.get(user);
     if (entry === undefined) return undefined;
-    let byRoles = this.#policies.get(entry);
-    if (byRoles === undefined) {
-      byRoles = new Map();
-      this.#policies.set(entry, byRoles);
+    let policies = this.#policies.get(entry);
+    if (policies === undefined) {
+      policies = { byList: new WeakMap(), byNames: new Map() };
+      this.#policies.set(entry, policies);
     }
-    const key = roles === entry.roles ? "=" : roles.join("\n");
-    let policy = byRoles.get(key);
+    let policy = policies.byList.get(roles);
     if (policy === undefined) {
-      const named = new Set(roles);
-      const held = this.#compile(entry.roles);
-      policy = new AccessPolicy(user, held.filter(({ role }) => named.has(role.name)), held, entry);
-      if (byRoles.size >= MAX_ROLE_SETS) byRoles.clear();
-      byRoles.set(key, policy);
+      const key = roles.join("\n");
+      policy = policies.byNames.get(key) ?? this.#work(user, roles, entry);
+      if (policies.byNames.size >= MAX_ROLE_SETS) policies.byNames.clear();
+      policies.byNames.set(key, policy);
+      policies.byList.set(roles, policy);
     }
     return policy;
+  }
+
+  #work(user: string, roles: readonly string[], entry: UserEntry): AccessPolicy {
+    const named = new Set(roles);
+    const held = this.#compile(entry.roles);
+    return new AccessPolicy(
+      user,
+      held.filter(({ role }) => named.has(role.name)),
+      held,
+      entry,
+    );
   }
 
   #compile(names: readonly string[]): CompiledRole[] {
@@ -91,6 +107,16 @@ export class LiveAccess implements Access {
 
 const MAX_ROLE_SETS = 16;
 
+/** Found by the list itself, which a connection keeps, and else by what it says. */
+interface UserPolicies {
+  readonly byList: WeakMap<readonly string[], AccessPolicy>;
+  readonly byNames: Map<string, AccessPolicy>;
+}
+
 function unknownUser({ user }: AccessSubject, node: AccessNode): AccessDecision {
-  return { allowed: false, reason: `${user} has no access to node ${node.name}`, detail: `${user} is not a user of this cluster any more` };
+  return {
+    allowed: false,
+    reason: `${user} has no access to node ${node.name}`,
+    detail: `${user} is not a user of this cluster any more`,
+  };
 }

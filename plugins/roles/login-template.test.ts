@@ -27,7 +27,20 @@ for (const [text, logins] of EXPANSIONS) {
   test(`${text} gives ${JSON.stringify(logins)}`, () => assert.deepEqual(expandLogin(parseLoginTemplate(text), traits), logins));
 }
 
-for (const text of ["", "*", "-root", "a b", "a,b", "x\n", "{{internal}}", "{{other.logins}}", "{{internal.logins}}{{internal.x}}", "{{internal.logins", "a{{internal.x}} b", "$x"]) {
+for (const text of [
+  "",
+  "*",
+  "-root",
+  "a b",
+  "a,b",
+  "x\n",
+  "{{internal}}",
+  "{{other.logins}}",
+  "{{internal.logins}}{{internal.x}}",
+  "{{internal.logins",
+  "a{{internal.x}} b",
+  "$x",
+]) {
   test(`refuses ${JSON.stringify(text)}`, () => {
     assert.throws(
       () => parseLoginTemplate(text),

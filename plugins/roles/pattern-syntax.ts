@@ -67,7 +67,8 @@ class PatternReader {
 
   #sequence(depth: number): Tree {
     const parts: Tree[] = [];
-    while (this.#at < this.#characters.length && this.#peek() !== "|" && this.#peek() !== ")") parts.push(this.#repeat(this.#atom(depth)));
+    while (this.#at < this.#characters.length && this.#peek() !== "|" && this.#peek() !== ")")
+      parts.push(this.#repeat(this.#atom(depth)));
     return { kind: "sequence", parts };
   }
 
@@ -90,7 +91,8 @@ class PatternReader {
     this.#at = end + 1;
     const min = Number(match[1]);
     const max = match[2] === undefined ? min : match[3] === "" ? Number.POSITIVE_INFINITY : Number(match[3]);
-    if (min > max || min > MAX_REPEAT || (max > MAX_REPEAT && max !== Number.POSITIVE_INFINITY)) throw this.#error("has a repetition out of range");
+    if (min > max || min > MAX_REPEAT || (max > MAX_REPEAT && max !== Number.POSITIVE_INFINITY))
+      throw this.#error("has a repetition out of range");
     return [min, max];
   }
 

@@ -10,7 +10,13 @@ function agent(role: "proxy" | "node" | "auth"): Caller {
   return { kind: "agent", name: "web-01", role, certificateSerial: "1", certificateExpiresAt: new Date(0) };
 }
 
-const CASES: readonly (readonly [what: string, caller: Caller, permission: Permission, holders: readonly PermissionHolder[], allowed: boolean])[] = [
+const CASES: readonly (readonly [
+  what: string,
+  caller: Caller,
+  permission: Permission,
+  holders: readonly PermissionHolder[],
+  allowed: boolean,
+])[] = [
   ["admin holds what nobody else holds", person(["admin"]), "user:create", [], true],
   ["a plain user does not", person(["access"]), "user:create", [], false],
   ["any session", person([]), "user:list", ["session"], true],
@@ -29,5 +35,6 @@ const CASES: readonly (readonly [what: string, caller: Caller, permission: Permi
 ];
 
 for (const [what, caller, permission, holders, allowed] of CASES) {
-  test(`${what}: ${allowed ? "allowed" : "refused"}`, () => assert.equal(new RoleAuthorizer().refusal(caller, permission, holders) === null, allowed));
+  test(`${what}: ${allowed ? "allowed" : "refused"}`, () =>
+    assert.equal(new RoleAuthorizer().refusal(caller, permission, holders) === null, allowed));
 }

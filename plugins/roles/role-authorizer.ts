@@ -24,7 +24,11 @@ export class RoleAuthorizer implements Authorizer {
 
 // --- internal ---
 
-function userRefusal(caller: Caller & { kind: "user" }, permission: Permission, holders: readonly PermissionHolder[]): string | null {
+function userRefusal(
+  caller: Caller & { kind: "user" },
+  permission: Permission,
+  holders: readonly PermissionHolder[],
+): string | null {
   if (caller.mustChangePassword && permission !== CHANGE_PASSWORD) return "the one-time password has to be changed first";
   const isForAgentsOnly = holders.length > 0 && holders.every((holder) => holder === "proxy" || holder === "node");
   if (isForAgentsOnly) return `${permission} is for ${holders.join(" and ")} processes only`;

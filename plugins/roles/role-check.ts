@@ -23,7 +23,10 @@ export function isRoleName(name: string): boolean {
  */
 export function roleProblem(role: Role): RoleProblem | null {
   if (!ROLE_NAME.test(role.name)) {
-    return { path: ["metadata", "name"], message: `role name "${clean(role.name)}" is not valid; use up to 64 of a-z, 0-9, ".", "_" and "-", beginning with a letter or digit` };
+    return {
+      path: ["metadata", "name"],
+      message: `role name "${clean(role.name)}" is not valid; use up to 64 of a-z, 0-9, ".", "_" and "-", beginning with a letter or digit`,
+    };
   }
   if (role.description.length > 500 || /\p{Cc}/u.test(role.description)) {
     return { path: ["metadata", "description"], message: "the description has to be one line of up to 500 characters" };
@@ -67,7 +70,8 @@ function selectorProblem(selector: LabelSelector, path: readonly string[]): Role
       return { path: here, message: 'the label "*" takes only the value "*", which means every node' };
     }
     if (name !== "*" && !LABEL_NAME.test(name)) return { path: here, message: `label name "${clean(name)}" is not valid` };
-    if (values.length === 0 || values.length > MAX_ENTRIES) return { path: here, message: `label "${name}" needs 1 to ${MAX_ENTRIES} values` };
+    if (values.length === 0 || values.length > MAX_ENTRIES)
+      return { path: here, message: `label "${name}" needs 1 to ${MAX_ENTRIES} values` };
     for (const [index, value] of values.entries()) {
       const problem = valueProblem(name, value);
       if (problem !== null) return { path: values.length === 1 ? here : [...here, index], message: problem };
@@ -77,9 +81,11 @@ function selectorProblem(selector: LabelSelector, path: readonly string[]): Role
 }
 
 function valueProblem(label: string, value: string): string | null {
-  if (value.length > 256 || /\p{Cc}/u.test(value)) return `a value of label "${label}" is longer than 256 characters or has control characters`;
+  if (value.length > 256 || /\p{Cc}/u.test(value))
+    return `a value of label "${label}" is longer than 256 characters or has control characters`;
   if (value.includes("{{")) return `label "${label}": templates are for logins only`;
-  if (value.endsWith("$") && !value.startsWith("^")) return `label "${label}": "${clean(value)}" ends in $ but does not begin with ^; a regular expression needs both`;
+  if (value.endsWith("$") && !value.startsWith("^"))
+    return `label "${label}": "${clean(value)}" ends in $ but does not begin with ^; a regular expression needs both`;
   try {
     compileSelector({ [label]: [value] });
     return null;
@@ -93,7 +99,8 @@ function loginsProblem(logins: readonly string[], side: "allow" | "deny"): RoleP
   if (logins.length > MAX_ENTRIES) return { path, message: `more than ${MAX_ENTRIES} logins` };
   for (const [index, login] of logins.entries()) {
     if (login === "*" && side === "deny") continue;
-    if (login === "*") return { path: [...path, index], message: 'the login "*" is for deny only; list the logins that are allowed' };
+    if (login === "*")
+      return { path: [...path, index], message: 'the login "*" is for deny only; list the logins that are allowed' };
     try {
       parseLoginTemplate(login);
     } catch (error) {
@@ -110,7 +117,9 @@ function namesProblem(names: readonly string[], path: readonly string[]): RolePr
 
 function resourcesProblem(names: readonly string[], path: readonly string[]): RoleProblem | null {
   const index = names.findIndex((name) => name === "" || name.length > 253 || /[\p{Cc}\s*]/u.test(name));
-  return index < 0 ? null : { path: [...path, index], message: `"${clean(names[index] ?? "")}" is no node name; patterns are not allowed here` };
+  return index < 0
+    ? null
+    : { path: [...path, index], message: `"${clean(names[index] ?? "")}" is no node name; patterns are not allowed here` };
 }
 
 function clean(text: string): string {

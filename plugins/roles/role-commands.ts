@@ -17,18 +17,28 @@ export async function createRole(context: CommandContext, file: string): Promise
 /** `mezctl roles ls` */
 export async function listRoles(context: CommandContext): Promise<void> {
   const { roles } = await (await context.rpc(RoleServiceService)).listRoles({});
-  await context.output.rows(roles.map((message) => ({ role: fromMessage(message), builtIn: message.builtIn })), [
-    { key: "name", header: "NAME", value: ({ role }) => role.name },
-    { key: "nodeLabels", header: "NODE LABELS", value: ({ role }) => labelText(role.allow.nodeLabels), json: ({ role }) => role.allow.nodeLabels, shrink: true },
-    { key: "logins", header: "LOGINS", value: ({ role }) => role.allow.logins, shrink: true },
-    {
-      key: "maxSessionTtl",
-      header: "MAX TTL",
-      value: ({ role }) => (role.options.maxSessionTtlSeconds === null ? "" : formatDuration(role.options.maxSessionTtlSeconds)),
-    },
-    { key: "builtIn", header: "BUILT IN", value: ({ builtIn }) => (builtIn ? "yes" : ""), json: ({ builtIn }) => builtIn },
-    { key: "description", header: "DESCRIPTION", value: ({ role }) => role.description, shrink: true },
-  ]);
+  await context.output.rows(
+    roles.map((message) => ({ role: fromMessage(message), builtIn: message.builtIn })),
+    [
+      { key: "name", header: "NAME", value: ({ role }) => role.name },
+      {
+        key: "nodeLabels",
+        header: "NODE LABELS",
+        value: ({ role }) => labelText(role.allow.nodeLabels),
+        json: ({ role }) => role.allow.nodeLabels,
+        shrink: true,
+      },
+      { key: "logins", header: "LOGINS", value: ({ role }) => role.allow.logins, shrink: true },
+      {
+        key: "maxSessionTtl",
+        header: "MAX TTL",
+        value: ({ role }) =>
+          role.options.maxSessionTtlSeconds === null ? "" : formatDuration(role.options.maxSessionTtlSeconds),
+      },
+      { key: "builtIn", header: "BUILT IN", value: ({ builtIn }) => (builtIn ? "yes" : ""), json: ({ builtIn }) => builtIn },
+      { key: "description", header: "DESCRIPTION", value: ({ role }) => role.description, shrink: true },
+    ],
+  );
 }
 
 /** `mezctl roles get`: what `roles create --from-file` reads. */
@@ -68,5 +78,7 @@ async function readStdin(context: CommandContext): Promise<string> {
 }
 
 function labelText(selector: Readonly<Record<string, readonly string[]>>): string {
-  return Object.entries(selector).map(([name, values]) => `${name}=${values.join("|")}`).join(" ");
+  return Object.entries(selector)
+    .map(([name, values]) => `${name}=${values.join("|")}`)
+    .join(" ");
 }

@@ -17,7 +17,9 @@ export async function parseRoleDocument(text: string, file: string): Promise<Rol
     name: metadata.name,
     description: metadata.description,
     options: {
-      maxSessionTtlSeconds: ttlOf(spec.options.max_session_ttl, (message) => located.problem(["spec", "options", "max_session_ttl"], message)),
+      maxSessionTtlSeconds: ttlOf(spec.options.max_session_ttl, (message) =>
+        located.problem(["spec", "options", "max_session_ttl"], message),
+      ),
       requireSessionMfa: spec.options.require_session_mfa,
       deviceTrustMode: spec.options.device_trust_mode,
       portForwarding: spec.options.port_forwarding,
@@ -119,4 +121,3 @@ function rulesToDocument(rules: RoleRules): Record<string, unknown> {
 function selectorToDocument(selector: LabelSelector): Record<string, unknown> {
   return Object.fromEntries(Object.entries(selector).map(([name, values]) => [name, values.length === 1 ? values[0] : values]));
 }
-

@@ -50,7 +50,11 @@ const TRUST_WORDS: readonly DeviceTrust[] = ["", "optional", "required"];
 
 function known<T extends string>(words: readonly T[], word: string, key: string): T {
   const found = words.find((each) => each === word);
-  if (found === undefined) throw new MezError("INVALID_ARGUMENT", `${key} "${word.slice(0, 40)}" is unknown; use one of ${words.filter(Boolean).join(", ")}`);
+  if (found === undefined)
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      `${key} "${word.slice(0, 40)}" is unknown; use one of ${words.filter(Boolean).join(", ")}`,
+    );
   return found;
 }
 

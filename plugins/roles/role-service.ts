@@ -4,7 +4,7 @@ import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { CallContext } from "../../core/plugin/rpc.js";
 import type { Clock } from "../../core/time/clock.js";
-import { type HolderSearch, type Role, ROLES_COLLECTION, type Roles } from "./api.js";
+import { type HolderSearch, ROLES_COLLECTION, type Role, type Roles } from "./api.js";
 import { BUILT_IN_ROLES, isBuiltIn } from "./built-in-roles.js";
 import { checkRole, isRoleName } from "./role-check.js";
 import { deleteRole, findRole, findRoles, roleExists, saveRole } from "./role-repository.js";
@@ -30,7 +30,9 @@ export class RoleService implements Roles, CollectionSource<Role> {
 
   /** @throws {MezError} `ROLE_NOT_FOUND` */
   async get(name: string): Promise<Role> {
-    const role = BUILT_IN_ROLES.find((builtIn) => builtIn.name === name) ?? (isRoleName(name) ? await this.database.read((em) => findRole(em, name)) : null);
+    const role =
+      BUILT_IN_ROLES.find((builtIn) => builtIn.name === name) ??
+      (isRoleName(name) ? await this.database.read((em) => findRole(em, name)) : null);
     if (role === null) throw notFound(name);
     return role;
   }
@@ -42,11 +44,18 @@ export class RoleService implements Roles, CollectionSource<Role> {
    */
   async put(role: Role, call: CallContext): Promise<boolean> {
     checkRole(role);
-    if (isBuiltIn(role.name)) throw new MezError("ROLE_BUILT_IN", `role "${role.name}" is built in and cannot be changed; choose another name`);
+    if (isBuiltIn(role.name))
+      throw new MezError("ROLE_BUILT_IN", `role "${role.name}" is built in and cannot be changed; choose another name`);
     return this.database.transaction(async (tx) => {
       const isNew = await saveRole(tx.em, role, this.clock.now());
       tx.put(ROLES_COLLECTION, role.name, role);
-      tx.audit({ ...authorOf(call), type: isNew ? "role.created" : "role.updated", resourceType: "role", resourceName: role.name, metadata: { role } });
+      tx.audit({
+        ...authorOf(call),
+        type: isNew ? "role.created" : "role.updated",
+        resourceType: "role",
+        resourceName: role.name,
+        metadata: { role },
+      });
       return isNew;
     });
   }
@@ -90,5 +99,8 @@ function notFound(name: string): MezError {
 function inUse(name: string, holders: readonly string[]): MezError {
   const shown = holders.slice(0, 5).join(", ");
   const rest = holders.length > 5 ? ` and ${holders.length - 5} more` : "";
-  return new MezError("ROLE_IN_USE", `role "${name}" is held by ${shown}${rest}; take it from them first with mezctl users update --roles`);
+  return new MezError(
+    "ROLE_IN_USE",
+    `role "${name}" is held by ${shown}${rest}; take it from them first with mezctl users update --roles`,
+  );
 }

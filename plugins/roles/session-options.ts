@@ -28,6 +28,6 @@ export function strictestOptions(roles: readonly Role[]): Omit<SessionOptions, "
 const MFA_BY_STRICTNESS: readonly SessionMfa[] = ["", "off", "totp", "webauthn", "hardware_key"];
 const TRUST_BY_STRICTNESS: readonly DeviceTrust[] = ["", "optional", "required"];
 
-function strictest<T>(order: readonly T[], roles: readonly Role[], valueOf: (role: Role) => T): T {
-  return order[Math.max(0, ...roles.map((role) => order.indexOf(valueOf(role))))] as T;
+function strictest<T>(order: readonly T[], roles: readonly Role[], optionOf: (role: Role) => T): T {
+  return order[Math.max(0, ...roles.map((role) => order.indexOf(optionOf(role))))] as T;
 }

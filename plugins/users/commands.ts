@@ -1,8 +1,17 @@
 import { command, defineCommands, group } from "../../core/plugin/commands.js";
 
 const NAME = { name: { description: "Name of the user", aliases: ["username"] } } as const;
-const PASSWORD = { type: "secret", description: "Password instead of a one-time one; better given with --password-stdin", env: false } as const;
-const LOGINS = { type: "list", valueName: "names", description: "Login names on nodes: the trait behind {{internal.logins}}", env: false } as const;
+const PASSWORD = {
+  type: "secret",
+  description: "Password instead of a one-time one; better given with --password-stdin",
+  env: false,
+} as const;
+const LOGINS = {
+  type: "list",
+  valueName: "names",
+  description: "Login names on nodes: the trait behind {{internal.logins}}",
+  env: false,
+} as const;
 const TRAIT = {
   type: "string",
   repeatable: true,
@@ -20,15 +29,23 @@ export default defineCommands({
         command({
           name: "create",
           summary: "Create a user; prints a one-time password unless one is given",
-          description: "A password that the server makes has to be changed at the first login. One from --password-stdin does not, unless --require-change says so.",
-          examples: ["mezctl users create alice --roles=developer,viewer", "mezctl users create bob --roles=access --logins=bob,deploy --password-stdin"],
+          description:
+            "A password that the server makes has to be changed at the first login. One from --password-stdin does not, unless --require-change says so.",
+          examples: [
+            "mezctl users create alice --roles=developer,viewer",
+            "mezctl users create bob --roles=access --logins=bob,deploy --password-stdin",
+          ],
           positionals: NAME,
           flags: {
             roles: { type: "list", required: true, valueName: "names", description: "Roles of the user", env: false },
             logins: LOGINS,
             trait: TRAIT,
             password: PASSWORD,
-            requireChange: { type: "boolean", description: "The given password has to be changed at the first login", env: false },
+            requireChange: {
+              type: "boolean",
+              description: "The given password has to be changed at the first login",
+              env: false,
+            },
           },
           async run(context, input) {
             const { createUser } = await import("./user-commands.js");
@@ -47,8 +64,12 @@ export default defineCommands({
         command({
           name: "update",
           summary: "Change roles, logins and traits of a user",
-          description: "What is not named stays. Sessions that begin afterwards follow the change; certificates need not be replaced to lose a role.",
-          examples: ["mezctl users update alice --roles=developer", "mezctl users update alice --logins=alice,deploy --trait=team=core"],
+          description:
+            "What is not named stays. Sessions that begin afterwards follow the change; certificates need not be replaced to lose a role.",
+          examples: [
+            "mezctl users update alice --roles=developer",
+            "mezctl users update alice --logins=alice,deploy --trait=team=core",
+          ],
           positionals: NAME,
           flags: {
             roles: { type: "list", valueName: "names", description: "Replaces all roles", env: false },
@@ -67,7 +88,11 @@ export default defineCommands({
           positionals: NAME,
           flags: {
             password: PASSWORD,
-            requireChange: { type: "boolean", description: "The given password has to be changed at the first login", env: false },
+            requireChange: {
+              type: "boolean",
+              description: "The given password has to be changed at the first login",
+              env: false,
+            },
           },
           async run(context, input) {
             const { resetPassword } = await import("./user-commands.js");

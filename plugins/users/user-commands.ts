@@ -15,7 +15,10 @@ interface TraitInput {
 }
 
 /** `mezctl users create` */
-export async function createUser(context: CommandContext, input: PasswordInput & TraitInput & { readonly roles: readonly string[] }): Promise<void> {
+export async function createUser(
+  context: CommandContext,
+  input: PasswordInput & TraitInput & { readonly roles: readonly string[] },
+): Promise<void> {
   const client = await context.rpc(UserServiceService);
   const { user, oneTimePassword } = await client.createUser({
     name: input.name,
@@ -37,7 +40,10 @@ export async function listUsers(context: CommandContext): Promise<void> {
     {
       key: "traits",
       header: "TRAITS",
-      value: (user) => Object.entries(user.internalTraits).filter(([name]) => name !== "logins").map(([name, { values }]) => `${name}=${values.join("|")}`),
+      value: (user) =>
+        Object.entries(user.internalTraits)
+          .filter(([name]) => name !== "logins")
+          .map(([name, { values }]) => `${name}=${values.join("|")}`),
       json: (user) => Object.fromEntries(Object.entries(user.internalTraits).map(([name, { values }]) => [name, values])),
       shrink: true,
     },
@@ -55,14 +61,22 @@ export async function updateUser(
     throw new MezError("INVALID_ARGUMENT", "nothing to change; give --roles, --logins or --trait");
   }
   const client = await context.rpc(UserServiceService);
-  await client.updateUser({ name: input.name, roles: input.roles === undefined ? undefined : { names: [...input.roles] }, internalTraits });
+  await client.updateUser({
+    name: input.name,
+    roles: input.roles === undefined ? undefined : { names: [...input.roles] },
+    internalTraits,
+  });
   context.output.note(`user ${input.name} updated`);
 }
 
 /** `mezctl users reset-password` */
 export async function resetPassword(context: CommandContext, input: PasswordInput): Promise<void> {
   const client = await context.rpc(UserServiceService);
-  const { oneTimePassword } = await client.resetPassword({ name: input.name, password: passwordOf(input), requireChange: input.requireChange ?? false });
+  const { oneTimePassword } = await client.resetPassword({
+    name: input.name,
+    password: passwordOf(input),
+    requireChange: input.requireChange ?? false,
+  });
   await printPassword(context, `password of ${input.name} reset; login sessions ended`, input.name, oneTimePassword);
 }
 
@@ -76,7 +90,11 @@ export async function deleteUser(context: CommandContext, name: string): Promise
 
 function passwordOf({ password, requireChange }: PasswordInput): string {
   if (password !== undefined) return password.expose();
-  if (requireChange === true) throw new MezError("INVALID_ARGUMENT", "--require-change goes with --password-stdin; a one-time password has to be changed anyway");
+  if (requireChange === true)
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      "--require-change goes with --password-stdin; a one-time password has to be changed anyway",
+    );
   return "";
 }
 

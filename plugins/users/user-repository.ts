@@ -39,7 +39,10 @@ export async function findUser(em: EntityManager, name: string): Promise<User | 
   const record = await em.findOne(UserRecord, { name });
   if (record === null) return null;
   const roles = await em.find(UserRoleRecord, { userName: name }, { orderBy: { role: "asc" } });
-  return fromRecord(record, roles.map(({ role }) => role));
+  return fromRecord(
+    record,
+    roles.map(({ role }) => role),
+  );
 }
 
 export async function hasUsers(em: EntityManager): Promise<boolean> {
@@ -72,7 +75,11 @@ export async function deleteUser(em: EntityManager, name: string): Promise<void>
 // --- internal ---
 
 async function insertRoles(em: EntityManager, { name, roles }: User): Promise<void> {
-  if (roles.length > 0) await em.insertMany(UserRoleRecord, roles.map((role) => ({ userName: name, role })));
+  if (roles.length > 0)
+    await em.insertMany(
+      UserRoleRecord,
+      roles.map((role) => ({ userName: name, role })),
+    );
 }
 
 function fromRecord(record: { name: string; traits: string; createdAt: Date; updatedAt: Date }, roles: readonly string[]): User {

@@ -55,7 +55,14 @@ function traitsOf(message: Readonly<Record<string, TraitValues>>): TraitMap {
 }
 
 function toMessage({ name, roles, traits, createdAt, updatedAt }: User): UserMessage {
-  return { name, roles: [...roles], internalTraits: toTraits(traits.internal), externalTraits: toTraits(traits.external), createdAt, updatedAt };
+  return {
+    name,
+    roles: [...roles],
+    internalTraits: toTraits(traits.internal),
+    externalTraits: toTraits(traits.external),
+    createdAt,
+    updatedAt,
+  };
 }
 
 function toTraits(traits: TraitMap): Record<string, TraitValues> {

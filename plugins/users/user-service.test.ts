@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { isMezError } from "../../core/errors/error.js";
 import type { ErrorCode } from "../../core/errors/codes.js";
+import { isMezError } from "../../core/errors/error.js";
 import { Secret } from "../../core/plugin/secret.js";
 import { systemClock } from "../../core/time/clock.js";
-import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
+import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { LoginSessionRecord } from "../authentication/login-session-repository.js";
 import { CreateAuthentication } from "../authentication/migrations/001-authentication.js";
 import { findPassword, PasswordRecord } from "../authentication/password-repository.js";
@@ -20,7 +20,14 @@ import { type NewUser, UserService } from "./user-service.js";
 
 const PASSWORD = new Secret("correct horse battery");
 const AUTHOR = {
-  caller: { kind: "user", name: "admin", roles: ["admin"], traits: { internal: {}, external: {} }, sessionId: "s-1", mustChangePassword: false },
+  caller: {
+    kind: "user",
+    name: "admin",
+    roles: ["admin"],
+    traits: { internal: {}, external: {} },
+    sessionId: "s-1",
+    mustChangePassword: false,
+  },
   clientAddress: "192.0.2.7",
   serverFingerprint: null,
   signal: new AbortController().signal,
@@ -46,7 +53,8 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const roles = new RoleService(database, systemClock);
   const passwords = new PasswordService(systemClock, 12);
   const users = new UserService(database, systemClock, roles, passwords);
-  const firstStart = (password: Secret | null = null): FirstAdminSetup => new FirstAdminSetup({ database, users, roles, passwords, logger: silentLogger, password });
+  const firstStart = (password: Secret | null = null): FirstAdminSetup =>
+    new FirstAdminSetup({ database, users, roles, passwords, logger: silentLogger, password });
   try {
     await work({ opened, users, roles, firstStart });
   } finally {
@@ -68,15 +76,28 @@ async function refuses(promise: Promise<unknown>, code: ErrorCode, message?: Reg
 
 test("a user is stored with roles and traits, published and audited", () =>
   inWorld(async ({ opened, users }) => {
-    const { user, oneTimePassword } = await users.create(newUser("alice", ["auditor", "access", "access"], { internalTraits: { logins: ["alice", "alice", "ops"] } }), AUTHOR);
+    const { user, oneTimePassword } = await users.create(
+      newUser("alice", ["auditor", "access", "access"], { internalTraits: { logins: ["alice", "alice", "ops"] } }),
+      AUTHOR,
+    );
     assert.equal(oneTimePassword, null);
     assert.deepEqual(user.roles, ["access", "auditor"]);
     const traits = { internal: { logins: ["alice", "ops"] }, external: {} };
     assert.deepEqual((await users.get("alice")).traits, traits);
-    assert.deepEqual(opened.puts.map(({ name, key, value }) => [name, key, value]), [["users", "alice", { roles: ["access", "auditor"], traits }]]);
-    assert.deepEqual(opened.audits.map(({ type, userName, resourceName, clientIp, sessionId }) => [type, userName, resourceName, clientIp, sessionId]), [
-      ["user.created", "admin", "alice", "192.0.2.7", "s-1"],
-    ]);
+    assert.deepEqual(
+      opened.puts.map(({ name, key, value }) => [name, key, value]),
+      [["users", "alice", { roles: ["access", "auditor"], traits }]],
+    );
+    assert.deepEqual(
+      opened.audits.map(({ type, userName, resourceName, clientIp, sessionId }) => [
+        type,
+        userName,
+        resourceName,
+        clientIp,
+        sessionId,
+      ]),
+      [["user.created", "admin", "alice", "192.0.2.7", "s-1"]],
+    );
     assert.ok(!JSON.stringify(opened.audits).includes("horse"));
   }));
 
@@ -85,7 +106,8 @@ test("a password that the service makes has to be changed, a given one only on r
     const { oneTimePassword } = await users.create(newUser("alice", [], { password: null }), AUTHOR);
     await users.create(newUser("bob", []), AUTHOR);
     await users.create(newUser("carol", [], { requireChange: true }), AUTHOR);
-    const mustChange = (name: string): Promise<boolean | undefined> => opened.database.read(async (em) => (await findPassword(em, name))?.mustChange);
+    const mustChange = (name: string): Promise<boolean | undefined> =>
+      opened.database.read(async (em) => (await findPassword(em, name))?.mustChange);
     assert.deepEqual(await Promise.all(["alice", "bob", "carol"].map(mustChange)), [true, false, true]);
     assert.match(oneTimePassword?.expose() ?? "", /^[A-Za-z2-9]{24}$/);
   }));
@@ -104,7 +126,8 @@ const REFUSED: readonly (readonly [what: string, request: NewUser, code: ErrorCo
 
 test("refuses what is not valid and leaves nothing behind", () =>
   inWorld(async ({ opened, users }) => {
-    for (const [what, request, code] of REFUSED) await refuses(users.create(request, AUTHOR), code).catch((error: unknown) => assert.fail(`${what}: ${String(error)}`));
+    for (const [what, request, code] of REFUSED)
+      await refuses(users.create(request, AUTHOR), code).catch((error: unknown) => assert.fail(`${what}: ${String(error)}`));
     assert.deepEqual([await users.list(), opened.puts, opened.audits], [[], [], []]);
     await users.create(newUser("alice", []), AUTHOR);
     await refuses(users.create(newUser("alice", []), AUTHOR), "USER_EXISTS");
@@ -126,7 +149,10 @@ test("deleting a user removes the password, tells every copy and ends the login 
   inWorld(async ({ opened, users }) => {
     await users.create(newUser("alice", ["access"]), AUTHOR);
     await users.delete("alice", AUTHOR);
-    assert.deepEqual(opened.removes.map(({ name, key }) => [name, key]), [["users", "alice"]]);
+    assert.deepEqual(
+      opened.removes.map(({ name, key }) => [name, key]),
+      [["users", "alice"]],
+    );
     assert.deepEqual(opened.events.at(-1)?.value, { userName: "alice" });
     assert.equal(await opened.database.read((em) => findPassword(em, "alice")), null);
     assert.equal(opened.audits.at(-1)?.type, "user.deleted");
@@ -136,7 +162,11 @@ test("the last admin stays, also when two admins delete each other at once", () 
   inWorld(async ({ users }) => {
     await users.create(newUser("one", ["admin"]), AUTHOR);
     await refuses(users.delete("one", AUTHOR), "LAST_ADMIN");
-    await refuses(users.update("one", { roles: ["access"], internalTraits: {} }, AUTHOR), "LAST_ADMIN", /give the role to another user first/);
+    await refuses(
+      users.update("one", { roles: ["access"], internalTraits: {} }, AUTHOR),
+      "LAST_ADMIN",
+      /give the role to another user first/,
+    );
     await users.create(newUser("two", ["admin"]), AUTHOR);
     const results = await Promise.allSettled([
       users.delete("one", AUTHOR),
@@ -164,7 +194,10 @@ test("a role is deleted only when nobody holds it, and built-in roles never", ()
       await refuses(roles.delete(name, AUTHOR), "ROLE_BUILT_IN");
       await refuses(roles.put({ ...access, name }, AUTHOR), "ROLE_BUILT_IN");
     }
-    assert.deepEqual((await roles.list()).map(({ name }) => name), ["access", "admin", "auditor"]);
+    assert.deepEqual(
+      (await roles.list()).map(({ name }) => name),
+      ["access", "admin", "auditor"],
+    );
     await setup.dispose();
   }));
 

@@ -7,7 +7,7 @@ import type { Secret } from "../../core/plugin/secret.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Passwords } from "../authentication/api.js";
 import type { Roles } from "../roles/api.js";
-import { type User, type UserEntry, USERS_COLLECTION, type Users } from "./api.js";
+import { USERS_COLLECTION, type User, type UserEntry, type Users } from "./api.js";
 import { checkUserName, isUserName, printable } from "./user-name.js";
 import { deleteUser, findHolders, findUser, findUsers, insertUser, updateUser } from "./user-repository.js";
 import { mergeTraits, type TraitMap } from "./user-traits.js";
@@ -59,12 +59,19 @@ export class UserService implements Users, CollectionSource<UserEntry> {
     checkUserName(request.name);
     const now = this.clock.now();
     const internal = mergeTraits({}, request.internalTraits);
-    const user: User = { name: request.name, roles: sorted(request.roles), traits: { internal, external: {} }, createdAt: now, updatedAt: now };
+    const user: User = {
+      name: request.name,
+      roles: sorted(request.roles),
+      traits: { internal, external: {} },
+      createdAt: now,
+      updatedAt: now,
+    };
     const oneTimePassword = request.password === null ? this.passwords.generate() : null;
     const prepared = await this.#prepare(user.name, request.password ?? oneTimePassword);
     const mustChange = oneTimePassword !== null || request.requireChange;
     await this.database.transaction(async (tx) => {
-      if ((await findUser(tx.em, user.name)) !== null) throw new MezError("USER_EXISTS", `there is a user "${user.name}" already`);
+      if ((await findUser(tx.em, user.name)) !== null)
+        throw new MezError("USER_EXISTS", `there is a user "${user.name}" already`);
       await this.roles.requireAll(tx, user.roles);
       await insertUser(tx.em, user);
       await this.passwords.set(tx, user.name, prepared, mustChange);
@@ -81,7 +88,10 @@ export class UserService implements Users, CollectionSource<UserEntry> {
       const roles = change.roles === null ? before.roles : sorted(change.roles);
       const traits = { ...before.traits, internal: mergeTraits(before.traits.internal, change.internalTraits) };
       const user: User = { ...before, roles, traits, updatedAt: this.clock.now() };
-      await this.roles.requireAll(tx, roles.filter((role) => !before.roles.includes(role)));
+      await this.roles.requireAll(
+        tx,
+        roles.filter((role) => !before.roles.includes(role)),
+      );
       if (before.roles.includes(ADMIN) && !roles.includes(ADMIN)) await keepAnAdmin(tx, name);
       await updateUser(tx.em, user);
       tx.put(USERS_COLLECTION, name, entryOf(user));
@@ -129,7 +139,8 @@ const MAX_ROLES = 256;
 /** Transactions run one after another, so two admins cannot remove each other at once. */
 async function keepAnAdmin(tx: Transaction, leaving: string): Promise<void> {
   const others = (await findHolders(tx.em, ADMIN)).filter((name) => name !== leaving);
-  if (others.length === 0) throw new MezError("LAST_ADMIN", `"${leaving}" is the last user with role admin; give the role to another user first`);
+  if (others.length === 0)
+    throw new MezError("LAST_ADMIN", `"${leaving}" is the last user with role admin; give the role to another user first`);
 }
 
 function sorted(roles: readonly string[]): readonly string[] {
@@ -147,7 +158,13 @@ async function existing(em: Transaction["em"], name: string): Promise<User> {
   return user;
 }
 
-function audit(tx: Transaction, type: "user.created" | "user.updated" | "user.deleted", user: User, author: Author, metadata: AuditRecord["metadata"]): void {
+function audit(
+  tx: Transaction,
+  type: "user.created" | "user.updated" | "user.deleted",
+  user: User,
+  author: Author,
+  metadata: AuditRecord["metadata"],
+): void {
   tx.audit({ ...authorOf(author), type, resourceType: "user", resourceName: user.name, metadata });
 }
 

@@ -24,11 +24,15 @@ const MAX_VALUES = 100;
 const MAX_VALUE_LENGTH = 256;
 
 function checkTrait(name: string, values: readonly string[]): void {
-  if (!TRAIT_NAME.test(name)) throw new MezError("INVALID_ARGUMENT", `trait name "${printable(name)}" is not valid; use letters, digits and . _ : / -`);
+  if (!TRAIT_NAME.test(name))
+    throw new MezError("INVALID_ARGUMENT", `trait name "${printable(name)}" is not valid; use letters, digits and . _ : / -`);
   if (values.length > MAX_VALUES) throw new MezError("INVALID_ARGUMENT", `trait "${name}" has more than ${MAX_VALUES} values`);
   for (const value of values) {
     if (value === "" || value.length > MAX_VALUE_LENGTH || /\p{Cc}/u.test(value)) {
-      throw new MezError("INVALID_ARGUMENT", `trait "${name}" has a value that is empty, longer than ${MAX_VALUE_LENGTH} characters or has control characters`);
+      throw new MezError(
+        "INVALID_ARGUMENT",
+        `trait "${name}" has a value that is empty, longer than ${MAX_VALUE_LENGTH} characters or has control characters`,
+      );
     }
   }
 }
