@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger } from "../../test/fixtures/silent-logger.js";
+import { Dispatcher, type Subscribers } from "./dispatcher.js";
+import { LocalCollections } from "./local-collections.js";
+import type { OutboxRow } from "./outbox.js";
+
+const event = (seq: number, payload: unknown): OutboxRow => ({
+  seq,
+  topic: "event:user.left@1",
+  key: null,
+  payload,
+  removed: false,
+});
+const entry = (seq: number, key: string, payload?: unknown): OutboxRow => ({
+  seq,
+  topic: "collection:roles@1",
+  key,
+  payload,
+  removed: payload === undefined,
+});
+
+function dispatcherOf(subscribers: Subscribers) {
+  const collections = new LocalCollections();
+  const delivered: number[] = [];
+  const dispatcher = new Dispatcher(collections, subscribers, (seqs) => void delivered.push(...seqs), silentLogger);
+  return { dispatcher, delivered, roles: collections.of<string>({ name: "roles", version: 1, visibleTo: () => true }) };
+}
+
+test("a collection has its change before the committer goes on", () => {
+  const { dispatcher, roles } = dispatcherOf(() => []);
+  dispatcher.committed([entry(1, "dev", "a"), entry(2, "ops", "b"), entry(3, "dev")]);
+  assert.deepEqual([...roles.entries()], [["ops", "b"]]);
+});
+
+test("delivers events in commit order and marks a row when all its subscribers took it", async () => {
+  const heard: unknown[] = [];
+  const { dispatcher, delivered } = dispatcherOf(() => [
+    async (payload) => void heard.push(["first", payload]),
+    async (payload) => void heard.push(["second", payload]),
+  ]);
+  dispatcher.committed([event(1, "eve")]);
+  dispatcher.committed([event(2, "bob")]);
+  await dispatcher.close();
+  assert.deepEqual(heard, [
+    ["first", "eve"],
+    ["second", "eve"],
+    ["first", "bob"],
+    ["second", "bob"],
+  ]);
+  assert.deepEqual(delivered, [1, 2]);
+});
+
+test("tries a failing subscriber again, and others hear the event once", async () => {
+  let failures = 1;
+  const heard: string[] = [];
+  const { dispatcher } = dispatcherOf(() => [
+    async () => {
+      if (failures-- > 0) throw new Error("not now");
+      heard.push("failing");
+    },
+    async () => void heard.push("healthy"),
+  ]);
+  dispatcher.committed([event(1, "eve")]);
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  await dispatcher.close();
+  assert.deepEqual(heard, ["failing", "healthy"]);
+});

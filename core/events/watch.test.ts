@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { silentLogger } from "../../test/fixtures/silent-logger.js";
+import { type TestAuthority, testAuthority } from "../../test/fixtures/tls.js";
+import type { Caller } from "../plugin/caller.js";
+import type { Collection, CollectionKind } from "../plugin/collection.js";
+import type { RpcDefinition, RpcService } from "../plugin/rpc.js";
+import { Secret } from "../plugin/secret.js";
+import { grpcDialer } from "../rpc/client.js";
+import { AnonymousCallLimiter } from "../rpc/interceptors/limit.js";
+import { RpcServer } from "../rpc/server.js";
+import { systemClock } from "../time/clock.js";
+import { LocalCollections } from "./local-collections.js";
+import { RemoteCollections } from "./remote-collections.js";
+import { WATCH_HOLDERS, WATCH_RPC, watchHandlers } from "./watch.js";
+
+const ROLES: CollectionKind<string> = { name: "roles", version: 1, visibleTo: () => true };
+/** A node sees its own entry. */
+const NODES: CollectionKind<string> = {
+  name: "nodes",
+  version: 1,
+  visibleTo: (caller: Caller, key: string) => caller.kind === "agent" && caller.name === key,
+};
+
+async function serve(
+  t: TestContext,
+  authority: TestAuthority,
+  collections: LocalCollections,
+  address = "localhost:0",
+): Promise<{ server: RpcServer; address: string }> {
+  const { watch } = watchHandlers(collections);
+  const server = new RpcServer({
+    router: () => ({
+      permission: "cluster:use",
+      holders: WATCH_HOLDERS,
+      handler: (request, call) => watch(request as never, call),
+      lease: () => () => {},
+    }),
+    authenticators: () => [
+      {
+        authenticate: async ({ clientCertificate }) => {
+          if (clientCertificate === null) return null;
+          const name = new X509Certificate(clientCertificate).subject.slice("CN=".length);
+          return { kind: "agent", name, role: "node", certificateSerial: "1", certificateExpiresAt: new Date() };
+        },
+      },
+    ],
+    authorizer: () => ({ refusal: () => null }),
+    anonymousCalls: new AnonymousCallLimiter({ burst: 10, perSecond: 1 }, systemClock),
+    audit: () => {},
+    logger: silentLogger,
+  });
+  server.serve(WATCH_RPC as unknown as RpcService<RpcDefinition>);
+  const credentials = {
+    ...(await authority.issue("localhost")),
+    name: "auth",
+    id: "0",
+    role: "auth" as const,
+    sshPrivateKey: new Secret(""),
+    sshCertificate: Buffer.alloc(0),
+    expiresAt: new Date(),
+  };
+  const listening = await server.listen(address, credentials);
+  t.after(() => server.close());
+  return { server, address: `localhost:${listening.slice(listening.lastIndexOf(":") + 1)}` };
+}
+
+async function follow(t: TestContext, authority: TestAuthority, address: string, name = "web-01"): Promise<RemoteCollections> {
+  const { certificatePem, privateKeyPem } = await authority.issue(name);
+  const connection = grpcDialer.dial({
+    addresses: [address],
+    trust: { kind: "authorities", certificatesPem: [authority.certificatePem] },
+    identity: { certificatePem, privateKeyPem },
+  });
+  const remote = new RemoteCollections(systemClock, silentLogger);
+  remote.follow(connection);
+  t.after(async () => {
+    await remote.close();
+    connection.close();
+  });
+  return remote;
+}
+
+/** Resolves when `key` has `value`; the test's own time limit is the only other end. */
+function becomes(collection: Collection<string>, key: string, value: string | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (collection.get(key) !== value) return;
+      stop();
+      resolve();
+    };
+    const stop = collection.onChange(look);
+    look();
+  });
+}
+
+test("copies what is there, then follows every change", { timeout: 20_000 }, async (t) => {
+  const authority = await testAuthority();
+  const local = new LocalCollections();
+  await local.publish(ROLES, { entries: async () => [["dev", "a"]] });
+  const { address } = await serve(t, authority, local);
+  const remote = await follow(t, authority, address);
+  await remote.ready();
+  const roles = remote.of(ROLES);
+  assert.equal(roles.get("dev"), "a");
+  local.apply([
+    { kind: "roles@1", key: "dev", value: "b" },
+    { kind: "roles@1", key: "ops", value: "c" },
+    { kind: "roles@1", key: "dev" },
+  ]);
+  await becomes(roles, "ops", "c");
+  await becomes(roles, "dev", undefined);
+  assert.ok(remote.silentSeconds() < 20);
+});
+
+test("shows a watcher only what it may see, in the copy and in changes", { timeout: 20_000 }, async (t) => {
+  const authority = await testAuthority();
+  const local = new LocalCollections();
+  await local.publish(NODES, {
+    entries: async () => [
+      ["web-01", "mine"],
+      ["web-02", "not mine"],
+    ],
+  });
+  await local.publish(ROLES, { entries: async () => [] });
+  const { address } = await serve(t, authority, local);
+  const remote = await follow(t, authority, address);
+  await remote.ready();
+  local.apply([
+    { kind: "nodes@1", key: "web-02", value: "still not mine" },
+    { kind: "secrets@1", key: "x", value: "never published" },
+    { kind: "roles@1", key: "mark", value: "seen" },
+  ]);
+  await becomes(remote.of(ROLES), "mark", "seen");
+  assert.deepEqual([...remote.of(NODES).entries()], [["web-01", "mine"]]);
+  assert.equal(remote.of({ name: "secrets", version: 1, visibleTo: () => true }).size, 0);
+});
+
+test("keeps its copy while the server is away, and catches up after", { timeout: 30_000 }, async (t) => {
+  const authority = await testAuthority();
+  const local = new LocalCollections();
+  await local.publish(ROLES, {
+    entries: async () => [
+      ["kept", "a"],
+      ["gone", "b"],
+    ],
+  });
+  const first = await serve(t, authority, local);
+  const remote = await follow(t, authority, first.address);
+  await remote.ready();
+  await first.server.close();
+  assert.equal(remote.of(ROLES).get("kept"), "a");
+  local.apply([
+    { kind: "roles@1", key: "gone" },
+    { kind: "roles@1", key: "new", value: "c" },
+  ]);
+  await serve(t, authority, local, first.address);
+  await becomes(remote.of(ROLES), "new", "c");
+  await becomes(remote.of(ROLES), "gone", undefined);
+  assert.equal(remote.of(ROLES).get("kept"), "a");
+});
+
+test("a process that never reached the auth service has been silent for ever", () => {
+  assert.equal(new RemoteCollections(systemClock, silentLogger).silentSeconds(), Number.POSITIVE_INFINITY);
+});
