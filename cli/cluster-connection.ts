@@ -21,14 +21,18 @@ export function meziteFolder(context: CommandContext): string {
  * @throws {MezError} see `decideTrust`
  */
 export async function connectTo(context: CommandContext, address: string, token: Secret | undefined): Promise<RpcConnection> {
+  const full = fullAddress(address);
+  return dialTrusted(full, await trustFor(context, full), token);
+}
+
+/** Opens a connection to a server that `trustFor` decided about. */
+export async function dialTrusted(address: string, decision: TrustDecision, token?: Secret): Promise<RpcConnection> {
   const [{ grpcDialer }, { TrustedConnection }] = await Promise.all([
     import("../core/rpc/client.js"),
     import("../core/rpc/trusted-connection.js"),
   ]);
-  const full = fullAddress(address);
-  const decision = await trustFor(context, full);
-  const connection = grpcDialer.dial({ addresses: [full], trust: decision.trust, ...(token === undefined ? {} : { token }) });
-  return new TrustedConnection(connection, full, decision);
+  const connection = grpcDialer.dial({ addresses: [address], trust: decision.trust, ...(token === undefined ? {} : { token }) });
+  return new TrustedConnection(connection, address, decision);
 }
 
 /** The address with its port: 3025 when none is written. */

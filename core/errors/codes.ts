@@ -60,6 +60,7 @@ export const ERROR_CODES = {
   PLUGIN_START_FAILED: "environment",
   PLUGIN_UNKNOWN: "not-found",
   PORT_UNAVAILABLE: "environment",
+  PROGRAM_MISSING: "environment",
   ROLE_BUILT_IN: "conflict",
   ROLE_IN_USE: "conflict",
   ROLE_NOT_FOUND: "not-found",

@@ -1,0 +1,88 @@
+import type { CommandSummary } from "../../core/cli/route.js";
+import { type Command, command } from "../../core/plugin/commands.js";
+import { OPENSSH_COMMANDS } from "./openssh-commands.js";
+
+const login = command({
+  name: "login",
+  summary: "Log in and fetch certificates",
+  description:
+    "Asks for the password, and for a new one when the present one is a one-time password. The keys are made here and never leave this machine.",
+  examples: [
+    "msh login --auth-server=mezite.example.com --user=alice",
+    "msh login --user=deploy-bot --password-stdin --ttl=1h --out=./identity/",
+  ],
+  flags: {
+    user: {
+      type: "string",
+      aliases: ["username"],
+      env: "MEZITE_USER",
+      description: "Who logs in (default: as before, or you)",
+      valueName: "name",
+    },
+    password: { type: "secret", description: "Password; asked for when absent" },
+    newPassword: { type: "secret", description: "What replaces a one-time password; asked for when absent" },
+    ttl: { type: "duration", minSeconds: 1, description: "How long the certificates shall be valid, for example 8h" },
+    out: {
+      type: "string",
+      env: false,
+      description:
+        "Write an identity for scripts to this folder (ending in /) or under this file name, and leave the login as it is",
+      valueName: "path",
+    },
+  },
+  async run(context, input) {
+    const { logIn } = await import("./login.js");
+    await logIn(context, input);
+  },
+});
+
+const logout = command({
+  name: "logout",
+  summary: "End the login and remove its keys",
+  async run(context) {
+    const { logOut } = await import("./logout.js");
+    await logOut(context);
+  },
+});
+
+const status = command({
+  name: "status",
+  summary: "Show who is logged in, and until when",
+  description: "Exits with 3 when nobody is, or when the login has expired.",
+  async run(context) {
+    const { showStatus } = await import("./status.js");
+    return showStatus(context);
+  },
+});
+
+const ls = command({
+  name: "ls",
+  summary: "List the nodes that you may reach",
+  async run(context) {
+    const { listNodes } = await import("./list-nodes.js");
+    await listNodes(context);
+  },
+});
+
+const play = command({
+  name: "play",
+  summary: "Play a recorded session in this terminal",
+  examples: ["msh play 0197c1f2-8a54-7cc0-b3a1-5c2f8e3f0b11", "msh play --speed=4 session.cast"],
+  positionals: { recording: { description: "Session id, or an asciicast file" } },
+  flags: {
+    speed: { type: "string", default: "1", env: false, description: "Times as fast", valueName: "factor" },
+    maxIdle: { type: "duration", env: false, description: "Cut longer pauses to this" },
+  },
+  async run(context, input) {
+    const { play } = await import("./play.js");
+    await play(context, input);
+  },
+});
+
+/** The commands of msh that belong to no plugin. */
+export const USER_COMMANDS: readonly CommandSummary[] = [login, logout, status, ls, ...OPENSSH_COMMANDS, play].map(
+  (entry: Command) => ({
+    ...entry,
+    load: async () => ({ msh: [entry] }),
+  }),
+);

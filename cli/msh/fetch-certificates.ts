@@ -1,0 +1,90 @@
+import { MezError } from "../../core/errors/error.js";
+import type { CommandContext } from "../../core/plugin/commands.js";
+import type { Secret } from "../../core/plugin/secret.js";
+import type { TrustDecision } from "../../core/rpc/trust.js";
+import { formatCertificate, parseCertificate } from "../../core/ssh/certificate.js";
+import { formatCertAuthority } from "../../core/ssh/known-hosts.js";
+import {
+  AuthenticationServiceService,
+  type GetSessionResponse,
+  type IssueUserCertsResponse,
+} from "../../proto/gen/mezite/authentication/v1/authentication.js";
+import { dialTrusted } from "../cluster-connection.js";
+import { makeKeys, type NewKeys } from "./new-keys.js";
+import { type Credentials, type Profile, parseClusterName } from "./profile.js";
+import { proxyFor } from "./server-addresses.js";
+
+export interface Login {
+  readonly user: string;
+  readonly authServer: string;
+  readonly token: Secret;
+  readonly sessionExpiresAt: Date;
+}
+
+/** What a login ends with. */
+export interface Certified {
+  readonly profile: Profile;
+  readonly credentials: Credentials;
+  /** Certificates of the Host CA, PEM. */
+  readonly authoritiesPem: readonly string[];
+  /** Empty, or what the server wants the person to know. */
+  readonly notice: string;
+}
+
+/** Makes keys here and has their public halves signed. */
+export async function fetchCertificates(
+  context: CommandContext,
+  login: Login,
+  decision: TrustDecision,
+  ttlSeconds: number | undefined,
+): Promise<Certified> {
+  const keys = makeKeys(login.user);
+  const connection = await dialTrusted(login.authServer, decision, login.token);
+  try {
+    const client = connection.client(AuthenticationServiceService);
+    const request = { sshPublicKey: keys.sshPublicKeyBlob, x509PublicKey: keys.tlsPublicKeyDer, ttlSeconds: ttlSeconds ?? 0 };
+    const issued = await client.issueUserCerts(request, { signal: context.signal });
+    const session = await client.getSession({}, { signal: context.signal });
+    return {
+      profile: profileOf(context, login, issued, session),
+      credentials: credentialsOf(login, keys, issued),
+      authoritiesPem: issued.hostCaCertificates,
+      notice: issued.notice,
+    };
+  } finally {
+    connection.close();
+  }
+}
+
+// --- internal ---
+
+function profileOf(context: CommandContext, login: Login, issued: IssueUserCertsResponse, session: GetSessionResponse): Profile {
+  const { proxy } = context.globals;
+  return {
+    cluster: parseClusterName(issued.clusterName),
+    authServer: login.authServer,
+    proxy: proxyFor(typeof proxy === "string" ? proxy : undefined, issued.proxyAddress, login.authServer),
+    user: session.userName,
+    roles: session.roles,
+    logins: issued.logins,
+    expiresAt: issued.expiresAt ?? context.now(),
+    sessionExpiresAt: login.sessionExpiresAt,
+  };
+}
+
+function credentialsOf(login: Login, keys: NewKeys, issued: IssueUserCertsResponse): Credentials {
+  const certificate = Buffer.from(issued.sshCertificate);
+  if (!parseCertificate(certificate).subjectBlob.equals(keys.sshPublicKeyBlob)) {
+    throw new MezError("SSH_CERTIFICATE_REFUSED", "the server signed another key than the one that was sent");
+  }
+  return {
+    sessionToken: login.token,
+    sshPrivateKey: keys.sshPrivateKey,
+    sshPublicKey: keys.sshPublicKey,
+    sshCertificate: formatCertificate(certificate, login.user),
+    tlsPrivateKeyPem: keys.tlsPrivateKeyPem,
+    tlsCertificatePem: issued.x509Certificate,
+    hostCaPem: issued.hostCaCertificates.join(""),
+    knownHosts: issued.hostCaKeys.map((key) => `${formatCertAuthority(Buffer.from(key), ["*"], issued.clusterName)}\n`).join(""),
+  };
+}

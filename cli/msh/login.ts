@@ -1,0 +1,113 @@
+import { userInfo } from "node:os";
+import { MezError } from "../../core/errors/error.js";
+import type { CommandContext } from "../../core/plugin/commands.js";
+import { Secret } from "../../core/plugin/secret.js";
+import type { TrustDecision } from "../../core/rpc/trust.js";
+import { KnownAuthorities } from "../../core/rpc/trust-memory.js";
+import {
+  type AuthenticateLocalResponse,
+  AuthenticationServiceService,
+} from "../../proto/gen/mezite/authentication/v1/authentication.js";
+import { dialTrusted, meziteFolder, trustFor } from "../cluster-connection.js";
+import { type Certified, fetchCertificates } from "./fetch-certificates.js";
+import { writeIdentity } from "./identity-output.js";
+import { formatSshConfig } from "./openssh-config.js";
+import { ProfileStore } from "./profile-store.js";
+import { authServerFor } from "./server-addresses.js";
+import { PROFILE_COLUMNS } from "./status.js";
+
+export interface LoginInput {
+  readonly user: string | undefined;
+  readonly password: Secret | undefined;
+  readonly newPassword: Secret | undefined;
+  /** Seconds. */
+  readonly ttl: number | undefined;
+  readonly out: string | undefined;
+}
+
+/**
+ * `msh login`
+ * @throws {MezError} `INVALID_CREDENTIALS`, `SERVER_NOT_TRUSTED`, `TOO_MANY_ATTEMPTS`, `PASSWORD_REFUSED`
+ */
+export async function logIn(context: CommandContext, input: LoginInput): Promise<void> {
+  const store = new ProfileStore(meziteFolder(context));
+  const before = store.current();
+  const authServer = authServerFor(flag(context, "authServer"), flag(context, "proxy"), before?.authServer);
+  const user = input.user ?? (before?.authServer === authServer ? before.user : userInfo().username);
+  // Before the password is asked for: it must not be typed for a server that is then refused.
+  const decision = await trustFor(context, authServer);
+  const session = await authenticate(context, { ...input, user, authServer, decision });
+  const login = { user, authServer, token: new Secret(session.token), sessionExpiresAt: session.expiresAt ?? context.now() };
+  const certified = await fetchCertificates(context, login, decision, input.ttl);
+  for (const notice of new Set([session.notice, certified.notice])) if (notice !== "") context.output.note(notice);
+  await keep(context, store, certified, input.out);
+  rememberAuthorities(context, authServer, decision, certified);
+}
+
+// --- internal ---
+
+interface Attempt extends LoginInput {
+  readonly user: string;
+  readonly authServer: string;
+  readonly decision: TrustDecision;
+}
+
+async function authenticate(context: CommandContext, attempt: Attempt): Promise<AuthenticateLocalResponse> {
+  const { authServer, decision, user } = attempt;
+  const password = attempt.password ?? (await context.promptSecret(`Password of ${user} at ${authServer}`));
+  const connection = await dialTrusted(authServer, decision);
+  try {
+    const client = connection.client(AuthenticationServiceService);
+    const request = { userName: user, password: password.expose(), newPassword: "", ttlSeconds: attempt.ttl ?? 0 };
+    const session = await client.authenticateLocal(request, { signal: context.signal });
+    if (!session.mustChangePassword) return session;
+    const newPassword = attempt.newPassword ?? (await askForNewPassword(context));
+    const changed = await client.authenticateLocal({ ...request, newPassword: newPassword.expose() }, { signal: context.signal });
+    context.output.note("the password is changed");
+    return changed;
+  } finally {
+    connection.close();
+  }
+}
+
+async function askForNewPassword(context: CommandContext): Promise<Secret> {
+  context.output.note("This is a one-time password. Choose your own now.");
+  const first = await context.promptSecret("New password").catch((cause: unknown) => {
+    if (context.stdin.isTTY === true || context.stderr.isTTY === true) throw cause;
+    throw new MezError(
+      "PASSWORD_CHANGE_REQUIRED",
+      "this is a one-time password; log in on a terminal, or set MEZITE_NEW_PASSWORD",
+      { cause },
+    );
+  });
+  const second = await context.promptSecret("New password again");
+  if (first.expose() !== second.expose()) throw new MezError("INVALID_ARGUMENT", "the two entries for the new password differ");
+  return first;
+}
+
+async function keep(context: CommandContext, store: ProfileStore, certified: Certified, out: string | undefined): Promise<void> {
+  const { profile, credentials } = certified;
+  if (out !== undefined) {
+    const paths = writeIdentity(out, profile, credentials);
+    context.output.note(`wrote ${paths.join(", ")}; use them with ssh -F ${paths.at(-1)} <login>@<node>`);
+  } else {
+    store.save(profile, credentials, formatSshConfig(profile, store.filesOf(profile.cluster), "everything"));
+  }
+  await context.output.record({ ...profile, state: "valid" }, PROFILE_COLUMNS);
+}
+
+/** What was pinned or accepted once holds for the next commands too, without the flag. */
+function rememberAuthorities(
+  context: CommandContext,
+  address: string,
+  { origin }: TrustDecision,
+  { authoritiesPem }: Certified,
+): void {
+  if (!["ca-file", "ca-pin", "remembered", "asked"].includes(origin) || authoritiesPem.length === 0) return;
+  new KnownAuthorities(meziteFolder(context)).remember(address, authoritiesPem);
+}
+
+function flag(context: CommandContext, name: "authServer" | "proxy"): string | undefined {
+  const value = context.globals[name];
+  return typeof value === "string" ? value : undefined;
+}

@@ -1,0 +1,60 @@
+import { parseHostPort } from "../../core/rpc/address.js";
+import type { Profile } from "./profile.js";
+
+/** Files that the configuration points at; absolute paths. */
+export interface IdentityFiles {
+  readonly identity: string;
+  readonly certificate: string;
+  readonly knownHosts: string;
+}
+
+/**
+ * Writes an OpenSSH client configuration: one host for the proxy, and every node reached through it.
+ * @param scope `everything` for `ssh -F`; `cluster` speaks of `*.<cluster>` only, to be included by a person's own file.
+ * @see ssh_config(5)
+ */
+export function formatSshConfig(profile: Profile, files: IdentityFiles, scope: "everything" | "cluster"): string {
+  const { host, port } = parseHostPort(profile.proxy);
+  const proxy = proxyHostName(profile.cluster);
+  const nodes = scope === "everything" ? "*" : `*.${profile.cluster}`;
+  return [
+    `# Mezite cluster ${profile.cluster}, user ${profile.user}. Printed by "msh config".`,
+    `Host ${proxy}`,
+    `  HostName ${host}`,
+    `  Port ${port}`,
+    `  User ${quoted(profile.user)}`,
+    "  ProxyJump none",
+    "",
+    `Host ${nodes} !${proxy}`,
+    `  ProxyJump ${proxy}`,
+    "",
+    `Host ${scope === "everything" ? nodes : `${nodes} ${proxy}`}`,
+    `  IdentityFile ${path(files.identity)}`,
+    `  CertificateFile ${path(files.certificate)}`,
+    "  IdentitiesOnly yes",
+    "  PreferredAuthentications publickey",
+    `  UserKnownHostsFile ${path(files.knownHosts)}`,
+    "  GlobalKnownHostsFile /dev/null",
+    "  StrictHostKeyChecking yes",
+    "  UpdateHostKeys no",
+    "  CheckHostIP no",
+    ...(scope === "everything" ? [] : ["", "Match all"]),
+    "",
+  ].join("\n");
+}
+
+/** The name of the jump host in the configuration. No node can have it: a node's name comes before the cluster's. */
+export function proxyHostName(cluster: string): string {
+  return `mezite-proxy.${cluster}`;
+}
+
+// --- internal ---
+
+/** In these values `%` begins a token. */
+function path(file: string): string {
+  return quoted(file.replaceAll("%", "%%"));
+}
+
+function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, "\\$&")}"`;
+}

@@ -1,0 +1,72 @@
+import { MezError } from "../../core/errors/error.js";
+import type { CommandContext } from "../../core/plugin/commands.js";
+import type { RpcConnection } from "../../core/plugin/rpc.js";
+import { connectTo, fullAddress, meziteFolder } from "../cluster-connection.js";
+import type { Profile } from "./profile.js";
+import { ProfileStore } from "./profile-store.js";
+import { proxyAddress } from "./server-addresses.js";
+
+/**
+ * The login that a command works with: that at `--auth-server` or `--proxy` when one is given, else the last one.
+ * @throws {MezError} `UNAUTHENTICATED` when there is none
+ */
+export function chosenProfile(context: CommandContext, store = new ProfileStore(meziteFolder(context))): Profile {
+  const { authServer, proxy } = context.globals;
+  if (typeof authServer === "string" || typeof proxy === "string") {
+    const found = store
+      .all()
+      .find(
+        (profile) =>
+          (typeof authServer !== "string" || profile.authServer === fullAddress(authServer)) &&
+          (typeof proxy !== "string" || profile.proxy === proxyAddress(proxy)),
+      );
+    if (found !== undefined) return found;
+    const where = [authServer, proxy].filter((each) => typeof each === "string").join(" and ");
+    throw notLoggedIn(`you are not logged in at ${where}; run "msh login" with the same address`);
+  }
+  const current = store.current();
+  if (current === null) throw notLoggedIn('you are not logged in; run "msh login"');
+  return current;
+}
+
+/** The same, whose certificates are still valid. @throws {MezError} `UNAUTHENTICATED` */
+export function validProfile(context: CommandContext, store?: ProfileStore): Profile {
+  const profile = chosenProfile(context, store);
+  if (profile.expiresAt > context.now()) return profile;
+  throw notLoggedIn(
+    `the certificate of ${profile.user} for cluster ${profile.cluster} expired ${ago(profile.expiresAt, context.now())}; run "msh login"`,
+  );
+}
+
+/** The connection behind `msh`, with the session of the chosen login. */
+export async function connectAsUser(context: CommandContext): Promise<RpcConnection> {
+  const store = new ProfileStore(meziteFolder(context));
+  const profile = chosenProfile(context, store);
+  const token = store.sessionToken(profile.cluster);
+  if (token === null || profile.sessionExpiresAt <= context.now()) {
+    throw notLoggedIn(
+      `the login of ${profile.user} on cluster ${profile.cluster} expired ${ago(profile.sessionExpiresAt, context.now())}; run "msh login"`,
+    );
+  }
+  return connectTo(context, profile.authServer, token);
+}
+
+/** How long ago, for people: `12 minutes ago`. */
+export function ago(then: Date, now: Date): string {
+  const seconds = Math.max(0, Math.round((now.getTime() - then.getTime()) / 1000));
+  const [amount, unit] =
+    seconds < 120
+      ? [seconds, "second"]
+      : seconds < 7200
+        ? [Math.round(seconds / 60), "minute"]
+        : seconds < 172_800
+          ? [Math.round(seconds / 3600), "hour"]
+          : [Math.round(seconds / 86_400), "day"];
+  return `${amount} ${unit}${amount === 1 ? "" : "s"} ago`;
+}
+
+// --- internal ---
+
+function notLoggedIn(message: string): MezError {
+  return new MezError("UNAUTHENTICATED", message);
+}
