@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { exampleProgram, runExample } from "./example-program.js";
 
-const LOCK = { user: undefined, type: undefined, ttl: undefined, labels: undefined, port: 22, agentHostname: undefined, verify: false };
+const LOCK = {
+  user: undefined,
+  type: undefined,
+  ttl: undefined,
+  labels: undefined,
+  port: 22,
+  agentHostname: undefined,
+  verify: false,
+};
 
 const understood: readonly [line: string, command: string, input: object][] = [
   ["locks create --user eve --ttl 1h", "locks create", { ...LOCK, user: "eve", ttl: 3600 }],
@@ -17,7 +25,11 @@ const understood: readonly [line: string, command: string, input: object][] = [
   ["users delete --username=alice", "users delete", { username: "alice" }],
   ["users rm alice", "users delete", { username: "alice" }],
   ["users delete -- -alice", "users delete", { username: "-alice" }],
-  ["users create --username alice --roles a,b --password x", "users create", { username: "alice", roles: ["a", "b"], password: "x" }],
+  [
+    "users create --username alice --roles a,b --password x",
+    "users create",
+    { username: "alice", roles: ["a", "b"], password: "x" },
+  ],
   ["ssh node1", "ssh", { destination: "node1", login: undefined, rest: [] }],
   ["ssh node1 -- ls -h", "ssh", { destination: "node1", login: undefined, rest: ["ls", "-h"] }],
   ["ssh deploy@node1 ls -la --help", "ssh", { destination: "deploy@node1", login: undefined, rest: ["ls", "-la", "--help"] }],
@@ -34,7 +46,10 @@ for (const [line, command, input] of understood) {
     const { code, stderr } = await runExample(program, line.split(" "));
     assert.equal(stderr, "");
     assert.equal(code, 0);
-    assert.deepEqual(program.calls.map((call) => [call.command, { ...call.input }]), [[command, input]]);
+    assert.deepEqual(
+      program.calls.map((call) => [call.command, { ...call.input }]),
+      [[command, input]],
+    );
   });
 }
 
@@ -109,7 +124,14 @@ test("takes global flags before and after the command", async () => {
 
 test("fills flags from variables; the command line wins, and an empty variable counts as not set", async () => {
   const program = exampleProgram();
-  const env = { MEZITE_TTL: "2h", MEZITE_PORT: "", MEZITE_AGENT_HOSTNAME: "a,b", MEZITE_VERIFY: "1", MEZITE_USER: "mallory", MEZITE_AUTH_TOKEN: "t" };
+  const env = {
+    MEZITE_TTL: "2h",
+    MEZITE_PORT: "",
+    MEZITE_AGENT_HOSTNAME: "a,b",
+    MEZITE_VERIFY: "1",
+    MEZITE_USER: "mallory",
+    MEZITE_AUTH_TOKEN: "t",
+  };
   const { stderr } = await runExample(program, ["locks", "create", "--user=eve"], { env });
   assert.equal(stderr, "");
   assert.deepEqual({ ...program.calls[0]!.input }, { ...LOCK, user: "eve", ttl: 7200, agentHostname: ["a", "b"], verify: true });
@@ -130,7 +152,10 @@ test("never fills a positional from a variable, so that a forgotten one deletes 
 
 test("reads a password from the first line of standard input", async () => {
   const program = exampleProgram();
-  await runExample(program, ["users", "create", "alice", "--password-stdin"], { stdin: "s3cret \r\nsecond\n", env: { MEZITE_PASSWORD: "other" } });
+  await runExample(program, ["users", "create", "alice", "--password-stdin"], {
+    stdin: "s3cret \r\nsecond\n",
+    env: { MEZITE_PASSWORD: "other" },
+  });
   assert.deepEqual({ ...program.calls[0]!.input }, { username: "alice", roles: undefined, password: "s3cret " });
 });
 

@@ -1,9 +1,9 @@
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { MezError } from "../errors/error.js";
+import { nearest } from "../errors/suggestion.js";
 import type { Command, Flags, Input, InputValue } from "../plugin/commands.js";
 import { type FlagEntry, type FlagTable, kebabCase, variableOf } from "./flag-table.js";
 import { absentValue, checkText, readFlag, type WrittenValue } from "./flag-value.js";
-import { nearest } from "../errors/suggestion.js";
 
 /** What has been read so far: flags before the command's name and after it end in one place, so repeats are seen. */
 export class GivenArguments {
@@ -69,7 +69,12 @@ export interface ReadInput {
  * Turns what was given into typed values: argument, else variable, else default.
  * @throws {MezError} `INVALID_ARGUMENT`, `INVALID_DURATION`
  */
-export function readInput(given: GivenArguments, globals: Flags, command: Command, env: Readonly<Record<string, string | undefined>>): ReadInput {
+export function readInput(
+  given: GivenArguments,
+  globals: Flags,
+  command: Command,
+  env: Readonly<Record<string, string | undefined>>,
+): ReadInput {
   const missingSecrets: string[] = [];
   const readFlags = (flags: Flags): [string, InputValue][] =>
     Object.entries(flags).map(([key, flag]) => {
@@ -86,7 +91,11 @@ export function readInput(given: GivenArguments, globals: Flags, command: Comman
     const written = given.values.get(name);
     if (written === undefined && positional.required !== false) throw missing(`<${kebabCase(name)}>`, positional.description);
     const { description, choices } = positional;
-    input.set(name, written && readFlag(choices === undefined ? { type: "string", description } : { type: "enum", choices, description }, written));
+    input.set(
+      name,
+      written &&
+        readFlag(choices === undefined ? { type: "string", description } : { type: "enum", choices, description }, written),
+    );
   }
   for (const [key, value] of readFlags(command.flags ?? {})) input.set(key, value);
   if (command.rest !== undefined) {
@@ -108,7 +117,10 @@ function tokensOf(args: readonly string[], table: FlagTable) {
   const letters = new Map([...table.short].map(([letter, entry]) => [kebabCase(entry.key), letter]));
   for (const [name, entry] of table.long) {
     const letter = letters.get(name);
-    options[name] = { type: entry.flag.type === "boolean" ? "boolean" : "string", ...(letter === undefined ? {} : { short: letter }) };
+    options[name] = {
+      type: entry.flag.type === "boolean" ? "boolean" : "string",
+      ...(letter === undefined ? {} : { short: letter }),
+    };
   }
   return parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true }).tokens;
 }
@@ -139,10 +151,14 @@ function findFlag({ name, rawName }: OptionToken, table: FlagTable): { entry: Fl
   const entry = table.long.get(name);
   if (entry !== undefined) return { entry, negated: false };
   const positive = name.startsWith("no-") ? table.long.get(name.slice(3)) : undefined;
-  if (positive?.flag.type === "boolean" && (positive.role === "flag" || positive.role === "global")) return { entry: positive, negated: true };
+  if (positive?.flag.type === "boolean" && (positive.role === "flag" || positive.role === "global"))
+    return { entry: positive, negated: true };
   const visible = [...table.long].filter(([, candidate]) => candidate.flag.hidden !== true).map(([candidate]) => candidate);
   const near = nearest(name, visible);
-  throw new MezError("INVALID_ARGUMENT", `unknown flag ${shorten(rawName)}${near === undefined ? "" : `; did you mean --${near}?`}`);
+  throw new MezError(
+    "INVALID_ARGUMENT",
+    `unknown flag ${shorten(rawName)}${near === undefined ? "" : `; did you mean --${near}?`}`,
+  );
 }
 
 function record(key: string, value: WrittenValue, given: GivenArguments, entry?: FlagEntry): void {
@@ -163,7 +179,10 @@ function record(key: string, value: WrittenValue, given: GivenArguments, entry?:
 function recordStdin(key: string, spelling: string, given: GivenArguments): void {
   if (given.fromStdin === key) throw new MezError("INVALID_ARGUMENT", `flag ${spelling} is given twice; give it once`);
   if (given.fromStdin !== undefined) {
-    throw new MezError("INVALID_ARGUMENT", `flags --${kebabCase(given.fromStdin)}-stdin and ${spelling} cannot both read standard input`);
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      `flags --${kebabCase(given.fromStdin)}-stdin and ${spelling} cannot both read standard input`,
+    );
   }
   if (given.values.has(key)) throw bothWays(`--${kebabCase(key)}`, key);
   given.fromStdin = key;
@@ -181,7 +200,11 @@ function takeRest(words: readonly string[], command: Command, given: GivenArgume
 }
 
 /** An empty variable counts as not set. */
-function fromVariable(name: string | undefined, several: boolean, env: Readonly<Record<string, string | undefined>>): WrittenValue[] {
+function fromVariable(
+  name: string | undefined,
+  several: boolean,
+  env: Readonly<Record<string, string | undefined>>,
+): WrittenValue[] {
   const text = name === undefined ? undefined : env[name];
   if (name === undefined || text === undefined || text === "") return [];
   return (several ? text.split(",") : [text]).map((part) => ({ text: part, origin: name }));

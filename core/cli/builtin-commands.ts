@@ -35,10 +35,11 @@ function versionCommand({ binary, version }: ProgramFacts): Command {
     summary: "Show the version",
     async run({ output, stdout }) {
       if (output.format === "table") await write(stdout, `${binary} ${version}\n`);
-      else await output.record({ binary, version }, [
-        { key: "binary", header: "Binary", value: (row) => row.binary },
-        { key: "version", header: "Version", value: (row) => row.version },
-      ]);
+      else
+        await output.record({ binary, version }, [
+          { key: "binary", header: "Binary", value: (row) => row.binary },
+          { key: "version", header: "Version", value: (row) => row.version },
+        ]);
     },
   });
 }

@@ -18,7 +18,10 @@ export interface ContextParts {
 }
 
 /** Makes the context of one run, and the function that gives back what the run opened. */
-export function openContext({ binary, version, io, globals, signal, connect }: ContextParts): { context: CommandContext; close: () => Promise<void> } {
+export function openContext({ binary, version, io, globals, signal, connect }: ContextParts): {
+  context: CommandContext;
+  close: () => Promise<void>;
+} {
   let connection: Promise<RpcConnection> | undefined;
   const context: CommandContext = {
     binary,

@@ -1,6 +1,6 @@
 import { MezError } from "../errors/error.js";
-import type { Command, CommandGroup, CommandNode } from "../plugin/commands.js";
 import { nearest } from "../errors/suggestion.js";
+import type { Command, CommandGroup, CommandNode } from "../plugin/commands.js";
 
 /** What can be found by the word that a person types. */
 interface Named {
@@ -28,9 +28,13 @@ export function findCommand<T extends Named>(word: string, commands: readonly T[
   const names = commands.filter(({ hidden }) => hidden !== true).flatMap(({ name, aliases = [] }) => [name, ...aliases]);
   const near = nearest(word, names);
   const shown = word.length > 40 ? `${word.slice(0, 40)}…` : word;
-  throw new MezError("INVALID_ARGUMENT", `unknown command "${path} ${shown}"${near === undefined ? "" : `; did you mean ${near}?`}`, {
-    fields: { hint: `"${path} --help" lists the commands` },
-  });
+  throw new MezError(
+    "INVALID_ARGUMENT",
+    `unknown command "${path} ${shown}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+    {
+      fields: { hint: `"${path} --help" lists the commands` },
+    },
+  );
 }
 
 /** Every other name under which a command of a list is reached. Habits give way to a command that has the name. */
@@ -41,7 +45,10 @@ export function otherNames(command: Named, commands: readonly Named[]): string[]
 }
 
 /** Every command under a node with its path, for checks and completion: `["locks", "create"]`. */
-export function* leavesOf(node: CommandNode, path: readonly string[] = []): Generator<{ path: readonly string[]; command: Command }> {
+export function* leavesOf(
+  node: CommandNode,
+  path: readonly string[] = [],
+): Generator<{ path: readonly string[]; command: Command }> {
   const here = [...path, node.name];
   if (!isGroup(node)) yield { path: here, command: node };
   else for (const child of node.commands) yield* leavesOf(child, here);

@@ -12,13 +12,25 @@ import { exampleProgram } from "./example-program.js";
 const cases: readonly [words: readonly string[], found: readonly string[]][] = [
   [["us"], ["users"]],
   [["lo"], ["locks"]],
-  [["users", ""], ["create", "list", "delete"]],
+  [
+    ["users", ""],
+    ["create", "list", "delete"],
+  ],
   [["users", "l"], ["list"]],
   [["users", "r"], ["rm"]],
   [["users", "rm", "--user"], []],
-  [["locks", "create", "--t"], ["--token", "--type", "--ttl"]],
-  [["locks", "create", "--ttl", "1h", "--t"], ["--token", "--type"]],
-  [["locks", "create", "--type", ""], ["user", "role", "agent"]],
+  [
+    ["locks", "create", "--t"],
+    ["--token", "--type", "--ttl"],
+  ],
+  [
+    ["locks", "create", "--ttl", "1h", "--t"],
+    ["--token", "--type"],
+  ],
+  [
+    ["locks", "create", "--type", ""],
+    ["user", "role", "agent"],
+  ],
   [["locks", "create", "--type=r"], ["--type=role"]],
   [["--format", "y"], ["yaml"]],
   [["--format", "json", "locks", ""], ["create"]],
@@ -32,7 +44,10 @@ const cases: readonly [words: readonly string[], found: readonly string[]][] = [
 
 for (const [words, found] of cases) {
   test(`completes: ${words.join(" ")}|`, async () => {
-    assert.deepEqual((await completions(exampleProgram(), words)).map(({ word }) => word), found);
+    assert.deepEqual(
+      (await completions(exampleProgram(), words)).map(({ word }) => word),
+      found,
+    );
   });
 }
 
@@ -44,7 +59,9 @@ before(async () => {
 import { exampleProgram } from ${JSON.stringify(new URL("./example-program.js", import.meta.url).href)};
 await main(exampleProgram());`;
   await writeFile(join(folder, "mezctl.mjs"), script);
-  await writeFile(join(folder, "mezctl"), `#!/bin/sh\nexec '${process.execPath}' '${join(folder, "mezctl.mjs")}' "$@"\n`, { mode: 0o755 });
+  await writeFile(join(folder, "mezctl"), `#!/bin/sh\nexec '${process.execPath}' '${join(folder, "mezctl.mjs")}' "$@"\n`, {
+    mode: 0o755,
+  });
 });
 
 after(() => rm(folder, { recursive: true, force: true }));
@@ -57,11 +74,17 @@ async function inBash(script: string): Promise<string> {
 // As bash itself cuts them: `=` is a word of its own.
 for (const [words, replies] of [
   [["us"], ["users"]],
-  [["users", ""], ["create", "list", "delete"]],
+  [
+    ["users", ""],
+    ["create", "list", "delete"],
+  ],
   [["locks", "create", "--ty"], ["--type"]],
   [["locks", "create", "--type", "r"], ["role"]],
   [["locks", "create", "--type", "=", "r"], ["role"]],
-  [["locks", "create", "--type", "="], ["user", "role", "agent"]],
+  [
+    ["locks", "create", "--type", "="],
+    ["user", "role", "agent"],
+  ],
   [["--format", "=", "json", "us"], ["users"]],
 ] as const) {
   test(`bash completes: ${words.join(" ")}|`, async () => {

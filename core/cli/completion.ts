@@ -41,7 +41,8 @@ export async function completions(program: ProgramFacts, words: readonly string[
     if (node.rest !== undefined && operands > Object.keys(node.positionals ?? {}).length) return [];
     if (!current.startsWith("-")) return operandsOf(node, operands, current);
   }
-  if (!current.startsWith("-")) return namesOf(node === undefined ? program.commands : (node as { commands: readonly CommandNode[] }).commands, current);
+  if (!current.startsWith("-"))
+    return namesOf(node === undefined ? program.commands : (node as { commands: readonly CommandNode[] }).commands, current);
   const cut = current.indexOf("=");
   if (cut < 0) return flagsOf(table, used, current);
   const entry = entryOf(current, table);
@@ -96,6 +97,9 @@ function choicesOf(flag: Entry["flag"], prefix: string, before: string): Complet
 
 function flagsOf(table: FlagTable, used: ReadonlySet<string>, prefix: string): Completion[] {
   return [...table.long]
-    .filter(([name, { key, flag, role }]) => `--${name}`.startsWith(prefix) && flag.hidden !== true && role !== "positional" && (flag.repeatable || !used.has(key)))
+    .filter(
+      ([name, { key, flag, role }]) =>
+        `--${name}`.startsWith(prefix) && flag.hidden !== true && role !== "positional" && (flag.repeatable || !used.has(key)),
+    )
     .map(([name, { flag }]) => ({ word: `--${name}`, summary: flag.description }));
 }

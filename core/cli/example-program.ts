@@ -88,7 +88,8 @@ export function exampleProgram(): Program & { readonly calls: ExampleCall[]; rea
     summary: "Fail in a chosen way",
     positionals: { how: { description: "Way to fail", choices: ["denied", "bug", "file", "wait", "stubborn"] } },
     async run({ signal }, { how }) {
-      if (how === "denied") throw new MezError("ACCESS_DENIED", "node \u001b[31mweb-01 is not\nallowed", { detail: "deny rule 3" });
+      if (how === "denied")
+        throw new MezError("ACCESS_DENIED", "node \u001b[31mweb-01 is not\nallowed", { detail: "deny rule 3" });
       if (how === "file") throw Object.assign(new Error("ENOENT: no such file"), { code: "ENOENT", syscall: "open" });
       if (how === "bug") throw new TypeError("cannot read what is not there");
       if (how === "stubborn") return new Promise<never>(() => {});
@@ -103,7 +104,15 @@ export function exampleProgram(): Program & { readonly calls: ExampleCall[]; rea
       return defineCommands({ mezctl: [node] });
     },
   }));
-  return { binary: "mezctl", version: "1.2.3", summary: "Administer a cluster", commands: summaries, globals: MEZCTL_FLAGS, calls, loads };
+  return {
+    binary: "mezctl",
+    version: "1.2.3",
+    summary: "Administer a cluster",
+    commands: summaries,
+    globals: MEZCTL_FLAGS,
+    calls,
+    loads,
+  };
 }
 
 export interface ExampleRun {
@@ -120,9 +129,14 @@ export interface ExampleWorld {
 }
 
 /** Runs a program on words, with streams that are no terminal, and returns what it printed. */
-export async function runExample(program: Program, args: readonly string[], { env = {}, stdin = "", signals = [] }: ExampleWorld = {}): Promise<ExampleRun> {
+export async function runExample(
+  program: Program,
+  args: readonly string[],
+  { env = {}, stdin = "", signals = [] }: ExampleWorld = {},
+): Promise<ExampleRun> {
   const printed = { stdout: "", stderr: "" };
-  const stream = (name: "stdout" | "stderr") => new PassThrough().on("data", (chunk: Buffer) => (printed[name] += chunk.toString()));
+  const stream = (name: "stdout" | "stderr") =>
+    new PassThrough().on("data", (chunk: Buffer) => (printed[name] += chunk.toString()));
   const io: ProgramIo = {
     args,
     env,

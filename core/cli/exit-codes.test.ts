@@ -18,5 +18,6 @@ for (const [thrown, code] of [
   ["a string", 1],
   [undefined, 1],
 ] as const) {
-  test(`${thrown instanceof MezError ? thrown.code : String(thrown)} ends with ${code}`, () => assert.equal(exitCodeOf(thrown), code));
+  test(`${thrown instanceof MezError ? thrown.code : String(thrown)} ends with ${code}`, () =>
+    assert.equal(exitCodeOf(thrown), code));
 }

@@ -53,7 +53,8 @@ export function flagTable(globals: Flags, command?: Command): FlagTable {
   for (const [key, flag] of Object.entries(globals)) add(key, flag, "global");
   for (const [key, flag] of Object.entries(command?.flags ?? {})) add(key, flag, "flag");
   for (const [key, { description, aliases, choices }] of Object.entries(command?.positionals ?? {})) {
-    const shape: Flag = choices === undefined ? { type: "string", description, aliases } : { type: "enum", choices, description, aliases };
+    const shape: Flag =
+      choices === undefined ? { type: "string", description, aliases } : { type: "enum", choices, description, aliases };
     add(key, { ...shape, env: false }, "positional");
   }
   return { long, short };

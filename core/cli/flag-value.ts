@@ -140,5 +140,8 @@ function quote(text: string): string {
 }
 
 function invalid(origin: string, what: string): MezError {
-  return new MezError("INVALID_ARGUMENT", `${origin}${what.startsWith("is ") || what.startsWith("contains ") ? " " : ": "}${what}`);
+  return new MezError(
+    "INVALID_ARGUMENT",
+    `${origin}${what.startsWith("is ") || what.startsWith("contains ") ? " " : ": "}${what}`,
+  );
 }

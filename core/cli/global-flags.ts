@@ -13,7 +13,13 @@ const FORMAT = {
 /** Flags that every `mezctl` command takes, before or after its name. */
 export const MEZCTL_FLAGS = {
   authServer: { type: "string", default: "localhost:3025", description: "Auth service", valueName: "host:port" },
-  token: { type: "secret", env: "MEZITE_AUTH_TOKEN", fromStdin: false, description: "Session token, from mezctl login", valueName: "session-token" },
+  token: {
+    type: "secret",
+    env: "MEZITE_AUTH_TOKEN",
+    fromStdin: false,
+    description: "Session token, from mezctl login",
+    valueName: "session-token",
+  },
   ...SERVER_TRUST,
   ...FORMAT,
 } as const satisfies Flags;

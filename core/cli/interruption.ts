@@ -7,7 +7,11 @@ import type { ProgramIo } from "./program-io.js";
  * the second ends it at once. A reader of standard output that goes away ends it too, without a word.
  * @returns The work's own exit code, or that of the interruption when the work failed because of it or ran out of time.
  */
-export async function runInterruptibly(io: ProgramIo, graceSeconds: number, work: (signal: AbortSignal) => Promise<number>): Promise<number> {
+export async function runInterruptibly(
+  io: ProgramIo,
+  graceSeconds: number,
+  work: (signal: AbortSignal) => Promise<number>,
+): Promise<number> {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let stopCode: number = EXIT_CODES.interrupted;

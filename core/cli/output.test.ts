@@ -22,7 +22,13 @@ const columns: readonly Column<Node>[] = [
 ];
 
 const nodes: readonly Node[] = [
-  { name: "web-01", online: true, lastSeen: new Date("2026-03-01T10:00:00.250Z"), labels: { env: "prod", role: "web" }, sessions: 12 },
+  {
+    name: "web-01",
+    online: true,
+    lastSeen: new Date("2026-03-01T10:00:00.250Z"),
+    labels: { env: "prod", role: "web" },
+    sessions: 12,
+  },
   { name: "データ\u001b[2J\u202e\u009b", online: false, lastSeen: null, labels: {}, sessions: 3 },
 ];
 
@@ -31,7 +37,11 @@ const asJson = [
   { name: "データ\u001b[2J\u202e\u009b", state: false, last_seen: null, labels: {}, sessions: 3 },
 ];
 
-async function print(format: OutputFormat, act: (output: Output) => Promise<void>, terminal?: { columns: number; env?: Record<string, string> }): Promise<string> {
+async function print(
+  format: OutputFormat,
+  act: (output: Output) => Promise<void>,
+  terminal?: { columns: number; env?: Record<string, string> },
+): Promise<string> {
   const stdout = Object.assign(new PassThrough(), terminal === undefined ? {} : { isTTY: true, columns: terminal.columns });
   await act(new Output(format, { stdout, stderr: new PassThrough(), env: terminal?.env ?? {} }));
   return String(stdout.read() ?? "");
@@ -56,7 +66,10 @@ test("prints the header of an empty table and an empty array", async () => {
   assert.equal(await print("yaml", (output) => output.rows([], columns)), "[]\n");
 });
 
-for (const [format, read] of [["json", (text: string): unknown => JSON.parse(text)], ["yaml", (text: string): unknown => parse(text)]] as const) {
+for (const [format, read] of [
+  ["json", (text: string): unknown => JSON.parse(text)],
+  ["yaml", (text: string): unknown => parse(text)],
+] as const) {
   test(`prints ${format} that reads back whole, without a control character on the way`, async () => {
     const text = await print(format, (output) => output.rows(nodes, columns));
     assert.deepEqual(read(text), asJson);
@@ -67,7 +80,10 @@ for (const [format, read] of [["json", (text: string): unknown => JSON.parse(tex
 
 test("prints a record as lines", async () => {
   const text = await print("table", (output) => output.record(nodes[0]!, columns));
-  assert.equal(text, "Name:       web-01\nState:      online\nLast seen:  2026-03-01T10:00:00Z\nLabels:     env=prod,role=web\nSessions:   12\n");
+  assert.equal(
+    text,
+    "Name:       web-01\nState:      online\nLast seen:  2026-03-01T10:00:00Z\nLabels:     env=prod,role=web\nSessions:   12\n",
+  );
 });
 
 test("cuts only columns that may shrink, only on a terminal, and colours only there", async () => {
@@ -75,10 +91,16 @@ test("cuts only columns that may shrink, only on a terminal, and colours only th
   assert.match(await print("table", (output) => output.rows(wide, columns)), /n{60}/);
   const plain = await print("table", (output) => output.rows(wide, columns), { columns: 90, env: { NO_COLOR: "1" } });
   assert.match(plain, /^n+… +online/m);
-  assert.deepEqual(plain.split("\n").map((line) => line.length <= 90), [true, true, true]);
+  assert.deepEqual(
+    plain.split("\n").map((line) => line.length <= 90),
+    [true, true, true],
+  );
   assert.doesNotMatch(plain, /\u001b/);
   assert.match(await print("table", (output) => output.rows(wide, columns), { columns: 90 }), /^\u001b\[1mName/);
-  assert.doesNotMatch(await print("table", (output) => output.rows(wide, columns), { columns: 90, env: { TERM: "dumb" } }), /\u001b/);
+  assert.doesNotMatch(
+    await print("table", (output) => output.rows(wide, columns), { columns: 90, env: { TERM: "dumb" } }),
+    /\u001b/,
+  );
 });
 
 for (const [value, text] of [

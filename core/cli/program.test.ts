@@ -11,12 +11,20 @@ for (const args of [["--help"], ["-h"], ["help"], ["--insecure", "--help"]]) {
     const program = exampleProgram();
     const { code, stdout, stderr } = await runExample(program, args);
     assert.deepEqual([code, stderr, program.loads], [0, "", []]);
-    for (const word of ["users", "locks", "ssh", "completion", "--auth-server", "MEZITE_AUTH_TOKEN"]) assert.match(stdout, new RegExp(word));
+    for (const word of ["users", "locks", "ssh", "completion", "--auth-server", "MEZITE_AUTH_TOKEN"])
+      assert.match(stdout, new RegExp(word));
     assert.doesNotMatch(stdout, /__complete|\u001b/);
   });
 }
 
-for (const line of ["help users create", "users create --help", "users create -h", "--help users create", "users -h create", "users create alice --roles=a -h"]) {
+for (const line of [
+  "help users create",
+  "users create --help",
+  "users create -h",
+  "--help users create",
+  "users -h create",
+  "users create alice --roles=a -h",
+]) {
   test(`explains a command: ${line}`, async () => {
     const program = exampleProgram();
     const { code, stdout } = await runExample(program, line.split(" "));
@@ -57,7 +65,10 @@ for (const [line, message] of [
 test("shows the version", async () => {
   assert.equal((await runExample(exampleProgram(), ["--version"])).stdout, "mezctl 1.2.3\n");
   assert.equal((await runExample(exampleProgram(), ["version"])).stdout, "mezctl 1.2.3\n");
-  assert.deepEqual(JSON.parse((await runExample(exampleProgram(), ["version", "--format=json"])).stdout), { binary: "mezctl", version: "1.2.3" });
+  assert.deepEqual(JSON.parse((await runExample(exampleProgram(), ["version", "--format=json"])).stdout), {
+    binary: "mezctl",
+    version: "1.2.3",
+  });
 });
 
 test("returns the exit code of a remote command", async () => {
@@ -70,7 +81,11 @@ test("says an error in one line without control characters and without its detai
 });
 
 test("counts an error of the operating system as the environment's", async () => {
-  assert.deepEqual(await runExample(exampleProgram(), ["fail", "file"]), { code: 9, stdout: "", stderr: "mezctl: ENOENT: no such file\n" });
+  assert.deepEqual(await runExample(exampleProgram(), ["fail", "file"]), {
+    code: 9,
+    stdout: "",
+    stderr: "mezctl: ENOENT: no such file\n",
+  });
 });
 
 test("shows the stack of an unexpected error only when asked", async () => {
@@ -130,8 +145,16 @@ test("refuses two commands of one name", async () => {
 });
 
 test("refuses a flag that a command shares with the program", async () => {
-  const clash = command({ name: "clash", summary: "", flags: { format: { type: "string", description: "Mine" } }, async run() {} });
-  const program: Program = { ...exampleProgram(), commands: [{ name: "clash", summary: "", load: async () => ({ mezctl: [clash] }) }] };
+  const clash = command({
+    name: "clash",
+    summary: "",
+    flags: { format: { type: "string", description: "Mine" } },
+    async run() {},
+  });
+  const program: Program = {
+    ...exampleProgram(),
+    commands: [{ name: "clash", summary: "", load: async () => ({ mezctl: [clash] }) }],
+  };
   assert.match((await runExample(program, ["clash"])).stderr, /flag --format is defined twice/);
 });
 

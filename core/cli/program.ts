@@ -77,11 +77,21 @@ async function dispatch(program: Program, io: ProgramIo, signal: AbortSignal): P
   return runLeaf(program, node, usage.path, given, io, signal);
 }
 
-async function runLeaf(program: Program, command: Command, path: string, given: GivenArguments, io: ProgramIo, signal: AbortSignal): Promise<number> {
+async function runLeaf(
+  program: Program,
+  command: Command,
+  path: string,
+  given: GivenArguments,
+  io: ProgramIo,
+  signal: AbortSignal,
+): Promise<number> {
   const read = withHint(path, () => readInput(given, program.globals, command, io.env));
   const { binary, version, connect } = program;
   const { context, close } = openContext({ binary, version, io, globals: read.globals, signal, connect });
-  const input = given.fromStdin === undefined && read.missingSecrets.length === 0 ? read.input : await completeSecrets(read, given, command, { stdin: io.stdin, stderr: io.stderr, signal });
+  const input =
+    given.fromStdin === undefined && read.missingSecrets.length === 0
+      ? read.input
+      : await completeSecrets(read, given, command, { stdin: io.stdin, stderr: io.stderr, signal });
   const definition = defineCommand({
     meta: { name: path, description: command.summary },
     run: () => command.run(context, input),
@@ -97,6 +107,9 @@ function withHint<T>(path: string, read: () => T): T {
     return read();
   } catch (error) {
     if (!isMezError(error) || error.kind !== "usage") throw error;
-    throw new MezError(error.code, error.message, { cause: error.cause, fields: { hint: `"${path} --help" shows how it is written`, ...error.fields } });
+    throw new MezError(error.code, error.message, {
+      cause: error.cause,
+      fields: { hint: `"${path} --help" shows how it is written`, ...error.fields },
+    });
   }
 }

@@ -12,7 +12,9 @@ const PROGRAM = `
 /** Runs `users create alice` on a real terminal and types a line at each prompt. */
 function atTerminal(lines: readonly string[]): Promise<{ code: number; shown: string }> {
   return new Promise((resolve) => {
-    const terminal = spawn(process.execPath, ["--input-type=module", "-e", PROGRAM, "mezctl", "users", "create", "alice"], { cols: 200 });
+    const terminal = spawn(process.execPath, ["--input-type=module", "-e", PROGRAM, "mezctl", "users", "create", "alice"], {
+      cols: 200,
+    });
     let shown = "";
     let typed = 0;
     terminal.onData((text) => {

@@ -44,12 +44,14 @@ export async function readSecretFromStdin(flag: string, stdin: InputStream): Pro
     const end = chunk.indexOf("\n");
     chunks.push(end < 0 ? chunk : chunk.subarray(0, end));
     length += chunks.at(-1)!.length;
-    if (length > MAX_VALUE_BYTES) throw new MezError("INVALID_ARGUMENT", `${flag}: the first line of standard input is longer than 64 KiB`);
+    if (length > MAX_VALUE_BYTES)
+      throw new MezError("INVALID_ARGUMENT", `${flag}: the first line of standard input is longer than 64 KiB`);
     if (end >= 0) break;
   }
   const line = Buffer.concat(chunks).toString("utf8").replace(/\r$/, "");
   if (line === "") throw new MezError("INVALID_ARGUMENT", `${flag}: standard input has no first line`);
-  if (line.includes("\0")) throw new MezError("INVALID_ARGUMENT", `${flag}: the first line of standard input contains a NUL byte`);
+  if (line.includes("\0"))
+    throw new MezError("INVALID_ARGUMENT", `${flag}: the first line of standard input contains a NUL byte`);
   return new Secret(line);
 }
 

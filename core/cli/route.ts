@@ -29,7 +29,12 @@ export interface Route {
  * Follows the words of a command line down the command tree. Only the module of the command that was typed is loaded.
  * @throws {MezError} `INVALID_ARGUMENT`: unknown command or flag
  */
-export async function findRoute(binary: Binary, commands: readonly CommandSummary[], globals: Flags, args: readonly string[]): Promise<Route> {
+export async function findRoute(
+  binary: Binary,
+  commands: readonly CommandSummary[],
+  globals: Flags,
+  args: readonly string[],
+): Promise<Route> {
   checkNames(commands, binary);
   const given = new GivenArguments();
   const table = flagTable(globals);
@@ -66,6 +71,7 @@ export async function findRoute(binary: Binary, commands: readonly CommandSummar
  */
 export async function loadCommand(summary: CommandSummary, binary: Binary): Promise<CommandNode> {
   const node = (await summary.load())[binary]?.find(({ name }) => name === summary.name);
-  if (node === undefined) throw new MezError("INTERNAL", `command "${binary} ${summary.name}" is listed, and its module does not define it`);
+  if (node === undefined)
+    throw new MezError("INTERNAL", `command "${binary} ${summary.name}" is listed, and its module does not define it`);
   return node;
 }

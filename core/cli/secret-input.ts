@@ -10,7 +10,12 @@ import { type PromptStreams, promptSecret, readSecretFromStdin } from "./prompt.
  * for from standard input, then the required ones by asking the person.
  * @throws {MezError} `INVALID_ARGUMENT`
  */
-export async function completeSecrets(read: ReadInput, given: GivenArguments, command: Command, streams: PromptStreams): Promise<Input> {
+export async function completeSecrets(
+  read: ReadInput,
+  given: GivenArguments,
+  command: Command,
+  streams: PromptStreams,
+): Promise<Input> {
   const secrets: Record<string, Secret> = {};
   if (given.fromStdin !== undefined) {
     secrets[given.fromStdin] = await readSecretFromStdin(`--${kebabCase(given.fromStdin)}-stdin`, streams.stdin);

@@ -16,7 +16,9 @@ export function layOutTable(
   columns: number | undefined,
   styleHeader: (line: string) => string,
 ): string {
-  const widths = header.map((column, index) => rows.reduce((most, row) => Math.max(most, displayWidth(row[index]!)), displayWidth(column.header)));
+  const widths = header.map((column, index) =>
+    rows.reduce((most, row) => Math.max(most, displayWidth(row[index]!)), displayWidth(column.header)),
+  );
   if (columns !== undefined) shrinkTo(columns, widths, header);
   const line = (cells: readonly string[]): string =>
     cells
@@ -28,9 +30,14 @@ export function layOutTable(
 }
 
 /** Lays out one thing as `Header:  value` lines. */
-export function layOutRecord(entries: readonly (readonly [header: string, value: string])[], styleHeader: (text: string) => string): string {
+export function layOutRecord(
+  entries: readonly (readonly [header: string, value: string])[],
+  styleHeader: (text: string) => string,
+): string {
   const width = entries.reduce((most, [header]) => Math.max(most, displayWidth(header) + 1), 0);
-  return entries.map(([header, value]) => `${styleHeader(pad(`${header}:`, width, "left"))}${GAP}${value}`.trimEnd() + "\n").join("");
+  return entries
+    .map(([header, value]) => `${styleHeader(pad(`${header}:`, width, "left"))}${GAP}${value}`.trimEnd() + "\n")
+    .join("");
 }
 
 // --- internal ---

@@ -16,7 +16,12 @@ export interface UsageOf {
 export interface Listed {
   readonly summary: string;
   readonly description?: string;
-  readonly commands: readonly { readonly name: string; readonly summary: string; readonly aliases?: readonly string[]; readonly hidden?: boolean }[];
+  readonly commands: readonly {
+    readonly name: string;
+    readonly summary: string;
+    readonly aliases?: readonly string[];
+    readonly hidden?: boolean;
+  }[];
 }
 
 /** Renders the help text of a command or of a list of commands. */
@@ -25,7 +30,9 @@ export async function usageText({ path, node, globals, colours }: UsageOf): Prom
   const definition = defineCommand({
     meta: { name: path, description: node.description ?? node.summary },
     args: { ...("commands" in node ? {} : commandArguments(node)), ...flagArguments(globals), help: HELP },
-    ...(list.length === 0 ? {} : { subCommands: Object.fromEntries(list.map((child) => [child.name, listedCommand(child, list)])) }),
+    ...(list.length === 0
+      ? {}
+      : { subCommands: Object.fromEntries(list.map((child) => [child.name, listedCommand(child, list)])) }),
   });
   let text = await renderUsage(definition);
   const shown = list.filter(({ hidden }) => hidden !== true);
@@ -50,10 +57,16 @@ function listedCommand(node: Listed["commands"][number], siblings: Listed["comma
 const HELP: ArgDef = { type: "boolean", alias: "h", description: "Show this help" };
 
 function commandArguments(command: Command): Record<string, ArgDef> {
-  const operands = Object.entries(command.positionals ?? {}).map(([name, { description, required, choices }]): [string, ArgDef] => [
-    kebabCase(name),
-    { type: "positional", required: required !== false, description: choices === undefined ? description : `${description}: ${choices.join(", ")}` },
-  ]);
+  const operands = Object.entries(command.positionals ?? {}).map(
+    ([name, { description, required, choices }]): [string, ArgDef] => [
+      kebabCase(name),
+      {
+        type: "positional",
+        required: required !== false,
+        description: choices === undefined ? description : `${description}: ${choices.join(", ")}`,
+      },
+    ],
+  );
   return { ...Object.fromEntries(operands), ...flagArguments(command.flags ?? {}) };
 }
 
@@ -71,14 +84,19 @@ function flagArguments(flags: Flags): Record<string, ArgDef> {
 
 function flagArgument(key: string, flag: Flag): ArgDef {
   const variable = variableOf(key, flag);
-  const remarks = [flag.repeatable ? "repeatable" : "", flag.type === "secret" && flag.required ? "asked for when absent" : "", variable ?? ""];
+  const remarks = [
+    flag.repeatable ? "repeatable" : "",
+    flag.type === "secret" && flag.required ? "asked for when absent" : "",
+    variable ?? "",
+  ];
   const remark = remarks.filter((part) => part !== "").join(", ");
   const base = {
     description: remark === "" ? flag.description : `${flag.description} [${remark}]`,
     ...(flag.short === undefined ? {} : { alias: flag.short }),
     ...(flag.required && flag.type !== "secret" ? { required: true } : {}),
   };
-  if (flag.type === "boolean") return { ...base, type: "boolean", ...(flag.default === undefined ? {} : { default: flag.default }) };
+  if (flag.type === "boolean")
+    return { ...base, type: "boolean", ...(flag.default === undefined ? {} : { default: flag.default }) };
   const shown = "default" in flag && flag.default !== undefined ? { default: String(flag.default) } : {};
   if (flag.type === "enum") return { ...base, ...shown, type: "enum", options: [...flag.choices] };
   return { ...base, ...shown, type: "string", valueHint: flag.valueName ?? VALUE_NAMES[flag.type] };

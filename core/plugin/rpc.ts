@@ -5,14 +5,14 @@ export interface RpcMethod<Request, Response> {
   readonly path: string;
   readonly requestStream: boolean;
   readonly responseStream: boolean;
-  readonly requestSerialize: (value: Request) => Buffer;
-  readonly requestDeserialize: (value: Buffer) => Request;
-  readonly responseSerialize: (value: Response) => Buffer;
-  readonly responseDeserialize: (value: Buffer) => Response;
+  requestSerialize(value: Request): Buffer;
+  requestDeserialize(value: Buffer): Request;
+  responseSerialize(value: Response): Buffer;
+  responseDeserialize(value: Buffer): Response;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the one place where a definition of any messages is accepted; everything behind it is inferred
-export type RpcDefinition = { readonly [method: string]: RpcMethod<any, any> };
+/** A service as a value: its methods by name, of any messages. */
+export type RpcDefinition = { readonly [method: string]: RpcMethod<unknown, unknown> };
 
 /** A gRPC service and who may call each of its methods; `public` needs no credentials at all. */
 export interface RpcService<Definition extends RpcDefinition> {

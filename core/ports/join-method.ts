@@ -1,4 +1,4 @@
-import type { ProcessRole, Port } from "../plugin/contract.js";
+import type { Port, ProcessRole } from "../plugin/contract.js";
 import type { Transaction } from "../plugin/database.js";
 
 /** What a method proved of the one who wants to join. */

@@ -11,21 +11,41 @@ export const MLKEM_ALIAS = "curve25519-sha256@libssh.org";
 /** What we offer, the preferred ones first. No SHA-1, no DSA, no CBC, no group exchange, no compression. */
 export const OFFER = {
   kex: [
-    MLKEM768_X25519, "curve25519-sha256", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
-    "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512",
+    MLKEM768_X25519,
+    "curve25519-sha256",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group14-sha256",
+    "diffie-hellman-group16-sha512",
   ],
-  cipher: ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr"],
+  cipher: [
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+  ],
   hmac: ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"],
   compress: ["none"],
 };
 
 /** Signature algorithms that a server accepts from users. @see RFC 8308, 3.1 "server-sig-algs" */
 export const SIGNATURE_ALGORITHMS: readonly SignatureAlgorithm[] = [
-  "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256",
+  "ssh-ed25519",
+  "ecdsa-sha2-nistp256",
+  "ecdsa-sha2-nistp384",
+  "ecdsa-sha2-nistp521",
+  "rsa-sha2-512",
+  "rsa-sha2-256",
 ];
 
 /** Certificate algorithm on the wire -> how the certificate's type is written inside, and the plain algorithm that signs. */
-export const CERTIFICATE_ALGORITHMS: ReadonlyMap<string, { readonly certificateType: string; readonly signature: SignatureAlgorithm }> = new Map(
+export const CERTIFICATE_ALGORITHMS: ReadonlyMap<
+  string,
+  { readonly certificateType: string; readonly signature: SignatureAlgorithm }
+> = new Map(
   SIGNATURE_ALGORITHMS.map((signature) => [
     signature + CERTIFICATE_SUFFIX,
     { signature, certificateType: (signature.startsWith("rsa-") ? "ssh-rsa" : signature) + CERTIFICATE_SUFFIX },

@@ -26,11 +26,13 @@ export function parseAuthorizedKey(line: string): AuthorizedKey {
   const [, options = "", type = "", base64 = "", comment = ""] = match ?? [];
   if (!match) throw new MezError("SSH_MALFORMED", 'this is not a public key line; it looks like "ssh-ed25519 AAAA… comment"');
   const publicKey = parsePublicKey(Buffer.from(base64, "base64"));
-  if (publicKey.type !== type) throw new MezError("SSH_MALFORMED", `the line names key type "${type}", the key is of type ${publicKey.type}`);
+  if (publicKey.type !== type)
+    throw new MezError("SSH_MALFORMED", `the line names key type "${type}", the key is of type ${publicKey.type}`);
   return { options, publicKey, comment };
 }
 
 // --- internal ---
 
 /** Options are words, in which blanks and commas may stand between double quotes. */
-const LINE = /^(?:((?!ssh-|ecdsa-)(?:[^\s"]|"(?:\\"|[^"])*")+)\s+)?((?:ssh-|ecdsa-)[\w@.-]+)\s+([A-Za-z0-9+/]+={0,2})(?:\s+(.*))?$/;
+const LINE =
+  /^(?:((?!ssh-|ecdsa-)(?:[^\s"]|"(?:\\"|[^"])*")+)\s+)?((?:ssh-|ecdsa-)[\w@.-]+)\s+([A-Za-z0-9+/]+={0,2})(?:\s+(.*))?$/;

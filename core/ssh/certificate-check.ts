@@ -18,7 +18,15 @@ export interface CertificateExpectation {
 }
 
 /** Which rule refused the certificate: `fields.rule` of the error. */
-export type CertificateRule = "role" | "authority" | "signature" | "key" | "validity" | "principal" | "critical-option" | "source-address";
+export type CertificateRule =
+  | "role"
+  | "authority"
+  | "signature"
+  | "key"
+  | "validity"
+  | "principal"
+  | "critical-option"
+  | "source-address";
 
 /**
  * Checks everything that makes a certificate good: role, CA, signature (no SHA-1), size of the certified key, validity,
@@ -29,8 +37,10 @@ export type CertificateRule = "role" | "authority" | "signature" | "key" | "vali
  * @see OpenSSH PROTOCOL.certkeys
  */
 export function checkCertificate(certificate: SshCertificate, expected: CertificateExpectation): void {
-  if (certificate.role !== expected.role) throw refused("role", `this is a ${certificate.role} certificate, not a ${expected.role} certificate`);
-  if (!expected.authorities.some((authority) => sameKey(authority, certificate.authorityBlob))) throw refused("authority", "the certificate was not issued by this cluster");
+  if (certificate.role !== expected.role)
+    throw refused("role", `this is a ${certificate.role} certificate, not a ${expected.role} certificate`);
+  if (!expected.authorities.some((authority) => sameKey(authority, certificate.authorityBlob)))
+    throw refused("authority", "the certificate was not issued by this cluster");
   checkSignature(certificate);
   checkValidity(certificate, expected.now);
   if (certificate.principals.length === 0) throw refused("principal", "the certificate names no principals");
@@ -68,14 +78,16 @@ function checkValidity(certificate: SshCertificate, now: Date): void {
 
 function checkCriticalOption(name: string, value: string, expected: CertificateExpectation): void {
   if (expected.role === "user" && name === "force-command") return;
-  if (expected.role !== "user" || name !== "source-address") throw refused("critical-option", `the certificate has the unknown critical option "${printable(name)}"`);
+  if (expected.role !== "user" || name !== "source-address")
+    throw refused("critical-option", `the certificate has the unknown critical option "${printable(name)}"`);
   let isCovered = false;
   try {
     isCovered = expected.sourceAddress !== undefined && matchesSourceAddress(value, expected.sourceAddress);
   } catch (cause) {
     throw refused("source-address", "the source-address option of the certificate is not valid", cause);
   }
-  if (!isCovered) throw refused("source-address", `the certificate may not be used from ${expected.sourceAddress ?? "an unknown address"}`);
+  if (!isCovered)
+    throw refused("source-address", `the certificate may not be used from ${expected.sourceAddress ?? "an unknown address"}`);
 }
 
 function sameKey(one: Buffer, other: Buffer): boolean {

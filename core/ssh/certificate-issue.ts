@@ -91,15 +91,20 @@ function encodeUnsigned(request: CertificateRequest, authorityBlob: Buffer): Buf
 
 function checkRequest(request: CertificateRequest): void {
   const { principals, serial, role, criticalOptions = {}, extensions = {} } = request;
-  if (principals.length < 1 || principals.length > MAX_PRINCIPALS) throw invalid(`a certificate needs 1 to ${MAX_PRINCIPALS} principals, not ${principals.length}`);
+  if (principals.length < 1 || principals.length > MAX_PRINCIPALS)
+    throw invalid(`a certificate needs 1 to ${MAX_PRINCIPALS} principals, not ${principals.length}`);
   for (const text of [request.keyId, ...principals]) {
-    if (text === "" || /[\x00-\x1f\x7f]/.test(text)) throw invalid(`"${text.slice(0, 60)}" cannot stand in a certificate; it is empty or holds control characters`);
+    if (text === "" || /[\x00-\x1f\x7f]/.test(text))
+      throw invalid(`"${text.slice(0, 60)}" cannot stand in a certificate; it is empty or holds control characters`);
   }
   if (serial < 0n || serial > MAX_UINT64) throw invalid(`serial ${serial} does not fit into 64 bits`);
-  if (!(unixSeconds(request.validAfter) < unixSeconds(request.validBefore))) throw invalid("the certificate would end before it begins");
-  if (role === "host" && Object.keys(criticalOptions).length + Object.keys(extensions).length > 0) throw invalid("a host certificate has no options");
+  if (!(unixSeconds(request.validAfter) < unixSeconds(request.validBefore)))
+    throw invalid("the certificate would end before it begins");
+  if (role === "host" && Object.keys(criticalOptions).length + Object.keys(extensions).length > 0)
+    throw invalid("a host certificate has no options");
   for (const [name, value] of Object.entries(criticalOptions)) {
-    if (name !== "force-command" && name !== "source-address") throw invalid(`critical option "${name}" is unknown; use force-command or source-address`);
+    if (name !== "force-command" && name !== "source-address")
+      throw invalid(`critical option "${name}" is unknown; use force-command or source-address`);
     if (name === "source-address") parseSourceAddresses(value);
   }
 }

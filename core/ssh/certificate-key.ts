@@ -38,9 +38,19 @@ export function installCertificateLogin(): void {
     const ours = ourKeys.get(key as Ssh2Key);
     if (ours === undefined) return authPK.call(this, user, key, ...rest);
     const request = Buffer.concat([
-      Buffer.of(50), string(user), string("ssh-connection"), string("publickey"), Buffer.of(1), string(ours.wireName), string(ours.blob),
+      Buffer.of(50),
+      string(user),
+      string("ssh-connection"),
+      string("publickey"),
+      Buffer.of(1),
+      string(ours.wireName),
+      string(ours.blob),
     ]);
-    const signature = createSignature(ours.key, Buffer.concat([string(this._kex?.sessionID ?? Buffer.alloc(0)), request]), ours.algorithm);
+    const signature = createSignature(
+      ours.key,
+      Buffer.concat([string(this._kex?.sessionID ?? Buffer.alloc(0)), request]),
+      ours.algorithm,
+    );
     this._authsQueue.push("publickey");
     sendPayload(this, Buffer.concat([request, string(signature)]));
   };

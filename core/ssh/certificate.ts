@@ -62,8 +62,20 @@ export function parseCertificate(bytes: Buffer): SshCertificate {
     throw new MezError("SSH_MALFORMED", "the certificate was signed by a certificate; only plain keys can be a CA");
   }
   return Object.freeze({
-    blob, keyType, subjectBlob, serial, role, keyId, principals, validAfterSeconds, validBeforeSeconds, criticalOptions, extensions,
-    authorityBlob, signedBytes, signature,
+    blob,
+    keyType,
+    subjectBlob,
+    serial,
+    role,
+    keyId,
+    principals,
+    validAfterSeconds,
+    validBeforeSeconds,
+    criticalOptions,
+    extensions,
+    authorityBlob,
+    signedBytes,
+    signature,
   });
 }
 
@@ -85,7 +97,8 @@ export function formatCertificate(blob: Buffer, comment = ""): string {
 export function parseCertificateLine(line: string): SshCertificate {
   const [type = "", base64 = ""] = line.trim().split(/\s+/);
   const certificate = parseCertificate(Buffer.from(base64, "base64"));
-  if (type !== certificate.keyType + CERTIFICATE_SUFFIX) throw new MezError("SSH_MALFORMED", "the certificate line names another type than the certificate");
+  if (type !== certificate.keyType + CERTIFICATE_SUFFIX)
+    throw new MezError("SSH_MALFORMED", "the certificate line names another type than the certificate");
   return certificate;
 }
 
@@ -94,7 +107,8 @@ export function parseCertificateLine(line: string): SshCertificate {
 function certifiedKeyType(type: string): SshKeyType {
   const keyType = type.slice(0, -CERTIFICATE_SUFFIX.length);
   if (!isCertificateType(type)) throw new MezError("SSH_MALFORMED", `"${type.slice(0, 60)}" is not a certificate type`);
-  if (!isSshKeyType(keyType)) throw new MezError("SSH_KEY_UNSUPPORTED", `certificate type "${type.slice(0, 60)}" is not supported`);
+  if (!isSshKeyType(keyType))
+    throw new MezError("SSH_KEY_UNSUPPORTED", `certificate type "${type.slice(0, 60)}" is not supported`);
   return keyType;
 }
 
@@ -117,7 +131,8 @@ function readOptions(bytes: Buffer): ReadonlyMap<string, string> {
   let previous: Buffer | null = null;
   while (!reader.isAtEnd) {
     const name = reader.string();
-    if (previous !== null && Buffer.compare(previous, name) >= 0) throw new MezError("SSH_MALFORMED", "the certificate options are not in lexical order");
+    if (previous !== null && Buffer.compare(previous, name) >= 0)
+      throw new MezError("SSH_MALFORMED", "the certificate options are not in lexical order");
     previous = name;
     options.set(name.toString("utf8"), readOptionValue(reader.string()));
   }

@@ -8,7 +8,8 @@ export function installChacha20(): void {
   requireNotLoaded("lib/protocol/kex.js");
   const crypto = requireSsh2<CryptoModule>("lib/protocol/crypto.js");
   const { createCipher, createDecipher } = crypto;
-  crypto.createCipher = (config) => (config.outbound.cipherInfo.sslName === "chacha20" ? inOneWrite(createCipher, config) : createCipher(config));
+  crypto.createCipher = (config) =>
+    config.outbound.cipherInfo.sslName === "chacha20" ? inOneWrite(createCipher, config) : createCipher(config);
   crypto.createDecipher = (config) => {
     if (config.inbound.decipherInfo.sslName === "chacha20") config.inbound.forceNative = true;
     return createDecipher(config);

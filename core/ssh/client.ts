@@ -9,8 +9,8 @@ import { guardFlow } from "./flow-guard.js";
 import type { SshPrivateKey } from "./private-key.js";
 import { parsePublicKey } from "./public-key.js";
 import { signatureAlgorithmsOf } from "./signature.js";
-import type { Channel } from "./ssh2-internals.js";
 import { type OutgoingClient, Ssh2Client } from "./ssh2.js";
+import type { Channel } from "./ssh2-internals.js";
 import { transportOf } from "./transport.js";
 
 /** How the host proves itself: by a certificate of one of our CAs for that name, or by a key that we know. */
@@ -33,7 +33,10 @@ export interface SshClientOptions {
   /** Lines that the server sends during authentication, e.g. why it refuses. */
   onBanner?(text: string): void;
   /** Answers what the server asks after the key was accepted, e.g. for a second factor; without it such servers refuse. */
-  onQuestions?(instruction: string, questions: readonly { readonly prompt: string; readonly echo: boolean }[]): Promise<readonly string[]>;
+  onQuestions?(
+    instruction: string,
+    questions: readonly { readonly prompt: string; readonly echo: boolean }[],
+  ): Promise<readonly string[]>;
   /** Offers only these; for tests. */
   readonly algorithms?: { readonly kex?: readonly string[]; readonly cipher?: readonly string[] };
 }
@@ -125,7 +128,11 @@ export class SshClientConnection {
 
   get algorithms(): { readonly keyExchange: string; readonly hostKey: string; readonly cipher: string } {
     const negotiated = this.client._protocol._kex?.negotiated;
-    return { keyExchange: negotiated?.kex ?? "", hostKey: negotiated?.serverHostKeyWire ?? negotiated?.serverHostKey ?? "", cipher: negotiated?.cs.cipher ?? "" };
+    return {
+      keyExchange: negotiated?.kex ?? "",
+      hostKey: negotiated?.serverHostKeyWire ?? negotiated?.serverHostKey ?? "",
+      cipher: negotiated?.cs.cipher ?? "",
+    };
   }
 
   get stats(): { readonly bytesSent: number; readonly bytesReceived: number } {
@@ -135,7 +142,9 @@ export class SshClientConnection {
 
   /** Runs a command line. @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED` */
   exec(command: string, options: ExecOptions = {}): Promise<SshClientChannel> {
-    return this.#open((done) => this.client.exec(command, { pty: ssh2Terminal(options.terminal), env: options.environment }, done));
+    return this.#open((done) =>
+      this.client.exec(command, { pty: ssh2Terminal(options.terminal), env: options.environment }, done),
+    );
   }
 
   /** Starts the login shell. @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED` */
@@ -171,7 +180,14 @@ export class SshClientConnection {
 
   #open(request: (done: (error: Error | undefined, channel: Channel) => void) => void): Promise<SshClientChannel> {
     return new Promise((resolve, reject) => {
-      const fail = (cause: unknown) => reject(new MezError("SSH_CHANNEL_REFUSED", `the SSH server refused: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }));
+      const fail = (cause: unknown) =>
+        reject(
+          new MezError(
+            "SSH_CHANNEL_REFUSED",
+            `the SSH server refused: ${cause instanceof Error ? cause.message : String(cause)}`,
+            { cause },
+          ),
+        );
       try {
         request((error, channel) => {
           if (error) return fail(error);
@@ -202,10 +218,16 @@ const MAX_CHANNELS = 1_000;
 
 function checkHost(blob: Buffer, trust: HostTrust): void {
   if ("pinnedKeys" in trust) {
-    if (!trust.pinnedKeys.some((pinned) => pinned.equals(blob))) throw new MezError("SSH_HOST_KEY_REFUSED", "the host shows another key than the one that is known");
+    if (!trust.pinnedKeys.some((pinned) => pinned.equals(blob)))
+      throw new MezError("SSH_HOST_KEY_REFUSED", "the host shows another key than the one that is known");
     return;
   }
-  checkCertificate(parseCertificate(blob), { role: "host", authorities: trust.authorities, principal: trust.name, now: trust.now() });
+  checkCertificate(parseCertificate(blob), {
+    role: "host",
+    authorities: trust.authorities,
+    principal: trust.name,
+    now: trust.now(),
+  });
 }
 
 function hostAlgorithms(trust: HostTrust): readonly string[] {
@@ -217,8 +239,13 @@ function hostAlgorithms(trust: HostTrust): readonly string[] {
 function ssh2Options(options: SshClientOptions, stream: Duplex, hostVerifier: (blob: Buffer) => boolean): object {
   const { user: username } = options;
   const keys = ssh2KeysOf(options.key, options.certificateBlob).map((key) => ({ type: "publickey", username, key }));
-  const prompt = (_name: string, instruction: string, _language: string, questions: readonly { prompt: string; echo: boolean }[], answer: (answers: readonly string[]) => void) =>
-    options.onQuestions?.(instruction, questions).then(answer, () => stream.destroy());
+  const prompt = (
+    _name: string,
+    instruction: string,
+    _language: string,
+    questions: readonly { prompt: string; echo: boolean }[],
+    answer: (answers: readonly string[]) => void,
+  ) => options.onQuestions?.(instruction, questions).then(answer, () => stream.destroy());
   return {
     sock: stream,
     username,

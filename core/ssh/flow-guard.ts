@@ -12,7 +12,8 @@ export function guardFlow(connection: Connection, maxChannels: number): void {
   const { CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_DATA, CHANNEL_EXTENDED_DATA } = handlers;
   handlers.CHANNEL_OPEN = (self, open) => {
     if (!open.packetSize) return failConnection(protocol, DISCONNECT.protocolError, "channel with packets of size 0");
-    if (channels._count >= maxChannels) return protocol.channelOpenFail(open.sender, RESOURCE_SHORTAGE, "too many channels are open");
+    if (channels._count >= maxChannels)
+      return protocol.channelOpenFail(open.sender, RESOURCE_SHORTAGE, "too many channels are open");
     CHANNEL_OPEN(self, open);
   };
   handlers.CHANNEL_OPEN_CONFIRMATION = (self, confirmation) => {

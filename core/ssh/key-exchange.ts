@@ -1,5 +1,13 @@
-import { createHash, createPublicKey, decapsulate, diffieHellman, encapsulate, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { MLKEM768_X25519, MLKEM_ALIAS } from "./algorithms.js";
+import {
+  createHash,
+  createPublicKey,
+  decapsulate,
+  diffieHellman,
+  encapsulate,
+  generateKeyPairSync,
+  type KeyObject,
+} from "node:crypto";
+import { MLKEM_ALIAS, MLKEM768_X25519 } from "./algorithms.js";
 import { type KexInit, type KeyExchange, requireSsh2 } from "./ssh2-internals.js";
 
 /**
@@ -8,7 +16,10 @@ import { type KexInit, type KeyExchange, requireSsh2 } from "./ssh2-internals.js
  * @see draft-ietf-sshm-mlkem-hybrid-kex
  */
 export function installKeyExchangeNames(): void {
-  const readers = requireSsh2<Record<"PacketReader" | "ZlibPacketReader", { prototype: { read(data: Buffer): Buffer } }>>("lib/protocol/zlib.js");
+  const readers =
+    requireSsh2<Record<"PacketReader" | "ZlibPacketReader", { prototype: { read(data: Buffer): Buffer } }>>(
+      "lib/protocol/zlib.js",
+    );
   for (const { prototype } of [readers.PacketReader, readers.ZlibPacketReader]) {
     const { read } = prototype;
     prototype.read = function (data) {
@@ -30,7 +41,10 @@ export function prepareKeyExchange(exchange: KeyExchange): void {
   exchange._remoteKexinit = trueBytes.get(exchange._remoteKexinit) ?? exchange._remoteKexinit;
   if (exchange.negotiated.kex !== MLKEM_ALIAS) return;
   exchange.negotiated.kex = MLKEM768_X25519;
-  Object.assign(exchange, exchange._protocol._server ? serverSide() : clientSide(), { type: "mlkem768x25519", hashName: "sha256" });
+  Object.assign(exchange, exchange._protocol._server ? serverSide() : clientSide(), {
+    type: "mlkem768x25519",
+    hashName: "sha256",
+  });
 }
 
 // --- internal ---
@@ -86,7 +100,8 @@ function clientSide(): ExchangeMethods {
     convertPublicKey: (key) => key,
     computeSecret: (reply) =>
       attempt(() => {
-        if (reply.length !== KEM_CIPHERTEXT_BYTES + X25519_BYTES || privateKeys === null) throw new Error(`the peer's reply has ${reply.length} bytes`);
+        if (reply.length !== KEM_CIPHERTEXT_BYTES + X25519_BYTES || privateKeys === null)
+          throw new Error(`the peer's reply has ${reply.length} bytes`);
         const { kem, x25519 } = privateKeys;
         privateKeys = null;
         const quantum = decapsulate(kem, reply.subarray(0, KEM_CIPHERTEXT_BYTES));

@@ -31,10 +31,23 @@ for (const [patterns, name, port, isKnown] of [
 test("tells CA keys from plain keys, and leaves out revoked ones", () => {
   const authority = generateSshKeyPair().publicKeyBlob;
   const revoked = generateSshKeyPair().publicKeyBlob;
-  const hosts = parseKnownHosts([formatCertAuthority(authority), `node1 ${formatPublicKey(revoked)}`, `@revoked * ${formatPublicKey(revoked)}`, `node1 ${formatPublicKey(key)}`].join("\n"));
+  const hosts = parseKnownHosts(
+    [
+      formatCertAuthority(authority),
+      `node1 ${formatPublicKey(revoked)}`,
+      `@revoked * ${formatPublicKey(revoked)}`,
+      `node1 ${formatPublicKey(key)}`,
+    ].join("\n"),
+  );
   const trusted = trustedKeysFor(hosts, "node1");
-  assert.deepEqual(trusted.authorities.map((blob) => blob.equals(authority)), [true]);
-  assert.deepEqual(trusted.keys.map((blob) => blob.equals(key)), [true]);
+  assert.deepEqual(
+    trusted.authorities.map((blob) => blob.equals(authority)),
+    [true],
+  );
+  assert.deepEqual(
+    trusted.keys.map((blob) => blob.equals(key)),
+    [true],
+  );
 });
 
 test("finds names that ssh-keygen hashed", () => {
@@ -49,7 +62,8 @@ test("finds names that ssh-keygen hashed", () => {
 });
 
 for (const line of ["@unknown * ssh-ed25519 AAAA", "node1 ssh-ed25519", "node1 ssh-ed25519 AAAA"]) {
-  test(`refuses the line "${line}", naming its number`, () => assert.throws(() => parseKnownHosts(`\n${line}`), { code: "SSH_MALFORMED", message: /line 2/ }));
+  test(`refuses the line "${line}", naming its number`, () =>
+    assert.throws(() => parseKnownHosts(`\n${line}`), { code: "SSH_MALFORMED", message: /line 2/ }));
 }
 
 for (const [list, address, isCovered] of [
@@ -61,9 +75,11 @@ for (const [list, address, isCovered] of [
   ["0.0.0.0/0", "2001:db8::1", false],
   ["192.0.2.0/24", "", false],
 ] as const) {
-  test(`source-address ${list} ${isCovered ? "covers" : "does not cover"} "${address}"`, () => assert.equal(matchesSourceAddress(list, address), isCovered));
+  test(`source-address ${list} ${isCovered ? "covers" : "does not cover"} "${address}"`, () =>
+    assert.equal(matchesSourceAddress(list, address), isCovered));
 }
 
 for (const list of ["", "*", "192.0.2.0/33", "192.0.2.0/24,", "192.0.2.0/x", "example.com", "192.0.2.0/24 "]) {
-  test(`source-address "${list}" is not valid`, () => assert.throws(() => matchesSourceAddress(list, "192.0.2.1"), { code: "SSH_MALFORMED" }));
+  test(`source-address "${list}" is not valid`, () =>
+    assert.throws(() => matchesSourceAddress(list, "192.0.2.1"), { code: "SSH_MALFORMED" }));
 }

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { MezError } from "../errors/error.js";
 import { formatPublicKey } from "./authorized-key.js";
 import { parsePublicKey, type SshPublicKey } from "./public-key.js";
-import { MezError } from "../errors/error.js";
 
 /** One line of a `known_hosts` file. */
 export interface KnownHost {
@@ -35,12 +35,19 @@ export function parseKnownHosts(text: string): readonly KnownHost[] {
  * What the file says about a host.
  * @returns The CA keys and plain keys (wire form) that are trusted for it, without those marked `@revoked`.
  */
-export function trustedKeysFor(hosts: readonly KnownHost[], name: string, port = 22): { readonly authorities: readonly Buffer[]; readonly keys: readonly Buffer[] } {
+export function trustedKeysFor(
+  hosts: readonly KnownHost[],
+  name: string,
+  port = 22,
+): { readonly authorities: readonly Buffer[]; readonly keys: readonly Buffer[] } {
   const target = port === 22 ? name : `[${name}]:${port}`;
   const matching = hosts.filter((host) => matchesPatterns(host.patterns, target));
   const revoked = matching.filter((host) => host.marker === "revoked").map((host) => host.publicKey.blob);
   const blobs = (marker: KnownHost["marker"]) =>
-    matching.filter((host) => host.marker === marker).map((host) => host.publicKey.blob).filter((blob) => !revoked.some((other) => other.equals(blob)));
+    matching
+      .filter((host) => host.marker === marker)
+      .map((host) => host.publicKey.blob)
+      .filter((blob) => !revoked.some((other) => other.equals(blob)));
   return { authorities: blobs("cert-authority"), keys: blobs(null) };
 }
 
@@ -55,7 +62,11 @@ function parseLine(line: string, number: number): KnownHost | null {
   }
   try {
     const publicKey = parsePublicKey(Buffer.from(base64, "base64"));
-    return { marker: marker === "@revoked" ? "revoked" : marker === "@cert-authority" ? "cert-authority" : null, patterns: patterns.split(","), publicKey };
+    return {
+      marker: marker === "@revoked" ? "revoked" : marker === "@cert-authority" ? "cert-authority" : null,
+      patterns: patterns.split(","),
+      publicKey,
+    };
   } catch (cause) {
     if (cause instanceof MezError && cause.code === "SSH_KEY_UNSUPPORTED") return null;
     throw new MezError("SSH_MALFORMED", `line ${number} of the known hosts is not valid`, { cause });
@@ -75,7 +86,11 @@ function matchesPatterns(patterns: readonly string[], target: string): boolean {
 
 function matchesPattern(pattern: string, target: string): boolean {
   if (pattern.startsWith("|1|")) return matchesHash(pattern, target);
-  const source = pattern.toLowerCase().replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+  const source = pattern
+    .toLowerCase()
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", ".*")
+    .replaceAll("?", ".");
   return new RegExp(`^${source}$`).test(target.toLowerCase());
 }
 

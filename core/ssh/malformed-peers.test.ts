@@ -30,7 +30,8 @@ Object.defineProperty(prototype, "_kex", {
   },
 });
 
-const resized = (length: number) => (sent: Buffer) => Buffer.concat([sent, Buffer.alloc(Math.max(0, length - sent.length))]).subarray(0, length);
+const resized = (length: number) => (sent: Buffer) =>
+  Buffer.concat([sent, Buffer.alloc(Math.max(0, length - sent.length))]).subarray(0, length);
 const filled = (value: number, start: number, end?: number) => (sent: Buffer) => sent.fill(value, start, end);
 
 describe("peers that break the rules", () => {
@@ -54,8 +55,12 @@ describe("peers that break the rules", () => {
   const login = () => {
     const key = generateSshKeyPair();
     return connectSsh({
-      to: { host: "127.0.0.1", port }, user: "alice", key, certificateBlob: authority.issue("user", key.publicKeyBlob),
-      hostTrust: { authorities: [authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() }, algorithms: { kex: [MLKEM768_X25519] },
+      to: { host: "127.0.0.1", port },
+      user: "alice",
+      key,
+      certificateBlob: authority.issue("user", key.publicKeyBlob),
+      hostTrust: { authorities: [authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() },
+      algorithms: { kex: [MLKEM768_X25519] },
     });
   };
 
@@ -106,8 +111,12 @@ describe("peers that break the rules", () => {
   const nameList = (names: string) => string(names);
   const kexInit = (exchange: string, options: { readonly raw?: Buffer; readonly follows?: boolean } = {}) =>
     Buffer.concat([
-      Buffer.of(20), Buffer.alloc(16, 7), options.raw ?? nameList(exchange), nameList("ssh-ed25519-cert-v01@openssh.com"),
-      ...["aes128-gcm@openssh.com", "aes128-gcm@openssh.com", "", "", "none", "none", "", ""].map(nameList), Buffer.of(options.follows ? 1 : 0, 0, 0, 0, 0),
+      Buffer.of(20),
+      Buffer.alloc(16, 7),
+      options.raw ?? nameList(exchange),
+      nameList("ssh-ed25519-cert-v01@openssh.com"),
+      ...["aes128-gcm@openssh.com", "aes128-gcm@openssh.com", "", "", "none", "none", "", ""].map(nameList),
+      Buffer.of(options.follows ? 1 : 0, 0, 0, 0, 0),
     ]);
   const packet = (payload: Buffer) => {
     const padding = 4 + ((16 - ((9 + payload.length) % 8)) % 8);
@@ -123,15 +132,27 @@ describe("peers that break the rules", () => {
     ["only the name that the hybrid has inside ssh2", [packet(kexInit("curve25519-sha256@libssh.org"))]],
     ["only the name that this name is parked under", [packet(kexInit("parked@invalid"))]],
     ["only group exchange", [packet(kexInit("diffie-hellman-group-exchange-sha256"))]],
-    ["the inner name before the hybrid, and a bad key", [packet(kexInit(`curve25519-sha256@libssh.org,${MLKEM768_X25519}`)), badInit]],
+    [
+      "the inner name before the hybrid, and a bad key",
+      [packet(kexInit(`curve25519-sha256@libssh.org,${MLKEM768_X25519}`)), badInit],
+    ],
     ["the hybrid twice, and a bad key", [packet(kexInit(`${MLKEM768_X25519},${MLKEM768_X25519}`)), badInit]],
     ["IGNORE inside a strict exchange", [packet(kexInit(strict)), ignore]],
     ["IGNORE before a strict exchange", [ignore, packet(kexInit(strict))]],
     ["KEXINIT twice", [packet(kexInit(MLKEM768_X25519)), packet(kexInit(MLKEM768_X25519))]],
     ["a key without its length", [packet(kexInit(MLKEM768_X25519)), packet(Buffer.of(30))]],
     ["a key that is longer than its packet", [packet(kexInit(MLKEM768_X25519)), packet(Buffer.of(30, 0, 0, 4, 0xc0, 1, 2))]],
-    ["a wrong guess, then a bad key", [packet(kexInit(`x,${MLKEM768_X25519}`, { follows: true })), packet(Buffer.of(30, 0, 0, 0, 0)), badInit]],
-    ["an authentication request before the keys are there", [packet(kexInit(MLKEM768_X25519)), packet(Buffer.concat([Buffer.of(50), string("root"), string("ssh-connection"), string("none")]))]],
+    [
+      "a wrong guess, then a bad key",
+      [packet(kexInit(`x,${MLKEM768_X25519}`, { follows: true })), packet(Buffer.of(30, 0, 0, 0, 0)), badInit],
+    ],
+    [
+      "an authentication request before the keys are there",
+      [
+        packet(kexInit(MLKEM768_X25519)),
+        packet(Buffer.concat([Buffer.of(50), string("root"), string("ssh-connection"), string("none")])),
+      ],
+    ],
     ["a packet of 1 GiB", [Buffer.from("40000000", "hex"), Buffer.alloc(100)]],
     ["a packet of length 0", [Buffer.alloc(8)]],
     ["HTTP", [Buffer.from("GET / HTTP/1.1\r\n\r\n")]],

@@ -29,7 +29,10 @@ describe("keys and ssh-keygen", () => {
       const text = formatPrivateKey(key, "a comment");
       const file = join(folder, key.type);
       writeFileSync(file, text, { mode: 0o600 });
-      assert.equal(execFileSync("ssh-keygen", ["-y", "-f", file], { encoding: "utf8" }).trim(), formatPublicKey(key.publicKeyBlob, "a comment"));
+      assert.equal(
+        execFileSync("ssh-keygen", ["-y", "-f", file], { encoding: "utf8" }).trim(),
+        formatPublicKey(key.publicKeyBlob, "a comment"),
+      );
       assert.ok(execFileSync("ssh-keygen", ["-l", "-f", file], { encoding: "utf8" }).includes(fingerprintOf(key.publicKeyBlob)));
       const data = Buffer.from("data");
       verifySignature(key.publicKeyBlob, data, createSignature(parsePrivateKey(text), data));
@@ -37,8 +40,15 @@ describe("keys and ssh-keygen", () => {
   }
 
   for (const [type, format, passphrase] of [
-    ["ed25519", "RFC4716", ""], ["ed25519", "RFC4716", "secret"], ["ecdsa", "RFC4716", "secret"], ["ecdsa", "PEM", ""], ["ecdsa", "PKCS8", "secret"],
-    ["rsa", "RFC4716", ""], ["rsa", "RFC4716", "secret"], ["rsa", "PEM", "secret"], ["rsa", "PKCS8", ""],
+    ["ed25519", "RFC4716", ""],
+    ["ed25519", "RFC4716", "secret"],
+    ["ecdsa", "RFC4716", "secret"],
+    ["ecdsa", "PEM", ""],
+    ["ecdsa", "PKCS8", "secret"],
+    ["rsa", "RFC4716", ""],
+    ["rsa", "RFC4716", "secret"],
+    ["rsa", "PEM", "secret"],
+    ["rsa", "PKCS8", ""],
   ] as const) {
     test(`reads what ssh-keygen writes: ${type} as ${format}${passphrase ? " with a passphrase" : ""}`, () => {
       const file = join(folder, `theirs-${type}-${format}-${passphrase}`);
@@ -59,7 +69,11 @@ test("shows no private half when printed", () => {
 
 test("refuses RSA keys of less than 2048 bits", () => {
   const { n, e } = generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey.export({ format: "jwk" });
-  const blob = Buffer.concat([string("ssh-rsa"), mpint(Buffer.from(e ?? "", "base64url")), mpint(Buffer.from(n ?? "", "base64url"))]);
+  const blob = Buffer.concat([
+    string("ssh-rsa"),
+    mpint(Buffer.from(e ?? "", "base64url")),
+    mpint(Buffer.from(n ?? "", "base64url")),
+  ]);
   assert.throws(() => parsePublicKey(blob), { code: "SSH_KEY_UNSUPPORTED", message: /1024 bits is too short/ });
 });
 
@@ -67,8 +81,14 @@ for (const [situation, blob] of [
   ["nothing", Buffer.alloc(0)],
   ["an Ed25519 key of 31 bytes", Buffer.concat([string("ssh-ed25519"), string(Buffer.alloc(31))])],
   ["bytes after the key", Buffer.concat([generateSshKeyPair().publicKeyBlob, Buffer.of(0)])],
-  ["a curve that its type does not name", Buffer.concat([string("ecdsa-sha2-nistp256"), string("nistp384"), string(Buffer.alloc(97, 4))])],
-  ["a point that is not on the curve", Buffer.concat([string("ecdsa-sha2-nistp256"), string("nistp256"), string(Buffer.alloc(65, 4))])],
+  [
+    "a curve that its type does not name",
+    Buffer.concat([string("ecdsa-sha2-nistp256"), string("nistp384"), string(Buffer.alloc(97, 4))]),
+  ],
+  [
+    "a point that is not on the curve",
+    Buffer.concat([string("ecdsa-sha2-nistp256"), string("nistp256"), string(Buffer.alloc(65, 4))]),
+  ],
   ["a length beyond its end", Buffer.from("ffffffff00", "hex")],
 ] as const) {
   test(`refuses a public key that is ${situation}`, () => assert.throws(() => parsePublicKey(blob), { code: "SSH_MALFORMED" }));
@@ -77,7 +97,7 @@ for (const [situation, blob] of [
 for (const [line, options, comment] of [
   ["KEY", "", ""],
   ["KEY alice@laptop", "", "alice@laptop"],
-  ["restrict,command=\"echo \\\"a, b\\\"\" KEY two words", 'restrict,command="echo \\"a, b\\""', "two words"],
+  ['restrict,command="echo \\"a, b\\"" KEY two words', 'restrict,command="echo \\"a, b\\""', "two words"],
 ] as const) {
   test(`reads the authorized_keys line ${line}`, () => {
     const key = formatPublicKey(generateSshKeyPair().publicKeyBlob);

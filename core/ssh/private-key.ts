@@ -40,7 +40,15 @@ export function formatPrivateKey(key: SshPrivateKey, comment = ""): string {
   const check = randomBytes(4);
   const secret = Buffer.concat([check, check, privateFields(key), string(comment)]);
   const padding = Buffer.from(Array.from({ length: (8 - (secret.length % 8)) % 8 }, (_, index) => index + 1));
-  const file = Buffer.concat([MAGIC, string("none"), string("none"), string(""), uint32(1), string(key.publicKeyBlob), string(Buffer.concat([secret, padding]))]);
+  const file = Buffer.concat([
+    MAGIC,
+    string("none"),
+    string("none"),
+    string(""),
+    uint32(1),
+    string(key.publicKeyBlob),
+    string(Buffer.concat([secret, padding])),
+  ]);
   const lines = file.toString("base64").match(/.{1,70}/g) ?? [];
   return [HEADER, ...lines, FOOTER, ""].join("\n");
 }
@@ -67,7 +75,9 @@ const HEADER = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const FOOTER = "-----END OPENSSH PRIVATE KEY-----";
 const MAGIC = Buffer.from("openssh-key-v1\0", "latin1");
 
-type Sshpk = { parsePrivateKey(text: string, format: string, options: { passphrase?: string }): { toBuffer(format: string): Buffer } };
+type Sshpk = {
+  parsePrivateKey(text: string, format: string, options: { passphrase?: string }): { toBuffer(format: string): Buffer };
+};
 
 function readOpenSsh(text: string, passphrase: string | undefined): SshPrivateKey {
   const file = Buffer.from(text.slice(HEADER.length, text.indexOf("-----END")).replace(/\s+/g, ""), "base64");
@@ -76,7 +86,9 @@ function readOpenSsh(text: string, passphrase: string | undefined): SshPrivateKe
   if (reader.text() !== "none") {
     if (passphrase === undefined) throw new MezError("SSH_MALFORMED", "the private key is encrypted; give its passphrase");
     const sshpk = createRequire(import.meta.url)("sshpk") as Sshpk;
-    return new SshPrivateKey(createPrivateKey({ key: sshpk.parsePrivateKey(text, "ssh", { passphrase }).toBuffer("pkcs8"), format: "pem" }));
+    return new SshPrivateKey(
+      createPrivateKey({ key: sshpk.parsePrivateKey(text, "ssh", { passphrase }).toBuffer("pkcs8"), format: "pem" }),
+    );
   }
   reader.text();
   reader.string();
@@ -84,7 +96,8 @@ function readOpenSsh(text: string, passphrase: string | undefined): SshPrivateKe
   const publicKey = parsePublicKey(reader.string());
   const secret = new WireReader(reader.string(), "private key");
   reader.end();
-  if (secret.uint32() !== secret.uint32()) throw malformed();
+  const [check, again] = [secret.uint32(), secret.uint32()];
+  if (check !== again) throw malformed();
   const key = new SshPrivateKey(createPrivateKey({ key: privateJwk(secret, publicKey), format: "jwk" }));
   if (!key.publicKeyBlob.equals(publicKey.blob)) throw malformed();
   return key;
@@ -104,7 +117,8 @@ function privateJwk(reader: WireReader, publicKey: SshPublicKey): JsonWebKey {
     reader.string();
     const [d, qi, p, q] = [number(), number(), number(), number()];
     const value = (field: string) => BigInt(`0x${Buffer.from(field, "base64url").toString("hex")}`);
-    const remainder = (prime: string) => base64urlNumber(Buffer.from((value(d) % (value(prime) - 1n)).toString(16).padStart(prime.length * 2, "0"), "hex"));
+    const remainder = (prime: string) =>
+      base64urlNumber(Buffer.from((value(d) % (value(prime) - 1n)).toString(16).padStart(prime.length * 2, "0"), "hex"));
     return { ...jwk, d, p, q, qi, dp: remainder(p), dq: remainder(q) };
   }
   reader.string();
@@ -116,7 +130,8 @@ function privateFields(key: SshPrivateKey): Buffer {
   const jwk = key.keyObject.export({ format: "jwk" });
   const bytes = (field: string | undefined) => Buffer.from(field ?? "", "base64url");
   const publicFields = key.publicKeyBlob.subarray(string(key.type).length);
-  if (key.type === "ssh-ed25519") return Buffer.concat([string(key.type), publicFields, string(Buffer.concat([bytes(jwk.d), bytes(jwk.x)]))]);
+  if (key.type === "ssh-ed25519")
+    return Buffer.concat([string(key.type), publicFields, string(Buffer.concat([bytes(jwk.d), bytes(jwk.x)]))]);
   if (key.type !== "ssh-rsa") return Buffer.concat([string(key.type), publicFields, mpint(bytes(jwk.d))]);
   return Buffer.concat([string(key.type), ...[jwk.n, jwk.e, jwk.d, jwk.qi, jwk.p, jwk.q].map((field) => mpint(bytes(field)))]);
 }

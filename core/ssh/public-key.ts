@@ -3,7 +3,13 @@ import { MezError } from "../errors/error.js";
 import { mpint, string, WireReader } from "./wire.js";
 
 /** The key types that we use and accept. No DSA, no security-key types. */
-export const SSH_KEY_TYPES = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"] as const;
+export const SSH_KEY_TYPES = [
+  "ssh-ed25519",
+  "ecdsa-sha2-nistp256",
+  "ecdsa-sha2-nistp384",
+  "ecdsa-sha2-nistp521",
+  "ssh-rsa",
+] as const;
 
 export type SshKeyType = (typeof SSH_KEY_TYPES)[number];
 
@@ -52,7 +58,8 @@ export function parsePublicKey(blob: Buffer): SshPublicKey {
 export function publicKeyOf(keyObject: KeyObject): SshPublicKey {
   const jwk = (keyObject.type === "private" ? createPublicKey(keyObject) : keyObject).export({ format: "jwk" });
   const bytes = (field: string | undefined) => Buffer.from(field ?? "", "base64url");
-  if (jwk.kty === "OKP" && jwk.crv === "Ed25519") return parsePublicKey(Buffer.concat([string("ssh-ed25519"), string(bytes(jwk.x))]));
+  if (jwk.kty === "OKP" && jwk.crv === "Ed25519")
+    return parsePublicKey(Buffer.concat([string("ssh-ed25519"), string(bytes(jwk.x))]));
   if (jwk.kty === "RSA") return parsePublicKey(Buffer.concat([string("ssh-rsa"), mpint(bytes(jwk.e)), mpint(bytes(jwk.n))]));
   for (const [type, curve] of Object.entries(ECDSA_CURVES)) {
     if (jwk.kty !== "EC" || jwk.crv !== curve.jwk) continue;
@@ -97,14 +104,20 @@ function readKeyObject(type: SshKeyType, reader: WireReader): KeyObject {
     const jwk = { kty: "RSA", n: base64urlNumber(modulus), e: base64urlNumber(exponent) };
     const key = importKey(() => createPublicKey({ key: jwk, format: "jwk" }));
     const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-    if (bits < MIN_RSA_BITS) throw new MezError("SSH_KEY_UNSUPPORTED", `RSA key of ${bits} bits is too short; use at least ${MIN_RSA_BITS}`);
+    if (bits < MIN_RSA_BITS)
+      throw new MezError("SSH_KEY_UNSUPPORTED", `RSA key of ${bits} bits is too short; use at least ${MIN_RSA_BITS}`);
     return key;
   }
   const curve = ECDSA_CURVES[type];
   if (reader.text() !== curve.name) throw malformed("ECDSA key names another curve than its type");
   const point = reader.string();
   if (point.length !== 1 + 2 * curve.bytes || point[0] !== 4) throw malformed("ECDSA point is not in uncompressed form");
-  const jwk = { kty: "EC", crv: curve.jwk, x: point.subarray(1, 1 + curve.bytes).toString("base64url"), y: point.subarray(1 + curve.bytes).toString("base64url") };
+  const jwk = {
+    kty: "EC",
+    crv: curve.jwk,
+    x: point.subarray(1, 1 + curve.bytes).toString("base64url"),
+    y: point.subarray(1 + curve.bytes).toString("base64url"),
+  };
   return importKey(() => createPublicKey({ key: jwk, format: "jwk" }));
 }
 
@@ -127,5 +140,8 @@ function malformed(problem: string): MezError {
 }
 
 function unsupported(type: string): MezError {
-  return new MezError("SSH_KEY_UNSUPPORTED", `key type "${type.slice(0, 60)}" is not supported; use one of ${SSH_KEY_TYPES.join(", ")}`);
+  return new MezError(
+    "SSH_KEY_UNSUPPORTED",
+    `key type "${type.slice(0, 60)}" is not supported; use one of ${SSH_KEY_TYPES.join(", ")}`,
+  );
 }

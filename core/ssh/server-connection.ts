@@ -1,7 +1,7 @@
 import { MezError } from "../errors/error.js";
-import { SshServerSession, type SshChannel } from "./server-session.js";
-import type { IncomingConnection, Negotiated, Session } from "./ssh2-internals.js";
+import { type SshChannel, SshServerSession } from "./server-session.js";
 import { MAX_WINDOW, PACKET_SIZE } from "./ssh2.js";
+import type { IncomingConnection, Negotiated, Session } from "./ssh2-internals.js";
 import { DISCONNECT, sendDisconnect, transportOf } from "./transport.js";
 
 /** Asks for a channel to somewhere else; answer once. */
@@ -111,7 +111,10 @@ export class SshServerConnection<Identity> {
    * @param bound The address as the client asked for it, and the port that was accepted; clients refuse any other.
    * @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED`
    */
-  forwardTcpip(bound: { readonly address: string; readonly port: number }, origin: { readonly address: string; readonly port: number }): Promise<SshChannel> {
+  forwardTcpip(
+    bound: { readonly address: string; readonly port: number },
+    origin: { readonly address: string; readonly port: number },
+  ): Promise<SshChannel> {
     return this.#open((done) => this.connection.forwardOut(bound.address, bound.port, origin.address, origin.port, done));
   }
 
@@ -123,7 +126,9 @@ export class SshServerConnection<Identity> {
   /** Opens a channel to the client's `ssh-agent`. @throws {MezError} `SSH_CHANNEL_REFUSED`, `SSH_CONNECTION_FAILED` */
   openAgentChannel(): Promise<SshChannel> {
     return this.#open((done) => {
-      const waiting = Object.assign((error: Error | undefined, channel: SshChannel) => done(error, channel), { type: "auth-agent@openssh.com" });
+      const waiting = Object.assign((error: Error | undefined, channel: SshChannel) => done(error, channel), {
+        type: "auth-agent@openssh.com",
+      });
       const id = this.connection._chanMgr.add(waiting);
       this.connection._protocol.openssh_authAgent(id, MAX_WINDOW, PACKET_SIZE);
     });
@@ -145,7 +150,10 @@ export class SshServerConnection<Identity> {
     return new Promise((resolve, reject) => {
       if (this.isClosed) return reject(new MezError("SSH_CONNECTION_FAILED", "the SSH connection is closed"));
       request((error, channel) => {
-        if (error) return reject(new MezError("SSH_CHANNEL_REFUSED", `the SSH client refused a channel: ${error.message}`, { cause: error }));
+        if (error)
+          return reject(
+            new MezError("SSH_CHANNEL_REFUSED", `the SSH client refused a channel: ${error.message}`, { cause: error }),
+          );
         channel.on("error", () => undefined);
         resolve(channel);
       });
@@ -182,12 +190,19 @@ export class SshServerConnection<Identity> {
       this.#sessions.set(opened, served);
       session(served);
     });
-    connection.on("tcpip", (accept: () => SshChannel, reject: () => void, info: { destIP: string; destPort: number; srcIP: string; srcPort: number }) => {
-      const { directTcpip } = this.#handlers;
-      if (directTcpip === undefined) return this.#refuse(reject, "port forwarding is not allowed");
-      const { destIP: host, destPort: port, srcIP: originAddress, srcPort: originPort } = info;
-      directTcpip({ host, port, originAddress, originPort, ...this.#channelRequest(accept, reject) });
-    });
+    connection.on(
+      "tcpip",
+      (
+        accept: () => SshChannel,
+        reject: () => void,
+        info: { destIP: string; destPort: number; srcIP: string; srcPort: number },
+      ) => {
+        const { directTcpip } = this.#handlers;
+        if (directTcpip === undefined) return this.#refuse(reject, "port forwarding is not allowed");
+        const { destIP: host, destPort: port, srcIP: originAddress, srcPort: originPort } = info;
+        directTcpip({ host, port, originAddress, originPort, ...this.#channelRequest(accept, reject) });
+      },
+    );
     connection.on("openssh.streamlocal", (accept: () => SshChannel, reject: () => void, info: { socketPath: string }) => {
       const { directStreamlocal } = this.#handlers;
       if (directStreamlocal === undefined) return this.#refuse(reject, "socket forwarding is not allowed");
@@ -196,7 +211,12 @@ export class SshServerConnection<Identity> {
     connection.on("request", (accept, reject, name, data) => this.#globalRequest(accept, reject, name, data));
   }
 
-  #globalRequest(accept: ((port?: number) => void) | undefined, reject: (() => void) | undefined, name: string, data: ForwardData): void {
+  #globalRequest(
+    accept: ((port?: number) => void) | undefined,
+    reject: (() => void) | undefined,
+    name: string,
+    data: ForwardData,
+  ): void {
     const handlers = this.#handlers;
     const answer = { accept: (port?: number) => this.isClosed || accept?.(port), reject: () => this.isClosed || reject?.() };
     if (name === "tcpip-forward" && handlers.tcpipForward) {

@@ -1,6 +1,6 @@
 import type { Duplex, Writable } from "node:stream";
-import type { Channel, Connection, Session } from "./ssh2-internals.js";
 import { Ssh2Channel } from "./ssh2.js";
+import type { Channel, Connection, Session } from "./ssh2-internals.js";
 
 /** A stream to the client. Ending it also closes the channel; `close` is emitted when it is gone, whoever ended it. */
 export interface SshChannel extends Duplex {
@@ -69,7 +69,8 @@ export class SshServerSession {
 
   /** Answers one request of RFC 4254, 6. */
   request(type: string, wantReply: boolean, data: unknown): void {
-    if (type === "shell" || type === "exec" || type === "subsystem") return this.#start(type, wantReply, typeof data === "string" ? data : "");
+    if (type === "shell" || type === "exec" || type === "subsystem")
+      return this.#start(type, wantReply, typeof data === "string" ? data : "");
     const isGranted = this.#answer(type, data);
     if (wantReply) this.#reply(isGranted);
   }
@@ -79,7 +80,10 @@ export class SshServerSession {
     switch (type) {
       case "pty-req": {
         const request = data as Ssh2Window & { term: string; modes: Record<string, number> };
-        return !this.#isStarted && (handlers.terminal?.({ ...terminalSize(request), term: request.term, modes: request.modes }) ?? false);
+        return (
+          !this.#isStarted &&
+          (handlers.terminal?.({ ...terminalSize(request), term: request.term, modes: request.modes }) ?? false)
+        );
       }
       case "window-change":
         handlers.resize?.(terminalSize(data as Ssh2Window));
@@ -127,7 +131,10 @@ export class SshServerSession {
   }
 
   get #isGone(): boolean {
-    return this.connection._protocol._destruct === undefined || this.connection._chanMgr.get(this.session._chanInfo.incoming.id) !== this.session;
+    return (
+      this.connection._protocol._destruct === undefined ||
+      this.connection._chanMgr.get(this.session._chanInfo.incoming.id) !== this.session
+    );
   }
 
   #reply(isGranted: boolean): void {

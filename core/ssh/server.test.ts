@@ -4,13 +4,13 @@ import { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { TestAuthority, TestServer } from "../../test/fixtures/ssh/test-server.js";
+import { OFFER } from "./algorithms.js";
 import { parseCertificate } from "./certificate.js";
 import { connectSsh, exitOf, type SshClientOptions } from "./client.js";
 import { generateSshKeyPair } from "./private-key.js";
-import { OFFER } from "./algorithms.js";
 import type { SshProgram } from "./server-session.js";
-import { type Protocol } from "./ssh2-internals.js";
 import { sshCryptoBackend } from "./ssh2.js";
+import { type Protocol } from "./ssh2-internals.js";
 import { sendPayload } from "./transport.js";
 import { string, uint32 } from "./wire.js";
 
@@ -25,8 +25,12 @@ describe("the SSH server with our own client", () => {
   const loginOptions = (port: number, overrides: Partial<SshClientOptions> = {}): SshClientOptions => {
     const key = generateSshKeyPair();
     return {
-      to: { host: "127.0.0.1", port }, user: "alice", key, certificateBlob: authority.issue("user", key.publicKeyBlob),
-      hostTrust: { authorities: [authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() }, ...overrides,
+      to: { host: "127.0.0.1", port },
+      user: "alice",
+      key,
+      certificateBlob: authority.issue("user", key.publicKeyBlob),
+      hostTrust: { authorities: [authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() },
+      ...overrides,
     };
   };
 
@@ -45,7 +49,11 @@ describe("the SSH server with our own client", () => {
   test("prefers the post-quantum exchange and AES-GCM, and counts bytes", async () => {
     await withServer(new TestServer(authority), async (port) => {
       const client = await connectSsh(loginOptions(port));
-      assert.deepEqual(client.algorithms, { keyExchange: "mlkem768x25519-sha256", hostKey: "ssh-ed25519-cert-v01@openssh.com", cipher: "aes128-gcm@openssh.com" });
+      assert.deepEqual(client.algorithms, {
+        keyExchange: "mlkem768x25519-sha256",
+        hostKey: "ssh-ed25519-cert-v01@openssh.com",
+        cipher: "aes128-gcm@openssh.com",
+      });
       const channel = await client.exec("printf hello; exit 5");
       assert.equal(await text(channel), "hello");
       assert.ok(client.stats.bytesReceived > 1_000 && client.stats.bytesSent > 1_000);
@@ -73,8 +81,16 @@ describe("the SSH server with our own client", () => {
   }
 
   for (const [situation, overrides, code] of [
-    ["a host certificate for another name", { hostTrust: { authorities: [], name: "node1", now: () => new Date() } }, "SSH_HOST_KEY_REFUSED"],
-    ["another host key than the pinned one", { hostTrust: { pinnedKeys: [generateSshKeyPair().publicKeyBlob] } }, "SSH_HOST_KEY_REFUSED"],
+    [
+      "a host certificate for another name",
+      { hostTrust: { authorities: [], name: "node1", now: () => new Date() } },
+      "SSH_HOST_KEY_REFUSED",
+    ],
+    [
+      "another host key than the pinned one",
+      { hostTrust: { pinnedKeys: [generateSshKeyPair().publicKeyBlob] } },
+      "SSH_HOST_KEY_REFUSED",
+    ],
     ["a plain key where a certificate is needed", { certificateBlob: null }, "SSH_AUTHENTICATION_FAILED"],
     ["a login that is not certified", { user: "mallory" }, "SSH_AUTHENTICATION_FAILED"],
     ["a certificate for another key", { key: generateSshKeyPair() }, "SSH_AUTHENTICATION_FAILED"],
@@ -82,15 +98,24 @@ describe("the SSH server with our own client", () => {
     test(`refuses ${situation}`, async () => {
       await withServer(new TestServer(authority), async (port) => {
         const { certificateBlob } = loginOptions(port);
-        await assert.rejects(connectSsh(loginOptions(port, { ...(situation.includes("another key") ? { certificateBlob } : {}), ...overrides })), { code });
+        await assert.rejects(
+          connectSsh(loginOptions(port, { ...(situation.includes("another key") ? { certificateBlob } : {}), ...overrides })),
+          { code },
+        );
       });
     });
   }
 
   test("tells the client why, in words of the policy", async () => {
-    await withServer(new TestServer(authority, { authenticate: async () => ({ reject: "login deploy is\nlocked" }) }), async (port) => {
-      await assert.rejects(connectSsh(loginOptions(port)), { code: "SSH_AUTHENTICATION_FAILED", message: "the SSH server refused the login: login deploy is locked" });
-    });
+    await withServer(
+      new TestServer(authority, { authenticate: async () => ({ reject: "login deploy is\nlocked" }) }),
+      async (port) => {
+        await assert.rejects(connectSsh(loginOptions(port)), {
+          code: "SSH_AUTHENTICATION_FAILED",
+          message: "the SSH server refused the login: login deploy is locked",
+        });
+      },
+    );
   });
 
   test("accepts a pinned plain host key", async () => {
@@ -110,7 +135,11 @@ describe("the SSH server with our own client", () => {
       const old = await connectSsh(loginOptions(port));
       const renewed = generateSshKeyPair();
       server.hostKeys = [authority.hostKey(renewed)];
-      const fresh = await connectSsh(loginOptions(port, { hostTrust: { authorities: [authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() } }));
+      const fresh = await connectSsh(
+        loginOptions(port, {
+          hostTrust: { authorities: [authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() },
+        }),
+      );
       const pinned = await connectSsh(loginOptions(port, { hostTrust: { pinnedKeys: [renewed.publicKeyBlob] } }));
       old.rekey();
       const channel = await old.exec("echo still here");
@@ -124,10 +153,12 @@ describe("the SSH server with our own client", () => {
       start: (program: SshProgram) => {
         setTimeout(() => {
           const channel = program.accept();
-          channel?.on("data", (data: Buffer) => channel.write(data)).on("end", () => {
-            channel.exit(0);
-            channel.end();
-          });
+          channel
+            ?.on("data", (data: Buffer) => channel.write(data))
+            .on("end", () => {
+              channel.exit(0);
+              channel.end();
+            });
         }, 50);
       },
     }));
@@ -144,7 +175,10 @@ describe("the SSH server with our own client", () => {
   test("says why a channel is refused", async () => {
     await withServer(new TestServer(authority), async (port) => {
       const client = await connectSsh(loginOptions(port));
-      await assert.rejects(client.forwardOut("127.0.0.1", 1), { code: "SSH_CHANNEL_REFUSED", message: /port forwarding is not allowed/ });
+      await assert.rejects(client.forwardOut("127.0.0.1", 1), {
+        code: "SSH_CHANNEL_REFUSED",
+        message: /port forwarding is not allowed/,
+      });
       client.close();
     });
   });
@@ -212,7 +246,10 @@ describe("the SSH server with our own client", () => {
   });
 
   for (const [situation, payloads] of [
-    ["opens a channel with packets of size 0", [Buffer.concat([Buffer.of(90), string("session"), uint32(9), uint32(1_000), uint32(0)])]],
+    [
+      "opens a channel with packets of size 0",
+      [Buffer.concat([Buffer.of(90), string("session"), uint32(9), uint32(1_000), uint32(0)])],
+    ],
     [
       "sends more data than the window allows",
       [
@@ -248,14 +285,19 @@ describe("the SSH server with our own client", () => {
     });
   });
 
-  for (const [answer, isLetIn] of [["123456", true], ["000000", false]] as const) {
+  for (const [answer, isLetIn] of [
+    ["123456", true],
+    ["000000", false],
+  ] as const) {
     test(`asks for a second factor and ${isLetIn ? "lets in with the right" : "refuses a wrong"} answer`, async () => {
       const server = new TestServer(authority, {
         methods: ["publickey", "keyboard-interactive"],
         authenticate: async (attempt) => {
           if (attempt.method === "publickey") return { reject: null, methods: ["keyboard-interactive"], isPartial: true };
           const [code] = await attempt.prompt("second factor", [{ prompt: "Code: ", echo: false }]);
-          return code === "123456" ? { accept: parseCertificate(authority.issue("user", generateSshKeyPair().publicKeyBlob)) } : { reject: "wrong code" };
+          return code === "123456"
+            ? { accept: parseCertificate(authority.issue("user", generateSshKeyPair().publicKeyBlob)) }
+            : { reject: "wrong code" };
         },
       });
       await withServer(server, async (port) => {

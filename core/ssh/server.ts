@@ -1,12 +1,12 @@
-import type { Duplex } from "node:stream";
 import type { EventEmitter } from "node:events";
+import type { Duplex } from "node:stream";
 import { OFFER } from "./algorithms.js";
 import { ssh2KeysOf } from "./certificate-key.js";
 import { guardFlow } from "./flow-guard.js";
 import type { SshPrivateKey } from "./private-key.js";
-import { SshServerConnection, type SshPeer } from "./server-connection.js";
-import type { IncomingConnection } from "./ssh2-internals.js";
+import { type SshPeer, SshServerConnection } from "./server-connection.js";
 import { type IncomingServer, Ssh2Server } from "./ssh2.js";
+import type { IncomingConnection } from "./ssh2-internals.js";
 import { DISCONNECT, sendDisconnect, transportOf } from "./transport.js";
 import { type AuthenticationAttempt, type AuthenticationDecision, UserAuthentication } from "./user-authentication.js";
 
@@ -23,7 +23,10 @@ export interface SshServerOptions<Identity> {
    */
   hostKeys(): readonly SshHostKey[];
   /** Lets a client in or not. A `MezError` that it throws is a refusal whose message the client sees. */
-  authenticate(attempt: AuthenticationAttempt, client: SshPeer & { readonly clientSoftware: string }): Promise<AuthenticationDecision<Identity>>;
+  authenticate(
+    attempt: AuthenticationAttempt,
+    client: SshPeer & { readonly clientSoftware: string },
+  ): Promise<AuthenticationDecision<Identity>>;
   /** Receives every authenticated client; must call `connection.handle` before it returns. */
   onConnection(connection: SshServerConnection<Identity>): void;
   /** A client that went away or was sent away before it was authenticated, and an error that is ours. For the log. */
@@ -68,7 +71,11 @@ export class SshServer<Identity> {
     const socket = stream as Duplex & Partial<SshPeer> & { setNoDelay?(on: boolean): void };
     const waiting: Waiting = {
       stream,
-      peer: { ...peer, remoteAddress: peer.remoteAddress ?? socket.remoteAddress ?? "", remotePort: peer.remotePort ?? socket.remotePort ?? 0 },
+      peer: {
+        ...peer,
+        remoteAddress: peer.remoteAddress ?? socket.remoteAddress ?? "",
+        remotePort: peer.remotePort ?? socket.remotePort ?? 0,
+      },
       connection: null,
       failure: null,
       isAuthenticated: false,
@@ -115,7 +122,12 @@ export class SshServer<Identity> {
       ...keys.flatMap(({ key, certificateBlob }) => (certificateBlob === null ? [] : ssh2KeysOf(key, certificateBlob))),
       ...keys.flatMap(({ key }) => ssh2KeysOf(key, null)),
     ].map((key) => ({ key }));
-    const backend = new Ssh2Server({ hostKeys, ident: "Mezite", algorithms: OFFER, keepaliveInterval: this.options.keepaliveMs ?? 15_000 });
+    const backend = new Ssh2Server({
+      hostKeys,
+      ident: "Mezite",
+      algorithms: OFFER,
+      keepaliveInterval: this.options.keepaliveMs ?? 15_000,
+    });
     backend.on("connection", (connection: IncomingConnection, info: { header: { versions: { software: string } } }) => {
       const waiting = this.#waiting.get(connection._sock);
       if (waiting !== undefined) this.#onIdentified(waiting, connection, info.header.versions.software);
@@ -152,7 +164,13 @@ export class SshServer<Identity> {
     connection.once("close", () => authentication.end());
   }
 
-  #onAuthenticated(waiting: Waiting, connection: IncomingConnection, identity: Identity, user: string, clientSoftware: string): void {
+  #onAuthenticated(
+    waiting: Waiting,
+    connection: IncomingConnection,
+    identity: Identity,
+    user: string,
+    clientSoftware: string,
+  ): void {
     clearTimeout(waiting.graceTimer);
     waiting.isAuthenticated = true;
     this.#unauthenticated--;

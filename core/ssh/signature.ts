@@ -18,7 +18,11 @@ export function signatureAlgorithmsOf(type: SshKeyType): readonly [SignatureAlgo
  * @returns An SSH signature: `string algorithm, string signature`.
  * @throws {MezError} `SSH_KEY_UNSUPPORTED` when the key cannot make that kind of signature
  */
-export function createSignature(key: SshPrivateKey, data: Buffer, algorithm: SignatureAlgorithm = signatureAlgorithmsOf(key.type)[0]): Buffer {
+export function createSignature(
+  key: SshPrivateKey,
+  data: Buffer,
+  algorithm: SignatureAlgorithm = signatureAlgorithmsOf(key.type)[0],
+): Buffer {
   if (!signatureAlgorithmsOf(key.type).includes(algorithm)) {
     throw new MezError("SSH_KEY_UNSUPPORTED", `a key of type ${key.type} cannot sign with ${algorithm}`);
   }
@@ -51,7 +55,12 @@ export function rawToWire(algorithm: SignatureAlgorithm, raw: Buffer): Buffer {
  * @returns The algorithm that was used.
  * @throws {MezError} `SSH_SIGNATURE_INVALID`, `SSH_KEY_UNSUPPORTED`, `SSH_MALFORMED`
  */
-export function verifySignature(publicKeyBlob: Buffer, data: Buffer, signature: Buffer, expected?: SignatureAlgorithm): SignatureAlgorithm {
+export function verifySignature(
+  publicKeyBlob: Buffer,
+  data: Buffer,
+  signature: Buffer,
+  expected?: SignatureAlgorithm,
+): SignatureAlgorithm {
   const key = parsePublicKey(publicKeyBlob);
   const reader = new WireReader(signature, "signature");
   const name = reader.text();
@@ -59,7 +68,10 @@ export function verifySignature(publicKeyBlob: Buffer, data: Buffer, signature: 
   reader.end();
   const algorithm = signatureAlgorithmsOf(key.type).find((allowed) => allowed === name);
   if (algorithm === undefined || (expected !== undefined && algorithm !== expected)) {
-    throw new MezError("SSH_SIGNATURE_INVALID", `signature algorithm "${name.slice(0, 60)}" is not allowed; expected ${expected ?? signatureAlgorithmsOf(key.type).join(" or ")}`);
+    throw new MezError(
+      "SSH_SIGNATURE_INVALID",
+      `signature algorithm "${name.slice(0, 60)}" is not allowed; expected ${expected ?? signatureAlgorithmsOf(key.type).join(" or ")}`,
+    );
   }
   const raw = wireToRaw(algorithm, bytes);
   if (raw === null || !verify(hashOf(algorithm), data, { key: key.keyObject, dsaEncoding: "ieee-p1363" }, raw)) {

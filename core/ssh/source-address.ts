@@ -23,7 +23,10 @@ export function parseSourceAddresses(list: string): BlockList {
     const family = isIP(address);
     const bits = family === 6 ? 128 : 32;
     if (family === 0 || Number(prefix ?? 0) > bits) {
-      throw new MezError("SSH_MALFORMED", `source address "${entry.slice(0, 60)}" is not valid; write addresses or blocks like 192.0.2.0/24`);
+      throw new MezError(
+        "SSH_MALFORMED",
+        `source address "${entry.slice(0, 60)}" is not valid; write addresses or blocks like 192.0.2.0/24`,
+      );
     }
     allowed.addSubnet(address, Number(prefix ?? bits), family === 6 ? "ipv6" : "ipv4");
   }

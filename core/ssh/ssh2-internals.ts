@@ -149,7 +149,8 @@ export function requireSsh2<T>(path: string): T {
 
 /** @throws {MezError} `INTERNAL` when that file is loaded already, so that a change to what it imports would come too late */
 export function requireNotLoaded(path: string): void {
-  if (load.cache[load.resolve(`ssh2/${path}`)] !== undefined) throw new MezError("INTERNAL", `ssh2/${path} was loaded before core/ssh could prepare it`);
+  if (load.cache[load.resolve(`ssh2/${path}`)] !== undefined)
+    throw new MezError("INTERNAL", `ssh2/${path} was loaded before core/ssh could prepare it`);
 }
 
 // --- internal ---

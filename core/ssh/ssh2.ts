@@ -3,7 +3,16 @@ import { installAlgorithms } from "./algorithms.js";
 import { installCertificateLogin, installCertificateParsing, prepareHostCertificate } from "./certificate-key.js";
 import { installChacha20 } from "./chacha20.js";
 import { installKeyExchangeNames, prepareKeyExchange, renameInOffer } from "./key-exchange.js";
-import { type Channel, type ChannelEnds, type Connection, type KexInit, type KeyExchange, type Protocol, requireSsh2, SSH2_VERSION } from "./ssh2-internals.js";
+import {
+  type Channel,
+  type ChannelEnds,
+  type Connection,
+  type KexInit,
+  type KeyExchange,
+  type Protocol,
+  requireSsh2,
+  SSH2_VERSION,
+} from "./ssh2-internals.js";
 import { installTransport, transportOf } from "./transport.js";
 
 /*
@@ -11,7 +20,8 @@ import { installTransport, transportOf } from "./transport.js";
  * what `kex.js` imports must be in place before `Protocol.js` loads it.
  */
 const { version } = requireSsh2<{ version: string }>("package.json");
-if (version !== SSH2_VERSION) throw new MezError("INTERNAL", `core/ssh is written against ssh2 ${SSH2_VERSION} and found ${version}`);
+if (version !== SSH2_VERSION)
+  throw new MezError("INTERNAL", `core/ssh is written against ssh2 ${SSH2_VERSION} and found ${version}`);
 
 installAlgorithms();
 installChacha20();
@@ -32,7 +42,11 @@ export const { Client: Ssh2Client, Server: Ssh2Server } = requireSsh2<{
 }>("");
 
 /** ssh2's channel, its window and packet size. */
-export const { Channel: Ssh2Channel, MAX_WINDOW, PACKET_SIZE } = requireSsh2<{
+export const {
+  Channel: Ssh2Channel,
+  MAX_WINDOW,
+  PACKET_SIZE,
+} = requireSsh2<{
   Channel: new (connection: Connection, ends: ChannelEnds, options: { server: boolean }) => Channel;
   MAX_WINDOW: number;
   PACKET_SIZE: number;

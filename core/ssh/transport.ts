@@ -3,7 +3,13 @@ import { type Protocol, requireSsh2 } from "./ssh2-internals.js";
 import { string, uint32 } from "./wire.js";
 
 /** Reason codes of SSH_MSG_DISCONNECT. @see RFC 4253, 11.1 */
-export const DISCONNECT = { protocolError: 2, keyExchangeFailed: 3, serviceNotAvailable: 7, byApplication: 11, noMoreAuthMethods: 14 } as const;
+export const DISCONNECT = {
+  protocolError: 2,
+  keyExchangeFailed: 3,
+  serviceNotAvailable: 7,
+  byApplication: 11,
+  noMoreAuthMethods: 14,
+} as const;
 
 /** What we keep about a connection beside ssh2: counters and the rekey policy. */
 export class Transport {
@@ -72,7 +78,10 @@ export class Transport {
     const exchange = this.protocol._kex;
     if (this.#exchanges++ > 0 || !this.protocol._server || !exchange?.remoteExtInfoEnabled) return;
     exchange.remoteExtInfoEnabled = false; // ssh2's own EXT_INFO lacks a comma and offers SHA-1
-    sendPayload(this.protocol, Buffer.concat([Buffer.of(7), uint32(1), string("server-sig-algs"), string(SIGNATURE_ALGORITHMS.join(","))]));
+    sendPayload(
+      this.protocol,
+      Buffer.concat([Buffer.of(7), uint32(1), string("server-sig-algs"), string(SIGNATURE_ALGORITHMS.join(","))]),
+    );
   }
 
   #rekeySoon(): void {
@@ -166,5 +175,9 @@ const USERAUTH_REQUEST = 50;
 const transports = new WeakMap<Protocol, Transport>();
 
 function sendPacket(protocol: Protocol, packet: Buffer, bypass: boolean): void {
-  requireSsh2<{ sendPacket(protocol: Protocol, packet: Buffer, bypass: boolean): void }>("lib/protocol/utils.js").sendPacket(protocol, packet, bypass);
+  requireSsh2<{ sendPacket(protocol: Protocol, packet: Buffer, bypass: boolean): void }>("lib/protocol/utils.js").sendPacket(
+    protocol,
+    packet,
+    bypass,
+  );
 }

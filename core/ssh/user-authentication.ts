@@ -29,7 +29,10 @@ export interface KeyboardInteractiveAttempt {
   readonly method: "keyboard-interactive";
   readonly user: string;
   /** Asks the person. @throws {MezError} `SSH_AUTHENTICATION_FAILED` when the client gives up or asks something else */
-  prompt(instruction: string, questions: readonly { readonly prompt: string; readonly echo: boolean }[]): Promise<readonly string[]>;
+  prompt(
+    instruction: string,
+    questions: readonly { readonly prompt: string; readonly echo: boolean }[],
+  ): Promise<readonly string[]>;
 }
 
 /**
@@ -85,7 +88,8 @@ export class UserAuthentication<Identity> {
 
   #receive(payload: Buffer): void {
     if (this.#isOver) return; // RFC 4252, 5.1: requests after success are ignored
-    if (++this.#requests > REQUESTS_PER_TRY * this.options.maxTries || this.#waiting.length >= MAX_WAITING) return this.#giveUp(TOO_MANY);
+    if (++this.#requests > REQUESTS_PER_TRY * this.options.maxTries || this.#waiting.length >= MAX_WAITING)
+      return this.#giveUp(TOO_MANY);
     this.#waiting.push(payload);
     this.#abortPrompt?.(promptAborted());
     if (!this.#isBusy) void this.#work();
@@ -107,7 +111,8 @@ export class UserAuthentication<Identity> {
   async #answer(payload: Buffer): Promise<void> {
     const reader = new WireReader(payload.subarray(1), "authentication request");
     const [user, service, method] = [reader.text(), reader.text(), reader.text()];
-    if (service !== "ssh-connection") return this.#giveUp(`service "${service.slice(0, 40)}" is not available`, DISCONNECT.serviceNotAvailable);
+    if (service !== "ssh-connection")
+      return this.#giveUp(`service "${service.slice(0, 40)}" is not available`, DISCONNECT.serviceNotAvailable);
     if (this.#user !== null && this.#user !== user) return this.#giveUp("the login name may not change during authentication");
     this.#user = user;
     this.protocol._authsQueue.push(method);
@@ -131,7 +136,13 @@ export class UserAuthentication<Identity> {
         const signed = Buffer.concat([string(this.protocol._kex?.sessionID ?? Buffer.alloc(0)), payload.subarray(0, signedEnd)]);
         verifySignature(publicKeyBlob, signed, signature, signatureAlgorithm);
       }
-      decision = await this.options.authenticate({ method: "publickey", user, publicKeyBlob, certificate, isProven: signature !== null });
+      decision = await this.options.authenticate({
+        method: "publickey",
+        user,
+        publicKeyBlob,
+        certificate,
+        isProven: signature !== null,
+      });
     } catch (error) {
       decision = this.#refusalFor(error);
     }
@@ -166,7 +177,11 @@ export class UserAuthentication<Identity> {
           settle();
           resolve(responses);
         };
-        this.protocol.authInfoReq("", instruction, questions.map((question) => ({ ...question })));
+        this.protocol.authInfoReq(
+          "",
+          instruction,
+          questions.map((question) => ({ ...question })),
+        );
       });
     let decision: AuthenticationDecision<Identity>;
     try {
@@ -186,11 +201,15 @@ export class UserAuthentication<Identity> {
     }
   }
 
-  #readKey(algorithm: string, blob: Buffer): { certificate: SshCertificate | null; publicKeyBlob: Buffer; signatureAlgorithm: SignatureAlgorithm } {
+  #readKey(
+    algorithm: string,
+    blob: Buffer,
+  ): { certificate: SshCertificate | null; publicKeyBlob: Buffer; signatureAlgorithm: SignatureAlgorithm } {
     if (isCertificateType(algorithm)) {
       const known = CERTIFICATE_ALGORITHMS.get(algorithm);
       const certificate = this.#certificate?.blob.equals(blob) ? this.#certificate : parseCertificate(blob);
-      if (known === undefined || known.certificateType !== certificate.keyType + CERTIFICATE_SUFFIX) throw wrongAlgorithm(algorithm);
+      if (known === undefined || known.certificateType !== certificate.keyType + CERTIFICATE_SUFFIX)
+        throw wrongAlgorithm(algorithm);
       this.#certificate = certificate; // the signed request follows the question: what was checked once stays checked
       return { certificate, publicKeyBlob: certificate.subjectBlob, signatureAlgorithm: known.signature };
     }

@@ -34,10 +34,23 @@ describe("OpenSSH's client with our server", () => {
     });
   }
 
-  for (const cipher of ["chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr"]) {
+  for (const cipher of [
+    "chacha20-poly1305@openssh.com",
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+  ]) {
     test(`moves data both ways with ${cipher}, also across changes of keys`, async () => {
       const input = "0123456789abcdef".repeat(200_000);
-      const result = await ssh(authority, port, ed25519, ["-o", `Ciphers=${cipher}`, "-o", "RekeyLimit=512K", "127.0.0.1", "cat"], input);
+      const result = await ssh(
+        authority,
+        port,
+        ed25519,
+        ["-o", `Ciphers=${cipher}`, "-o", "RekeyLimit=512K", "127.0.0.1", "cat"],
+        input,
+      );
       assert.equal(result.stderr, "");
       assert.equal(result.stdout === input, true);
       assert.equal(server.connections.at(-1)?.algorithms.cipher, cipher);
@@ -46,19 +59,37 @@ describe("OpenSSH's client with our server", () => {
 
   for (const mac of ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"]) {
     test(`works with ${mac}`, async () => {
-      const result = await ssh(authority, port, ed25519, ["-o", "Ciphers=aes256-ctr", "-o", `MACs=${mac}`, "127.0.0.1", "echo ok"]);
+      const result = await ssh(authority, port, ed25519, [
+        "-o",
+        "Ciphers=aes256-ctr",
+        "-o",
+        `MACs=${mac}`,
+        "127.0.0.1",
+        "echo ok",
+      ]);
       assert.deepEqual(result, { code: 0, stdout: "ok\n", stderr: "" });
     });
   }
 
-  for (const exchange of ["curve25519-sha256", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521", "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512"]) {
+  for (const exchange of [
+    "curve25519-sha256",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group14-sha256",
+    "diffie-hellman-group16-sha512",
+  ]) {
     test(`works with the key exchange ${exchange}`, async () => {
       const result = await ssh(authority, port, ed25519, ["-o", `KexAlgorithms=${exchange}`, "127.0.0.1", "echo ok"]);
       assert.deepEqual(result, { code: 0, stdout: "ok\n", stderr: "" });
     });
   }
 
-  for (const exchange of ["curve25519-sha256@libssh.org", "diffie-hellman-group14-sha1", "diffie-hellman-group-exchange-sha256"]) {
+  for (const exchange of [
+    "curve25519-sha256@libssh.org",
+    "diffie-hellman-group14-sha1",
+    "diffie-hellman-group-exchange-sha256",
+  ]) {
     test(`refuses a client that offers ${exchange} alone`, async () => {
       const result = await ssh(authority, port, ed25519, ["-o", `KexAlgorithms=${exchange}`, "127.0.0.1", "true"]);
       assert.equal(result.code, 255);
@@ -74,16 +105,29 @@ describe("OpenSSH's client with our server", () => {
     test(`proves itself with a host certificate and ${type}`, async () => {
       const previous = server.hostKeys;
       server.hostKeys = [authority.hostKey(new SshPrivateKey(key))];
-      const result = await ssh(authority, port, ed25519, ["-o", `HostKeyAlgorithms=${type}-cert-v01@openssh.com`, "127.0.0.1", "echo ok"]);
+      const result = await ssh(authority, port, ed25519, [
+        "-o",
+        `HostKeyAlgorithms=${type}-cert-v01@openssh.com`,
+        "127.0.0.1",
+        "echo ok",
+      ]);
       server.hostKeys = previous;
       assert.deepEqual(result, { code: 0, stdout: "ok\n", stderr: "" });
     });
   }
 
   for (const [situation, overrides, said] of [
-    ["an expired certificate", { validAfter: new Date(1e12), validBefore: new Date(1.1e12) }, "the certificate has expired; log in again"],
+    [
+      "an expired certificate",
+      { validAfter: new Date(1e12), validBefore: new Date(1.1e12) },
+      "the certificate has expired; log in again",
+    ],
     ["a login that is not in the certificate", { principals: ["bob"] }, '"alice" is not among the principals of the certificate'],
-    ["an address that the certificate excludes", { criticalOptions: { "source-address": "192.0.2.0/24" } }, "the certificate may not be used from 127.0.0.1"],
+    [
+      "an address that the certificate excludes",
+      { criticalOptions: { "source-address": "192.0.2.0/24" } },
+      "the certificate may not be used from 127.0.0.1",
+    ],
   ] as const) {
     test(`says in one line why it refuses ${situation}`, async () => {
       const key = authority.clientKey(`refused_${said.length}`, "ed25519", overrides);
@@ -94,7 +138,9 @@ describe("OpenSSH's client with our server", () => {
   }
 
   test("is told when it tried too many keys", async () => {
-    const keys = Array.from({ length: 4 }, (_, index) => authority.clientKey(`many_${index}`, "ed25519", { principals: ["bob"] }));
+    const keys = Array.from({ length: 4 }, (_, index) =>
+      authority.clientKey(`many_${index}`, "ed25519", { principals: ["bob"] }),
+    );
     const result = await ssh(authority, port, keys[0] ?? "", [...keys.flatMap((key) => ["-i", key]), "127.0.0.1", "true"]);
     assert.equal(result.code, 255);
     assert.ok(result.stderr.includes("Too many authentication failures"), result.stderr);
@@ -126,7 +172,9 @@ describe("OpenSSH's client with our server", () => {
           tcpipForward: (request) => {
             const listener = createServer((socket) => {
               const { port: bound } = listener.address() as AddressInfo;
-              void connection.forwardTcpip({ address: request.address, port: bound }, { address: "127.0.0.1", port: 1 }).then((channel) => socket.pipe(channel).pipe(socket));
+              void connection
+                .forwardTcpip({ address: request.address, port: bound }, { address: "127.0.0.1", port: 1 })
+                .then((channel) => socket.pipe(channel).pipe(socket));
             });
             listeners.push(listener);
             listener.listen(request.port, "127.0.0.1", () => request.accept((listener.address() as AddressInfo).port));
@@ -146,7 +194,7 @@ describe("OpenSSH's client with our server", () => {
                   channel.end();
                 };
                 if (program.command === "reverse") {
-                  const reverse = connect((listeners[0]?.address() as AddressInfo).port, "127.0.0.1");
+                  const reverse = connect(portOf(listeners[0]), "127.0.0.1");
                   let received = "";
                   reverse.on("data", (data) => {
                     received += data.toString();
@@ -177,9 +225,10 @@ describe("OpenSSH's client with our server", () => {
       assert.equal((await run("-W", `127.0.0.1:${remotePort}`, "127.0.0.1")).stdout, "answer");
       assert.equal((await run("-R", `0:127.0.0.1:${remotePort}`, "127.0.0.1", "reverse")).stdout, "answer");
       assert.equal((await run("-A", "127.0.0.1", "agent")).stdout, "agent answers 12"); // SSH_AGENT_IDENTITIES_ANSWER
-      assert.deepEqual(seen.filter((entry) => !entry.startsWith("terminal")), [
-        "LANG=C", "exec terminal", "subsystem sftp", "direct 127.0.0.1", "exec reverse", "agent", "exec agent",
-      ]);
+      assert.deepEqual(
+        seen.filter((entry) => !entry.startsWith("terminal")),
+        ["LANG=C", "exec terminal", "subsystem sftp", "direct 127.0.0.1", "exec reverse", "agent", "exec agent"],
+      );
       assert.ok(seen.some((entry) => entry.startsWith("terminal")));
     } finally {
       agent.kill();
@@ -188,3 +237,8 @@ describe("OpenSSH's client with our server", () => {
     }
   });
 });
+
+function portOf(listener: Server | undefined): number {
+  assert.ok(listener);
+  return (listener.address() as AddressInfo).port;
+}

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
-import { text } from "node:stream/consumers";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { userInfo } from "node:os";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { formatCertificate } from "../../core/ssh/certificate.js";
 import { connectSsh, exitOf, type SshClientOptions } from "../../core/ssh/client.js";
@@ -24,9 +24,20 @@ describe("our client with OpenSSH's server", () => {
     port = await freePort();
     writeFileSync(authority.path("host"), formatPrivateKey(hostKey), { mode: 0o600 });
     writeFileSync(authority.path("host-cert.pub"), formatCertificate(authority.issue("host", hostKey.publicKeyBlob)));
-    const config = [`ListenAddress 127.0.0.1:${port}`, `HostKey ${authority.path("host")}`, `HostCertificate ${authority.path("host-cert.pub")}`,
-      `TrustedUserCAKeys ${authority.path("user_ca.pub")}`, "AuthorizedKeysFile none", "PasswordAuthentication no", "KbdInteractiveAuthentication no", "UsePAM no",
-      "PidFile none", "StrictModes no", "PermitRootLogin prohibit-password", "RekeyLimit 512K"];
+    const config = [
+      `ListenAddress 127.0.0.1:${port}`,
+      `HostKey ${authority.path("host")}`,
+      `HostCertificate ${authority.path("host-cert.pub")}`,
+      `TrustedUserCAKeys ${authority.path("user_ca.pub")}`,
+      "AuthorizedKeysFile none",
+      "PasswordAuthentication no",
+      "KbdInteractiveAuthentication no",
+      "UsePAM no",
+      "PidFile none",
+      "StrictModes no",
+      "PermitRootLogin prohibit-password",
+      "RekeyLimit 512K",
+    ];
     writeFileSync(authority.path("sshd_config"), `${config.join("\n")}\n`);
     mkdirSync("/run/sshd", { recursive: true });
     sshd = spawn("/usr/sbin/sshd", ["-D", "-e", "-f", authority.path("sshd_config")], { stdio: "ignore" });
@@ -40,8 +51,12 @@ describe("our client with OpenSSH's server", () => {
 
   const login = (key: SshPrivateKey, overrides: Partial<SshClientOptions> = {}) =>
     connectSsh({
-      to: { host: "127.0.0.1", port }, user, key, certificateBlob: authority.issue("user", key.publicKeyBlob, { principals: [user] }),
-      hostTrust: { authorities: [authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() }, ...overrides,
+      to: { host: "127.0.0.1", port },
+      user,
+      key,
+      certificateBlob: authority.issue("user", key.publicKeyBlob, { principals: [user] }),
+      hostTrust: { authorities: [authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() },
+      ...overrides,
     });
 
   for (const [name, key] of [
@@ -76,7 +91,10 @@ describe("our client with OpenSSH's server", () => {
   ] as const) {
     test(`does not believe a host with a certificate for ${situation}`, async () => {
       const authorities = [overrides.authorities === "own" ? authority.hostCa.publicKeyBlob : generateSshKeyPair().publicKeyBlob];
-      await assert.rejects(login(generateSshKeyPair(), { hostTrust: { authorities, name: overrides.name, now: () => new Date() } }), { code: "SSH_HOST_KEY_REFUSED" });
+      await assert.rejects(
+        login(generateSshKeyPair(), { hostTrust: { authorities, name: overrides.name, now: () => new Date() } }),
+        { code: "SSH_HOST_KEY_REFUSED" },
+      );
     });
   }
 
