@@ -1,5 +1,12 @@
 import { createHash } from "node:crypto";
-import { connect, createSecureContext, type PeerCertificate, rootCertificates } from "node:tls";
+import { connect as connectTcp, isIP } from "node:net";
+import {
+  checkServerIdentity as checkTlsIdentity,
+  connect,
+  createSecureContext,
+  type PeerCertificate,
+  rootCertificates,
+} from "node:tls";
 import {
   ChannelCredentials,
   Client,
@@ -7,6 +14,7 @@ import {
   credentials as grpcCredentials,
   Metadata,
   type ServiceError,
+  status,
 } from "@grpc/grpc-js";
 import { MezError } from "../errors/error.js";
 import type { DialOptions, RpcDialer } from "../plugin/dialer.js";
@@ -16,6 +24,7 @@ import { fromStatus } from "./status.js";
 
 const CALL_TIMEOUT_MS = 20_000;
 const PROBE_TIMEOUT_MS = 10_000;
+const REACH_TIMEOUT_MS = 3_000;
 
 /** Opens gRPC connections; see `RpcDialer`. */
 export const grpcDialer: RpcDialer = { dial: (options) => new GrpcConnection(options) };
@@ -95,7 +104,7 @@ class GrpcConnection implements RpcConnection {
         { deadline },
         (error, response) => {
           options.signal?.removeEventListener("abort", cancel);
-          if (error !== null) reject(fromStatus(error, address));
+          if (error !== null) reject(this.#failure(error, address));
           else resolve(response);
         },
       );
@@ -121,7 +130,7 @@ class GrpcConnection implements RpcConnection {
     try {
       yield* call as AsyncIterable<unknown>;
     } catch (error) {
-      throw fromStatus(error as ServiceError, address);
+      throw this.#failure(error as ServiceError, address);
     } finally {
       options.signal?.removeEventListener("abort", cancel);
       call.cancel();
@@ -142,7 +151,7 @@ class GrpcConnection implements RpcConnection {
         this.#metadata(),
         deadlineOf(options),
         (error, response) => {
-          if (error !== null) reject(fromStatus(error, address));
+          if (error !== null) reject(this.#failure(error, address));
           else resolve(response);
         },
       );
@@ -159,6 +168,15 @@ class GrpcConnection implements RpcConnection {
         reject(error);
       });
     });
+  }
+
+  /** With several addresses, the call after one that reached nobody starts again at the first. */
+  #failure(error: ServiceError, address: string): MezError {
+    if (error.code === status.UNAVAILABLE && this.options.addresses.length > 1) {
+      this.#client?.then(({ client }) => client.close()).catch(() => {});
+      this.#client = null;
+    }
+    return fromStatus(error, address);
   }
 
   #metadata(): Metadata {
@@ -178,10 +196,9 @@ class GrpcConnection implements RpcConnection {
 
   async #connect(): Promise<{ client: Client; address: string; fingerprint: Buffer | null }> {
     const { addresses, trust } = this.options;
-    const first = addresses[0];
-    if (first === undefined) throw new MezError("INVALID_ARGUMENT", "no address of an auth service is given");
+    const first = await firstReachable(addresses);
     const leaf = trust.kind === "none" ? (await peekCertificate(first)).leaf : null;
-    const client = new Client(target(addresses), this.#credentials(leaf), {
+    const client = new Client(target(first), this.#credentials(leaf, parseHostPort(first).host), {
       "grpc.max_receive_message_length": 64 * 1024 * 1024,
       "grpc.initial_reconnect_backoff_ms": 200,
       "grpc.max_reconnect_backoff_ms": 5_000,
@@ -189,13 +206,14 @@ class GrpcConnection implements RpcConnection {
       "grpc.keepalive_timeout_ms": 10_000,
       "grpc.use_local_subchannel_pool": 1,
       "grpc.service_config_disable_resolution": 1,
-      ...(parseHostPort(first).host === "localhost" ? {} : { "grpc.default_authority": parseHostPort(first).host }),
+      // Node complains of an IP address as the server's name; the certificate is checked against the address all the same.
+      ...(isIP(parseHostPort(first).host) === 0 ? {} : { "grpc.ssl_target_name_override": "mezite" }),
     });
     return { client, address: first, fingerprint: leaf === null ? null : sha256(leaf) };
   }
 
   /** `leaf`: the one certificate that is accepted, so that what was proved of it holds for every byte that follows. */
-  #credentials(leaf: Buffer | null): ChannelCredentials {
+  #credentials(leaf: Buffer | null, host: string): ChannelCredentials {
     const { trust, identity } = this.options;
     const context = createSecureContext({
       minVersion: "TLSv1.3",
@@ -203,7 +221,11 @@ class GrpcConnection implements RpcConnection {
       ...(leaf !== null ? { allowPartialTrustChain: true } : {}),
       ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.privateKeyPem.expose() }),
     });
-    if (leaf === null) return ChannelCredentials.createFromSecureContext(context);
+    if (leaf === null) {
+      const checkServerIdentity = (_name: string, certificate: PeerCertificate): Error | undefined =>
+        checkTlsIdentity(host, certificate);
+      return ChannelCredentials.createFromSecureContext(context, { checkServerIdentity });
+    }
     return grpcCredentials.createFromSecureContext(context, {
       checkServerIdentity: (_host, certificate) =>
         leaf.equals(certificate.raw) ? undefined : new Error("the server's certificate changed during the join"),
@@ -215,17 +237,36 @@ function deadlineOf(options: CallOptions): { deadline?: Date } {
   return options.timeoutMs === undefined ? {} : { deadline: new Date(Date.now() + options.timeoutMs) };
 }
 
-function target(addresses: readonly string[]): string {
-  const first = parseHostPort(addresses[0] as string);
-  return first.host.includes(":")
-    ? `ipv6:[${first.host}]:${first.port}`
-    : /^\d+(\.\d+){3}$/.test(first.host)
-      ? `ipv4:${first.host}:${first.port}`
-      : `dns:${first.host}:${first.port}`;
+function target(address: string): string {
+  const { host, port } = parseHostPort(address);
+  const scheme = { 0: "dns", 4: "ipv4", 6: "ipv6" }[isIP(host)];
+  return `${scheme}:${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** The first address where something listens; the only one is not tried beforehand. */
+async function firstReachable(addresses: readonly string[]): Promise<string> {
+  const [first] = addresses;
+  if (first === undefined) throw new MezError("INVALID_ARGUMENT", "no address of an auth service is given");
+  if (addresses.length === 1) return first;
+  for (const address of addresses) if (await isReachable(address)) return address;
+  throw new MezError("UNAVAILABLE", `cannot reach any auth service: ${addresses.join(", ")}`);
+}
+
+function isReachable(address: string): Promise<boolean> {
+  const { host, port } = parseHostPort(address);
+  return new Promise((resolve) => {
+    const socket = connectTcp({ host, port });
+    const end = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(REACH_TIMEOUT_MS, () => end(false));
+    socket.once("connect", () => end(true)).once("error", () => end(false));
+  });
 }
 
 function serverName(host: string): { servername?: string } {
-  return /^[\d.]+$|:/.test(host) ? {} : { servername: host };
+  return isIP(host) === 0 ? { servername: host } : {};
 }
 
 function chainOf(

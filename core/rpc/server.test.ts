@@ -228,6 +228,17 @@ test("a client refuses a server of another CA, and says what it could not reach"
   assert.equal(server.calls.length, 0);
 });
 
+test("a client goes on to the next address when one does not answer, and checks an IP address too", async (t) => {
+  const server = await start(t);
+  const [port] = server.address.split(":").slice(-1);
+  const failing = dial(t, server, { addresses: ["127.0.0.1:1", server.address] });
+  assert.deepEqual(await failing.echo.say({ text: "hi" }), { text: "hi" });
+  const byAddress = dial(t, server, { addresses: [`127.0.0.1:${port}`] });
+  await assert.rejects(byAddress.echo.say({ text: "hi" }, { timeoutMs: 3000 }), (error) =>
+    isMezError(error, "UNAVAILABLE", "TIMEOUT"),
+  );
+});
+
 test("a stream ends on both sides when its caller goes away", async (t) => {
   const server = await start(t);
   const { echo } = dial(t, server, { token: new Secret("eve") });
