@@ -44,7 +44,7 @@ export class KnownAuthorities {
     const file = this.fileFor(address);
     const fresh = `${file}.${randomUUID()}`;
     try {
-      writeFileSync(fresh, authoritiesPem.join(""), { mode: 0o600, flag: "wx" });
+      writeFileSync(fresh, authoritiesPem.map((pem) => `${pem.trimEnd()}\n`).join(""), { mode: 0o600, flag: "wx" });
       renameSync(fresh, file);
     } finally {
       rmSync(fresh, { force: true });
