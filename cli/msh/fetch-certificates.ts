@@ -84,7 +84,7 @@ function credentialsOf(login: Login, keys: NewKeys, issued: IssueUserCertsRespon
     sshCertificate: formatCertificate(certificate, login.user),
     tlsPrivateKeyPem: keys.tlsPrivateKeyPem,
     tlsCertificatePem: issued.x509Certificate,
-    hostCaPem: issued.hostCaCertificates.join(""),
+    hostCaPem: issued.hostCaCertificates.map((pem) => `${pem.trimEnd()}\n`).join(""),
     knownHosts: issued.hostCaKeys.map((key) => `${formatCertAuthority(Buffer.from(key), ["*"], issued.clusterName)}\n`).join(""),
   };
 }

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { needsPeers } from "../../test/peers/require-peer.js";
+import { formatSshConfig, proxyHostName } from "./openssh-config.js";
+import type { Profile } from "./profile.js";
+
+const PROFILE: Profile = {
+  cluster: "dev",
+  authServer: "localhost:3025",
+  proxy: "proxy.example.com:3023",
+  user: "alice",
+  roles: ["access"],
+  logins: ["deploy"],
+  expiresAt: new Date("2026-01-02T00:00:00Z"),
+  sessionExpiresAt: new Date("2026-01-02T00:00:00Z"),
+};
+
+const FILES = {
+  identity: '/home/a b/100%/"x"/id_ed25519',
+  certificate: "/home/a b/100%/id_ed25519-cert.pub",
+  knownHosts: "/home/a b/100%/known_hosts",
+};
+
+const PROXY = proxyHostName("dev");
+
+const SSH = needsPeers("ssh");
+
+test("sends every node through the proxy when used with -F", SSH, (t) => {
+  const options = readBySsh(t, formatSshConfig(PROFILE, FILES, "everything"), "web-01");
+  assert.equal(options.get("proxyjump"), PROXY);
+  assert.equal(options.get("identityfile"), FILES.identity.replaceAll("%", "%%"));
+  assert.equal(options.get("certificatefile"), FILES.certificate.replaceAll("%", "%%"));
+  assert.match(options.get("userknownhostsfile") ?? "", /\/home\/a b\/100%%?\/known_hosts/);
+  assert.equal(options.get("stricthostkeychecking"), "true");
+  assert.equal(options.get("identitiesonly"), "yes");
+  assert.equal(options.get("preferredauthentications"), "publickey");
+});
+
+test("reaches the proxy itself directly, under its address", SSH, (t) => {
+  const options = readBySsh(t, formatSshConfig(PROFILE, FILES, "everything"), PROXY);
+  assert.equal(options.get("proxyjump"), undefined);
+  assert.equal(options.get("hostname"), "proxy.example.com");
+  assert.equal(options.get("port"), "3023");
+  assert.equal(options.get("user"), "alice");
+  assert.equal(options.get("stricthostkeychecking"), "true");
+});
+
+test("reaches a proxy that is known by an IPv6 address", SSH, (t) => {
+  const options = readBySsh(t, formatSshConfig({ ...PROFILE, proxy: "[::1]:4023" }, FILES, "everything"), PROXY);
+  assert.deepEqual([options.get("hostname"), options.get("port")], ["::1", "4023"]);
+});
+
+test("speaks of names in the cluster only when included, also before other hosts", SSH, (t) => {
+  const config = `${formatSshConfig(PROFILE, FILES, "cluster")}User somebody\nHost github.com\n  User git\n`;
+  const inside = readBySsh(t, config, "web-01.dev");
+  assert.equal(inside.get("proxyjump"), PROXY);
+  assert.equal(inside.get("certificatefile"), FILES.certificate.replaceAll("%", "%%"));
+  assert.equal(readBySsh(t, config, PROXY).get("proxyjump"), undefined);
+  const outside = readBySsh(t, config, "github.com");
+  assert.equal(outside.get("proxyjump"), undefined);
+  assert.equal(outside.get("certificatefile"), undefined);
+  assert.equal(outside.get("user"), "somebody");
+  assert.equal(readBySsh(t, config, "web-01").get("certificatefile"), undefined);
+});
+
+// --- internal ---
+
+/** What OpenSSH makes of a configuration for a host. */
+function readBySsh(t: TestContext, config: string, host: string): ReadonlyMap<string, string> {
+  const folder = mkdtempSync(join(tmpdir(), "mezite-ssh-config-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "config");
+  writeFileSync(file, config);
+  const lines = execFileSync("ssh", ["-G", "-F", file, host], { encoding: "utf8" }).trim().split("\n");
+  return new Map(lines.map((line) => [line.slice(0, line.indexOf(" ")), line.slice(line.indexOf(" ") + 1)] as const));
+}
