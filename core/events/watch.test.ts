@@ -42,7 +42,7 @@ async function serve(
         authenticate: async ({ clientCertificate }) => {
           if (clientCertificate === null) return null;
           const name = new X509Certificate(clientCertificate).subject.slice("CN=".length);
-          return { kind: "agent", name, role: "node", certificateSerial: "1", certificateExpiresAt: new Date() };
+          return { kind: "agent", id: "0", name, role: "node", certificateSerial: "1", certificateExpiresAt: new Date() };
         },
       },
     ],

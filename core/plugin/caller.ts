@@ -22,6 +22,8 @@ export type Caller =
   | {
       /** A process of the cluster that presented its host certificate. */
       readonly kind: "agent";
+      /** UUID of the agent record. */
+      readonly id: string;
       readonly name: string;
       readonly role: ProcessRole;
       readonly certificateSerial: string;

@@ -92,6 +92,7 @@ async function start(t: TestContext, { granted = true, burst = 1000 } = {}): Pro
           const { subject } = new X509Certificate(clientCertificate);
           return {
             kind: "agent",
+            id: "0",
             name: subject.slice("CN=".length),
             role: "node",
             certificateSerial: "1",

@@ -14,6 +14,7 @@ import { CreateAuditEvents } from "./migrations/001-audit-events.js";
 
 const node: Caller = {
   kind: "agent",
+  id: "id-of-web-01",
   name: "web-01",
   role: "node",
   certificateSerial: "1",
@@ -36,7 +37,7 @@ suite("audit log", () => {
       migrations: [{ name: "001", class: CreateAuditEvents }],
       sinks: [new DatabaseAuditSink()],
     });
-    handlers = auditHandlers(db.database, systemClock, (name) => (name === "web-01" ? "id-of-web-01" : undefined));
+    handlers = auditHandlers(db.database, systemClock);
   });
   after(() => db.close());
 

@@ -15,12 +15,7 @@ export const AUDIT_RPC: RpcService<typeof AuditServiceService> = {
   permissions: { listEvents: "audit:list", verify: "audit:read", reportEvents: "audit:create" },
 };
 
-/** @param agentId UUID of an agent by its name, `undefined` when the inventory does not have it. */
-export function auditHandlers(
-  database: Database,
-  clock: Clock,
-  agentId: (name: string) => string | undefined,
-): RpcHandlers<typeof AuditServiceService> {
+export function auditHandlers(database: Database, clock: Clock): RpcHandlers<typeof AuditServiceService> {
   const verifier = new ChainVerifier(database);
   return {
     async listEvents(request) {
@@ -62,8 +57,7 @@ export function auditHandlers(
     },
 
     async reportEvents(request, call) {
-      const id = call.caller.kind === "agent" ? agentId(call.caller.name) : undefined;
-      const records = parseReport(request.events, call.caller, id, clock.now());
+      const records = parseReport(request.events, call.caller, clock.now());
       const single = [...new Map(records.map((record) => [record.id, record])).values()];
       if (single.length === 0) return {};
       await database.transaction(async (tx) => {

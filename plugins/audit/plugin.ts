@@ -1,4 +1,3 @@
-import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin, type Factory } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
@@ -6,7 +5,6 @@ import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUDIT_SINK } from "../../core/ports/audit-sink.js";
 import { AuditServiceService } from "../../proto/gen/mezite/audit/v1/audit.js";
-import { NODES } from "../nodes/api.js";
 import { AUDIT_REPORTER } from "./api.js";
 import { AUDIT_ENTITIES } from "./audit-repository.js";
 import { AUDIT_RPC, auditHandlers } from "./audit-rpc.js";
@@ -23,10 +21,7 @@ export default definePlugin<AuditConfig>({
     if (host.roles.has("auth")) {
       host.store(AUDIT_ENTITIES, [{ name: "001-audit-events", class: CreateAuditEvents }]);
       host.implement(AUDIT_SINK, "database", () => new DatabaseAuditSink());
-      host.rpc(AUDIT_RPC, (resolve) => {
-        const nodes = resolve(COLLECTIONS).of(NODES);
-        return auditHandlers(resolve(DATABASE), resolve(CLOCK), (name) => nodes.get(name)?.id);
-      });
+      host.rpc(AUDIT_RPC, (resolve) => auditHandlers(resolve(DATABASE), resolve(CLOCK)));
     }
     const roles = (["proxy", "node"] as const).filter((role) => host.roles.has(role));
     if (roles.length === 0) return;

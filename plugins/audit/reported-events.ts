@@ -7,14 +7,12 @@ import type { ReportableEventType } from "./api.js";
 export const MAX_EVENTS_PER_REPORT = 500;
 
 /**
- * Checks what an agent reports. Its name comes from its certificate, whatever the event says.
- * @param serverId UUID of the agent, as far as the inventory knows it.
+ * Checks what an agent reports. Its id and name come from its certificate, whatever the event says.
  * @throws {MezError} `INVALID_ARGUMENT`, `ACCESS_DENIED`
  */
 export function parseReport(
   events: readonly WireEvent[],
   caller: Caller,
-  serverId: string | undefined,
   now: Date,
 ): readonly (AuditRecord & { readonly id: string })[] {
   if (caller.kind !== "agent") throw new MezError("ACCESS_DENIED", "only proxies and nodes report events");
@@ -32,7 +30,7 @@ export function parseReport(
     resourceType: event.resourceType,
     resourceName: event.resourceName,
     resourceLabels: event.resourceLabels,
-    serverId,
+    serverId: caller.id,
     serverHostname: caller.name,
     clientIp: event.clientIp,
     sessionId: event.sessionId,

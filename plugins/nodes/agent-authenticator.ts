@@ -38,6 +38,7 @@ export class AgentAuthenticator implements Authenticator {
     }
     return {
       kind: "agent",
+      id: agent.id,
       name,
       role: agent.role,
       certificateSerial: certificate.serialNumber.toLowerCase(),

@@ -7,7 +7,7 @@ function person(roles: readonly string[], mustChangePassword = false): Caller {
   return { kind: "user", name: "alice", roles, traits: { internal: {}, external: {} }, sessionId: "s", mustChangePassword };
 }
 function agent(role: "proxy" | "node" | "auth"): Caller {
-  return { kind: "agent", name: "web-01", role, certificateSerial: "1", certificateExpiresAt: new Date(0) };
+  return { kind: "agent", id: "0", name: "web-01", role, certificateSerial: "1", certificateExpiresAt: new Date(0) };
 }
 
 const CASES: readonly (readonly [

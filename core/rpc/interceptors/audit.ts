@@ -8,7 +8,7 @@ export function refusedCall(caller: Caller, clientAddress: string, path: string,
   return {
     type: "authz.denied",
     ...(caller.kind === "user" ? { userName: caller.name, userRoles: caller.roles } : {}),
-    ...(caller.kind === "agent" ? { serverHostname: caller.name } : {}),
+    ...(caller.kind === "agent" ? { serverId: caller.id, serverHostname: caller.name } : {}),
     clientIp: clientAddress,
     resourceType: "rpc",
     resourceName: path,
