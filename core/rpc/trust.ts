@@ -85,8 +85,7 @@ async function byPin(request: TrustRequest, pin: string): Promise<TrustDecision>
   const remembered = request.known.recall(request.address)?.filter(matches) ?? [];
   if (remembered.length > 0) return authorities("ca-pin", remembered, pin);
   const { chain } = await probeServer(request.address, []);
-  const found = chain.filter(matches);
-  const pinned = found.length > 0 ? found : (await request.fetchAuthorities()).filter(matches);
+  const pinned = (await shownAuthorities(request, chain)).filter(matches);
   if (pinned.length > 0) return authorities("ca-pin", pinned, pin);
   throw new MezError(
     "SERVER_NOT_TRUSTED",
@@ -131,14 +130,18 @@ async function bySystemOrPerson(request: TrustRequest): Promise<TrustDecision> {
 
 /** The CA that really signed what the server shows: a copied CA certificate in front of another leaf does not count. */
 async function authorityOf(request: TrustRequest, chain: readonly string[]): Promise<string> {
-  const shown = chain.filter((certificate) => new X509Certificate(certificate).ca);
-  const candidates = shown.length > 0 ? shown : await request.fetchAuthorities();
-  for (const candidate of candidates) {
+  for (const candidate of await shownAuthorities(request, chain)) {
     const { problem } = await probeServer(request.address, [candidate]);
     if (problem === null) return candidate;
     if (problem.kind !== "authority") throw refused(`the certificate of ${request.address} ${problem.words}`);
   }
   throw refused(`the certificate of ${request.address} is not signed by the CA that the server shows`);
+}
+
+/** The CAs behind the leaf; when it is shown alone, those that the server names when asked. Nothing of it is proved yet. */
+async function shownAuthorities(request: TrustRequest, chain: readonly string[]): Promise<readonly string[]> {
+  const shown = chain.filter((certificate) => new X509Certificate(certificate).ca);
+  return shown.length > 0 ? shown : request.fetchAuthorities().catch(() => []);
 }
 
 function shownPin(chain: readonly string[]): string {
