@@ -1,0 +1,61 @@
+import { COLLECTIONS } from "../../core/plugin/collection.js";
+import { definePlugin } from "../../core/plugin/contract.js";
+import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
+import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
+import { LOGGER } from "../../core/plugin/logger.js";
+import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
+import { parseDuration } from "../../core/time/duration.js";
+import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
+import { AUDIT_REPORTER } from "../audit/api.js";
+import { CA_KEYS } from "../ca/api.js";
+import { NODES } from "../nodes/api.js";
+import { ACCESS, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
+import { CertificateGate } from "./certificate-gate.js";
+import { DenialLog } from "./denial-log.js";
+import { parseListenAddress, parsePublicAddress } from "./listen-address.js";
+import { ProxyServer } from "./proxy-server.js";
+import { SessionPolicy } from "./session-policy.js";
+
+interface ProxyConfig {
+  readonly ssh_listen_addr: string;
+  readonly tunnel_listen_addr: string;
+  readonly public_addr: string;
+  readonly policy_stale_after: string;
+}
+
+export default definePlugin<ProxyConfig>({
+  register(host, config) {
+    const sshListen = parseListenAddress("ssh_listen_addr", config.ssh_listen_addr);
+    const tunnelListen = parseListenAddress("tunnel_listen_addr", config.tunnel_listen_addr);
+    const publicAddress = parsePublicAddress("public_addr", config.public_addr);
+    const staleAfterSeconds = parseDuration(config.policy_stale_after);
+
+    host.run((resolve) => {
+      const collections = resolve(COLLECTIONS);
+      const [nodes, users, caKeys] = [collections.of(NODES), collections.of(USERS_COLLECTION), collections.of(CA_KEYS)];
+      const [clock, logger] = [resolve(CLOCK), resolve(LOGGER)];
+      const identities = resolve(HOST_IDENTITIES);
+      const access = resolve(ACCESS);
+      const { clusterName } = resolve(PROCESS);
+      const gate = new CertificateGate(caKeys, users, clock);
+      return new ProxyServer({
+        identity: () => identities.of("proxy"),
+        gate,
+        policy: new SessionPolicy({ collections, nodes, access, gate, clusterName, staleAfterSeconds }),
+        denials: new DenialLog(resolve(AUDIT_REPORTER), logger, clock),
+        directory: new TunnelDirectory(),
+        watched: [users, nodes, collections.of(ROLES_COLLECTION)],
+        liveSessions: resolve(LIVE_SESSIONS),
+        leases: resolve(LEASES),
+        collections,
+        nodes,
+        clusterName,
+        clock,
+        logger,
+        sshListen,
+        tunnelListen,
+        publicAddress,
+      });
+    });
+  },
+});

@@ -1,0 +1,97 @@
+import type { Lifecycle } from "../../core/plugin/contract.js";
+import type { HostIdentity } from "../../core/plugin/host-identity.js";
+import { TunnelListener } from "../../core/tunnel/tunnel-listener.js";
+import type { ListenAddress } from "./listen-address.js";
+import { PolicyWatch } from "./policy-watch.js";
+import { SshFront, type SshFrontParts } from "./ssh-front.js";
+import { TcpPort } from "./tcp-port.js";
+import { TunnelGate, type TunnelGateParts } from "./tunnel-gate.js";
+
+export interface ProxyParts extends Omit<SshFrontParts, "directory" | "identity" | "publicAddress">, TunnelGateParts {
+  /** Asked at start, when the process has joined. */
+  readonly identity: () => HostIdentity;
+  readonly collections: { ready(): Promise<void> };
+  /** What sessions depend on. */
+  readonly watched: ConstructorParameters<typeof PolicyWatch>[0];
+  readonly sshListen: ListenAddress;
+  readonly tunnelListen: ListenAddress;
+  readonly publicAddress: string | null;
+}
+
+/** Both ports of a proxy, from start to end. */
+export class ProxyServer implements Lifecycle {
+  #running: Running | null = null;
+
+  constructor(private readonly parts: ProxyParts) {}
+
+  /** Where SSH and tunnels are listened on, `host:port`; only while it runs. */
+  get addresses(): { readonly ssh: string; readonly tunnel: string } | null {
+    return this.#running === null ? null : { ssh: this.#running.sshPort.address, tunnel: this.#running.tunnelPort.address };
+  }
+
+  async start(): Promise<void> {
+    const { parts } = this;
+    const identity = parts.identity();
+    // An auth service that is down does not keep the ports closed; until it answers, everybody is refused with that reason.
+    await Promise.race([parts.collections.ready(), new Promise((resolve) => setTimeout(resolve, FIRST_COPY_MS).unref())]);
+    const gate = new TunnelGate(parts);
+    const tunnels = new TunnelListener({
+      credentials: () => identity.current(),
+      authorize: (applicant) => gate.authorize(applicant),
+      onTunnel: (tunnel) => gate.receive(tunnel),
+      logger: parts.logger,
+      clock: parts.clock,
+    });
+    const front = new SshFront({ ...parts, identity, publicAddress: () => parts.publicAddress ?? sshPort.address });
+    const sshPort = new TcpPort("ssh_listen_addr", parts.sshListen, (socket) => front.server.serve(socket));
+    const tunnelPort = new TcpPort("tunnel_listen_addr", parts.tunnelListen, (socket) => tunnels.accept(socket));
+    const stops = [identity.onChange(() => tunnels.refreshCredentials())];
+    this.#running = {
+      gate,
+      tunnels,
+      front,
+      sshPort,
+      tunnelPort,
+      watch: new PolicyWatch(parts.watched, () => front.recheck()),
+      stops,
+    };
+    await tunnelPort.listen();
+    await sshPort.listen();
+    parts.logger.info("proxy ready", { ssh: sshPort.address, tunnels: tunnelPort.address });
+  }
+
+  /** Sessions under way go on, and so do the tunnels that they came through. */
+  async drain(): Promise<void> {
+    this.#running?.sshPort.close();
+    this.#running?.tunnelPort.close();
+    await this.#running?.tunnels.drain();
+  }
+
+  async dispose(): Promise<void> {
+    const running = this.#running;
+    if (running === null) return;
+    this.#running = null;
+    running.sshPort.close();
+    running.tunnelPort.close();
+    for (const stop of running.stops) stop();
+    running.watch.stop();
+    running.gate.stop();
+    running.front.close("the proxy is shutting down");
+    this.parts.directory.disconnectAll("the proxy is shutting down");
+    await running.tunnels.dispose();
+  }
+}
+
+// --- internal ---
+
+const FIRST_COPY_MS = 10_000;
+
+interface Running {
+  readonly gate: TunnelGate;
+  readonly tunnels: TunnelListener;
+  readonly front: SshFront;
+  readonly sshPort: TcpPort;
+  readonly tunnelPort: TcpPort;
+  readonly watch: PolicyWatch;
+  readonly stops: readonly (() => void)[];
+}

@@ -1,0 +1,60 @@
+import { randomUUID } from "node:crypto";
+import type { Duplex } from "node:stream";
+import { MezError } from "../../core/errors/error.js";
+import type { LiveSession } from "../../core/plugin/live-sessions.js";
+import type { SshChannel } from "../../core/ssh/server-session.js";
+import { relay } from "../../core/tunnel/relay.js";
+import type { NodeEntry } from "../nodes/api.js";
+import type { CertifiedPerson } from "./certificate-gate.js";
+
+/** One channel of a client to a node: bytes go both ways until somebody ends it. */
+export class ProxySession implements LiveSession {
+  readonly id = randomUUID();
+  readonly user: string;
+  readonly roles: readonly string[];
+  /** Not seen by a proxy. */
+  readonly login = "";
+  readonly node: string;
+  readonly #abort = new AbortController();
+  #channel: SshChannel | null = null;
+  #stream: Duplex | null = null;
+  #endReason: string | null = null;
+
+  constructor(
+    readonly person: CertifiedPerson,
+    /** As it was when the session was admitted. */
+    readonly target: NodeEntry,
+    readonly clientAddress: string,
+    readonly startedAt: Date,
+    /** Called once, when the session is ended from our side. */
+    private readonly onEnd: (reason: string) => void,
+  ) {
+    this.user = person.user;
+    this.roles = person.roles;
+    this.node = target.name;
+  }
+
+  /** Aborts with the session; its reason is a `MezError` with the words of `end`. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  end(reason: string): void {
+    if (this.#endReason !== null) return;
+    this.#endReason = reason;
+    this.#abort.abort(new MezError("ACCESS_DENIED", reason));
+    this.onEnd(reason); // before the channel is closed: OpenSSH leaves with its only channel and would not read the reason
+    this.#stream?.destroy();
+    this.#channel?.close();
+  }
+
+  /** Copies until the node's side is gone; never rejects. */
+  async carry(channel: SshChannel, stream: Duplex): Promise<void> {
+    this.#channel = channel;
+    this.#stream = stream;
+    // A client that never confirms the end of its channel does not keep the session in the list.
+    const gone = new Promise<void>((resolve) => stream.once("close", () => resolve()));
+    void relay(channel, stream);
+    await gone;
+  }
+}

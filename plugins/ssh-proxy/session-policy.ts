@@ -1,0 +1,64 @@
+import { MezError } from "../../core/errors/error.js";
+import type { Collection, Collections } from "../../core/plugin/collection.js";
+import { formatDuration } from "../../core/time/duration.js";
+import type { NodeEntry } from "../nodes/api.js";
+import type { Access } from "../roles/api.js";
+import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";
+import { findNode } from "./session-target.js";
+
+export interface SessionPolicyParts {
+  readonly collections: Pick<Collections, "silentSeconds">;
+  readonly nodes: Collection<NodeEntry>;
+  readonly access: Access;
+  readonly gate: CertificateGate;
+  readonly clusterName: string;
+  readonly staleAfterSeconds: number;
+}
+
+/** Decides about sessions from the live copies; asks nobody. */
+export class SessionPolicy {
+  constructor(private readonly parts: SessionPolicyParts) {}
+
+  /** @throws {MezError} `UNAVAILABLE` when the copies are too old to let anybody in. */
+  requireFresh(): void {
+    const { collections, staleAfterSeconds } = this.parts;
+    const silence = collections.silentSeconds();
+    if (silence <= staleAfterSeconds) return;
+    const since = Number.isFinite(silence) ? `for ${formatDuration(silence)}` : "since it started";
+    throw new MezError("UNAVAILABLE", `the proxy has not heard from the auth service ${since} and lets no new session in`);
+  }
+
+  /**
+   * The node that a person asked for.
+   * @param target From `parseTarget`.
+   * @throws {MezError} `ACCESS_DENIED`: the message is the same whether the node exists or not, `detail` knows;
+   *   `SSH_CERTIFICATE_REFUSED`, `UNAVAILABLE`
+   */
+  admit(person: CertifiedPerson, target: string, clientAddress: string): NodeEntry {
+    this.requireFresh();
+    this.parts.gate.check(person, clientAddress);
+    const node = findNode(this.parts.nodes, target, this.parts.clusterName);
+    if (node === undefined) throw unreachable(person, target, "no such node");
+    const decision = this.parts.access.decideReach({ user: person.user, roles: person.roles, node });
+    if (!decision.allowed) throw unreachable(person, target, decision.detail);
+    return node;
+  }
+
+  /**
+   * Why a session that was admitted to `node` may not go on, for the person; `null` when it may. A certificate that ran
+   * out meanwhile does not end a session.
+   */
+  objection(person: CertifiedPerson, node: NodeEntry): string | null {
+    if (!this.parts.gate.isUser(person.user)) return `${person.user} is not a user of this cluster any more`;
+    const current = this.parts.nodes.get(node.name);
+    if (current === undefined || current.id !== node.id) return `node ${node.name} was removed from the cluster`;
+    const decision = this.parts.access.decideReach({ user: person.user, roles: person.roles, node: current });
+    return decision.allowed ? null : `${person.user} may no longer reach node ${node.name}`;
+  }
+}
+
+// --- internal ---
+
+function unreachable({ user }: CertifiedPerson, target: string, detail: string): MezError {
+  return new MezError("ACCESS_DENIED", `there is no node "${target}" that ${user} may reach`, { detail });
+}

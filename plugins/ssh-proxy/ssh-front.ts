@@ -1,0 +1,190 @@
+import { isIPv4 } from "node:net";
+import { isMezError, MezError, messageOf } from "../../core/errors/error.js";
+import type { HostIdentity } from "../../core/plugin/host-identity.js";
+import type { LiveSessions } from "../../core/plugin/live-sessions.js";
+import type { Logger } from "../../core/plugin/logger.js";
+import type { Leases } from "../../core/plugin/process.js";
+import { parsePrivateKey } from "../../core/ssh/private-key.js";
+import { createSshServer, type SshHostKey, type SshServer } from "../../core/ssh/server.js";
+import type { DirectTcpipRequest, SshPeer, SshServerConnection } from "../../core/ssh/server-connection.js";
+import type { AuthenticationAttempt, AuthenticationDecision } from "../../core/ssh/user-authentication.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
+import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";
+import type { DenialLog } from "./denial-log.js";
+import { ProxySession } from "./proxy-session.js";
+import type { SessionPolicy } from "./session-policy.js";
+import { parseTarget } from "./session-target.js";
+import { refuseSession } from "./shell-refusal.js";
+
+export interface SshFrontParts {
+  readonly identity: HostIdentity;
+  readonly gate: CertificateGate;
+  readonly policy: SessionPolicy;
+  readonly directory: Pick<TunnelDirectory, "open">;
+  readonly liveSessions: LiveSessions;
+  readonly leases: Leases;
+  readonly denials: DenialLog;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** `host` or `host:port` that people are told. */
+  readonly publicAddress: () => string;
+}
+
+/** A client that is logged in, and its channels to nodes. */
+interface Client {
+  readonly person: CertifiedPerson;
+  readonly connection: SshServerConnection<CertifiedPerson | null>;
+  readonly address: string;
+  readonly port: number;
+  readonly sessions: Set<ProxySession>;
+}
+
+/** The SSH server that people jump through. */
+export class SshFront {
+  readonly server: SshServer<CertifiedPerson | null>;
+  readonly #clients = new Set<Client>();
+  readonly #stopFollowing: () => void;
+  #hostKeys: readonly SshHostKey[];
+
+  constructor(private readonly parts: SshFrontParts) {
+    const { identity, logger } = parts;
+    this.#hostKeys = hostKeysOf(identity);
+    this.#stopFollowing = identity.onChange(() => {
+      this.#hostKeys = hostKeysOf(identity);
+    });
+    this.server = createSshServer<CertifiedPerson | null>({
+      hostKeys: () => this.#hostKeys,
+      authenticate: (attempt, peer) => this.#authenticate(attempt, peer),
+      onConnection: (connection) => this.#receive(connection),
+      onRefused: (reason, peer) => logger.debug("SSH client refused", { reason, address: peer.remoteAddress }),
+      onError: (error) => logger.error("SSH server failed on a client", { error: messageOf(error) }),
+    });
+  }
+
+  /** Ends what the policy no longer allows. */
+  recheck(): void {
+    const { gate, policy } = this.parts;
+    for (const client of [...this.#clients]) {
+      for (const session of [...client.sessions]) {
+        const objection = policy.objection(session.person, session.target);
+        if (objection !== null) session.end(objection);
+      }
+      const { user } = client.person;
+      if (!gate.isUser(user)) client.connection.disconnect(`${user} is not a user of this cluster any more`);
+    }
+  }
+
+  /** Ends every connection. */
+  close(reason: string): void {
+    this.#stopFollowing();
+    for (const client of this.#clients) for (const session of [...client.sessions]) session.end(reason);
+    this.server.close(reason);
+  }
+
+  async #authenticate(attempt: AuthenticationAttempt, peer: SshPeer): Promise<AuthenticationDecision<CertifiedPerson | null>> {
+    const { gate, policy, denials } = this.parts;
+    if (attempt.method !== "publickey" || attempt.certificate === null) return { reject: null }; // OpenSSH tries the plain key first
+    // Whether a certificate would do is only told to those who hold its key, so that every refusal has somebody to name.
+    if (!attempt.isProven) return { accept: null };
+    const clientAddress = plainAddress(peer.remoteAddress);
+    policy.requireFresh();
+    try {
+      return { accept: gate.identify(attempt.certificate, attempt.user, clientAddress) };
+    } catch (error) {
+      if (isMezError(error)) denials.login(attempt.certificate, gate.isOurs(attempt.certificate), clientAddress, error);
+      throw error;
+    }
+  }
+
+  #receive(connection: SshServerConnection<CertifiedPerson | null>): void {
+    const { identity: person, peer } = connection;
+    if (person === null) return connection.disconnect("authentication is not complete");
+    const client: Client = {
+      person,
+      connection,
+      address: plainAddress(peer.remoteAddress),
+      port: peer.remotePort,
+      sessions: new Set(),
+    };
+    this.#clients.add(client);
+    connection.handle({
+      session: (session) =>
+        refuseSession(
+          session,
+          `this is the mezite proxy; ssh to a node through it: ssh -J ${person.user}@${this.parts.publicAddress()} login@node`,
+        ),
+      directTcpip: (request) => void this.#open(client, request),
+    });
+    void connection.closed.then(() => {
+      this.#clients.delete(client);
+      for (const session of [...client.sessions]) session.end("the client went away");
+    });
+  }
+
+  async #open(client: Client, request: DirectTcpipRequest): Promise<void> {
+    const { policy, denials, directory, logger } = this.parts;
+    const { person, address } = client;
+    const refuse = (error: unknown, session?: ProxySession): void => {
+      if (!isMezError(error)) logger.error("a session could not be opened", { user: person.user, error: messageOf(error) });
+      else if (session?.signal.aborted !== true && (error.kind === "denied" || error.code === "INVALID_ARGUMENT"))
+        denials.session(person, address, request.host.slice(0, 253), session?.target ?? null, error, session?.id);
+      else logger.info("session refused", { user: person.user, host: request.host.slice(0, 253), reason: error.message });
+      request.reject(isMezError(error) ? error.message : "the proxy failed; its log says why");
+    };
+    let session: ProxySession;
+    try {
+      const target = parseTarget(request.host, request.port);
+      session = this.#register(client, policy.admit(person, target, address));
+    } catch (error) {
+      return refuse(error);
+    }
+    const finish = this.#began(client, session);
+    try {
+      // Registered first, checked second: whatever arrives in between finds this session.
+      const objection = policy.objection(person, session.target);
+      if (objection !== null) throw new MezError("ACCESS_DENIED", objection);
+      const { id: sessionId, node: nodeName, signal } = session;
+      const stream = await directory.open({ nodeName, sessionId, clientAddress: address, clientPort: client.port }, signal);
+      const channel = signal.aborted ? null : request.accept();
+      if (channel !== null) return await session.carry(channel, stream);
+      stream.destroy();
+      signal.throwIfAborted();
+    } catch (error) {
+      refuse(error, session);
+    } finally {
+      finish();
+    }
+  }
+
+  #register(client: Client, target: ProxySession["target"]): ProxySession {
+    return new ProxySession(client.person, target, client.address, this.parts.clock.now(), (reason) => {
+      const isLast = [...client.sessions].every((other) => other.signal.aborted);
+      if (isLast) client.connection.disconnect(reason);
+    });
+  }
+
+  #began(client: Client, session: ProxySession): () => void {
+    const lease = this.parts.leases.take();
+    const remove = this.parts.liveSessions.add(session);
+    client.sessions.add(session);
+    return () => {
+      client.sessions.delete(session);
+      remove();
+      lease.return();
+    };
+  }
+}
+
+// --- internal ---
+
+function hostKeysOf(identity: HostIdentity): readonly SshHostKey[] {
+  const { sshPrivateKey, sshCertificate } = identity.current();
+  return [{ key: parsePrivateKey(sshPrivateKey.expose()), certificateBlob: sshCertificate }];
+}
+
+/** IPv4 inside IPv6, as a port that listens on both sees it, becomes IPv4. */
+function plainAddress(address: string): string {
+  const mapped = address.startsWith("::ffff:") ? address.slice(7) : "";
+  return isIPv4(mapped) ? mapped : address;
+}

@@ -1,0 +1,87 @@
+import type { X509Certificate } from "node:crypto";
+import type { Collection } from "../../core/plugin/collection.js";
+import type { Logger } from "../../core/plugin/logger.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { Tunnel, TunnelPeer } from "../../core/tunnel/tunnel.js";
+import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
+import type { TunnelApplicant } from "../../core/tunnel/tunnel-listener.js";
+import type { NodeEntry } from "../nodes/api.js";
+
+export interface TunnelGateParts {
+  readonly nodes: Collection<NodeEntry>;
+  readonly directory: TunnelDirectory;
+  readonly clusterName: string;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/** Lets nodes connect that are in the inventory, and ends their tunnels when they no longer are. */
+export class TunnelGate {
+  readonly #stop: () => void;
+  readonly #expiries = new Set<NodeJS.Timeout>();
+
+  constructor(private readonly parts: TunnelGateParts) {
+    this.#stop = parts.nodes.onChange((name, node) => this.#recheck(name, node));
+  }
+
+  /** Says who an agent is, from its host certificate; for the `TunnelListener`. */
+  authorize({ certificate }: TunnelApplicant): TunnelPeer | { readonly refusal: string } {
+    const { clusterName, nodes } = this.parts;
+    const subject = subjectOf(certificate);
+    const nodeName = subject.get("CN") ?? "";
+    if (subject.get("O") !== NODE_ORGANIZATION)
+      return { refusal: "only nodes open tunnels; this is the certificate of something else" };
+    const node = nodes.get(nodeName);
+    if (node === undefined || !names(certificate, clusterName, node.id))
+      return {
+        refusal: `node "${nodeName}" is not in the inventory of cluster "${clusterName}"; it was removed, or joined only now`,
+      };
+    return { nodeName, role: "node" };
+  }
+
+  /** Takes a tunnel that stands; it ends with its certificate at the latest, and the agent comes back with a renewed one. */
+  receive(tunnel: Tunnel): void {
+    const { directory, clock, logger } = this.parts;
+    const { nodeName } = tunnel.peer;
+    directory.add(tunnel);
+    logger.info("node connected", { node: nodeName, address: tunnel.address });
+    const remainingMs = tunnel.certificate.validToDate.getTime() - clock.now().getTime();
+    const expiry = setTimeout(
+      () => tunnel.close("the host certificate has expired"),
+      Math.min(Math.max(remainingMs, 0), MAX_TIMER_MS),
+    ).unref();
+    this.#expiries.add(expiry);
+    tunnel.onClosed(() => {
+      clearTimeout(expiry);
+      this.#expiries.delete(expiry);
+      logger.info("node disconnected", { node: nodeName, address: tunnel.address });
+    });
+  }
+
+  stop(): void {
+    this.#stop();
+    for (const expiry of this.#expiries) clearTimeout(expiry);
+  }
+
+  #recheck(name: string, node: NodeEntry | undefined): void {
+    const { directory, clusterName } = this.parts;
+    const hasOther =
+      node === undefined || directory.of(name).some(({ certificate }) => !names(certificate, clusterName, node.id));
+    if (hasOther) directory.disconnect(name, `node "${name}" was removed from the cluster`);
+  }
+}
+
+// --- internal ---
+
+const NODE_ORGANIZATION = "mezite:role:node";
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The fields of a subject that stand there once. */
+function subjectOf(certificate: X509Certificate): ReadonlyMap<string, string> {
+  const fields = Object.entries(certificate.toLegacyObject().subject);
+  return new Map(fields.filter((field): field is [string, string] => typeof field[1] === "string"));
+}
+
+function names(certificate: X509Certificate, clusterName: string, id: string): boolean {
+  return (certificate.subjectAltName ?? "").split(", ").includes(`URI:mezite://${clusterName}/agent/${id}`);
+}
