@@ -1,0 +1,57 @@
+import { join } from "node:path";
+import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { DATABASE } from "../../core/plugin/database.js";
+import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
+import { LOGGER } from "../../core/plugin/logger.js";
+import { CLOCK, PROCESS } from "../../core/plugin/process.js";
+import { RECORDING_STORE } from "../../core/ports/recording-store.js";
+import { RecordingServiceService } from "../../proto/gen/mezite/recordings/v1/recordings.js";
+import { RECORDING_SPOOL } from "./api.js";
+import { DiskRecordingSpool } from "./disk-recording-spool.js";
+import { CreateRecordings } from "./migrations/001-recordings.js";
+import { RECORDING_ENTITIES } from "./recording-repository.js";
+import { RECORDING_RPC, recordingHandlers } from "./recording-rpc.js";
+import { RecordingService } from "./recording-service.js";
+import { RecordingUploader } from "./recording-uploader.js";
+import { SpoolFolder } from "./spool-folder.js";
+
+interface RecordingsConfig {
+  readonly max_exec_output_bytes: number;
+}
+
+export default definePlugin<RecordingsConfig>({
+  register(host, config) {
+    if (host.roles.has("auth")) {
+      host.store(RECORDING_ENTITIES, [{ name: "001-recordings", class: CreateRecordings }]);
+      host.rpc(RECORDING_RPC, (resolve) => recordingHandlers(new RecordingService(resolve(DATABASE), resolve(RECORDING_STORE))));
+    }
+    if (!host.roles.has("proxy") && !host.roles.has("node")) return;
+    const spool = once((resolve) => {
+      const identities = resolve(HOST_IDENTITIES);
+      const logger = resolve(LOGGER);
+      return new DiskRecordingSpool({
+        folder: new SpoolFolder(join(resolve(PROCESS).dataDirectory, "recordings")),
+        uploader: new RecordingUploader({
+          client: (by) => identities.of(by).connection().client(RecordingServiceService),
+          logger,
+        }),
+        maxExecOutputBytes: config.max_exec_output_bytes,
+        by: host.roles.has("node") ? "node" : "proxy",
+        // The same in every generation of this process, and in no other process.
+        processId: `${process.pid}.${performance.timeOrigin}`,
+        clock: resolve(CLOCK),
+        logger,
+      });
+    });
+    host.provide(RECORDING_SPOOL, spool);
+    host.run(spool);
+  },
+});
+
+// --- internal ---
+
+/** The service that is provided and the one whose life is run are the same. */
+function once<T>(factory: Factory<T>): Factory<T> {
+  let made: T | undefined;
+  return (resolve) => (made ??= factory(resolve));
+}

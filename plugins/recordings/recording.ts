@@ -1,0 +1,21 @@
+/** `interrupted`: the recorder stopped before the session did. */
+export type RecordingState = "recording" | "complete" | "interrupted";
+
+/** A recording as the auth service knows it. */
+export interface Recording {
+  readonly id: string;
+  readonly sessionId: string;
+  /** Who made it and may add to it: `node:web-01`. */
+  readonly recorder: string;
+  readonly userName: string;
+  readonly login: string;
+  readonly node: string;
+  /** Empty for a login shell. */
+  readonly command: string;
+  readonly startedAt: Date;
+  /** `null` while it is growing. */
+  readonly endedAt: Date | null;
+  /** `null` while it is growing: then the store knows. */
+  readonly sizeBytes: number | null;
+  readonly state: RecordingState;
+}
