@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { PACKAGE_ROOT } from "../core/cli/release.js";
+import { escapeControls } from "../core/cli/terminal-text.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import type { RpcConnection } from "../core/plugin/rpc.js";
 import type { Secret } from "../core/plugin/secret.js";
@@ -89,7 +90,7 @@ function questionFor(context: CommandContext): TrustRequest["ask"] {
   return ({ address, subject, pin }) =>
     question(
       `The CA of the cluster at ${address} is not known on this machine.\n` +
-        `  ${subject}\n  ${pin}\n` +
+        `  ${escapeControls(subject)}\n  ${pin}\n` +
         `Compare the last line with "mezctl ca status" on the server. Trust this cluster from now on (yes/no)? `,
     );
 }

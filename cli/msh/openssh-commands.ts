@@ -82,8 +82,9 @@ const config = command({
   name: "config",
   summary: "Print a configuration for OpenSSH",
   description:
-    "With it ssh, scp, sftp, rsync, git and Ansible reach the nodes by themselves. It stays right after the next login: only the files that it names change.",
+    "With it ssh, scp, sftp, rsync, git and Ansible reach the nodes by themselves. It stays right after the next login: only the files that it names change. Every login also leaves it in ~/.mezite/ssh_config.",
   examples: [
+    "ssh -F ~/.mezite/ssh_config deploy@web-01",
     "msh config > cluster.conf && ssh -F cluster.conf deploy@web-01",
     "msh config --include > ~/.ssh/mezite.conf   # then put at the top of ~/.ssh/config: Include mezite.conf",
   ],

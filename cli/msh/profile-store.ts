@@ -18,11 +18,13 @@ export interface ProfileFiles {
 export class ProfileStore {
   readonly #profiles: string;
   readonly #current: string;
+  readonly #currentSshConfig: string;
 
   /** @param meziteFolder `~/.mezite` */
   constructor(private readonly meziteFolder: string) {
     this.#profiles = join(meziteFolder, "profiles");
     this.#current = join(meziteFolder, "current");
+    this.#currentSshConfig = join(meziteFolder, "ssh_config");
   }
 
   /** The cluster that was logged in to last; `null` when there is none. */
@@ -62,7 +64,7 @@ export class ProfileStore {
     };
   }
 
-  /** Keeps a login and makes it the current one. `profile.json` is written last: it vouches for the rest. */
+  /** Keeps a login and makes it the current one, with `~/.mezite/ssh_config` as its OpenSSH configuration. `profile.json` is written last: it vouches for the rest. */
   save(profile: Profile, credentials: Credentials, sshConfig: string): void {
     const files = this.filesOf(profile.cluster);
     for (const folder of [this.meziteFolder, this.#profiles, files.folder]) makePrivateFolder(folder);
@@ -76,13 +78,15 @@ export class ProfileStore {
     writePrivateFile(join(files.folder, "host-ca.pem"), credentials.hostCaPem);
     writePrivateFile(join(files.folder, "session"), `${credentials.sessionToken.expose()}\n`);
     writePrivateFile(join(files.folder, "profile.json"), formatProfile(profile));
+    writePrivateFile(this.#currentSshConfig, sshConfig);
     writePrivateFile(this.#current, `${profile.cluster}\n`);
   }
 
   /** Removes a login with its keys. */
   remove(cluster: string): void {
     rmSync(join(this.#profiles, cluster), { recursive: true, force: true });
-    if (readIfThere(this.#current)?.trim() === cluster) rmSync(this.#current, { force: true });
+    if (readIfThere(this.#current)?.trim() !== cluster) return;
+    for (const file of [this.#current, this.#currentSshConfig]) rmSync(file, { force: true });
   }
 }
 
