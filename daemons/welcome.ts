@@ -32,7 +32,7 @@ function firstSteps(
   const session = roles.has("node")
     ? [
         `  ${npx}msh ssh ${login}@${node}`,
-        `  ssh -F <(${npx}msh config) ${login}@${node}      # the same with your own OpenSSH client`,
+        `  ssh -F ~/.mezite/ssh_config ${login}@${node}   # the same with your own OpenSSH client`,
       ]
     : [];
   return [

@@ -39,12 +39,12 @@ async function tour(): Promise<void> {
 
     title("Her own OpenSSH client goes through the proxy");
     show(
-      `ssh -F <(msh config) ${login}@${nodeName} hostname`,
+      `ssh -F ~/.mezite/ssh_config ${login}@${nodeName} hostname`,
       cluster.ssh([`${login}@${nodeName}`, "echo connected through $MEZITE_SESSION_ID"], alice),
       "connected",
     );
     const terminal = cluster.ssh(["-tt", `${login}@${nodeName}`, "echo this terminal is recorded; tty; exit"], alice);
-    show(`ssh -t -F <(msh config) ${login}@${nodeName}`, terminal, "this terminal is recorded");
+    show(`ssh -t -F ~/.mezite/ssh_config ${login}@${nodeName}`, terminal, "this terminal is recorded");
 
     title("scp works as well");
     const folder = mkdtempSync(join(cluster.folder, "scp-"));
