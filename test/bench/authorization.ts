@@ -2,6 +2,7 @@ import { performance } from "node:perf_hooks";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import { type AccessNode, ROLES_COLLECTION, type Role, USERS_COLLECTION } from "../../plugins/roles/api.js";
 import { LiveAccess } from "../../plugins/roles/live-access.js";
+import { median } from "./statistics.js";
 
 /** Medians over the rounds of one run. */
 export interface AuthorizationTimes {
@@ -88,15 +89,4 @@ function timed(work: () => unknown): number {
   const start = performance.now();
   work();
   return performance.now() - start;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((left, right) => left - right)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-if (import.meta.url === `file://${process.argv[1]}`) {
-  const { decisionMicroseconds, firstDecisionMicroseconds, visibleNodesMilliseconds } = measureAuthorization();
-  process.stdout.write(
-    `decision, 100 roles          ${decisionMicroseconds.toFixed(1)} us\nthe first after a change     ${firstDecisionMicroseconds.toFixed(0)} us\n10,000 nodes, half visible   ${visibleNodesMilliseconds.toFixed(1)} ms\n`,
-  );
 }

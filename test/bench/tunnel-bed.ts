@@ -22,7 +22,3 @@ export function toPem(credentials: TunnelCredentials): Pem {
 export function fromPem({ certificatePem, privateKey, trustPem }: Pem): TunnelCredentials {
   return { certificatePem, trustPem, privateKeyPem: new Secret(privateKey) };
 }
-
-export function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[values.length >> 1] ?? Number.NaN;
-}

@@ -7,7 +7,8 @@ import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import { TunnelListener } from "../../core/tunnel/tunnel-listener.js";
 import { silentLogger } from "../fixtures/silent-logger.js";
 import { PROXY_NAME, STREAM_INFO } from "../fixtures/tunnel-pair.js";
-import { type BenchSetup, fromPem, median } from "./tunnel-bed.js";
+import { median, percentile } from "./statistics.js";
+import { type BenchSetup, fromPem } from "./tunnel-bed.js";
 
 /** One process of the tunnel benchmark: `proxy`, `agent` or `client`; told what to do over IPC. */
 const setup: BenchSetup = JSON.parse(process.env.TUNNEL_BENCH ?? "{}");
@@ -59,7 +60,7 @@ async function runProxy(): Promise<void> {
       (await directory.open(STREAM_INFO)).destroy();
       times.push(performance.now() - began);
     }
-    tell({ p50: median(times), p99: times.toSorted((left, right) => left - right)[Math.floor(times.length * 0.99)] });
+    tell({ p50: median(times), p99: percentile(times, 0.99) });
   });
   tell({ tunnelPort, frontPort: typeof address === "object" ? address?.port : 0 });
 }

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { testAuthority } from "../fixtures/tls.js";
 import { PROXY_NAME, STREAM_INFO } from "../fixtures/tunnel-pair.js";
-import { type BenchSetup, median, toPem } from "./tunnel-bed.js";
+import { median } from "./statistics.js";
+import { type BenchSetup, toPem } from "./tunnel-bed.js";
 
 /**
  * Measures reverse tunnels over three processes on loopback: throughput, CPU seconds per GiB, the time to open a stream,

@@ -17,6 +17,7 @@ import { SoftwareKeyBackend } from "../../plugins/keys/software/software-key-bac
 import { KeyProtectionEntity, SoftwareKeyEntity } from "../../plugins/keys/software/software-key-repository.js";
 import { openTestDatabase } from "../fixtures/database.js";
 import { silentLogger } from "../fixtures/silent-logger.js";
+import { median } from "./statistics.js";
 
 /** Certificates per second, medians of the rounds of one run. */
 export interface CertificateRates {
@@ -109,15 +110,4 @@ async function perSecond<Item>(items: readonly Item[], work: (item: Item) => Pro
   const start = performance.now();
   for (const item of items) await work(item);
   return (items.length * 1000) / (performance.now() - start);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-if (import.meta.url === `file://${process.argv[1]}`) {
-  const { userCertificates, hostX509, sshKeygen: bySshKeygen } = await measureCertificateRates();
-  process.stdout.write(
-    `user certificates   ${userCertificates.toFixed(0)}/s\nhost X.509          ${hostX509.toFixed(0)}/s\nssh-keygen -s       ${bySshKeygen.toFixed(0)}/s\n`,
-  );
 }

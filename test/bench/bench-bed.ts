@@ -1,0 +1,59 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Cluster } from "../fixtures/cluster.js";
+import { SshdPair } from "./sshd-pair.js";
+
+/** The same for both sides; a first value wins over what follows in a file. */
+const CLIENT_OPTIONS = `Host *
+  Ciphers aes128-gcm@openssh.com
+  Compression no
+  ControlMaster no
+  ControlPath none
+  IgnoreUnknown ObscureKeystrokeTiming
+  ObscureKeystrokeTiming no
+  LogLevel ERROR
+
+`;
+
+/** How an OpenSSH client reaches a host through one door. */
+export interface Route {
+  /** File for `ssh -F`. */
+  readonly config: string;
+  /** `login@host` */
+  readonly destination: string;
+}
+
+/** What the rows measure on, started when the first of them asks. */
+export class BenchBed {
+  #cluster: Promise<Cluster> | null = null;
+  #sshd: Promise<SshdPair> | null = null;
+
+  /** A combined server, and a node in a process of its own. */
+  cluster(): Promise<Cluster> {
+    this.#cluster ??= Cluster.start({ node: "apart" });
+    return this.#cluster;
+  }
+
+  /** Through our proxy and node. */
+  async ours(): Promise<Route> {
+    const cluster = await this.cluster();
+    const config = join(cluster.folder, "bench_config");
+    writeFileSync(config, CLIENT_OPTIONS + readFileSync(cluster.sshConfig(), "utf8"), { mode: 0o600 });
+    return { config, destination: `${cluster.login}@${cluster.nodeName}` };
+  }
+
+  /** Through two `sshd` with `ProxyJump`, certificates on every side. */
+  async theirs(): Promise<Route> {
+    this.#sshd ??= SshdPair.start();
+    const pair = await this.#sshd;
+    const config = join(pair.folder, "bench_config");
+    writeFileSync(config, CLIENT_OPTIONS + pair.clientConfig, { mode: 0o600 });
+    return { config, destination: `${pair.login}@inner` };
+  }
+
+  async close(): Promise<void> {
+    const [cluster, sshd] = await Promise.all([this.#cluster?.catch(() => null), this.#sshd?.catch(() => null)]);
+    await cluster?.stop();
+    await sshd?.stop();
+  }
+}
