@@ -140,7 +140,6 @@ test("answers calls of every kind, and holds a lease only while it does", async 
   };
   assert.deepEqual(await echo.sum(numbers()), { n: 6 });
   assert.equal(server.leases, 0);
-  assert.deepEqual(server.calls[0]?.caller, EVE);
   assert.match(server.calls[0]?.clientAddress ?? "", /^(127\.0\.0\.1|::1)$/);
 });
 
@@ -237,6 +236,17 @@ test("a client goes on to the next address when one does not answer, and checks 
   const byAddress = dial(t, server, { addresses: [`127.0.0.1:${port}`] });
   await assert.rejects(byAddress.echo.say({ text: "hi" }, { timeoutMs: 3000 }), (error) =>
     isMezError(error, "UNAVAILABLE", "TIMEOUT"),
+  );
+});
+
+test("serves a public call whatever token came along, and no text with a NUL byte", async (t) => {
+  const server = await start(t);
+  const { echo } = dial(t, server, { token: new Secret("expired") });
+  assert.deepEqual(await echo.say({ text: "hi" }), { text: "hi" });
+  assert.equal(server.calls[0]?.caller.kind, "anonymous");
+  await assert.rejects(
+    echo.say({ text: "a\0b" }),
+    (error) => isMezError(error, "INVALID_ARGUMENT") && /NUL byte/.test(error.message),
   );
 });
 

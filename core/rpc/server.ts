@@ -23,6 +23,7 @@ import { refusedCall } from "./interceptors/audit.js";
 import { authenticate } from "./interceptors/authenticate.js";
 import { authorize } from "./interceptors/authorize.js";
 import type { AnonymousCallLimiter } from "./interceptors/limit.js";
+import { refuseNulBytes } from "./interceptors/text.js";
 import { RpcListener } from "./listener.js";
 import { toStatus } from "./status.js";
 
@@ -92,10 +93,7 @@ export class RpcServer {
   #unary(service: string, method: string, { path, requestStream }: RpcDefinition[string]): UntypedHandleCall {
     const handle = (call: AnyCall, callback: sendUnaryData<unknown>): void => {
       void this.#run({ service, method, path }, call, async (route, context) => {
-        const request = requestStream
-          ? (call as unknown as AsyncIterable<unknown>)
-          : (call as unknown as ServerUnaryCall<unknown, unknown>).request;
-        return (await route.handler(request, context)) as unknown;
+        return (await route.handler(requestOf(call, requestStream), context)) as unknown;
       }).then(
         (response) => callback(null, response),
         (error: MezError) => callback(toStatus(error, new Metadata())),
@@ -107,8 +105,7 @@ export class RpcServer {
   #streaming(service: string, method: string, { path, requestStream }: RpcDefinition[string]): UntypedHandleCall {
     const handle = (call: ServerWritableStream<unknown, unknown>): void => {
       void this.#run({ service, method, path }, call, async (route, context) => {
-        const request = requestStream ? (call as unknown as AsyncIterable<unknown>) : call.request;
-        for await (const response of route.handler(request, context) as AsyncIterable<unknown>) {
+        for await (const response of route.handler(requestOf(call, requestStream), context) as AsyncIterable<unknown>) {
           if (context.signal.aborted) return;
           if (!call.write(response)) await drained(call, context.signal);
         }
@@ -154,10 +151,8 @@ export class RpcServer {
       clientCertificate: facts.clientCertificate,
       clientAddress: facts.address,
     };
-    const caller =
-      route.permission === "public" && credentials.bearerToken === null
-        ? { kind: "anonymous" as const }
-        : await authenticate(credentials, this.options.authenticators());
+    // A public call is served whatever credentials came along: logging in works with an expired session at hand.
+    const caller = route.permission === "public" ? ANONYMOUS : await authenticate(credentials, this.options.authenticators());
     try {
       authorize(caller, route, this.options.authorizer());
     } catch (error) {
@@ -189,6 +184,23 @@ export class RpcServer {
 }
 
 // --- internal ---
+
+const ANONYMOUS = { kind: "anonymous" } as const;
+
+/** The message, checked; or the messages, each checked as it is read. */
+function requestOf(call: AnyCall, isStream: boolean): unknown {
+  if (isStream) return checked(call as unknown as AsyncIterable<unknown>);
+  const { request } = call as unknown as ServerUnaryCall<unknown, unknown>;
+  refuseNulBytes(request);
+  return request;
+}
+
+async function* checked(requests: AsyncIterable<unknown>): AsyncIterable<unknown> {
+  for await (const request of requests) {
+    refuseNulBytes(request);
+    yield request;
+  }
+}
 
 function bearerToken(metadata: Metadata): string | null {
   const header = metadata.get("authorization")[0];
