@@ -1,6 +1,5 @@
 import type { Traits } from "../../core/plugin/caller.js";
 import type { ServiceToken } from "../../core/plugin/contract.js";
-import type { Secret } from "../../core/plugin/secret.js";
 
 export { USERS_COLLECTION, type UserEntry } from "../roles/api.js";
 
@@ -22,17 +21,3 @@ export interface Users {
 }
 
 export const USERS: ServiceToken<Users> = { id: "users", version: 1 };
-
-/** The account that the first start made. */
-export interface FirstAdmin {
-  readonly userName: string;
-  readonly password: Secret;
-}
-
-/** Hands the first admin's password to the boot code, which shows it once. */
-export interface FirstStart {
-  /** `null` when this start made no account, when its password was given in the config, and at the second call. */
-  take(): FirstAdmin | null;
-}
-
-export const FIRST_START: ServiceToken<FirstStart> = { id: "first-start", version: 1 };

@@ -1,11 +1,11 @@
 import { userInfo } from "node:os";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { Database } from "../../core/plugin/database.js";
+import type { FirstAdmin, FirstStart } from "../../core/plugin/first-start.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import type { Passwords } from "../authentication/api.js";
 import type { Roles } from "../roles/api.js";
-import type { FirstAdmin, FirstStart } from "./api.js";
 import { findHolders, hasUsers } from "./user-repository.js";
 import type { UserService } from "./user-service.js";
 

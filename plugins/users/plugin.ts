@@ -1,11 +1,12 @@
 import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { FIRST_START } from "../../core/plugin/first-start.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import { PASSWORDS } from "../authentication/api.js";
 import { ROLES } from "../roles/api.js";
-import { FIRST_START, USERS, USERS_COLLECTION } from "./api.js";
+import { USERS, USERS_COLLECTION } from "./api.js";
 import { FirstAdminSetup } from "./first-admin.js";
 import { CreateUsers } from "./migrations/001-users.js";
 import { USER_ENTITIES } from "./user-repository.js";
