@@ -35,7 +35,7 @@ export interface Session {
 }
 
 export interface ReportRequest {
-  /** UUID of this run of the process. */
+  /** Names this run of the process. */
   processId: string;
   /** In the order in which they happened. */
   events: SessionEvent[];

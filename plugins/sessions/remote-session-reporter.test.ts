@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { MezError } from "../../core/errors/error.js";
+import type { LiveSession } from "../../core/plugin/live-sessions.js";
+import { systemClock } from "../../core/time/clock.js";
+import { silentLogger } from "../../test/fixtures/silent-logger.js";
+import type { StartedSession } from "./api.js";
+import type { LiveList, SessionEvent } from "./live-session.js";
+import { RemoteSessionReporter, type ReporterOptions } from "./remote-session-reporter.js";
+
+interface Report {
+  readonly role: string;
+  readonly events: readonly string[];
+  readonly live: LiveList | null;
+}
+
+function sessionOf(id: string, by?: "proxy" | "node"): StartedSession {
+  return {
+    ...{ id, kind: "ssh", user: "alice", roles: [], login: "deploy", node: "web-01", clientAddress: "::1" },
+    startedAt: new Date(0),
+    ...(by === undefined ? {} : { by }),
+  };
+}
+
+const OUTCOME = { reason: "left", bytesIn: 1, bytesOut: 2 };
+const word = ({ sessionId, number, event }: SessionEvent): string => `${sessionId}#${number} ${event.kind}`;
+
+/** A reporter whose reports are kept; `answer` may refuse one or ask for the list. */
+async function startReporter(
+  t: TestContext,
+  answer: (reports: readonly Report[]) => boolean,
+  options: Partial<ReporterOptions> = {},
+) {
+  const reports: Report[] = [];
+  let leases = 0;
+  const reporter = new RemoteSessionReporter({
+    roles: ["proxy", "node"],
+    async send(role, events, live) {
+      const report = { role, events: events.map(word), live };
+      const wantsLive = answer([...reports, report]);
+      reports.push(report);
+      return wantsLive;
+    },
+    liveSessions: { all: () => [] },
+    takeLease: () => {
+      leases += 1;
+      return {
+        return: () => {
+          leases -= 1;
+        },
+      };
+    },
+    clock: systemClock,
+    logger: silentLogger,
+    heartbeatMs: 60_000,
+    retryMs: 1,
+    ...options,
+  });
+  await reporter.start();
+  t.after(() => reporter.dispose());
+  return { reporter, reports, leases: () => leases, sent: () => reports.flatMap(({ events }) => events) };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await delay(1);
+}
+
+test("tells of each session in order, and of nothing that was not announced", async (t) => {
+  const { reporter, sent, leases } = await startReporter(t, () => false);
+  reporter.exec("b", { command: "x", channel: 0 });
+  reporter.ended("b", OUTCOME);
+  reporter.started(sessionOf("a"));
+  reporter.started(sessionOf("a"));
+  assert.equal(leases(), 1);
+  reporter.exec("a", { command: "uptime", channel: 0 });
+  reporter.ended("a", OUTCOME);
+  reporter.ended("a", OUTCOME);
+  await until(() => sent().length >= 3);
+  assert.deepEqual(sent(), ["a#1 started", "a#2 exec", "a#3 ended"]);
+  await until(() => leases() === 0);
+});
+
+test("speaks for the node unless a session says otherwise", async (t) => {
+  const { reporter, reports, sent } = await startReporter(t, () => false);
+  reporter.started(sessionOf("a"));
+  reporter.started(sessionOf("b", "proxy"));
+  reporter.ended("b", OUTCOME);
+  await until(() => sent().length >= 3);
+  assert.deepEqual(reports.flatMap(({ role, events }) => events.map((event) => `${role} ${event}`)).sort(), [
+    "node a#1 started",
+    "proxy b#1 started",
+    "proxy b#2 ended",
+  ]);
+});
+
+test("sends again what was not taken, without gaps and in order", async (t) => {
+  let failures = 0;
+  const { reporter, sent } = await startReporter(t, () => {
+    if (failures++ < 6) throw new MezError("UNAVAILABLE", "gone");
+    return false;
+  });
+  for (let number = 0; number < 450; number += 1) reporter.started(sessionOf(`s${number}`));
+  await until(() => sent().length >= 450);
+  assert.deepEqual(
+    sent(),
+    Array.from({ length: 450 }, (_, number) => `s${number}#1 started`),
+  );
+});
+
+test("goes on behind reports that the auth service refuses for good", async (t) => {
+  const { reporter, sent } = await startReporter(t, (reports) => {
+    if (reports.at(-1)?.events.includes("bad#1 started")) throw new MezError("ACCESS_DENIED", "not yours");
+    return false;
+  });
+  reporter.started(sessionOf("bad"));
+  await delay(50);
+  reporter.started(sessionOf("good"));
+  await until(() => sent().includes("good#1 started"));
+});
+
+test("sends the list when it is asked for, with what another instance has", async (t) => {
+  const other = { id: "old" } as LiveSession;
+  const { reporter, reports } = await startReporter(t, (all) => all.filter(({ role }) => role === "node").length === 2, {
+    liveSessions: { all: () => [other, { ...other, id: "a" }, other] },
+  });
+  reporter.started(sessionOf("a"));
+  reporter.started(sessionOf("b"));
+  reporter.ended("b", OUTCOME);
+  await until(() => reports.some(({ live }) => live !== null));
+  const list = reports.find(({ live }) => live !== null)?.live;
+  assert.deepEqual([list?.sessions.map(({ id }) => id), list?.otherIds], [["a"], ["old"]]);
+});
+
+test("sends the list only with all events before it", async (t) => {
+  const { reporter, reports, sent } = await startReporter(t, (all) => all.at(-1)?.role === "node" && all.at(-1)?.live === null);
+  for (let number = 0; number < 500; number += 1) {
+    reporter.started(sessionOf(`s${number}`));
+    reporter.ended(`s${number}`, OUTCOME);
+  }
+  await until(() => reports.some(({ live }) => live !== null));
+  const before = reports.slice(0, reports.findIndex(({ live }) => live !== null) + 1).flatMap(({ events }) => events);
+  assert.equal(before.length, 1000);
+  assert.equal(sent().length, 1000);
+});
+
+test("shows a sign of life when nothing happens", async (t) => {
+  const { reports } = await startReporter(t, () => false, { heartbeatMs: 5 });
+  await until(() => reports.filter(({ role }) => role === "node").length > 3);
+  assert.ok(reports.every(({ events }) => events.length === 0));
+});
+
+test("does not hold up a stop for an auth service that is away", async (t) => {
+  const { reporter, leases } = await startReporter(t, () => {
+    throw new MezError("UNAVAILABLE", "gone");
+  });
+  reporter.started(sessionOf("a"));
+  assert.equal(leases(), 1);
+  await delay(20);
+  await reporter.drain();
+  await until(() => leases() === 0);
+  reporter.ended("a", OUTCOME);
+  assert.equal(leases(), 0);
+});

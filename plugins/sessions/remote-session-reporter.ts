@@ -1,0 +1,179 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { isMezError, messageOf } from "../../core/errors/error.js";
+import type { Lifecycle } from "../../core/plugin/contract.js";
+import type { LiveSessions } from "../../core/plugin/live-sessions.js";
+import type { Logger } from "../../core/plugin/logger.js";
+import type { Lease } from "../../core/plugin/process.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { ExecutedCommand, SessionOutcome, SessionReporter, StartedSession } from "./api.js";
+import type { LiveList, SessionEvent } from "./live-session.js";
+import { ReportQueue } from "./report-queue.js";
+
+type AgentRole = "proxy" | "node";
+
+export interface ReporterOptions {
+  /** The roles of this process; the last one speaks for sessions that name none. */
+  readonly roles: readonly AgentRole[];
+  /**
+   * Reports under the certificate of a role; resolves when the auth service has stored it.
+   * @returns Whether it wants the list of live sessions with the next report.
+   */
+  readonly send: (
+    role: AgentRole,
+    events: readonly SessionEvent[],
+    live: LiveList | null,
+    signal: AbortSignal,
+  ) => Promise<boolean>;
+  readonly liveSessions: Pick<LiveSessions, "all">;
+  readonly takeLease: () => Lease;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Sign of life when there is nothing to report. Default 15000. */
+  readonly heartbeatMs?: number;
+  /** First wait after a failure; doubled up to 16 times. Default 1000. */
+  readonly retryMs?: number;
+}
+
+/** Reports sessions from memory, one report at a time for each role, again and again until the auth service has it. */
+export class RemoteSessionReporter implements SessionReporter, Lifecycle {
+  readonly #channels: ReadonlyMap<AgentRole, RoleReports>;
+  readonly #main: RoleReports;
+
+  constructor(options: ReporterOptions) {
+    this.#channels = new Map(options.roles.map((role) => [role, new RoleReports(role, options)]));
+    this.#main = this.#channels.get(options.roles.at(-1) as AgentRole) as RoleReports;
+  }
+
+  async start(): Promise<void> {
+    for (const reports of this.#channels.values()) reports.start();
+  }
+
+  async drain(): Promise<void> {
+    for (const reports of this.#channels.values()) reports.drain();
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all([...this.#channels.values()].map((reports) => reports.stop()));
+  }
+
+  started({ by, ...session }: StartedSession): void {
+    const reports = by === undefined ? this.#main : (this.#channels.get(by) ?? this.#main);
+    reports.add(session.id, { kind: "started", session });
+  }
+
+  exec(id: string, command: ExecutedCommand): void {
+    this.#of(id)?.add(id, { kind: "exec", ...command });
+  }
+
+  ended(id: string, outcome: SessionOutcome): void {
+    this.#of(id)?.add(id, { kind: "ended", ...outcome });
+  }
+
+  #of(id: string): RoleReports | undefined {
+    return [...this.#channels.values()].find((reports) => reports.queue.knows(id));
+  }
+}
+
+// --- internal ---
+
+const MAX_WAITING = 20_000;
+const EVENTS_A_REPORT = 200;
+// A short wait lets the events of one moment share a report.
+const GATHER_MS = 5;
+const LOUD_AFTER_FAILURES = 3;
+
+/** The reports of one role. Holds a lease while something waits, so that a stop lets the last reports out. */
+class RoleReports {
+  readonly queue = new ReportQueue(MAX_WAITING);
+  readonly #stop = new AbortController();
+  #wake = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #lease: Lease | null = null;
+  #draining = false;
+  #wantsLive = false;
+  #failures = 0;
+
+  constructor(
+    private readonly role: AgentRole,
+    private readonly options: ReporterOptions,
+  ) {}
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** From now on nobody waits for an auth service that cannot be reached. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#failures > 0) this.#returnLease();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#wake.abort();
+    await this.#running;
+    this.#returnLease();
+  }
+
+  add(id: string, event: SessionEvent["event"]): void {
+    if (!this.queue.add(id, this.options.clock.now(), event)) {
+      this.options.logger.error("too many reports of sessions wait for the auth service; this one is only here", { id, event });
+    }
+    if (this.queue.size > 0 && !(this.#draining && this.#failures > 0)) this.#lease ??= this.options.takeLease();
+    if (this.#failures === 0) this.#wake.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { heartbeatMs = 15_000, retryMs = 1000 } = this.options;
+    while (!this.#stop.signal.aborted) {
+      this.#wake = new AbortController();
+      await this.#report();
+      const isBusy = this.#failures === 0 && (this.queue.size > 0 || this.#wantsLive);
+      const waitMs = this.#failures > 0 ? retryMs * Math.min(2 ** (this.#failures - 1), 16) : isBusy ? 0 : heartbeatMs;
+      if (waitMs > 0) await delay(waitMs, undefined, { signal: this.#wake.signal }).catch(() => "woken");
+      if (this.#wake.signal.aborted && !this.#stop.signal.aborted) await delay(GATHER_MS);
+    }
+  }
+
+  async #report(): Promise<void> {
+    const { send, liveSessions, logger } = this.options;
+    const events = this.queue.first(EVENTS_A_REPORT);
+    // With an end still waiting behind, the list would call that session lost.
+    const live = this.#wantsLive && events.length === this.queue.size ? this.queue.live(idsOf(liveSessions)) : null;
+    try {
+      const wantsLive = await send(this.role, events, live, this.#stop.signal);
+      this.#wantsLive = wantsLive || (this.#wantsLive && live === null);
+      this.#taken(events.length);
+    } catch (error) {
+      if (isMezError(error, "INVALID_ARGUMENT", "ACCESS_DENIED") && events.length > 0) {
+        // Sent again it would be refused again, and everything behind it would wait for ever.
+        logger.error("the auth service refused reports of sessions; they are only here", { events, error: messageOf(error) });
+        return this.#taken(events.length);
+      }
+      this.#failures += 1;
+      if (this.#draining) this.#returnLease();
+      if (this.#failures === LOUD_AFTER_FAILURES && !this.#stop.signal.aborted) {
+        logger.warn("reports of sessions wait for the auth service", {
+          role: this.role,
+          waiting: this.queue.size,
+          error: messageOf(error),
+        });
+      }
+    }
+  }
+
+  #taken(count: number): void {
+    this.#failures = 0;
+    this.queue.remove(count);
+    if (this.queue.size === 0) this.#returnLease();
+  }
+
+  #returnLease(): void {
+    this.#lease?.return();
+    this.#lease = null;
+  }
+}
+
+function idsOf(liveSessions: Pick<LiveSessions, "all">): readonly string[] {
+  return [...new Set(liveSessions.all().map(({ id }) => id))];
+}

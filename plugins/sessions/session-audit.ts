@@ -1,0 +1,57 @@
+import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { LiveSessionRow, Reporter } from "./live-session.js";
+
+/** `session.start` of a session, at the moment when it began. */
+export function startRecord(row: LiveSessionRow, reporter: Reporter): AuditRecord {
+  return { ...common(row, reporter), type: "session.start", occurredAt: row.startedAt };
+}
+
+export function execRecord(
+  row: LiveSessionRow,
+  reporter: Reporter,
+  at: Date,
+  { command, channel }: { readonly command: string; readonly channel: number },
+): AuditRecord {
+  const record = common(row, reporter);
+  return { ...record, type: "session.exec", occurredAt: at, metadata: { ...record.metadata, command, channel } };
+}
+
+export function endRecord(
+  row: LiveSessionRow,
+  reporter: Reporter,
+  at: Date,
+  { reason, bytesIn, bytesOut }: { readonly reason: string; readonly bytesIn: number; readonly bytesOut: number },
+): AuditRecord {
+  const seconds = Math.max(0, Math.round((at.getTime() - row.startedAt.getTime()) / 1000));
+  const record = common(row, reporter);
+  const metadata = { ...record.metadata, reason, bytes_in: bytesIn, bytes_out: bytesOut, duration_seconds: seconds };
+  return { ...record, type: "session.end", occurredAt: at, metadata };
+}
+
+/** `session.end` of a session whose process is gone without having said so. */
+export function lostRecord(row: LiveSessionRow, at: Date, reason: string): AuditRecord {
+  const metadata = { kind: row.kind, login: row.login, reason, lost: true };
+  return { ...of(row), type: "session.end", occurredAt: at, success: false, errorMessage: reason, metadata };
+}
+
+// --- internal ---
+
+function of(row: LiveSessionRow): Omit<AuditRecord, "type"> {
+  return {
+    userName: row.user,
+    userRoles: row.roles,
+    resourceType: "node",
+    resourceName: row.node,
+    serverHostname: row.node,
+    clientIp: row.clientAddress,
+    sessionId: row.id,
+  };
+}
+
+function common(row: LiveSessionRow, reporter: Reporter): Omit<AuditRecord, "type"> {
+  return {
+    ...of(row),
+    ...(reporter.role === "node" ? { serverId: reporter.id } : {}),
+    metadata: { kind: row.kind, login: row.login, reported_by: `${reporter.role}:${reporter.name}` },
+  };
+}

@@ -1,0 +1,104 @@
+import { defineEntity, type EntityManager, type InferEntity, p } from "@mikro-orm/core";
+import type { Entities } from "../../core/plugin/database.js";
+import type { SessionTermination } from "./api.js";
+import type { LiveSessionRow } from "./live-session.js";
+
+const LiveSessionRecord = defineEntity({
+  name: "LiveSessionRecord",
+  tableName: "live_sessions",
+  properties: {
+    id: p.text().primary(),
+    kind: p.text(),
+    userName: p.text(),
+    roles: p.text(),
+    login: p.text(),
+    node: p.text(),
+    clientAddress: p.text(),
+    startedAt: p.datetime(3),
+    endedAt: p.datetime(3).nullable(),
+    reporter: p.text(),
+    lastNumber: p.integer(),
+  },
+});
+
+const TerminationRecord = defineEntity({
+  name: "SessionTerminationRecord",
+  tableName: "session_terminations",
+  properties: { sessionId: p.text().primary(), reason: p.text(), terminatedBy: p.text(), terminatedAt: p.datetime(3) },
+});
+
+export const SESSION_ENTITIES: Entities = [LiveSessionRecord, TerminationRecord];
+
+export async function findSession(em: EntityManager, id: string): Promise<LiveSessionRow | null> {
+  const record = await em.findOne(LiveSessionRecord, { id }, { disableIdentityMap: true });
+  return record === null ? null : fromRecord(record);
+}
+
+/** Those that are under way, oldest first. */
+export async function findLiveSessions(em: EntityManager, reporter?: string): Promise<readonly LiveSessionRow[]> {
+  const where = { endedAt: null, ...(reporter === undefined ? {} : { reporter }) };
+  const orderBy = { startedAt: "asc", id: "asc" } as const;
+  return (await em.find(LiveSessionRecord, where, { orderBy, disableIdentityMap: true })).map(fromRecord);
+}
+
+/** Writes a session, new or known. */
+export async function saveSession(em: EntityManager, row: LiveSessionRow): Promise<void> {
+  const { id, kind, user, roles, login, node, clientAddress, startedAt, endedAt, reporter, lastNumber } = row;
+  await em.upsert(LiveSessionRecord, {
+    ...{ id, kind, login, node, clientAddress, startedAt, endedAt, reporter, lastNumber },
+    userName: user,
+    roles: JSON.stringify(roles),
+  });
+}
+
+/** Takes one event as seen. */
+export async function saveProgress(
+  em: EntityManager,
+  id: string,
+  progress: { readonly lastNumber: number; readonly endedAt?: Date },
+): Promise<void> {
+  await em.nativeUpdate(LiveSessionRecord, { id }, { ...progress });
+}
+
+export async function hasEndedBefore(em: EntityManager, moment: Date): Promise<boolean> {
+  return (await em.count(LiveSessionRecord, { endedAt: { $lt: moment } })) > 0;
+}
+
+/** @returns How many were deleted. */
+export async function deleteEndedBefore(em: EntityManager, moment: Date): Promise<number> {
+  return em.nativeDelete(LiveSessionRecord, { endedAt: { $lt: moment } });
+}
+
+export async function saveTermination(em: EntityManager, sessionId: string, termination: SessionTermination): Promise<void> {
+  const { reason, by, at } = termination;
+  await em.upsert(TerminationRecord, { sessionId, reason, terminatedBy: by, terminatedAt: new Date(at) });
+}
+
+export async function findTerminations(em: EntityManager): Promise<readonly (readonly [string, SessionTermination])[]> {
+  const records = await em.findAll(TerminationRecord, { disableIdentityMap: true });
+  return records.map(({ sessionId, reason, terminatedBy, terminatedAt }) => [
+    sessionId,
+    { reason, by: terminatedBy, at: terminatedAt.toISOString() },
+  ]);
+}
+
+/** @returns The sessions whose terminations are gone. */
+export async function deleteTerminationsBefore(em: EntityManager, moment: Date): Promise<readonly string[]> {
+  const old = await em.find(TerminationRecord, { terminatedAt: { $lt: moment } }, { disableIdentityMap: true });
+  const ids = old.map(({ sessionId }) => sessionId);
+  if (ids.length > 0) await em.nativeDelete(TerminationRecord, { sessionId: { $in: ids } });
+  return ids;
+}
+
+// --- internal ---
+
+function fromRecord(record: InferEntity<typeof LiveSessionRecord>): LiveSessionRow {
+  const { id, login, node, clientAddress, startedAt, reporter, lastNumber } = record;
+  return {
+    ...{ id, login, node, clientAddress, startedAt, reporter, lastNumber },
+    kind: "ssh",
+    user: record.userName,
+    roles: JSON.parse(record.roles) as string[],
+    endedAt: record.endedAt ?? null,
+  };
+}
