@@ -1,0 +1,84 @@
+import type { ServiceReference } from "../../core/plugin/manifest.js";
+import type { PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
+import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
+import {
+  PluginCatalogServiceService,
+  type PluginChange,
+  type Plugin as PluginMessage,
+  type PluginDescription as WireDescription,
+} from "../../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
+import type { CatalogAuthor, PluginCatalog } from "./plugin-catalog.js";
+import { describePlugin, type PluginDescription } from "./plugin-description.js";
+
+export const PLUGIN_CATALOG_RPC: RpcService<typeof PluginCatalogServiceService> = {
+  name: "mezite.plugin_catalog.v1.PluginCatalogService",
+  definition: PluginCatalogServiceService,
+  permissions: {
+    listPlugins: "plugin:list",
+    describePlugins: "plugin:use",
+    enablePlugin: "plugin:update",
+    disablePlugin: "plugin:update",
+    reloadPlugins: "plugin:update",
+  },
+};
+
+export function pluginCatalogHandlers(catalog: PluginCatalog): RpcHandlers<typeof PluginCatalogServiceService> {
+  return {
+    async listPlugins() {
+      return { plugins: catalog.list().map(toMessage) };
+    },
+    async describePlugins({ knownDigest }) {
+      const { plugins, digest } = catalog.describe();
+      return { plugins: knownDigest === digest ? [] : plugins.map(toWire), digest };
+    },
+    async enablePlugin({ id }, call) {
+      return { change: toChange(await catalog.enable(id, authorOf(call))) };
+    },
+    async disablePlugin({ id }, call) {
+      return { change: toChange(await catalog.disable(id, authorOf(call))) };
+    },
+    async reloadPlugins({ id }, call) {
+      return { change: toChange(await catalog.reload(id === "" ? null : id, authorOf(call))) };
+    },
+  };
+}
+
+// --- internal ---
+
+function authorOf({ caller, clientAddress }: CallContext): CatalogAuthor {
+  if (caller.kind !== "user") return { clientIp: clientAddress };
+  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
+}
+
+function toMessage({ manifest, state, decidedBy, leases, starts }: PluginStatus): PluginMessage {
+  const { id, version, summary, runsIn, provides, requires, reach, contributes } = manifest;
+  return {
+    ...{ id, version, summary, state, decidedBy, leases, starts },
+    runsIn: [...(runsIn ?? [])],
+    provides: (provides ?? []).map(nameOf),
+    requires: (requires ?? []).map((needed) => `${nameOf(needed)}${needed.optional === true ? " (optional)" : ""}`),
+    implements: (manifest.implements ?? []).map(({ port, name }) => `${port}/${name}`),
+    reach: [...(reach ?? [])],
+    tables: [...(contributes?.tables ?? [])],
+    collections: [...(contributes?.collections ?? [])],
+    auditEvents: [...(contributes?.auditEvents ?? [])],
+    contributes: toWire(describePlugin(manifest)),
+  };
+}
+
+function nameOf({ service, version }: ServiceReference): string {
+  return `${service}@${version}`;
+}
+
+function toWire({ id, version, commands, rpc, permissions }: PluginDescription): WireDescription {
+  return {
+    ...{ id, version },
+    commands: commands.map((each) => ({ ...each })),
+    rpc: [...rpc],
+    permissions: permissions.map(({ permission, grantedTo }) => ({ permission, grantedTo: [...grantedTo] })),
+  };
+}
+
+function toChange({ generation, started, replaced, stopped }: ReloadResult): PluginChange {
+  return { generation, started: [...started], replaced: [...replaced], stopped: [...stopped] };
+}

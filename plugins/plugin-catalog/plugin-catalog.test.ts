@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { isMezError, MezError } from "../../core/errors/error.js";
+import type { Manifest } from "../../core/plugin/manifest.js";
+import type { PluginHost, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
+import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
+import { manifestOf } from "../../test/fixtures/plugins.js";
+import { callOf } from "../../test/fixtures/recording-server.js";
+import { PluginCatalog } from "./plugin-catalog.js";
+import { pluginCatalogHandlers } from "./plugin-catalog-rpc.js";
+
+const ADMIN = callOf({
+  ...{ kind: "user", name: "admin", roles: ["admin"], sessionId: "s1", mustChangePassword: false },
+  traits: { internal: {}, external: {} },
+});
+
+/** A host of plugins that can be switched. */
+class FakeHost implements PluginHost {
+  readonly #on = new Set<string>();
+  readonly #manifests: readonly Manifest[];
+  #generation = 1;
+
+  constructor(manifests: readonly Manifest[]) {
+    this.#manifests = manifests;
+    for (const { id } of manifests) this.#on.add(id);
+  }
+
+  list(): readonly PluginStatus[] {
+    return this.#manifests.map((manifest) => ({
+      ...{ manifest, decidedBy: "default", leases: 0, starts: 1 },
+      state: this.#on.has(manifest.id) ? "on" : "off",
+    }));
+  }
+
+  async enable(id: string): Promise<ReloadResult> {
+    if (!this.#manifests.some((manifest) => manifest.id === id)) throw new MezError("PLUGIN_UNKNOWN", `no plugin "${id}"`);
+    this.#on.add(id);
+    return this.#change({ started: [id] });
+  }
+
+  async disable(id: string): Promise<ReloadResult> {
+    if (id === "needed") throw new MezError("PLUGIN_REQUIRED", 'plugin "needed" is required by "other"');
+    this.#on.delete(id);
+    return this.#change({ stopped: [id] });
+  }
+
+  async reload(id?: string): Promise<ReloadResult> {
+    return this.#change(id === undefined ? {} : { replaced: [id] });
+  }
+
+  #change(what: Partial<ReloadResult>): ReloadResult {
+    this.#generation += 1;
+    return { generation: this.#generation, started: [], replaced: [], stopped: [], ...what };
+  }
+}
+
+describe("plugins in the running server", () => {
+  let opened: TestDatabase;
+  let handlers: ReturnType<typeof pluginCatalogHandlers>;
+  before(async () => {
+    opened = await openTestDatabase({});
+  });
+  beforeEach(() => {
+    opened.audits.length = 0;
+    const locks = manifestOf("locks", {
+      contributes: {
+        commands: [{ name: "locks", binary: "mezctl", summary: "Lock" }],
+        rpc: ["mezite.locks.v1.LockService"],
+        permissions: [{ permission: "lock:list", grantedTo: ["auditor"] }],
+      },
+    });
+    handlers = pluginCatalogHandlers(new PluginCatalog(new FakeHost([manifestOf("needed"), locks]), opened.database));
+  });
+  after(() => opened.close());
+
+  test("are listed by id, with what they add", async () => {
+    const { plugins } = await handlers.listPlugins({}, ADMIN);
+    assert.deepEqual(
+      plugins.map(({ id, state }) => [id, state]),
+      [
+        ["locks", "on"],
+        ["needed", "on"],
+      ],
+    );
+    assert.deepEqual(plugins[0]?.contributes?.permissions, [{ permission: "lock:list", grantedTo: ["auditor"] }]);
+  });
+
+  test("are switched and reloaded, and the log says who did it and what it changed", async () => {
+    await handlers.disablePlugin({ id: "locks" }, ADMIN);
+    await handlers.enablePlugin({ id: "locks" }, ADMIN);
+    await handlers.reloadPlugins({ id: "locks" }, ADMIN);
+    const { change } = await handlers.reloadPlugins({ id: "" }, ADMIN);
+    assert.equal(change?.generation, 5);
+    assert.deepEqual(
+      opened.audits.map(({ type, userName, resourceName }) => [type, userName, resourceName]),
+      [
+        ["plugin.disabled", "admin", "locks"],
+        ["plugin.enabled", "admin", "locks"],
+        ["plugin.reloaded", "admin", "locks"],
+        ["plugin.reloaded", "admin", ""],
+      ],
+    );
+    assert.deepEqual(opened.audits[0]?.metadata, { generation: 2, started: [], replaced: [], stopped: ["locks"] });
+  });
+
+  test("leave no trace in the log when the host refuses", async () => {
+    await assert.rejects(handlers.disablePlugin({ id: "needed" }, ADMIN), (error) => isMezError(error, "PLUGIN_REQUIRED"));
+    await assert.rejects(handlers.enablePlugin({ id: "nothing" }, ADMIN), (error) => isMezError(error, "PLUGIN_UNKNOWN"));
+    assert.deepEqual(opened.audits, []);
+  });
+
+  test("are described while they are on, under a digest that changes with them", async () => {
+    const first = await handlers.describePlugins({ knownDigest: "" }, ADMIN);
+    assert.deepEqual(
+      first.plugins.map(({ id, rpc }) => [id, rpc]),
+      [
+        ["locks", ["mezite.locks.v1.LockService"]],
+        ["needed", []],
+      ],
+    );
+    assert.match(first.digest, /^[0-9a-f]{64}$/);
+    assert.deepEqual(await handlers.describePlugins({ knownDigest: first.digest }, ADMIN), { plugins: [], digest: first.digest });
+    await handlers.disablePlugin({ id: "locks" }, ADMIN);
+    const second = await handlers.describePlugins({ knownDigest: first.digest }, ADMIN);
+    assert.notEqual(second.digest, first.digest);
+    assert.deepEqual(
+      second.plugins.map(({ id }) => id),
+      ["needed"],
+    );
+    await handlers.enablePlugin({ id: "locks" }, ADMIN);
+    assert.equal((await handlers.describePlugins({ knownDigest: "" }, ADMIN)).digest, first.digest);
+  });
+});

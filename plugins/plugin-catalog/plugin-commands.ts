@@ -1,0 +1,97 @@
+import { MezError } from "../../core/errors/error.js";
+import type { Column, CommandContext } from "../../core/plugin/commands.js";
+import {
+  type Plugin,
+  PluginCatalogServiceService,
+  type PluginChange,
+} from "../../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
+
+/** `mezctl plugins ls` */
+export async function listPlugins(context: CommandContext): Promise<void> {
+  const client = await context.rpc(PluginCatalogServiceService);
+  const { plugins } = await client.listPlugins({}, { signal: context.signal });
+  await context.output.rows(plugins, LIST_COLUMNS);
+}
+
+/**
+ * `mezctl plugins inspect`
+ * @throws {MezError} `PLUGIN_UNKNOWN`
+ */
+export async function inspectPlugin(context: CommandContext, id: string): Promise<void> {
+  const client = await context.rpc(PluginCatalogServiceService);
+  const { plugins } = await client.listPlugins({}, { signal: context.signal });
+  const plugin = plugins.find((each) => each.id === id);
+  if (plugin === undefined)
+    throw new MezError("PLUGIN_UNKNOWN", `no plugin "${id}" is known there; mezctl plugins ls shows them all`);
+  await context.output.record(plugin, ALL_COLUMNS);
+}
+
+/** `mezctl plugins enable` */
+export async function enablePlugin(context: CommandContext, id: string): Promise<void> {
+  const client = await context.rpc(PluginCatalogServiceService);
+  const { change } = await client.enablePlugin({ id }, { signal: context.signal, timeoutMs: CHANGE_MS });
+  context.output.note(`plugin ${id} is on${told(change)}`);
+}
+
+/** `mezctl plugins disable` */
+export async function disablePlugin(context: CommandContext, id: string): Promise<void> {
+  const client = await context.rpc(PluginCatalogServiceService);
+  const { change } = await client.disablePlugin({ id }, { signal: context.signal, timeoutMs: CHANGE_MS });
+  context.output.note(`plugin ${id} is off${told(change)}`);
+}
+
+/** `mezctl plugins reload` */
+export async function reloadPlugins(context: CommandContext, id = ""): Promise<void> {
+  const client = await context.rpc(PluginCatalogServiceService);
+  const { change } = await client.reloadPlugins({ id }, { signal: context.signal, timeoutMs: CHANGE_MS });
+  context.output.note(told(change) === "" ? "nothing changed" : `reloaded${told(change)}`);
+}
+
+// --- internal ---
+
+// A plugin may take 30 s to start, and so may those that depend on it.
+const CHANGE_MS = 120_000;
+
+function told(change: PluginChange | undefined): string {
+  const parts = (["started", "replaced", "stopped"] as const).flatMap((what) => {
+    const ids = change?.[what] ?? [];
+    return ids.length === 0 ? [] : [`${what} ${ids.join(", ")}`];
+  });
+  return parts.length === 0 ? "" : `: ${parts.join("; ")}`;
+}
+
+const LIST_COLUMNS: readonly Column<Plugin>[] = [
+  { key: "id", header: "ID", value: (plugin) => plugin.id },
+  { key: "state", header: "STATE", value: (plugin) => plugin.state },
+  { key: "decidedBy", header: "DECIDED BY", value: (plugin) => plugin.decidedBy },
+  { key: "version", header: "VERSION", value: (plugin) => plugin.version },
+  { key: "leases", header: "IN USE", value: (plugin) => plugin.leases, align: "right" },
+  { key: "summary", header: "SUMMARY", value: (plugin) => plugin.summary, shrink: true },
+];
+
+const ALL_COLUMNS: readonly Column<Plugin>[] = [
+  ...LIST_COLUMNS,
+  { key: "starts", header: "STARTS", value: (plugin) => plugin.starts },
+  { key: "runsIn", header: "RUNS IN", value: (plugin) => plugin.runsIn },
+  { key: "provides", header: "PROVIDES", value: (plugin) => plugin.provides },
+  { key: "requires", header: "REQUIRES", value: (plugin) => plugin.requires },
+  { key: "implements", header: "IMPLEMENTS", value: (plugin) => plugin.implements },
+  {
+    key: "commands",
+    header: "COMMANDS",
+    value: (plugin) => (plugin.contributes?.commands ?? []).map(({ binary, name }) => `${binary} ${name}`),
+  },
+  { key: "rpc", header: "RPC", value: (plugin) => plugin.contributes?.rpc },
+  {
+    key: "permissions",
+    header: "PERMISSIONS",
+    value: (plugin) =>
+      (plugin.contributes?.permissions ?? []).map(
+        ({ permission, grantedTo }) => `${permission} (${["admin", ...grantedTo].join(", ")})`,
+      ),
+  },
+  { key: "auditEvents", header: "AUDIT EVENTS", value: (plugin) => plugin.auditEvents },
+  { key: "collections", header: "COLLECTIONS", value: (plugin) => plugin.collections },
+  { key: "tables", header: "TABLES", value: (plugin) => plugin.tables },
+  { key: "reach", header: "TOUCHES", value: (plugin) => plugin.reach },
+];
