@@ -1,0 +1,44 @@
+import { MezError } from "../../core/errors/error.js";
+import type { SshCertificate } from "../../core/ssh/certificate.js";
+
+/** What a user certificate of this cluster says about its holder. */
+export interface CertificateClaims {
+  readonly user: string;
+  readonly roles: readonly string[];
+  /** The login session that it was issued in, `null` when it names none. */
+  readonly loginSessionId: string | null;
+  readonly permitsTerminal: boolean;
+  readonly permitsPortForwarding: boolean;
+  readonly permitsAgentForwarding: boolean;
+  /** Runs in place of whatever the client asks for. */
+  readonly forceCommand: string | null;
+}
+
+/**
+ * Reads the claims of a certificate that has been checked.
+ * @throws {MezError} `SSH_CERTIFICATE_REFUSED` when it names no roles, as a certificate from elsewhere
+ */
+export function claimsOf(certificate: SshCertificate): CertificateClaims {
+  const { extensions, criticalOptions } = certificate;
+  return {
+    user: certificate.keyId,
+    roles: parseRoles(extensions.get("roles@mezite")),
+    loginSessionId: extensions.get("session@mezite") || null,
+    permitsTerminal: extensions.has("permit-pty"),
+    permitsPortForwarding: extensions.has("permit-port-forwarding"),
+    permitsAgentForwarding: extensions.has("permit-agent-forwarding"),
+    forceCommand: criticalOptions.get("force-command") ?? null,
+  };
+}
+
+// --- internal ---
+
+function parseRoles(text: string | undefined): readonly string[] {
+  try {
+    const roles: unknown = JSON.parse(text ?? "");
+    if (Array.isArray(roles) && roles.every((role) => typeof role === "string")) return roles;
+  } catch {
+    // said below
+  }
+  throw new MezError("SSH_CERTIFICATE_REFUSED", "the certificate names no roles; log in again");
+}

@@ -1,0 +1,135 @@
+import { randomUUID } from "node:crypto";
+import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.js";
+import type { Logger } from "../../core/plugin/logger.js";
+import type { Leases } from "../../core/plugin/process.js";
+import type { SshServerConnection } from "../../core/ssh/server-connection.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { AuditReporter, ReportedRecord } from "../audit/api.js";
+import type { RecordingSpool } from "../recordings/api.js";
+import type { SessionReporter } from "../sessions/api.js";
+import { AgentSocket } from "./agent-socket.js";
+import type { NodePolicy } from "./node-policy.js";
+import type { NodeSettings } from "./node-settings.js";
+import { PortForwarding } from "./port-forwarding.js";
+import { SessionChannel } from "./session-channel.js";
+import type { NodeLogin } from "./session-door.js";
+import { SocketForwarding } from "./socket-forwarding.js";
+
+export interface NodeSessionParts {
+  readonly nodeName: string;
+  readonly settings: NodeSettings;
+  readonly policy: NodePolicy;
+  readonly liveSessions: LiveSessions;
+  readonly leases: Leases;
+  readonly audit: AuditReporter;
+  /** `null` when the cluster records nothing. */
+  readonly recordings: RecordingSpool | null;
+  readonly reporter: SessionReporter | null;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/** One SSH connection of a person who was let in, from its first byte to its end. */
+export class NodeSession implements LiveSession {
+  readonly id: string;
+  readonly user: string;
+  readonly roles: readonly string[];
+  readonly login: string;
+  readonly node: string;
+  readonly clientAddress: string;
+  readonly startedAt: Date;
+  #endReason: string | null = null;
+  #channels = 0;
+  #agentSocket: Promise<AgentSocket> | null = null;
+
+  constructor(
+    readonly connection: SshServerConnection<NodeLogin>,
+    readonly parts: NodeSessionParts,
+  ) {
+    const { claims, account } = connection.identity;
+    this.id = connection.peer.sessionId ?? randomUUID();
+    this.user = claims.user;
+    this.roles = claims.roles;
+    this.login = account.name;
+    this.node = parts.nodeName;
+    this.clientAddress = connection.peer.remoteAddress;
+    this.startedAt = parts.clock.now();
+  }
+
+  /** Begins to serve; resolves when the session is over and everything of it is freed. */
+  async serve(): Promise<void> {
+    const { connection, parts } = this;
+    const { claims, account, options } = connection.identity;
+    const lease = parts.leases.take();
+    const mayForward = options.portForwarding && claims.permitsPortForwarding;
+    const ports = new PortForwarding(this);
+    const sockets = new SocketForwarding(this, account);
+    connection.handle({
+      session: (opened) => new SessionChannel(this, this.#channels++, opened),
+      ...(mayForward ? { ...ports.handlers(), ...sockets.handlers() } : {}),
+    });
+    // Register before checking again: what takes the access away in between still finds this session.
+    const unregister = parts.liveSessions.add(this);
+    parts.reporter?.started({
+      id: this.id,
+      kind: "ssh",
+      user: this.user,
+      roles: this.roles,
+      login: this.login,
+      node: this.node,
+      clientAddress: this.clientAddress,
+      startedAt: this.startedAt,
+      by: "node",
+    });
+    this.checkAgain();
+    const failure = await connection.closed;
+    unregister();
+    const { bytesReceived, bytesSent } = connection.stats;
+    const reason = this.#endReason ?? failure ?? "the client closed the connection";
+    parts.reporter?.ended(this.id, { reason, bytesIn: bytesReceived, bytesOut: bytesSent });
+    ports.close();
+    sockets.close();
+    await this.#agentSocket?.then((socket) => socket.close()).catch(() => undefined);
+    lease.return();
+  }
+
+  /** Ends the session when policy does not allow it any more. */
+  checkAgain(): void {
+    const decision = this.parts.policy.decide(this.connection.identity.claims, this.login);
+    if (decision.allowed || this.#endReason !== null) return;
+    this.audit({
+      type: "access.denied",
+      success: false,
+      errorMessage: decision.reason,
+      metadata: { login: this.login, detail: decision.detail },
+    });
+    this.end(`your access has ended: ${decision.reason}`);
+  }
+
+  end(reason: string): void {
+    if (this.#endReason !== null) return;
+    this.#endReason = reason;
+    this.connection.disconnect(reason);
+  }
+
+  /** The socket that leads to the client's `ssh-agent`, made when first asked for. */
+  agentSocket(): Promise<AgentSocket> {
+    this.#agentSocket ??= AgentSocket.open(this.connection);
+    return this.#agentSocket;
+  }
+
+  /** Writes to the audit log in this session's name. */
+  audit(
+    record: Omit<ReportedRecord, "userName" | "userRoles" | "sessionId" | "clientIp" | "resourceType" | "resourceName">,
+  ): void {
+    this.parts.audit.report("node", {
+      userName: this.user,
+      userRoles: this.roles,
+      sessionId: this.id,
+      clientIp: this.clientAddress,
+      resourceType: "node",
+      resourceName: this.node,
+      ...record,
+    });
+  }
+}

@@ -1,0 +1,100 @@
+import { isMezError, MezError } from "../../core/errors/error.js";
+import { checkCertificate } from "../../core/ssh/certificate-check.js";
+import type { SshPeer } from "../../core/ssh/server-connection.js";
+import type { AuthenticationAttempt, AuthenticationDecision, PublicKeyAttempt } from "../../core/ssh/user-authentication.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { AuditReporter } from "../audit/api.js";
+import type { SessionOptions } from "../roles/api.js";
+import { type CertificateClaims, claimsOf } from "./certificate-claims.js";
+import type { NodePolicy } from "./node-policy.js";
+import type { OsAccount, OsAccounts } from "./os-account.js";
+
+/** A person who was let in. */
+export interface NodeLogin {
+  readonly claims: CertificateClaims;
+  readonly options: SessionOptions;
+  readonly account: OsAccount;
+}
+
+export interface SessionDoorParts {
+  readonly nodeName: string;
+  readonly policy: NodePolicy;
+  readonly accounts: Pick<OsAccounts, "find">;
+  /** The one login that a process without root's rights can serve; `null` for all. */
+  readonly onlyLogin: string | null;
+  readonly audit: AuditReporter;
+  readonly clock: Clock;
+}
+
+/** Decides who may come in: a certificate of the User CA, then the roles, then an account of that name. */
+export class SessionDoor {
+  constructor(private readonly parts: SessionDoorParts) {}
+
+  async authenticate(attempt: AuthenticationAttempt, peer: SshPeer): Promise<AuthenticationDecision<NodeLogin>> {
+    if (attempt.method !== "publickey" || attempt.certificate === null) return { reject: null };
+    const { keyId, extensions } = attempt.certificate;
+    try {
+      return { accept: await this.#check(attempt, peer) };
+    } catch (error) {
+      if (!isMezError(error)) throw error;
+      this.parts.audit.report("node", {
+        type: "access.denied",
+        userName: keyId,
+        resourceType: "node",
+        resourceName: this.parts.nodeName,
+        clientIp: peer.remoteAddress,
+        ...(peer.sessionId === undefined ? {} : { sessionId: peer.sessionId }),
+        success: false,
+        errorMessage: error.message,
+        metadata: {
+          login: attempt.user,
+          detail: error.detail ?? error.message,
+          isProven: attempt.isProven,
+          loginSession: extensions.get("session@mezite") ?? "",
+        },
+      });
+      return { reject: error.message };
+    }
+  }
+
+  async #check({ certificate, user: login, isProven }: PublicKeyAttempt, peer: SshPeer): Promise<NodeLogin> {
+    const { policy, accounts, onlyLogin, nodeName } = this.parts;
+    if (policy.closedBecause !== null) throw denied(policy.closedBecause);
+    if (certificate === null) throw denied("a certificate is needed");
+    const sourceAddress = peer.remoteAddress;
+    checkCertificate(certificate, { role: "user", authorities: policy.authorities, now: this.parts.clock.now(), sourceAddress });
+    const claims = claimsOf(certificate);
+    // A question without a proof gets no more than this: who may go where is said to the holder of the key alone.
+    if (!isProven) return { claims, options: NO_OPTIONS, account: NOBODY };
+    const decision = policy.decide(claims, login);
+    if (!decision.allowed) throw denied(decision.reason, decision.detail);
+    if (!certificate.principals.includes(login)) {
+      throw denied(`your certificate does not name the login ${printable(login)}; log in again to renew it`);
+    }
+    if (onlyLogin !== null && login !== onlyLogin) {
+      throw denied(`node ${nodeName} does not run as root and serves the login ${onlyLogin} only`);
+    }
+    const account = await accounts.find(login);
+    if (account === null) throw denied(`there is no user ${printable(login)} on node ${nodeName}`);
+    return { claims, options: decision.options, account };
+  }
+}
+
+// --- internal ---
+
+const NO_OPTIONS: SessionOptions = {
+  maxSessionTtlSeconds: null,
+  requireSessionMfa: "",
+  deviceTrustMode: "",
+  portForwarding: false,
+  fileCopy: false,
+};
+const NOBODY: OsAccount = { name: "nobody", uid: 65_534, gid: 65_534, groups: [], home: "/", shell: "/bin/false" };
+
+function printable(text: string): string {
+  return text.slice(0, 60).replace(/[^\x20-\x7e]/g, "?");
+}
+
+function denied(reason: string, detail?: string): MezError {
+  return new MezError("ACCESS_DENIED", reason, detail === undefined ? {} : { detail });
+}
