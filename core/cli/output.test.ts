@@ -52,7 +52,7 @@ test("aligns a table by what the terminal shows and escapes what could steer it"
   assert.equal(
     text,
     [
-      "Name                     State    Last seen             Labels             Sessions",
+      "NAME                     STATE    LAST SEEN             LABELS             SESSIONS",
       "web-01                   online   2026-03-01T10:00:00Z  env=prod,role=web        12",
       "データ\\x1b[2J\\u202e\\x9b  offline  -                     -                         3",
       "",
@@ -61,7 +61,7 @@ test("aligns a table by what the terminal shows and escapes what could steer it"
 });
 
 test("prints the header of an empty table and an empty array", async () => {
-  assert.equal(await print("table", (output) => output.rows([], columns)), "Name  State  Last seen  Labels  Sessions\n");
+  assert.equal(await print("table", (output) => output.rows([], columns)), "NAME  STATE  LAST SEEN  LABELS  SESSIONS\n");
   assert.equal(await print("json", (output) => output.rows([], columns)), "[]\n");
   assert.equal(await print("yaml", (output) => output.rows([], columns)), "[]\n");
 });
@@ -96,7 +96,7 @@ test("cuts only columns that may shrink, only on a terminal, and colours only th
     [true, true, true],
   );
   assert.doesNotMatch(plain, /\u001b/);
-  assert.match(await print("table", (output) => output.rows(wide, columns), { columns: 90 }), /^\u001b\[1mName/);
+  assert.match(await print("table", (output) => output.rows(wide, columns), { columns: 90 }), /^\u001b\[1mNAME/);
   assert.doesNotMatch(
     await print("table", (output) => output.rows(wide, columns), { columns: 90, env: { TERM: "dumb" } }),
     /\u001b/,

@@ -20,14 +20,14 @@ export class Output implements CommandOutput {
 
   async rows<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): Promise<void> {
     if (this.format !== "table") return this.#print(rows.map((row) => plainObject(row, columns)));
-    const header = columns.map(({ header, align = "left", shrink = false }) => ({ header, align, shrink }));
+    const header = columns.map(({ header, align = "left", shrink = false }) => ({ header: header.toUpperCase(), align, shrink }));
     const cells = rows.map((row) => columns.map((column) => cellText(column.value(row))));
     await write(this.streams.stdout, layOutTable(header, cells, this.#columns(), this.#styleHeader));
   }
 
   async record<Row>(row: Row, columns: readonly Column<Row>[]): Promise<void> {
     if (this.format !== "table") return this.#print(plainObject(row, columns));
-    const entries = columns.map((column) => [column.header, cellText(column.value(row))] as const);
+    const entries = columns.map((column) => [inSentenceCase(column.header), cellText(column.value(row))] as const);
     await write(this.streams.stdout, layOutRecord(entries, this.#styleHeader));
   }
 
@@ -70,6 +70,14 @@ export function cellText(value: CellValue): string {
 }
 
 // --- internal ---
+
+const ACRONYMS = /\b(ca|id|ip|ssh|ttl)\b/gi;
+
+/** `LAST SEEN` and `last seen` as `Last seen`, `CA FINGERPRINT` as `CA fingerprint`. */
+function inSentenceCase(header: string): string {
+  const lower = header.toLowerCase().replace(ACRONYMS, (word) => word.toUpperCase());
+  return `${lower.charAt(0).toUpperCase()}${lower.slice(1)}`;
+}
 
 function plainObject<Row>(row: Row, columns: readonly Column<Row>[]): Record<string, unknown> {
   return Object.fromEntries(

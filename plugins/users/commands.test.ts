@@ -51,7 +51,7 @@ test("users create prints the one-time password and sends roles, logins and trai
     { createUser: () => ({ user: { name: "alice" }, oneTimePassword: "abc" }) },
   );
   assert.equal(code, 0);
-  assert.match(stdout, /ONE-TIME PASSWORD:\s+abc/);
+  assert.match(stdout, /One-time password:\s+abc/);
   assert.deepEqual(calls, [
     [
       "createUser",
