@@ -3,6 +3,7 @@ import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Leases } from "../../core/plugin/process.js";
 import type { SshServerConnection } from "../../core/ssh/server-connection.js";
+import type { SshServerSession } from "../../core/ssh/server-session.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuditReporter, ReportedRecord } from "../audit/api.js";
 import type { RecordingSpool } from "../recordings/api.js";
@@ -39,7 +40,8 @@ export class NodeSession implements LiveSession {
   readonly clientAddress: string;
   readonly startedAt: Date;
   #endReason: string | null = null;
-  #channels = 0;
+  readonly #channels = new Set<SessionChannel>();
+  #channelCount = 0;
   #agentSocket: Promise<AgentSocket> | null = null;
 
   constructor(
@@ -65,7 +67,7 @@ export class NodeSession implements LiveSession {
     const ports = new PortForwarding(this);
     const sockets = new SocketForwarding(this, account);
     connection.handle({
-      session: (opened) => new SessionChannel(this, this.#channels++, opened),
+      session: (opened) => this.#open(opened),
       ...(mayForward ? { ...ports.handlers(), ...sockets.handlers() } : {}),
     });
     // Register before checking again: what takes the access away in between still finds this session.
@@ -84,6 +86,7 @@ export class NodeSession implements LiveSession {
     this.checkAgain();
     const failure = await connection.closed;
     unregister();
+    for (const channel of this.#channels) channel.close();
     const { bytesReceived, bytesSent } = connection.stats;
     const reason = this.#endReason ?? failure ?? "the client closed the connection";
     parts.reporter?.ended(this.id, { reason, bytesIn: bytesReceived, bytesOut: bytesSent });
@@ -91,6 +94,11 @@ export class NodeSession implements LiveSession {
     sockets.close();
     await this.#agentSocket?.then((socket) => socket.close()).catch(() => undefined);
     lease.return();
+  }
+
+  #open(opened: SshServerSession): void {
+    const channel = new SessionChannel(this, this.#channelCount++, opened, () => void this.#channels.delete(channel));
+    this.#channels.add(channel);
   }
 
   /** Ends the session when policy does not allow it any more. */

@@ -9,8 +9,8 @@ import { RECORDING_SPOOL } from "../recordings/api.js";
 import { ACCESS } from "../roles/api.js";
 import { SESSION_REPORTER } from "../sessions/api.js";
 import { NodeService } from "./node-service.js";
-import { OsAccounts } from "./os-account.js";
 import { type NodeConfig, nodeSettings } from "./node-settings.js";
+import { OsAccounts } from "./os-account.js";
 
 export default definePlugin<NodeConfig>({
   register(host, config) {

@@ -26,6 +26,7 @@ export class SessionChannel {
     private readonly session: NodeSession,
     private readonly number: number,
     opened: SshServerSession,
+    private readonly onClosed: () => void,
   ) {
     const { claims } = session.connection.identity;
     opened.handle({
@@ -41,7 +42,7 @@ export class SessionChannel {
         this.#wantsAgent = claims.permitsAgentForwarding;
         return this.#wantsAgent;
       },
-      closed: () => this.#close(),
+      closed: () => this.close(),
     });
   }
 
@@ -69,7 +70,7 @@ export class SessionChannel {
       this.session.parts.logger.error("a program was not started", { session: this.session.id, error: messageOf(error) });
       refuse(program, isMezError(error) ? error.message : "the program cannot be started on this node now");
     }
-    if (this.#isClosed) this.#close(); // the client left while we prepared
+    if (this.#isClosed) this.close(); // the client left while we prepared
   }
 
   async #run(program: SshProgram, command: SessionCommand): Promise<void> {
@@ -100,6 +101,7 @@ export class SessionChannel {
     );
     if (channel === null) return;
     this.#channel = channel;
+    channel.once("close", () => this.close());
     for (const line of this.#linesToTell) this.#tell(line);
     if (terminal !== null) joinTerminal(process, terminal, channel, this.#recording);
     else joinPiped(process, channel, this.#recording);
@@ -133,8 +135,10 @@ export class SessionChannel {
     else this.#channel.stderr.write(`mezite: ${line}\r\n`);
   }
 
-  #close(): void {
+  /** The channel is gone: so are its program, terminal and recording. May be called twice. */
+  close(): void {
     this.#isClosed = true;
+    this.onClosed();
     this.#process?.signal("HUP");
     this.#terminal?.master.destroy();
     this.#recording?.close();
