@@ -218,6 +218,43 @@ describe("recordings on a node", () => {
     assert.equal(textOf(server.store.bytes(sessionId) as Buffer), "still going");
   });
 
+  test("notes the end of a recording that is closed after its plugin was disposed", async () => {
+    const first = await start();
+    const sessionId = randomUUID();
+    const writer = await first.open({ ...CHANNEL, sessionId, startedAt: new Date() });
+    writer.output(Buffer.from("until the end"));
+    await first.dispose();
+    await writer.close();
+    await start();
+    assert.equal((await ended(sessionId)).state, "complete");
+    assert.equal(textOf(server.store.bytes(sessionId) as Buffer), "until the end");
+  });
+
+  test("keeps its plugin until a recording is uploaded, but not for an auth service that is away", async () => {
+    const leases = { held: 0 };
+    let isAway = true;
+    const client = server.clientOf("web-01");
+    const reach = (): RecordingClient => {
+      if (isAway) throw new MezError("UNAVAILABLE", "gone");
+      return client;
+    };
+    const spool = makeSpool(folder, reach, "1", 0, leases);
+    spools.push(spool);
+    await spool.start();
+    const [first, second] = [randomUUID(), randomUUID()];
+    await (await spool.open({ ...CHANNEL, sessionId: first, startedAt: new Date() })).close();
+    await delay(50);
+    assert.equal(leases.held, 1);
+    isAway = false;
+    await ended(first);
+    while (leases.held > 0) await delay(1);
+    isAway = true;
+    await (await spool.open({ ...CHANNEL, sessionId: second, startedAt: new Date() })).close();
+    await spool.drain();
+    while (leases.held > 0) await delay(1);
+    assert.ok(readdirSync(folder).includes(`${second}.cast`));
+  });
+
   test("tells once that the disk is full, and uploads whole lines of what it has", async () => {
     const said: string[] = [];
     const child = recordInChild(folder, "trap '' XFSZ; ulimit -f 64;");

@@ -3,6 +3,7 @@ import { toDiskError } from "../../core/errors/disk-error.js";
 import { MezError, messageOf } from "../../core/errors/error.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { Logger } from "../../core/plugin/logger.js";
+import type { Lease } from "../../core/plugin/process.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { RecordedChannel, RecordingSpool, RecordingWriter } from "./api.js";
 import { recordingId } from "./recording-id.js";
@@ -20,6 +21,8 @@ export interface DiskSpoolOptions {
   readonly by: "proxy" | "node";
   /** Names this run of the process, so that one that a crash left behind is told from one that is under way. */
   readonly processId: string;
+  /** Held from the beginning of a recording until the auth service has it, so that a stop or a reload lets it get there. */
+  readonly takeLease: () => Lease;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -45,6 +48,10 @@ export class DiskRecordingSpool implements RecordingSpool, Lifecycle {
     await uploader.start();
   }
 
+  async drain(): Promise<void> {
+    await this.#options.uploader.drain();
+  }
+
   async dispose(): Promise<void> {
     if (this.#search !== null) clearInterval(this.#search);
     await this.#options.uploader.dispose();
@@ -52,7 +59,7 @@ export class DiskRecordingSpool implements RecordingSpool, Lifecycle {
   }
 
   async open(channel: RecordedChannel): Promise<RecordingWriter> {
-    const { folder, uploader, maxExecOutputBytes, processId, clock, by } = this.#options;
+    const { folder, uploader, maxExecOutputBytes, processId, takeLease, clock, by } = this.#options;
     const { startedAt, width, height, terminal, ...description } = channel;
     const id = recordingId(channel.sessionId, channel.channel);
     let entry: SpoolEntry = { by, ...description, id, startedAt: startedAt.toISOString(), processId, end: null };
@@ -72,12 +79,12 @@ export class DiskRecordingSpool implements RecordingSpool, Lifecycle {
         },
       });
       this.#open.set(id, recording);
-      this.#upload(
-        id,
-        entry.by,
+      const upload = new RecordingUpload(
+        folder.castPath(id),
         () => entry,
         () => recording.flushedBytes,
       );
+      this.#upload(entry, upload, takeLease());
       return recording;
     } catch (error) {
       folder.remove(id);
@@ -109,18 +116,21 @@ export class DiskRecordingSpool implements RecordingSpool, Lifecycle {
     const bytes = cutBackToWholeLines(path);
     if (bytes === 0) return folder.remove(entry.id);
     const end = entry.end ?? { at: statSync(path).mtime.toISOString(), interrupted: true };
-    this.#upload(
-      entry.id,
-      entry.by,
+    const upload = new RecordingUpload(
+      path,
       () => ({ ...entry, end }),
       () => bytes,
     );
+    this.#upload(entry, upload, null);
   }
 
-  #upload(id: string, by: "proxy" | "node", entry: () => SpoolEntry, available: () => number): void {
+  #upload({ id, by }: SpoolEntry, upload: RecordingUpload, lease: Lease | null): void {
     const { folder, uploader } = this.#options;
-    const upload = new RecordingUpload(folder.castPath(id), entry, available);
-    uploader.add({ id, by, upload, finished: () => folder.remove(id) });
+    const finished = (): void => {
+      folder.remove(id);
+      lease?.return();
+    };
+    uploader.add({ id, by, upload, finished, givenUp: () => lease?.return() });
   }
 
   #noteEnd(entry: SpoolEntry): void {
@@ -135,7 +145,7 @@ export class DiskRecordingSpool implements RecordingSpool, Lifecycle {
 
 // --- internal ---
 
-const SEARCH_MS = 60_000;
+const SEARCH_MS = 10_000;
 
 function titleOf({ user, login, node, command }: RecordedChannel): string {
   return `${user}: ${login}@${node}${command === null ? "" : ` ${command.slice(0, 200)}`}`;

@@ -3,7 +3,7 @@ import { definePlugin, type Factory } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
-import { CLOCK, PROCESS } from "../../core/plugin/process.js";
+import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { RECORDING_STORE } from "../../core/ports/recording-store.js";
 import { RecordingServiceService } from "../../proto/gen/mezite/recordings/v1/recordings.js";
 import { RECORDING_SPOOL } from "./api.js";
@@ -28,6 +28,7 @@ export default definePlugin<RecordingsConfig>({
     if (!host.roles.has("proxy") && !host.roles.has("node")) return;
     const spool = once((resolve) => {
       const identities = resolve(HOST_IDENTITIES);
+      const leases = resolve(LEASES);
       const logger = resolve(LOGGER);
       return new DiskRecordingSpool({
         folder: new SpoolFolder(join(resolve(PROCESS).dataDirectory, "recordings")),
@@ -39,6 +40,7 @@ export default definePlugin<RecordingsConfig>({
         by: host.roles.has("node") ? "node" : "proxy",
         // The same in every generation of this process, and in no other process.
         processId: `${process.pid}.${performance.timeOrigin}`,
+        takeLease: () => leases.take(),
         clock: resolve(CLOCK),
         logger,
       });

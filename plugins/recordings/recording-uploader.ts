@@ -11,6 +11,8 @@ export interface UploadItem {
   readonly upload: RecordingUpload;
   /** The auth service has it: called once, and then no more is done with it. */
   finished(): void;
+  /** It could not be uploaded while the plugin is being stopped: nobody should wait for it. */
+  givenUp(): void;
 }
 
 export interface UploaderOptions {
@@ -29,6 +31,7 @@ export class RecordingUploader implements Lifecycle {
   #running: Promise<void> = Promise.resolve();
   #wake = new AbortController();
   #failures = 0;
+  #draining = false;
 
   constructor(options: UploaderOptions) {
     this.#options = options;
@@ -36,6 +39,12 @@ export class RecordingUploader implements Lifecycle {
 
   async start(): Promise<void> {
     this.#running = this.#run();
+  }
+
+  /** From now on nobody waits for an auth service that cannot be reached; what can be uploaded still is. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#wake.abort();
   }
 
   async dispose(): Promise<void> {
@@ -80,6 +89,7 @@ export class RecordingUploader implements Lifecycle {
         waiting.failures = 0;
       } catch (error) {
         if (this.#stop.signal.aborted) return false;
+        if (this.#draining) for (const { item } of this.#items.values()) if (item.by === by) item.givenUp();
         if (isMezError(error) && ["unavailable", "timeout"].includes(error.kind)) {
           unreachable.add(by);
           if (this.#failures === 0)
@@ -91,11 +101,12 @@ export class RecordingUploader implements Lifecycle {
     return more && unreachable.size === 0;
   }
 
-  async #turn({ id, by, upload, finished }: UploadItem): Promise<boolean> {
+  async #turn(item: UploadItem): Promise<boolean> {
+    const { id, by, upload } = item;
     const state = await upload.turn(this.#options.client(by), { signal: this.#stop.signal });
     if (state !== "finished") return state === "more to send";
     this.#items.delete(id);
-    finished();
+    item.finished();
     return false;
   }
 
@@ -103,6 +114,7 @@ export class RecordingUploader implements Lifecycle {
   #refused(waiting: Waiting, id: string, error: unknown): void {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") {
       this.#items.delete(id);
+      waiting.item.givenUp();
       return;
     }
     const { intervalMs = 3000 } = this.#options;

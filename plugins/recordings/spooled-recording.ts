@@ -30,6 +30,7 @@ export class SpooledRecording implements RecordingWriter {
   #flushedBytes = 0;
   #outputBytes = 0;
   #cut = false;
+  #ended = false;
   #failure: MezError | null = null;
 
   /** Creates the file. Throws what the file system throws, e.g. `EEXIST`. */
@@ -75,16 +76,18 @@ export class SpooledRecording implements RecordingWriter {
 
   async close(): Promise<void> {
     if (this.#file !== null && this.#failure === null && !this.#cut) this.#add(this.#encoder.end(this.#elapsedMs()));
-    if (this.suspend()) this.#options.onClosed(this.#failure !== null);
+    this.suspend();
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#options.onClosed(this.#failure !== null);
   }
 
-  /** Writes what waits and closes the file, without saying that the recording has ended. `false` when it was closed. */
-  suspend(): boolean {
-    if (this.#file === null) return false;
+  /** Writes what waits and closes the file, without saying that the recording has ended. */
+  suspend(): void {
+    if (this.#file === null) return;
     this.#flush();
     closeSync(this.#file);
     this.#file = null;
-    return true;
   }
 
   #elapsedMs(): number {
@@ -115,14 +118,17 @@ export class SpooledRecording implements RecordingWriter {
   #write(lines: string): void {
     const file = this.#file as number;
     const bytes = Buffer.from(lines);
+    let done = 0;
     try {
-      for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done);
+      while (done < bytes.length) done += writeSync(file, bytes, done, bytes.length - done);
     } catch (error) {
       // A line that was cut short would spoil the whole recording.
-      ftruncateSync(file, this.#flushedBytes);
+      done = bytes.subarray(0, done).lastIndexOf(NEWLINE) + 1;
+      ftruncateSync(file, this.#flushedBytes + done);
       throw error;
+    } finally {
+      this.#flushedBytes += done;
     }
-    this.#flushedBytes += bytes.length;
   }
 }
 
@@ -130,3 +136,4 @@ export class SpooledRecording implements RecordingWriter {
 
 const BATCH_CHARACTERS = 128 * 1024;
 const BATCH_MS = 100;
+const NEWLINE = 0x0a;
