@@ -45,8 +45,8 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     service: () => import("./sessions/plugin.js"),
     commands: () => import("./sessions/commands.js"),
   },
-  { manifest: sshNode, service: () => import("./ssh-node/plugin.js") },
   { manifest: sshProxy, service: () => import("./ssh-proxy/plugin.js") },
+  { manifest: sshNode, service: () => import("./ssh-node/plugin.js") },
   {
     manifest: pluginCatalog,
     service: () => import("./plugin-catalog/plugin.js"),

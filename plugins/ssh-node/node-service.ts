@@ -42,7 +42,7 @@ export class NodeService implements Lifecycle {
       for (const tunnel of this.#tunnels) tunnel.renew();
     });
     for (const tunnel of this.#tunnels) await tunnel.start();
-    logger.info("node is up", { name, proxies: settings.proxyAddresses.join(", "), crypto: sshCryptoBackend() });
+    logger.info("node is up", { node: name, proxies: settings.proxyAddresses.join(", "), crypto: sshCryptoBackend() });
     if (!isRoot()) logger.warn(`not running as root: only the login ${userInfo().username} is served`);
     if (recordings === null) logger.warn("the plugin recordings is off: sessions are not recorded");
   }
