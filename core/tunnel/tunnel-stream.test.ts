@@ -42,6 +42,21 @@ test("keeps the way to the node open after the node has ended", async () => {
   assert.equal(await text(far), "late words");
 });
 
+test("frees the connection when it is given up while one direction ends", async () => {
+  const connections = () => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+  await bed.connectedAgent((far) => far.resume().once("end", () => setTimeout(() => far.end(), 100)));
+  const before = connections();
+  for (let count = 0; count < 5; count += 1) {
+    const near = await bed.directory.open(STREAM_INFO);
+    near.write("farewell");
+    await sleep(20);
+    near.end();
+    process.nextTick(() => near.destroy());
+    await closing(near);
+  }
+  while (connections() > before) await sleep(10);
+});
+
 test("stops a fast writer while the reader sleeps", async () => {
   const { near, far } = await bed.pair();
   let accepted = 0;

@@ -23,7 +23,10 @@ export function tunnelStream(socket: TLSSocket, tcp: Socket): Duplex {
     callback(error === null || isMezError(error) ? error : streamReset(error));
     // A socket says "close" as soon as its handle is gone; the error that `callback` raises comes before.
     process.nextTick(() => {
-      if (!isWhole && !tcp.destroyed) tcp.resetAndDestroy();
+      // libuv refuses to reset during a half-close, and Node then keeps the connection for ever. Our end was whole by then.
+      const isHalfClosed = socket.writableEnded && socket.writableLength === 0;
+      if (isHalfClosed) tcp.destroy();
+      else if (!isWhole && !tcp.destroyed) tcp.resetAndDestroy();
       destroy(error, () => {});
     });
   };
