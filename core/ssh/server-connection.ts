@@ -154,8 +154,7 @@ export class SshServerConnection<Identity> {
           return reject(
             new MezError("SSH_CHANNEL_REFUSED", `the SSH client refused a channel: ${error.message}`, { cause: error }),
           );
-        channel.on("error", () => undefined);
-        resolve(channel);
+        resolve(halfClosing(channel));
       });
     });
   }
@@ -238,9 +237,7 @@ export class SshServerConnection<Identity> {
     return {
       accept: () => {
         if (this.isClosed) return null;
-        const channel = accept();
-        channel.on("error", () => undefined);
-        return channel;
+        return halfClosing(accept());
       },
       reject: (reason) => {
         if (!this.isClosed) this.#refuse(reject, reason);
@@ -266,6 +263,19 @@ export class SshServerConnection<Identity> {
 const ADMINISTRATIVELY_PROHIBITED = 1; // RFC 4254, 5.1
 /** How long the peer has to read our DISCONNECT before its socket is destroyed. */
 const CLOSE_MS = 1_000;
+
+/**
+ * A channel that carries somebody else's connection. ssh2's server closes a channel as soon as our side has ended; such
+ * a one stays until both have.
+ */
+function halfClosing(channel: SshChannel): SshChannel {
+  (channel as SshChannel & { server: boolean }).server = false;
+  let endsLeft = 2;
+  const onEnd = () => {
+    if (--endsLeft === 0) channel.close();
+  };
+  return channel.once("end", onEnd).once("finish", onEnd).on("error", () => undefined);
+}
 
 interface ForwardData {
   readonly bindAddr: string;
