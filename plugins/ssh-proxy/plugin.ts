@@ -4,7 +4,7 @@ import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
-import { parseDuration } from "../../core/time/duration.js";
+import { parseStaleAfter } from "../../core/plugin/stale-after.js";
 import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
 import { CA_KEYS } from "../ca/api.js";
@@ -28,7 +28,7 @@ export default definePlugin<ProxyConfig>({
     const sshListen = parseListenAddress("ssh_listen_addr", config.ssh_listen_addr);
     const tunnelListen = parseListenAddress("tunnel_listen_addr", config.tunnel_listen_addr);
     const publicAddress = parsePublicAddress("public_addr", config.public_addr);
-    const staleAfterSeconds = parseDuration(config.policy_stale_after);
+    const staleAfterSeconds = parseStaleAfter("proxy.policy_stale_after", config.policy_stale_after);
 
     host.run((resolve) => {
       const collections = resolve(COLLECTIONS);
