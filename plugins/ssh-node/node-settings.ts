@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
-import { parseDuration } from "../../core/time/duration.js";
+import { parseStaleAfter } from "../../core/plugin/stale-after.js";
 
 /** Section `node` of the config file, after its schema. */
 export interface NodeConfig {
@@ -29,7 +29,7 @@ export interface NodeSettings {
 /**
  * Fills in what the config leaves open.
  * @param authAddresses `host:port` of the auth service, of which the first one's host is taken for the proxy.
- * @throws {MezError} `INVALID_DURATION`
+ * @throws {MezError} `INVALID_DURATION`, `CONFIG_INVALID`
  */
 export function nodeSettings(config: NodeConfig, authAddresses: readonly string[]): NodeSettings {
   return {
@@ -39,7 +39,7 @@ export function nodeSettings(config: NodeConfig, authAddresses: readonly string[
     acceptedVariables: config.accept_env,
     sftpServer: config.sftp_server === "" ? (SFTP_SERVERS.find((path) => existsSync(path)) ?? null) : config.sftp_server,
     onRecordingFailure: config.on_recording_failure,
-    policyStaleSeconds: parseDuration(config.policy_stale_after),
+    policyStaleSeconds: parseStaleAfter("node.policy_stale_after", config.policy_stale_after),
   };
 }
 
