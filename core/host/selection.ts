@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.js";
+import { MezError } from "../errors/error.js";
 import type { ProcessRole } from "../plugin/contract.js";
 import { type Manifest, rolesHere } from "../plugin/manifest.js";
 import type { PluginStatus } from "../plugin/plugin-host.js";
@@ -17,6 +18,7 @@ export type Overrides = ReadonlyMap<string, boolean>;
  * Decides which plugins run in a process with `roles`: essential ones always, the storage driver that the config names,
  * then what a command said, then the config file, then the built-in default. A default gives way to a plugin that was
  * asked for and fills the same exactly-one port.
+ * @throws {MezError} `CONFIG_INVALID` when the file switches off what every cluster needs.
  */
 export function selectPlugins(
   catalog: Catalog,
@@ -45,10 +47,17 @@ export function selectPlugins(
 function decide(manifest: Manifest, onByDefault: boolean, config: Config, overrides: Overrides): Decision {
   const driver = manifest.implements?.find(({ port }) => port === "storage-driver");
   if (driver !== undefined) return { on: driver.name === config.databaseDriver, decidedBy: "config" };
-  if (manifest.essential === true) return { on: true, decidedBy: "essential" };
+  const { enabled: setting = null } = config.plugins.get(manifest.id) ?? {};
+  if (manifest.essential === true) {
+    if (setting === false)
+      throw new MezError(
+        "CONFIG_INVALID",
+        `plugin "${manifest.id}" is part of every cluster; remove plugins.${manifest.id}.enabled`,
+      );
+    return { on: true, decidedBy: "essential" };
+  }
   const said = overrides.get(manifest.id);
   if (said !== undefined) return { on: said, decidedBy: "command" };
-  const setting = config.plugins.get(manifest.id)?.enabled ?? null;
   if (setting !== null) return { on: setting, decidedBy: "config" };
   return { on: onByDefault, decidedBy: "default" };
 }
