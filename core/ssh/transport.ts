@@ -1,6 +1,7 @@
 import { SIGNATURE_ALGORITHMS } from "./algorithms.js";
 import { type Protocol, requireSsh2 } from "./ssh2-internals.js";
 import { string, uint32 } from "./wire.js";
+import { countBytes } from "./young-collection.js";
 
 /** Reason codes of SSH_MSG_DISCONNECT. @see RFC 4253, 11.1 */
 export const DISCONNECT = {
@@ -67,6 +68,7 @@ export class Transport {
   }
 
   #count(length: number): void {
+    countBytes(length);
     this.#bytesSinceRekey += length;
     if (this.#bytesSinceRekey >= this.rekeyBytes && !this.#isRekeyDue && this.#exchanges > 0) this.#rekeySoon();
   }
