@@ -1,5 +1,5 @@
 import { writeFile } from "node:fs/promises";
-import { MezError, messageOf } from "../../core/errors/error.js";
+import { toDiskError } from "../../core/errors/disk-error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import { AuthorityType, CaServiceService } from "../../proto/gen/mezite/ca/v1/ca.js";
 import { trustLines, trustPem } from "./trust-lines.js";
@@ -24,7 +24,7 @@ export async function exportAuthority(context: CommandContext, { type, form, out
   try {
     await writeFile(out, text);
   } catch (cause) {
-    throw new MezError("INVALID_ARGUMENT", `${out} cannot be written: ${messageOf(cause)}`, { cause });
+    throw toDiskError(cause, out);
   }
   context.output.note(`wrote the ${type} CA to ${out}`);
 }

@@ -35,7 +35,7 @@ test("starts over software keys, and has the same authorities after a restart", 
       PROCESS.id,
       { clusterName: "prod", version: "0.1.0", roles: ROLES, dataDirectory: folder, authAddresses: [], joinToken: null },
     ],
-    [COLLECTIONS.id, { of: () => ({ onChange: () => () => undefined }) }],
+    [COLLECTIONS.id, { of: () => ({ get: () => undefined, onChange: () => () => undefined }) }],
   ]);
   const bundles = [];
   for (const generation of [first, declare()]) {
