@@ -11,7 +11,9 @@ export function installDependencies() {
   const wanted = createHash("sha256").update(`${lock}${process.platform}-${process.arch}`).digest("hex");
   if (readStamp(STAMP) === wanted) return;
   if (!matchesInstalled(JSON.parse(lock).packages)) {
-    step("installing dependencies (npm ci)", () => runNpm(["ci", "--loglevel=error", "--no-audit", "--no-fund", "--no-progress"]));
+    step("installing dependencies (npm ci)", () =>
+      runNpm(["ci", "--loglevel=error", "--no-audit", "--no-fund", "--no-progress"]),
+    );
   }
   writeStamp(STAMP, wanted);
 }
