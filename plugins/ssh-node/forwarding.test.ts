@@ -76,9 +76,14 @@ describe("files and forwarding on a node, with OpenSSH's programs", () => {
     const recordings = node.recordings.length;
     assert.equal((await node.run("rsync", ["-a", "-e", shell, join(folder, "one"), "node1:rsynced"])).stderr, "");
     assert.equal(readFileSync(join(node.home, "rsynced"), "utf8"), "1");
-    const made = await node.ssh(key, ["node1", "git init -q r && cd r && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first"]);
+    const made = await node.ssh(key, [
+      "node1",
+      "git init -q r && cd r && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m first",
+    ]);
     assert.deepEqual([made.code, made.stderr.includes("fatal")], [0, false]);
-    const clone = await node.run("git", ["clone", "-q", `node1:${node.home}/r`, join(folder, "clone")], "", { GIT_SSH_COMMAND: shell });
+    const clone = await node.run("git", ["clone", "-q", `node1:${node.home}/r`, join(folder, "clone")], "", {
+      GIT_SSH_COMMAND: shell,
+    });
     assert.equal(clone.code, 0, clone.stderr);
     assert.equal(node.recordings.length, recordings + 1); // of `git init` alone
   });
@@ -88,7 +93,9 @@ describe("files and forwarding on a node, with OpenSSH's programs", () => {
     const client = await forward(["-L", `${port}:127.0.0.1:${echoPort}`]);
     const sent = randomBytes(2_000_000);
     assert.ok((await exchange(connect({ port, host: "127.0.0.1", allowHalfOpen: true }), sent)).equals(sent));
-    assert.ok(node.audited.some(({ type, metadata }) => type === "session.forward" && metadata?.target === `127.0.0.1:${echoPort}`));
+    assert.ok(
+      node.audited.some(({ type, metadata }) => type === "session.forward" && metadata?.target === `127.0.0.1:${echoPort}`),
+    );
     client.kill();
   });
 
@@ -99,7 +106,14 @@ describe("files and forwarding on a node, with OpenSSH's programs", () => {
 
   test("forwards a remote port, chosen by the node or by the client, on loopback only", async () => {
     const port = await freePort();
-    const client = node.start(key, ["-R", `0:127.0.0.1:${echoPort}`, "-R", `*:${port}:127.0.0.1:${echoPort}`, "node1", "echo up; sleep 60"]);
+    const client = node.start(key, [
+      "-R",
+      `0:127.0.0.1:${echoPort}`,
+      "-R",
+      `*:${port}:127.0.0.1:${echoPort}`,
+      "node1",
+      "echo up; sleep 60",
+    ]);
     clients.push(client);
     let stderr = "";
     client.stderr?.on("data", (chunk) => (stderr += String(chunk)));
@@ -157,7 +171,14 @@ describe("files and forwarding on a node, with OpenSSH's programs", () => {
     assert.equal(received.length, 0);
     client.kill();
     secret.close();
-    const taken = await node.ssh(key, ["-o", "ExitOnForwardFailure=yes", "-R", `/etc/mezite-test:127.0.0.1:${echoPort}`, "node1", "sleep 5"]);
+    const taken = await node.ssh(key, [
+      "-o",
+      "ExitOnForwardFailure=yes",
+      "-R",
+      `/etc/mezite-test:127.0.0.1:${echoPort}`,
+      "node1",
+      "sleep 5",
+    ]);
     assert.equal(taken.code, 255);
     assert.equal(exists("/etc/mezite-test"), false);
   });

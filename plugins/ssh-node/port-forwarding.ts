@@ -8,6 +8,7 @@ import type { NodeSession } from "./node-session.js";
 export class PortForwarding {
   readonly #listeners = new Map<string, readonly Server[]>();
   readonly #told = new Set<string>();
+  readonly #boundPorts = new WeakMap<object, number>();
 
   constructor(private readonly session: NodeSession) {}
 
@@ -58,8 +59,6 @@ export class PortForwarding {
       request.reject();
     }
   }
-
-  readonly #boundPorts = new WeakMap<object, number>();
 
   #server(request: { readonly address: string; readonly port: number }): Server {
     return createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {

@@ -4,6 +4,8 @@ import { once } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connectSsh, exitOf } from "../../core/ssh/client.js";
+import { generateSshKeyPair } from "../../core/ssh/private-key.js";
 import { TestNode } from "../../test/fixtures/ssh/test-node.js";
 
 describe("programs on a node, run with OpenSSH's client", () => {
@@ -94,6 +96,38 @@ describe("programs on a node, run with OpenSSH's client", () => {
     assert.equal(recording?.channel.terminal, "xterm-256color");
     assert.equal(recording?.channel.command, null);
     assert.equal(recording?.isClosed, true);
+  });
+
+  test("follows the size of the client's window, and passes signals on", async () => {
+    const userKey = generateSshKeyPair();
+    const extensions = { "permit-pty": "", "roles@mezite": "[]" };
+    const client = await connectSsh({
+      to: { host: "127.0.0.1", port: node.port },
+      user: node.account.name,
+      key: userKey,
+      certificateBlob: node.authority.issue("user", userKey.publicKeyBlob, { principals: [node.account.name], extensions }),
+      hostTrust: { authorities: [node.authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() },
+    });
+    const terminal = { term: "xterm", columns: 91, rows: 33 };
+    const channel = await client.exec("stty size; trap 'stty size; exit 4' WINCH; echo ready; while :; do sleep 0.05; done", {
+      terminal,
+    });
+    const exited = exitOf(channel);
+    let shown = "";
+    channel.on("data", (chunk) => {
+      shown += String(chunk);
+      if (shown.includes("ready")) channel.setWindow(44, 120, 0, 0);
+    });
+    assert.equal((await exited).code, 4);
+    assert.equal(shown, "33 91\r\nready\r\n44 120\r\n");
+    assert.ok(node.recordings.at(-1)?.sizes.includes("120x44"));
+    const second = await client.exec("trap 'echo got it; exit 5' USR1; echo ready; while :; do sleep 0.05; done");
+    second.on("data", (chunk) => {
+      if (String(chunk).includes("ready")) second.signal("USR1");
+    });
+    assert.equal((await exitOf(second)).code, 5);
+    client.close();
+    await client.closed;
   });
 
   test("sends all that a terminal shows before the end", async () => {

@@ -53,7 +53,13 @@ for (const [name, isAccepted] of [
 }
 
 test("reads a line of passwd and nothing else", () => {
-  assert.deepEqual(parsePasswdLine("a:x:1000:1001:A,,:/home/a:"), { name: "a", uid: 1000, gid: 1001, home: "/home/a", shell: "/bin/sh" });
+  assert.deepEqual(parsePasswdLine("a:x:1000:1001:A,,:/home/a:"), {
+    name: "a",
+    uid: 1000,
+    gid: 1001,
+    home: "/home/a",
+    shell: "/bin/sh",
+  });
   for (const line of ["", "a", "a:x:one:2::/:/bin/sh", "a:x:-1:2::/:/bin/sh"]) assert.equal(parsePasswdLine(line), null);
 });
 
