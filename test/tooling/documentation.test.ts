@@ -9,6 +9,7 @@ import { flagTable, variableOf } from "../../core/cli/flag-table.js";
 import { loadCommand } from "../../core/cli/route.js";
 import { loadConfig } from "../../core/config/load.js";
 import type { Binary } from "../../core/plugin/commands.js";
+import { eventCodeOf } from "../../plugins/audit/event-code.js";
 import { parseRoleDocument } from "../../plugins/roles/role-document.js";
 import { BUILTIN_MANIFESTS, configKeys } from "../fixtures/config-keys.js";
 import { projectFile } from "../fixtures/project-file.js";
@@ -67,6 +68,13 @@ for (const path of DOCUMENTS) {
     }
   });
 }
+
+test("docs/audit.md: every type of event has its line, with its code", () => {
+  const text = readFileSync(join(ROOT, "docs/audit.md"), "utf8");
+  for (const type of [...EVENT_TYPES, "authz.denied"]) {
+    assert.match(text, new RegExp(`^\\| \`${type.replaceAll(".", "\\.")}\` +\\| ${eventCodeOf(type)} `, "m"), type);
+  }
+});
 
 // --- internal ---
 
