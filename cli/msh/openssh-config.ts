@@ -38,6 +38,7 @@ export function formatSshConfig(profile: Profile, files: IdentityFiles, scope: "
     "  StrictHostKeyChecking yes",
     "  UpdateHostKeys no",
     "  CheckHostIP no",
+    "  Ciphers ^aes128-gcm@openssh.com,aes256-gcm@openssh.com", // a third of the processor time of OpenSSH's own first choice
     ...(scope === "everything" ? [] : ["", "Match all"]),
     "",
   ].join("\n");
