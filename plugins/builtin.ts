@@ -4,6 +4,7 @@ import authentication from "./authentication/plugin.json" with { type: "json" };
 import ca from "./ca/plugin.json" with { type: "json" };
 import joinToken from "./join/token/plugin.json" with { type: "json" };
 import keysSoftware from "./keys/software/plugin.json" with { type: "json" };
+import locks from "./locks/plugin.json" with { type: "json" };
 import nodes from "./nodes/plugin.json" with { type: "json" };
 import pluginCatalog from "./plugin-catalog/plugin.json" with { type: "json" };
 import recordingLocal from "./recording/local/plugin.json" with { type: "json" };
@@ -28,6 +29,12 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     manifest: authentication,
     service: () => import("./authentication/plugin.js"),
     commands: () => import("./authentication/commands.js"),
+  },
+  {
+    manifest: locks,
+    onByDefault: true,
+    service: () => import("./locks/plugin.js"),
+    commands: () => import("./locks/commands.js"),
   },
   { manifest: tokens, service: () => import("./tokens/plugin.js"), commands: () => import("./tokens/commands.js") },
   { manifest: joinToken, service: () => import("./join/token/plugin.js") },

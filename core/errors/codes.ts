@@ -44,6 +44,7 @@ export const ERROR_CODES = {
   KEY_PASSPHRASE_INVALID: "environment",
   LAST_ADMIN: "conflict",
   LIMIT_EXCEEDED: "limit",
+  LOCK_NOT_FOUND: "not-found",
   NODE_OFFLINE: "unavailable",
   NOT_FOUND: "not-found",
   PASSWORD_CHANGE_REQUIRED: "denied",

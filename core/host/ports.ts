@@ -2,6 +2,7 @@ import type { Port } from "../plugin/contract.js";
 import { AUDIT_SINK } from "../ports/audit-sink.js";
 import { AUTHENTICATOR } from "../ports/authenticator.js";
 import { AUTHORIZER } from "../ports/authorizer.js";
+import { GUARD } from "../ports/guard.js";
 import { JOIN_METHOD } from "../ports/join-method.js";
 import { KEY_BACKEND } from "../ports/key-backend.js";
 import { RECORDING_STORE } from "../ports/recording-store.js";
@@ -12,6 +13,7 @@ const PORTS: readonly Port<unknown>[] = [
   AUDIT_SINK,
   AUTHENTICATOR,
   AUTHORIZER,
+  GUARD,
   JOIN_METHOD,
   KEY_BACKEND,
   RECORDING_STORE,

@@ -1,0 +1,58 @@
+import type { Collection, Collections } from "../../core/plugin/collection.js";
+import type { Guard, GuardRefusal, GuardSubject } from "../../core/ports/guard.js";
+import { formatDuration } from "../../core/time/duration.js";
+import { USERS_COLLECTION, type UserEntry } from "../roles/api.js";
+import { LOCKS_COLLECTION } from "./api.js";
+import { sentenceFor } from "./lock.js";
+import type { Hit, LockBook } from "./lock-book.js";
+
+export interface LockGuardParts {
+  readonly book: LockBook;
+  readonly collections: Pick<Collections, "of" | "silentSeconds">;
+  /** Seconds of silence after which nobody is let in, because a lock may have been missed; `null` for never. */
+  readonly staleAfterSeconds: number | null;
+}
+
+/** Refuses whoever is locked, and everybody when it cannot know. */
+export class LockGuard implements Guard {
+  readonly #users: Collection<UserEntry>;
+
+  constructor(private readonly parts: LockGuardParts) {
+    this.#users = parts.collections.of(USERS_COLLECTION);
+  }
+
+  refusal(subject: GuardSubject): GuardRefusal | null {
+    const hit = this.hit(subject);
+    if (hit !== null) return { message: sentenceFor(hit.lock), detail: `lock ${hit.lockId}` };
+    return this.#isAgentAlone(subject) ? null : this.#silence();
+  }
+
+  /** The lock on the subject. A role counts when the subject names it, and when its user holds it now. */
+  hit(subject: GuardSubject): Hit | null {
+    const roles = subject.user === undefined ? undefined : this.#users.get(subject.user)?.roles;
+    return this.parts.book.hit(roles === undefined ? subject : { ...subject, roles: [...(subject.roles ?? []), ...roles] });
+  }
+
+  onChange(listener: () => void): () => void {
+    const { collections } = this.parts;
+    // A user who is given a locked role is locked from then on.
+    const stops = [collections.of(LOCKS_COLLECTION).onChange(listener), this.#users.onChange(listener)];
+    return () => stops.forEach((stop) => void stop());
+  }
+
+  /** An agent that only wants to connect is let through the silence: nobody reaches it without a session of its own. */
+  #isAgentAlone({ user, agentIdentity, instance }: GuardSubject): boolean {
+    return user === undefined && agentIdentity === undefined && instance === undefined;
+  }
+
+  #silence(): GuardRefusal | null {
+    const { collections, staleAfterSeconds } = this.parts;
+    const seconds = collections.silentSeconds();
+    if (staleAfterSeconds === null || seconds <= staleAfterSeconds) return null;
+    const since = Number.isFinite(seconds) ? `for ${formatDuration(seconds)}` : "yet";
+    return {
+      message: `locks cannot be checked: nothing was heard from the auth service ${since}; try again when it is back`,
+      detail: `the stream of locks is silent ${since}; lock_stale_after is ${formatDuration(staleAfterSeconds)}`,
+    };
+  }
+}

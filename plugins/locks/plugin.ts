@@ -1,0 +1,59 @@
+import { COLLECTIONS } from "../../core/plugin/collection.js";
+import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { DATABASE } from "../../core/plugin/database.js";
+import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
+import { LOGGER } from "../../core/plugin/logger.js";
+import { CLOCK } from "../../core/plugin/process.js";
+import { GUARD } from "../../core/ports/guard.js";
+import { parseDuration } from "../../core/time/duration.js";
+import { NODES } from "../nodes/api.js";
+import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
+import { LOCKS, LOCKS_COLLECTION } from "./api.js";
+import { LockBook } from "./lock-book.js";
+import { LockEnforcer } from "./lock-enforcer.js";
+import { LockGuard } from "./lock-guard.js";
+import { LOCK_ENTITIES } from "./lock-repository.js";
+import { LOCK_RPC, lockHandlers } from "./lock-rpc.js";
+import { LockService } from "./lock-service.js";
+import { LockSweeper } from "./lock-sweeper.js";
+import { CreateLocks } from "./migrations/001-locks.js";
+
+interface LocksConfig {
+  readonly mode: "strict" | "best_effort";
+  readonly lock_stale_after: string;
+}
+
+export default definePlugin<LocksConfig>({
+  register(host, config) {
+    const staleAfterSeconds = config.mode === "strict" ? parseDuration(config.lock_stale_after) : null;
+    const book = once((resolve) => new LockBook(resolve(COLLECTIONS).of(LOCKS_COLLECTION), resolve(CLOCK)));
+    const guard = once((resolve) => new LockGuard({ book: book(resolve), collections: resolve(COLLECTIONS), staleAfterSeconds }));
+
+    host.implement(GUARD, "locks", guard);
+    host.run((resolve) => ({ dispose: async () => book(resolve).dispose() }));
+
+    if (host.roles.has("proxy") || host.roles.has("node")) {
+      host.run((resolve) => new LockEnforcer(guard(resolve), resolve(LIVE_SESSIONS), resolve(LOGGER)));
+    }
+    if (!host.roles.has("auth")) return;
+
+    const service = once((resolve) => {
+      const collections = resolve(COLLECTIONS);
+      const [users, roles] = [collections.of(USERS_COLLECTION), collections.of(ROLES_COLLECTION)];
+      return new LockService({ database: resolve(DATABASE), clock: resolve(CLOCK), users, roles });
+    });
+    host.store(LOCK_ENTITIES, [{ name: "001-locks", class: CreateLocks }]);
+    host.publish(LOCKS_COLLECTION, service);
+    host.provide(LOCKS, service);
+    host.rpc(LOCK_RPC, (resolve) => lockHandlers(service(resolve), resolve(COLLECTIONS).of(NODES)));
+    host.run((resolve) => new LockSweeper(service(resolve), resolve(LOGGER)));
+  },
+});
+
+// --- internal ---
+
+/** Several declarations share one service. */
+function once<T>(factory: Factory<T>): Factory<T> {
+  let made: T | undefined;
+  return (resolve) => (made ??= factory(resolve));
+}
