@@ -170,6 +170,12 @@ const REFUSALS: readonly (readonly [
   ["to disable what others require", (host) => host.disable("provider"), "PLUGIN_REQUIRED", /required by "user"/],
   ["to disable an essential plugin", (host) => host.disable("essential"), "PLUGIN_REQUIRED", /always on/],
   ["an unknown plugin", (host) => host.enable("teapot"), "PLUGIN_UNKNOWN", /no plugin "teapot"/],
+  [
+    "to disable what a plugin that needs a restart uses",
+    (host) => host.disable("liked"),
+    "PLUGIN_NEEDS_RESTART",
+    /replaces "stuck".*config file/,
+  ],
   ["to replace what needs a restart", (host) => host.reload("stuck"), "PLUGIN_NEEDS_RESTART", /replaces "stuck"/],
 ];
 
@@ -183,7 +189,10 @@ for (const [name, act, code, message] of REFUSALS) {
         ),
         spoken("user", log, { requires: [{ service: "greeter", version: 1 }] }),
         spoken("essential", log, { essential: true }),
-        spoken("stuck", log, { reload: "restart" }),
+        spoken("liked", log, { provides: [{ service: "liked", version: 1 }] }, (registrar) =>
+          registrar.provide({ id: "liked", version: 1 }, () => "a"),
+        ),
+        spoken("stuck", log, { reload: "restart", requires: [{ service: "liked", version: 1, optional: true }] }),
       ],
       dataDirectory(t),
     );

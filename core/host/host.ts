@@ -7,6 +7,7 @@ import { RemoteCollections } from "../events/remote-collections.js";
 import type { AuditRecord } from "../plugin/audit.js";
 import { HOST_IDENTITIES } from "../plugin/host-identity.js";
 import type { Logger } from "../plugin/logger.js";
+import { activeIn } from "../plugin/manifest.js";
 import type { PluginHost, PluginStatus, ReloadResult } from "../plugin/plugin-host.js";
 import type { ProcessInfo } from "../plugin/process.js";
 import { AUDIT_SINK } from "../ports/audit-sink.js";
@@ -168,9 +169,7 @@ export class Host implements PluginHost {
       if (manifest.essential === true || manifest.implements?.some(({ port }) => port === "storage-driver") === true) {
         throw new MezError("PLUGIN_REQUIRED", `plugin "${id}" is part of every cluster and is always on`);
       }
-      const users = on
-        ? []
-        : this.#generation.instances.filter((instance) => instance.requires.some((needed) => needed.id === id));
+      const users = on ? [] : this.#generation.instances.filter((instance) => cannotDoWithout(instance, id));
       if (users.length > 0)
         throw new MezError(
           "PLUGIN_REQUIRED",
@@ -362,11 +361,22 @@ export class Host implements PluginHost {
 
 // --- internal ---
 
+/** Whether `instance` requires a service or port of plugin `id`, and not just as an optional one. */
+function cannotDoWithout(instance: PluginInstance, id: string): boolean {
+  const provider = instance.requires.find((needed) => needed.id === id);
+  if (provider === undefined) return false;
+  const { services, implementations } = provider.declarations;
+  const offered = new Set([...services.map(({ token }) => token.id), ...implementations.map(({ port }) => port.id)]);
+  return activeIn(instance.manifest.requires, instance.roles).some(
+    ({ service, optional }) => optional !== true && offered.has(service),
+  );
+}
+
 function refuseWhatNeedsRestart(leaving: readonly PluginInstance[]): void {
   const stuck = leaving.filter(({ manifest }) => manifest.reload === "restart").map(({ id }) => `"${id}"`);
   if (stuck.length === 0) return;
   throw new MezError(
     "PLUGIN_NEEDS_RESTART",
-    `this change replaces ${stuck.join(", ")}, which cannot be done in a running process; restart mezd`,
+    `this change replaces ${stuck.join(", ")}, which cannot be done in a running process; write it into the config file and restart mezd`,
   );
 }
