@@ -66,3 +66,14 @@ test("tries a failing subscriber again, and others hear the event once", async (
   await dispatcher.close();
   assert.deepEqual(heard, ["failing", "healthy"]);
 });
+
+test("delivers an earlier process's events again, and leaves the collections as they were loaded", async () => {
+  const heard: unknown[] = [];
+  const { dispatcher, delivered, roles } = dispatcherOf(() => [async (payload) => void heard.push(payload)]);
+  dispatcher.committed([entry(7, "dev", "new")]);
+  dispatcher.redeliver([entry(5, "dev", "old"), event(6, "eve")]);
+  await dispatcher.close();
+  assert.equal(roles.get("dev"), "new");
+  assert.deepEqual(heard, ["eve"]);
+  assert.deepEqual(delivered, [7, 5, 6]);
+});

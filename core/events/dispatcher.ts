@@ -33,6 +33,11 @@ export class Dispatcher {
     this.#queue = this.#queue.then(() => this.#deliver(rows));
   }
 
+  /** Delivers events of an earlier process. Its collection changes are not needed: copies begin with what is stored. */
+  redeliver(rows: readonly OutboxRow[]): void {
+    this.#queue = this.#queue.then(() => this.#deliver(rows));
+  }
+
   /** Waits for what was committed before the call. */
   async close(): Promise<void> {
     this.#closed = true;

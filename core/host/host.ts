@@ -1,30 +1,23 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../config/config.js";
-import { MezError, messageOf } from "../errors/error.js";
-import { Dispatcher } from "../events/dispatcher.js";
-import { LocalCollections } from "../events/local-collections.js";
-import { RemoteCollections } from "../events/remote-collections.js";
-import type { AuditRecord } from "../plugin/audit.js";
+import { MezError } from "../errors/error.js";
 import { HOST_IDENTITIES } from "../plugin/host-identity.js";
 import type { Logger } from "../plugin/logger.js";
 import { activeIn } from "../plugin/manifest.js";
 import type { PluginHost, PluginStatus, ReloadResult } from "../plugin/plugin-host.js";
 import type { ProcessInfo } from "../plugin/process.js";
-import { AUDIT_SINK } from "../ports/audit-sink.js";
-import { STORAGE_DRIVER } from "../ports/storage-driver.js";
 import { grpcDialer } from "../rpc/client.js";
 import { ProcessLiveSessions } from "../sessions/live-sessions.js";
-import { type OpenDatabase, openDatabase } from "../storage/database.js";
 import type { Clock } from "../time/clock.js";
 import { type AssembledPlugin, type Assembly, assemble } from "./assembly.js";
 import { AuthListener } from "./auth-listener.js";
 import type { Catalog } from "./catalog.js";
+import { ClusterState } from "./cluster-state.js";
 import { coreServices } from "./core-services.js";
 import { DispatchTable } from "./dispatch-table.js";
-import { buildInstance, type CoreServices, Generation, resolverOf } from "./generation.js";
+import { buildInstance, type CoreServices, Generation } from "./generation.js";
 import { PluginInstance } from "./instance.js";
 import { readOverrides, writeOverrides } from "./overrides.js";
-import { DatabaseHandle } from "./plugin-database.js";
 import { planReload } from "./reload.js";
 
 const STOP_GRACE_MS = 10_000;
@@ -42,8 +35,7 @@ export interface HostOptions {
 /** Runs the plugins of one process: boots them in order, replaces generations, and takes everything down again. */
 export class Host implements PluginHost {
   readonly #core: CoreServices;
-  readonly #database = new DatabaseHandle();
-  readonly #collections: LocalCollections | RemoteCollections;
+  readonly #state: ClusterState;
   readonly #liveSessions = new ProcessLiveSessions();
   readonly #logger: Logger;
   readonly #starts = new Map<string, number>();
@@ -54,8 +46,6 @@ export class Host implements PluginHost {
   #table = new DispatchTable(this.#generation);
   /** While a reload builds the next generation, port views already see it. */
   #candidate: Generation | null = null;
-  #storage: OpenDatabase | null = null;
-  #dispatcher: Dispatcher | null = null;
   #listener: AuthListener | null = null;
   #changing: Promise<unknown> = Promise.resolve();
 
@@ -63,13 +53,19 @@ export class Host implements PluginHost {
     const { process, clock, logger } = options;
     this.#config = options.config;
     this.#logger = logger("core");
-    this.#collections = process.roles.has("auth") ? new LocalCollections() : new RemoteCollections(clock, this.#logger);
+    this.#state = new ClusterState({
+      process,
+      clock,
+      logger: this.#logger,
+      generation: () => this.#generation,
+      subscribers: (topic) => this.#table.subscribers(topic),
+    });
     this.#core = coreServices({
       process,
       clock,
       logger,
-      database: this.#database,
-      collections: this.#collections,
+      database: this.#state.database,
+      collections: this.#state.collections,
       liveSessions: this.#liveSessions,
       dialer: grpcDialer,
       pluginHost: this,
@@ -102,14 +98,13 @@ export class Host implements PluginHost {
     const started: PluginInstance[] = [];
     try {
       for (const instance of generation.instances) this.#build(instance);
-      await this.#openStorage(generation);
-      await this.#publish(generation.instances);
+      await this.#state.open(generation);
       this.#adopt(generation);
       for (const instance of generation.instances) {
         started.push(instance);
         await this.#startInstance(instance);
       }
-      await this.#deliverLeftovers();
+      this.#state.deliverLeftovers();
       await this.#listen(generation);
     } catch (error) {
       await this.#takeDown(started);
@@ -197,15 +192,13 @@ export class Host implements PluginHost {
     this.#candidate = next;
     try {
       for (const instance of fresh) this.#build(instance);
-      for (const { id, declarations } of fresh)
-        await this.#storage?.addPlugin({ id, entities: declarations.entities, migrations: declarations.migrations });
-      await this.#publish(fresh);
+      await this.#state.add(fresh);
       for (const instance of fresh) {
         started.push(instance);
         await this.#startInstance(instance);
       }
     } catch (error) {
-      this.#candidate = previous;
+      this.#candidate = null;
       for (const instance of started.reverse()) this.#report(await instance.dispose());
       throw error;
     }
@@ -248,80 +241,28 @@ export class Host implements PluginHost {
     this.#listener?.serve(generation);
   }
 
-  async #openStorage(generation: Generation): Promise<void> {
-    if (!(this.#collections instanceof LocalCollections)) return;
-    const driver = [...generation.implementations(STORAGE_DRIVER).values()][0];
-    if (driver === undefined) throw new MezError("PLUGIN_GRAPH_INVALID", "no enabled plugin opens a database");
-    const collections = this.#collections;
-    this.#storage = await openDatabase({
-      driver,
-      plugins: generation.instances.map(({ id, declarations }) => ({
-        id,
-        entities: declarations.entities,
-        migrations: declarations.migrations,
-      })),
-      sinks: () => [...this.#generation.implementations(AUDIT_SINK).values()],
-      clock: this.options.clock,
-      clusterName: this.options.process.clusterName,
-      logger: this.#logger,
-      onCommitted: (rows) => this.#dispatcher?.committed(rows),
-    });
-    const { outbox } = this.#storage;
-    this.#dispatcher = new Dispatcher(
-      collections,
-      (topic) => this.#table.subscribers(topic),
-      (seqs) => outbox.delivered(seqs),
-      this.#logger,
-    );
-    this.#database.opened(this.#storage.database);
-  }
-
-  async #publish(instances: readonly PluginInstance[]): Promise<void> {
-    if (!(this.#collections instanceof LocalCollections)) return;
-    for (const instance of instances) {
-      for (const { kind, source } of instance.declarations.collections)
-        await this.#collections.publish(kind, source(resolverOf(instance)));
-    }
-  }
-
-  async #deliverLeftovers(): Promise<void> {
-    if (this.#storage !== null) this.#dispatcher?.committed(await this.#storage.outbox.pending());
-  }
-
   async #listen(generation: Generation): Promise<void> {
-    if (!(this.#collections instanceof LocalCollections)) return;
+    const collections = this.#state.published;
+    if (collections === null) return;
     const identity = generation.provided(HOST_IDENTITIES)?.of("auth");
     if (identity === undefined)
       throw new MezError("PLUGIN_GRAPH_INVALID", "no enabled plugin gives the auth service its certificate");
     this.#listener = new AuthListener({
       generation: () => this.#generation,
       route: (service, method) => this.#table.route(service, method),
-      collections: this.#collections,
-      audit: (record) => this.#audit(record),
+      collections,
+      audit: (record) => this.#state.audit(record),
       clock: this.options.clock,
       logger: this.#logger,
     });
     await this.#listener.start(this.#config.auth.listenAddress, identity, generation);
   }
 
-  #audit(record: AuditRecord): void {
-    this.#database
-      .transaction(async (tx) => tx.audit(record))
-      .catch((error: unknown) =>
-        this.#logger.error("an audit event could not be written", { type: record.type, error: messageOf(error) }),
-      );
-  }
-
   /** Drains at once, disposes when the last lease is returned. */
   async #retire(instance: PluginInstance, next: Generation): Promise<void> {
     this.#leaving.add(instance);
     this.#report(await instance.drain());
-    for (const { kind } of instance.declarations.collections) {
-      const goesOn = next.instances.some(({ declarations }) =>
-        declarations.collections.some((other) => other.kind.name === kind.name),
-      );
-      if (!goesOn && this.#collections instanceof LocalCollections) this.#collections.withdraw(kind);
-    }
+    this.#state.withdraw(instance, next);
     void instance
       .idle()
       .then(() => instance.dispose())
@@ -334,10 +275,7 @@ export class Host implements PluginHost {
   async #takeDown(started: readonly PluginInstance[]): Promise<void> {
     await this.#listener?.close();
     for (const instance of [...started].reverse()) this.#report(await instance.dispose());
-    await this.#dispatcher?.close();
-    if (this.#collections instanceof RemoteCollections) await this.#collections.close();
-    this.#database.closed();
-    await this.#storage?.close();
+    await this.#state.close();
   }
 
   #known(id: string): { readonly manifest: PluginStatus["manifest"] } {

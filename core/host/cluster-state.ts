@@ -1,0 +1,117 @@
+import { MezError, messageOf } from "../errors/error.js";
+import { Dispatcher, type Subscribers } from "../events/dispatcher.js";
+import { LocalCollections } from "../events/local-collections.js";
+import type { OutboxRow } from "../events/outbox.js";
+import { RemoteCollections } from "../events/remote-collections.js";
+import type { AuditRecord } from "../plugin/audit.js";
+import type { Logger } from "../plugin/logger.js";
+import type { ProcessInfo } from "../plugin/process.js";
+import { AUDIT_SINK } from "../ports/audit-sink.js";
+import { STORAGE_DRIVER } from "../ports/storage-driver.js";
+import { type OpenDatabase, openDatabase, type PluginTables } from "../storage/database.js";
+import type { Clock } from "../time/clock.js";
+import { type Generation, resolverOf } from "./generation.js";
+import type { PluginInstance } from "./instance.js";
+import { DatabaseHandle } from "./plugin-database.js";
+
+export interface ClusterStateParts {
+  readonly process: ProcessInfo;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly generation: () => Generation;
+  readonly subscribers: Subscribers;
+}
+
+/**
+ * What the process knows of the cluster: in role auth the database, with its collections and events following the
+ * commits; elsewhere copies of the collections alone.
+ */
+export class ClusterState {
+  /** Known before it is open: plugins are built first. */
+  readonly database = new DatabaseHandle();
+  readonly collections: LocalCollections | RemoteCollections;
+  #open: { readonly storage: OpenDatabase; readonly dispatcher: Dispatcher; readonly leftovers: readonly OutboxRow[] } | null =
+    null;
+
+  constructor(private readonly parts: ClusterStateParts) {
+    const { process, clock, logger } = parts;
+    this.collections = process.roles.has("auth") ? new LocalCollections() : new RemoteCollections(clock, logger);
+  }
+
+  /** The collections that this process publishes; `null` when it follows those of another. */
+  get published(): LocalCollections | null {
+    return this.collections instanceof LocalCollections ? this.collections : null;
+  }
+
+  /**
+   * Opens the database with the driver and the tables of a built generation, and loads its collections.
+   * @throws {MezError} `PLUGIN_GRAPH_INVALID`, and what `openDatabase` throws
+   */
+  async open(generation: Generation): Promise<void> {
+    const collections = this.published;
+    if (collections === null) return;
+    const [driver] = generation.implementations(STORAGE_DRIVER).values();
+    if (driver === undefined) throw new MezError("PLUGIN_GRAPH_INVALID", "no enabled plugin opens a database");
+    const { process, clock, logger, subscribers } = this.parts;
+    const storage = await openDatabase({
+      driver,
+      plugins: generation.instances.map(tablesOf),
+      sinks: () => [...this.parts.generation().implementations(AUDIT_SINK).values()],
+      clock,
+      clusterName: process.clusterName,
+      logger,
+      onCommitted: (rows) => this.#open?.dispatcher.committed(rows),
+    });
+    const dispatcher = new Dispatcher(collections, subscribers, (seqs) => storage.outbox.delivered(seqs), logger);
+    this.#open = { storage, dispatcher, leftovers: await storage.outbox.pending() };
+    this.database.opened(storage.database);
+    await this.#publish(generation.instances);
+  }
+
+  /** Adds the tables and collections of plugins that are enabled while the process runs. */
+  async add(instances: readonly PluginInstance[]): Promise<void> {
+    for (const instance of instances) await this.#open?.storage.addPlugin(tablesOf(instance));
+    await this.#publish(instances);
+  }
+
+  /** Stops showing watchers what only `leaving` published. */
+  withdraw(leaving: PluginInstance, next: Generation): void {
+    const goesOn = new Set(next.instances.flatMap(({ declarations }) => declarations.collections.map(({ kind }) => kind.name)));
+    for (const { kind } of leaving.declarations.collections) if (!goesOn.has(kind.name)) this.published?.withdraw(kind);
+  }
+
+  /** Delivers the events that an earlier process committed and could not; once, when every subscriber runs. */
+  deliverLeftovers(): void {
+    this.#open?.dispatcher.redeliver(this.#open.leftovers);
+  }
+
+  /** Writes an audit record of the core's own; a failure is logged. */
+  audit(record: AuditRecord): void {
+    this.database
+      .transaction(async (tx) => tx.audit(record))
+      .catch((error: unknown) =>
+        this.parts.logger.error("an audit event could not be written", { type: record.type, error: messageOf(error) }),
+      );
+  }
+
+  /** Delivers what is committed, then closes. */
+  async close(): Promise<void> {
+    await this.#open?.dispatcher.close();
+    if (this.collections instanceof RemoteCollections) await this.collections.close();
+    this.database.closed();
+    await this.#open?.storage.close();
+  }
+
+  async #publish(instances: readonly PluginInstance[]): Promise<void> {
+    for (const instance of instances) {
+      for (const { kind, source } of instance.declarations.collections)
+        await this.published?.publish(kind, source(resolverOf(instance)));
+    }
+  }
+}
+
+// --- internal ---
+
+function tablesOf({ id, declarations }: PluginInstance): PluginTables {
+  return { id, entities: declarations.entities, migrations: declarations.migrations };
+}
