@@ -6,6 +6,7 @@ import { isMezError } from "../../core/errors/error.js";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import { Secret } from "../../core/plugin/secret.js";
+import { FakeGuards } from "../../test/fakes/guards.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { BUILT_IN_ROLES } from "../roles/built-in-roles.js";
@@ -27,6 +28,7 @@ class World {
   now = new Date("2026-03-01T12:00:00Z");
   readonly clock = { now: (): Date => this.now };
   readonly registry = new CollectionRegistry();
+  readonly guards = new FakeGuards();
   readonly passwords = new PasswordService(this.clock, 12);
   readonly sessions: LoginSessions;
   readonly login: LoginService;
@@ -42,7 +44,7 @@ class World {
     };
     this.set(ROLES_COLLECTION, "short", short);
     this.sessions = new LoginSessions(opened.database, this.clock);
-    this.authenticator = new SessionAuthenticator(this.sessions, users);
+    this.authenticator = new SessionAuthenticator(this.sessions, users, this.guards, opened.database);
     this.login = new LoginService({
       database: opened.database,
       clock: this.clock,
@@ -51,6 +53,7 @@ class World {
       limiter: new AttemptLimiter(this.clock, { freePerUser: 5, freePerAddress: 30, windowSeconds: 900, maxDelaySeconds: 900 }),
       sessions: this.sessions,
       passwords: this.passwords,
+      guards: this.guards,
       defaultTtlSeconds: 43_200,
     });
   }
@@ -278,3 +281,22 @@ test("a hash made with other costs is renewed at the next login", () =>
     assert.match(stored?.hash.expose() ?? "", /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     await world.logIn("alice");
   }));
+
+test("somebody who is locked is told so after the right password only, and gets no session", async () => {
+  await inWorld(async (world) => {
+    await world.addUser("alice");
+    const before = await world.logIn("alice");
+    world.guards.refuse(({ user }) => user === "alice");
+    assert.equal(await refuses(world.logIn("alice", NEW), "INVALID_CREDENTIALS"), "invalid credentials");
+    assert.equal(await refuses(world.logIn("alice"), "ACCESS_DENIED"), "locked for a test");
+    assert.equal(await refuses(world.callerOf(before), "ACCESS_DENIED"), "locked for a test");
+    const [login, call] = world.opened.audits.slice(-2);
+    assert.deepEqual([login?.type, call?.type], ["user.login.failed", "access.denied"]);
+    for (const event of [login, call]) {
+      assert.deepEqual([event?.userName, event?.errorMessage], ["alice", "locked for a test"]);
+      assert.equal(event?.metadata?.["detail"], "lock 7f3a");
+    }
+    world.guards.refuse(() => false);
+    assert.equal((await world.personOf(before)).name, "alice");
+  });
+});

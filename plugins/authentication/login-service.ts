@@ -5,6 +5,7 @@ import type { Caller } from "../../core/plugin/caller.js";
 import type { Collection } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { Secret } from "../../core/plugin/secret.js";
+import { type GuardRefusal, type Guards, guardRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Access, UserEntry } from "../roles/api.js";
 import { LOGIN_SESSIONS_ENDED, type PreparedPassword } from "./api.js";
@@ -44,6 +45,7 @@ export interface LoginServiceParts {
   readonly limiter: AttemptLimiter;
   readonly sessions: LoginSessions;
   readonly passwords: PasswordService;
+  readonly guards: Guards;
   readonly defaultTtlSeconds: number;
 }
 
@@ -53,7 +55,8 @@ export class LoginService {
 
   /**
    * Checks a password and opens a login session.
-   * @throws {MezError} `INVALID_CREDENTIALS`, the same whichever part is wrong; `TOO_MANY_ATTEMPTS`; `PASSWORD_REFUSED`
+   * @throws {MezError} `INVALID_CREDENTIALS`, the same whichever part is wrong; `TOO_MANY_ATTEMPTS`; `PASSWORD_REFUSED`;
+   *   `ACCESS_DENIED` for the right password of somebody whom a guard refuses
    */
   async logIn({ userName, password, newPassword, ttlSeconds, clientAddress }: LoginRequest): Promise<OpenedSession> {
     const { database, clock, access, users, passwords } = this.parts;
@@ -66,6 +69,9 @@ export class LoginService {
       throw await this.#refuse(userName, reason, clientAddress);
     }
     attempt.succeeded();
+    // After the password: whether somebody is locked is told to nobody else.
+    const refusal = guardRefusal(this.parts.guards, { user: userName, roles: entry.roles });
+    if (refusal !== null) throw await this.#refuseLocked(userName, refusal, clientAddress);
     const replacement = newPassword === null ? null : await this.#prepareNew(userName, password, newPassword);
     const rehashed = replacement === null && needsRehash(stored.hash) ? await hashPassword(password) : null;
     const token = generateLoginToken();
@@ -141,6 +147,20 @@ export class LoginService {
       });
     });
     this.parts.sessions.forget({ userName: person.name, onlySessionId: person.sessionId });
+  }
+
+  async #refuseLocked(userName: string, { message, detail }: GuardRefusal, clientIp: string): Promise<MezError> {
+    await this.parts.database.transaction(async (tx) => {
+      tx.audit({
+        type: "user.login.failed",
+        userName,
+        clientIp,
+        success: false,
+        errorMessage: message,
+        metadata: { method: "local", reason: "refused", detail },
+      });
+    });
+    return new MezError("ACCESS_DENIED", message, { detail });
   }
 
   async #prepareNew(userName: string, oldPassword: Secret, newPassword: Secret): Promise<PreparedPassword> {

@@ -4,6 +4,7 @@ import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
+import { GUARD } from "../../core/ports/guard.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { CERTIFICATE_AUTHORITIES } from "../ca/api.js";
 import { ACCESS, USERS_COLLECTION } from "../roles/api.js";
@@ -50,13 +51,20 @@ export default definePlugin<Config>({
     host.implement(
       AUTHENTICATOR,
       "session",
-      (resolve) => new SessionAuthenticator(sessions(resolve), resolve(COLLECTIONS).of(USERS_COLLECTION)),
+      (resolve) =>
+        new SessionAuthenticator(
+          sessions(resolve),
+          resolve(COLLECTIONS).of(USERS_COLLECTION),
+          resolve.port(GUARD),
+          resolve(DATABASE),
+        ),
     );
     host.on(LOGIN_SESSIONS_ENDED, (resolve) => async (event) => sessions(resolve).forget(event));
     host.run((resolve) => new LoginSessionSweeper(sessions(resolve), resolve(LOGGER)));
     host.rpc(AUTHENTICATION_RPC, (resolve) => {
       const authorities = resolve(CERTIFICATE_AUTHORITIES);
       const access = resolve(ACCESS);
+      const guards = resolve.port(GUARD);
       return authenticationHandlers({
         process: resolve(PROCESS),
         clock: resolve(CLOCK),
@@ -68,10 +76,11 @@ export default definePlugin<Config>({
           limiter: new AttemptLimiter(resolve(CLOCK), limits),
           sessions: sessions(resolve),
           passwords: passwords(resolve),
+          guards,
           defaultTtlSeconds: sessionTtlSeconds,
         }),
         sessions: sessions(resolve),
-        certificates: new UserCertificates(resolve(DATABASE), authorities, access, certificateTtlSeconds),
+        certificates: new UserCertificates(resolve(DATABASE), authorities, access, certificateTtlSeconds, guards),
         authorities,
         access,
         sshProxyAddress: config.ssh_proxy_address,

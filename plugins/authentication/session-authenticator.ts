@@ -1,7 +1,9 @@
 import { MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Collection } from "../../core/plugin/collection.js";
+import type { Database } from "../../core/plugin/database.js";
 import type { Authenticator, CallCredentials } from "../../core/ports/authenticator.js";
+import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import type { UserEntry } from "../roles/api.js";
 import type { LoginSessions } from "./login-sessions.js";
 import { hashLoginToken, isLoginToken } from "./login-token.js";
@@ -11,21 +13,44 @@ export class SessionAuthenticator implements Authenticator {
   constructor(
     private readonly sessions: LoginSessions,
     private readonly users: Collection<UserEntry>,
+    private readonly guards: Guards,
+    private readonly database: Database,
   ) {}
 
-  async authenticate({ bearerToken }: CallCredentials): Promise<Caller | null> {
+  async authenticate({ bearerToken, clientAddress }: CallCredentials): Promise<Caller | null> {
     if (bearerToken === null || !isLoginToken(bearerToken)) return null;
     const session = await this.sessions.find(hashLoginToken(bearerToken));
     const user = session === null ? undefined : this.users.get(session.userName);
     if (session === null || user === undefined)
       throw new MezError("UNAUTHENTICATED", "the session is unknown or has ended; log in again");
-    return {
+    const caller = {
       kind: "user",
       name: session.userName,
       roles: user.roles,
       traits: user.traits,
       sessionId: session.id,
       mustChangePassword: session.mustChangePassword,
-    };
+    } as const;
+    await this.#requireNoRefusal(caller, clientAddress);
+    return caller;
+  }
+
+  async #requireNoRefusal({ name, roles, sessionId }: Caller & { kind: "user" }, clientIp: string): Promise<void> {
+    const refusal = guardRefusal(this.guards, { user: name, roles });
+    if (refusal === null) return;
+    const { message, detail } = refusal;
+    await this.database.transaction(async (tx) => {
+      tx.audit({
+        type: "access.denied",
+        userName: name,
+        userRoles: roles,
+        sessionId,
+        clientIp,
+        success: false,
+        errorMessage: message,
+        metadata: { detail },
+      });
+    });
+    throw new MezError("ACCESS_DENIED", message, { detail });
   }
 }

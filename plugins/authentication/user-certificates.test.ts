@@ -7,6 +7,7 @@ import { Secret } from "../../core/plugin/secret.js";
 import { parseCertificate } from "../../core/ssh/certificate.js";
 import { publicKeyOf } from "../../core/ssh/public-key.js";
 import { systemClock } from "../../core/time/clock.js";
+import { FakeGuards } from "../../test/fakes/guards.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { AuthorityEntity, AuthorityKeyEntity } from "../ca/authority-repository.js";
@@ -38,6 +39,8 @@ function accessWith(logins: readonly string[], portForwarding: boolean, maxSessi
     decide: () => refusal,
     decideReach: () => refusal,
     visibleNodes: () => [],
+    standing: () => null,
+    isSuperseded: () => false,
     logins: () => logins,
     sessionOptions: () => ({ maxSessionTtlSeconds, requireSessionMfa: "", deviceTrustMode: "", portForwarding, fileCopy: true }),
   };
@@ -72,7 +75,13 @@ async function withAuthorities(work: (opened: TestDatabase, authorities: KeyBack
 
 test("certificates say who, as whom and for how long, and are audited", () =>
   withAuthorities(async (opened, authorities) => {
-    const certificates = new UserCertificates(opened.database, authorities, accessWith(["alice", "deploy"], true, 3600), 43_200);
+    const certificates = new UserCertificates(
+      opened.database,
+      authorities,
+      accessWith(["alice", "deploy"], true, 3600),
+      43_200,
+      new FakeGuards(),
+    );
     const issued = await certificates.issue(
       ALICE,
       { sshPublicKey: SSH_KEY, x509PublicKey: X509_KEY, ttlSeconds: 7200 },
@@ -103,7 +112,13 @@ test("certificates say who, as whom and for how long, and are audited", () =>
 
 test("a person without logins gets a certificate that opens no account", () =>
   withAuthorities(async (opened, authorities) => {
-    const certificates = new UserCertificates(opened.database, authorities, accessWith([], false, null), 43_200);
+    const certificates = new UserCertificates(
+      opened.database,
+      authorities,
+      accessWith([], false, null),
+      43_200,
+      new FakeGuards(),
+    );
     const issued = await certificates.issue(ALICE, { sshPublicKey: SSH_KEY, x509PublicKey: null, ttlSeconds: 0 }, "192.0.2.7");
     const ssh = parseCertificate(issued.sshCertificate ?? Buffer.alloc(0));
     assert.equal(ssh.principals.length, 1);
@@ -114,7 +129,13 @@ test("a person without logins gets a certificate that opens no account", () =>
 
 test("refuses a request without a key, and a key that is none", () =>
   withAuthorities(async (opened, authorities) => {
-    const certificates = new UserCertificates(opened.database, authorities, accessWith([], false, null), 43_200);
+    const certificates = new UserCertificates(
+      opened.database,
+      authorities,
+      accessWith([], false, null),
+      43_200,
+      new FakeGuards(),
+    );
     for (const [sshPublicKey, x509PublicKey] of [
       [null, null],
       [Buffer.from("garbage"), null],

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Database } from "../../core/plugin/database.js";
+import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
 import type { CertificateAuthorities } from "../ca/api.js";
 import type { Access } from "../roles/api.js";
 import { grantTtl } from "./ttl.js";
@@ -30,11 +31,12 @@ export class UserCertificates {
     private readonly authorities: CertificateAuthorities,
     private readonly access: Access,
     private readonly defaultTtlSeconds: number,
+    private readonly guards: Guards,
   ) {}
 
   /**
    * Certificates for the person's current roles. They are handed out only once the audit record is durable.
-   * @throws {MezError} `INVALID_ARGUMENT` without a key or for one that the authority refuses
+   * @throws {MezError} `INVALID_ARGUMENT` without a key or for one that the authority refuses; `ACCESS_DENIED` by a guard
    */
   async issue(
     person: Caller & { readonly kind: "user" },
@@ -67,6 +69,7 @@ export class UserCertificates {
         : await this.authorities.issueUserX509({ publicKeyDer: request.x509PublicKey, commonName: person.name, ttlSeconds });
 
     await this.database.transaction(async (tx) => {
+      requireNoRefusal(this.guards, subject); // here, because transactions have an order: what was locked before gets none
       tx.audit({
         type: "user.cert.issued",
         userName: person.name,

@@ -11,7 +11,7 @@ let bed: JoinTestBed;
 let authenticator: AgentAuthenticator;
 before(async () => {
   bed = await JoinTestBed.open();
-  authenticator = new AgentAuthenticator(bed.directory, "test", bed.clock);
+  authenticator = new AgentAuthenticator(bed.directory, "test", bed.clock, bed.guards);
 });
 after(() => bed.close());
 
@@ -73,3 +73,12 @@ function authenticate(pem: string, bearerToken: string | null = null) {
 async function refuses(pem: string, message: RegExp): Promise<void> {
   await assert.rejects(authenticate(pem), (error) => isMezError(error, "UNAUTHENTICATED") && message.test(error.message));
 }
+
+test("a locked agent is refused, and comes back when the lock is gone", async (t) => {
+  const { tlsCertificatePem } = await bed.enrolment.enrolLocal({ name: "edge", role: "proxy", keys, publicAddresses: [] });
+  t.after(() => bed.guards.refuse(() => false));
+  bed.guards.refuse(({ agent }) => agent === "edge");
+  await assert.rejects(authenticate(tlsCertificatePem), (error) => isMezError(error, "ACCESS_DENIED"));
+  bed.guards.refuse(() => false);
+  assert.equal((await authenticate(tlsCertificatePem))?.kind, "agent");
+});

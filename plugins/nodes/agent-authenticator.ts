@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Authenticator, CallCredentials } from "../../core/ports/authenticator.js";
+import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AgentDirectory } from "./agent-directory.js";
 import { agentUri, ROLE_PREFIX } from "./host-certificates.js";
@@ -15,6 +16,7 @@ export class AgentAuthenticator implements Authenticator {
     private readonly directory: AgentDirectory,
     private readonly clusterName: string,
     private readonly clock: Clock,
+    private readonly guards: Guards,
   ) {}
 
   async authenticate({ bearerToken, clientCertificate }: CallCredentials): Promise<Caller | null> {
@@ -36,6 +38,7 @@ export class AgentAuthenticator implements Authenticator {
         detail: `certificate of ${role} "${name}"`,
       });
     }
+    requireNoRefusal(this.guards, { agent: name });
     return {
       kind: "agent",
       id: agent.id,

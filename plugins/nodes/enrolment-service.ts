@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { PortView } from "../../core/plugin/contract.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
+import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
 import type { JoinMethod } from "../../core/ports/join-method.js";
 import type { Clock } from "../../core/time/clock.js";
 import { type Agent, type AgentRole, parseAgentName, parseAgentRole, parsePublicAddresses } from "./agent.js";
@@ -45,18 +46,20 @@ export class EnrolmentService {
     private readonly clock: Clock,
     private readonly issuer: HostCertificateIssuer,
     private readonly methods: PortView<JoinMethod>,
+    private readonly guards: Guards,
   ) {}
 
   /**
    * Redeems the proof and stores the new agent, in one transaction. The same proof over the same request gets the same
    * answer again, as long as the method grants it and the agent has not been removed.
-   * @throws {MezError} `JOIN_REFUSED`, `INVALID_ARGUMENT`, `ALREADY_EXISTS` for a name in use
+   * @throws {MezError} `JOIN_REFUSED`, `INVALID_ARGUMENT`, `ALREADY_EXISTS` for a name in use; `ACCESS_DENIED` by a guard
    */
   async join(join: ProvenJoin): Promise<HostCertificates> {
     const { name, role, keys, publicAddresses } = checked(join.request);
     const method = this.#method(join.method);
     const requestHash = createHash("sha256").update(join.bytes).digest("base64");
     return this.database.transaction(async (tx) => {
+      requireNoRefusal(this.guards, { agent: name });
       const grant = await method.redeem(tx, join.proof, join.bytes, join.serverFingerprint);
       if (!grant.roles.includes(role))
         throw new MezError("JOIN_REFUSED", `this token admits ${grant.roles.join(" and ")}, not ${role}`);

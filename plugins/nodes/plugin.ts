@@ -8,6 +8,7 @@ import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
+import { GUARD } from "../../core/ports/guard.js";
 import { JOIN_METHOD } from "../../core/ports/join-method.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { CA_KEYS, CERTIFICATE_AUTHORITIES } from "../ca/api.js";
@@ -55,7 +56,7 @@ export default definePlugin<NodesConfig>({
     const nodes = once((resolve) => new NodeService(resolve(DATABASE), directory(resolve), heartbeats(resolve), resolve(ACCESS)));
     const enrolment = once((resolve) => {
       const issuer = new HostCertificateIssuer(resolve(CERTIFICATE_AUTHORITIES), resolve(PROCESS).clusterName, ttlSeconds);
-      return new EnrolmentService(resolve(DATABASE), resolve(CLOCK), issuer, resolve.port(JOIN_METHOD));
+      return new EnrolmentService(resolve(DATABASE), resolve(CLOCK), issuer, resolve.port(JOIN_METHOD), resolve.port(GUARD));
     });
     const enrolmentOf = (resolve: Resolve, role: ProcessRole): Enrolment => {
       if (isAuth) return new LocalEnrolment(enrolment(resolve), role, publicAddresses);
@@ -110,7 +111,8 @@ export default definePlugin<NodesConfig>({
       host.implement(
         AUTHENTICATOR,
         "agent",
-        (resolve) => new AgentAuthenticator(directory(resolve), resolve(PROCESS).clusterName, resolve(CLOCK)),
+        (resolve) =>
+          new AgentAuthenticator(directory(resolve), resolve(PROCESS).clusterName, resolve(CLOCK), resolve.port(GUARD)),
       );
       host.rpc(NODE_RPC, (resolve) => nodeHandlers(nodes(resolve)));
       host.rpc(AGENT_RPC, (resolve) => agentHandlers(enrolment(resolve), agents(resolve), resolve(PROCESS).clusterName));

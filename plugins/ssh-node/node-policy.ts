@@ -1,15 +1,25 @@
 import type { Collection, Collections } from "../../core/plugin/collection.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
+import { type Guards, guardRefusal, onGuardChange } from "../../core/ports/guard.js";
 import { formatDuration } from "../../core/time/duration.js";
 import { CA_KEYS, type TrustBundle } from "../ca/api.js";
 import { NODES, type NodeEntry } from "../nodes/api.js";
-import { type Access, type AccessDecision, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
+import {
+  type Access,
+  type AccessDecision,
+  guardSubjectOf,
+  MACHINE_INSTANCES_COLLECTION,
+  MACHINES_COLLECTION,
+  ROLES_COLLECTION,
+  USERS_COLLECTION,
+} from "../roles/api.js";
 import type { CertificateClaims } from "./certificate-claims.js";
 
 export interface NodePolicyParts {
   readonly collections: Collections;
   readonly identity: HostIdentity;
   readonly access: Access;
+  readonly guards: Guards;
   readonly staleSeconds: number;
 }
 
@@ -46,22 +56,33 @@ export class NodePolicy {
   }
 
   /** May this person log in here as `login`? */
-  decide({ user, roles }: CertificateClaims, login: string): AccessDecision {
+  decide({ user, roles, machine }: CertificateClaims, login: string): AccessDecision {
     const { name, id } = this.parts.identity.current();
     const node = this.#nodes.get(name);
     if (node === undefined || node.id !== id) {
       return { allowed: false, reason: `node ${name} is not registered in the cluster`, detail: `no record of agent ${id}` };
     }
-    return this.parts.access.decide({ user, roles, node: { name, labels: node.labels }, login });
+    const subject = { user, roles, ...(machine === null ? {} : { instance: machine.instance }) };
+    const refusal = guardRefusal(this.parts.guards, { ...guardSubjectOf(subject), agent: name });
+    if (refusal !== null) return { allowed: false, reason: refusal.message, detail: refusal.detail };
+    return this.parts.access.decide({ ...subject, node: { name, labels: node.labels }, login });
+  }
+
+  /** Tells whether a machine shows a certificate in whose place a newer one is in use. */
+  isSuperseded({ machine }: CertificateClaims): boolean {
+    return machine !== null && this.parts.access.isSuperseded(machine.instance, machine.generation);
   }
 
   /** Calls `listener` after each change that may take access away. Returns the way to stop. */
   onChange(listener: () => void): () => void {
-    const { collections } = this.parts;
+    const { collections, guards } = this.parts;
     const stops = [
       collections.of(ROLES_COLLECTION).onChange(listener),
       collections.of(USERS_COLLECTION).onChange(listener),
+      collections.of(MACHINES_COLLECTION).onChange(listener),
+      collections.of(MACHINE_INSTANCES_COLLECTION).onChange(listener),
       this.#nodes.onChange(listener),
+      onGuardChange(guards, listener),
     ];
     return () => stops.forEach((stop) => void stop());
   }

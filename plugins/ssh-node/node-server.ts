@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { messageOf } from "../../core/errors/error.js";
 import type { Collections } from "../../core/plugin/collection.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
+import type { Guards } from "../../core/ports/guard.js";
 import { createSshServer, type SshServer } from "../../core/ssh/server.js";
 import type { SshPeer } from "../../core/ssh/server-connection.js";
 import type { Access } from "../roles/api.js";
@@ -17,6 +18,7 @@ export interface NodeServerParts extends Omit<NodeSessionParts, "nodeName" | "po
   readonly identity: HostIdentity;
   readonly collections: Collections;
   readonly access: Access;
+  readonly guards: Guards;
   readonly accounts: Pick<OsAccounts, "find">;
 }
 
@@ -28,9 +30,9 @@ export class NodeServer {
   #isCheckDue = false;
 
   constructor(private readonly parts: NodeServerParts) {
-    const { identity, collections, access, accounts, settings, audit, clock, logger } = parts;
+    const { identity, collections, access, guards, accounts, settings, audit, clock, logger } = parts;
     const nodeName = identity.current().name;
-    const policy = new NodePolicy({ collections, identity, access, staleSeconds: settings.policyStaleSeconds });
+    const policy = new NodePolicy({ collections, identity, access, guards, staleSeconds: settings.policyStaleSeconds });
     const onlyLogin = isRoot() ? null : userInfo().username;
     const door = new SessionDoor({ nodeName, policy, accounts, onlyLogin, audit, clock });
     const hostKeys = new HostKeyRing(identity);

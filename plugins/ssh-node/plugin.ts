@@ -3,6 +3,7 @@ import { definePlugin } from "../../core/plugin/contract.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
+import { GUARD } from "../../core/ports/guard.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
 import { AGENT_REGISTRATION } from "../nodes/api.js";
 import { RECORDING_SPOOL } from "../recordings/api.js";
@@ -20,6 +21,7 @@ export default definePlugin<NodeConfig>({
           settings: nodeSettings(config, resolve(PROCESS).authAddresses),
           registration: resolve(AGENT_REGISTRATION),
           access: resolve(ACCESS),
+          guards: resolve.port(GUARD),
           accounts: new OsAccounts(resolve(CLOCK)),
           audit: resolve(AUDIT_REPORTER),
           recordings: resolve.optional(RECORDING_SPOOL),

@@ -1,28 +1,27 @@
 import { MezError } from "../../core/errors/error.js";
 import type { Collection } from "../../core/plugin/collection.js";
+import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import type { SshCertificate } from "../../core/ssh/certificate.js";
 import { checkCertificate } from "../../core/ssh/certificate-check.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { TrustBundle } from "../ca/api.js";
-import type { UserEntry } from "../roles/api.js";
+import { type Access, type AccessSubject, guardSubjectOf, MACHINE_PREFIX } from "../roles/api.js";
 
-/** Who a good certificate names. */
-export interface CertifiedPerson {
-  readonly user: string;
-  /** As the certificate names them; those that the user has lost since then do not count. */
-  readonly roles: readonly string[];
+/** Who a good certificate names. Roles are those of the certificate; those that the user has lost since then do not count. */
+export interface CertifiedPerson extends AccessSubject {
   readonly certificate: SshCertificate;
 }
 
-/** Reads people from their certificates, and checks those against the live copies of the CA keys and the users. */
+/** Reads people from their certificates, and checks those against the live copies of the CA keys, the users and the machines. */
 export class CertificateGate {
   #bundle: TrustBundle | undefined;
   #authorities: readonly Buffer[] = [];
 
   constructor(
     private readonly caKeys: Collection<TrustBundle>,
-    private readonly users: Collection<UserEntry>,
+    private readonly access: Pick<Access, "standing" | "isSuperseded">,
     private readonly clock: Clock,
+    private readonly guards: Guards,
   ) {}
 
   /**
@@ -30,8 +29,14 @@ export class CertificateGate {
    * @throws {MezError} `SSH_CERTIFICATE_REFUSED`, `ACCESS_DENIED`; the message may be shown to the client.
    */
   identify(certificate: SshCertificate, login: string, clientAddress: string): CertifiedPerson {
-    const person = { user: certificate.keyId, roles: rolesOf(certificate), certificate };
+    const instance = certificate.extensions.get("instance@mezite");
+    const machine = instance === undefined ? {} : { instance };
+    const person = { user: certificate.keyId, roles: rolesOf(certificate), ...machine, certificate };
     this.check(person, clientAddress);
+    if (instance !== undefined && this.access.isSuperseded(instance, Number(certificate.extensions.get("generation@mezite"))))
+      throw new MezError("ACCESS_DENIED", `a newer certificate of ${person.user} is in use; read the files again`);
+    // A machine runs command lines that others wrote: whatever login they leave to the proxy is as good as any.
+    if (person.user.startsWith(MACHINE_PREFIX)) return person;
     if (login !== person.user && !certificate.principals.includes(login))
       throw new MezError(
         "ACCESS_DENIED",
@@ -44,18 +49,23 @@ export class CertificateGate {
    * Checks again, when time has passed since the login.
    * @throws {MezError} as `identify`
    */
-  check({ user, certificate }: CertifiedPerson, clientAddress: string): void {
-    checkCertificate(certificate, {
+  check(person: CertifiedPerson, clientAddress: string): void {
+    checkCertificate(person.certificate, {
       role: "user",
       authorities: this.#currentAuthorities(),
       now: this.clock.now(),
       sourceAddress: clientAddress,
     });
-    if (!this.isUser(user)) throw new MezError("ACCESS_DENIED", `${user} is not a user of this cluster any more`);
+    const objection = this.objection(person);
+    if (objection !== null) throw objection;
   }
 
-  isUser(user: string): boolean {
-    return this.users.get(user) !== undefined;
+  /** Why a person may not stay, whatever the certificate says; `null` when they may. */
+  objection(person: AccessSubject): MezError | null {
+    const standing = this.access.standing(person);
+    if (standing !== null) return new MezError("ACCESS_DENIED", standing);
+    const refusal = guardRefusal(this.guards, guardSubjectOf(person));
+    return refusal === null ? null : new MezError("ACCESS_DENIED", refusal.message, { detail: refusal.detail });
   }
 
   /** Tells whether the User CA signed it, so that what it says is true, expired or not. */

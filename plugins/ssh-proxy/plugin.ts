@@ -5,11 +5,18 @@ import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { parseStaleAfter } from "../../core/plugin/stale-after.js";
+import { GUARD, onGuardChange } from "../../core/ports/guard.js";
 import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
 import { CA_KEYS } from "../ca/api.js";
 import { NODES } from "../nodes/api.js";
-import { ACCESS, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
+import {
+  ACCESS,
+  MACHINE_INSTANCES_COLLECTION,
+  MACHINES_COLLECTION,
+  ROLES_COLLECTION,
+  USERS_COLLECTION,
+} from "../roles/api.js";
 import { CertificateGate } from "./certificate-gate.js";
 import { DenialLog } from "./denial-log.js";
 import { parseListenAddress, parsePublicAddress } from "./listen-address.js";
@@ -32,19 +39,28 @@ export default definePlugin<ProxyConfig>({
 
     host.run((resolve) => {
       const collections = resolve(COLLECTIONS);
-      const [nodes, users, caKeys] = [collections.of(NODES), collections.of(USERS_COLLECTION), collections.of(CA_KEYS)];
+      const [nodes, caKeys] = [collections.of(NODES), collections.of(CA_KEYS)];
       const [clock, logger] = [resolve(CLOCK), resolve(LOGGER)];
       const identities = resolve(HOST_IDENTITIES);
       const access = resolve(ACCESS);
+      const guards = resolve.port(GUARD);
       const { clusterName } = resolve(PROCESS);
-      const gate = new CertificateGate(caKeys, users, clock);
+      const gate = new CertificateGate(caKeys, access, clock, guards);
       return new ProxyServer({
         identity: () => identities.of("proxy"),
         gate,
-        policy: new SessionPolicy({ collections, nodes, access, gate, clusterName, staleAfterSeconds }),
+        policy: new SessionPolicy({
+          ...{ collections, nodes, access, gate, guards, clusterName, staleAfterSeconds },
+          proxyName: () => identities.of("proxy").current().name,
+        }),
         denials: new DenialLog(resolve(AUDIT_REPORTER), logger, clock),
         directory: new TunnelDirectory(),
-        watched: [users, nodes, collections.of(ROLES_COLLECTION)],
+        watched: [
+          ...[nodes, collections.of(ROLES_COLLECTION), collections.of(USERS_COLLECTION)],
+          ...[collections.of(MACHINES_COLLECTION), collections.of(MACHINE_INSTANCES_COLLECTION)],
+          { onChange: (listener: () => void) => onGuardChange(guards, listener) },
+        ],
+        guards,
         liveSessions: resolve(LIVE_SESSIONS),
         leases: resolve(LEASES),
         collections,

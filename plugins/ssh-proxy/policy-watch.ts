@@ -1,11 +1,9 @@
-import type { Collection } from "../../core/plugin/collection.js";
-
-/** Runs `recheck` after changes of any of `collections`: once for those of one turn of the event loop. */
+/** Runs `recheck` after changes of any of `sources`: once for those of one turn of the event loop. */
 export class PolicyWatch {
   readonly #stops: readonly (() => void)[];
   #pending: NodeJS.Immediate | null = null;
 
-  constructor(collections: readonly Pick<Collection<unknown>, "onChange">[], recheck: () => void) {
+  constructor(sources: readonly { onChange(listener: () => void): () => void }[], recheck: () => void) {
     // Later, not at once: others who follow the same change, e.g. with caches of decisions, come first.
     const schedule = () => {
       this.#pending ??= setImmediate(() => {
@@ -13,7 +11,7 @@ export class PolicyWatch {
         recheck();
       });
     };
-    this.#stops = collections.map((collection) => collection.onChange(schedule));
+    this.#stops = sources.map((source) => source.onChange(schedule));
   }
 
   stop(): void {

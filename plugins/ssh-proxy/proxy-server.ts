@@ -11,7 +11,7 @@ export interface ProxyParts extends Omit<SshFrontParts, "directory" | "identity"
   /** Asked at start, when the process has joined. */
   readonly identity: () => HostIdentity;
   readonly collections: { ready(): Promise<void> };
-  /** What sessions depend on. */
+  /** What sessions and tunnels depend on. */
   readonly watched: ConstructorParameters<typeof PolicyWatch>[0];
   readonly sshListen: ListenAddress;
   readonly tunnelListen: ListenAddress;
@@ -52,7 +52,10 @@ export class ProxyServer implements Lifecycle {
       front,
       sshPort,
       tunnelPort,
-      watch: new PolicyWatch(parts.watched, () => front.recheck()),
+      watch: new PolicyWatch(parts.watched, () => {
+        front.recheck();
+        gate.recheck();
+      }),
       stops,
     };
     await tunnelPort.listen();

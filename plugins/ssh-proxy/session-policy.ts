@@ -1,5 +1,6 @@
 import { MezError } from "../../core/errors/error.js";
 import type { Collection, Collections } from "../../core/plugin/collection.js";
+import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import { formatDuration } from "../../core/time/duration.js";
 import type { NodeEntry } from "../nodes/api.js";
 import type { Access } from "../roles/api.js";
@@ -11,6 +12,9 @@ export interface SessionPolicyParts {
   readonly nodes: Collection<NodeEntry>;
   readonly access: Access;
   readonly gate: CertificateGate;
+  readonly guards: Guards;
+  /** This proxy's own, because a proxy can be locked like a node. */
+  readonly proxyName: () => string;
   readonly clusterName: string;
   readonly staleAfterSeconds: number;
 }
@@ -39,26 +43,39 @@ export class SessionPolicy {
     this.parts.gate.check(person, clientAddress);
     const node = findNode(this.parts.nodes, target, this.parts.clusterName);
     if (node === undefined) throw unreachable(person, target, "no such node");
-    const decision = this.parts.access.decideReach({ user: person.user, roles: person.roles, node });
+    const decision = this.parts.access.decideReach({ ...person, node });
     if (!decision.allowed) throw unreachable(person, target, decision.detail);
+    const locked = this.#locked(node.name);
+    if (locked !== null) throw locked;
     return node;
   }
 
   /**
-   * Why a session that was admitted to `node` may not go on, for the person; `null` when it may. A certificate that ran
+   * Why a session that was admitted to `node` may not go on; `null` when it may. A certificate that ran
    * out meanwhile does not end a session.
    */
-  objection(person: CertifiedPerson, node: NodeEntry): string | null {
-    if (!this.parts.gate.isUser(person.user)) return `${person.user} is not a user of this cluster any more`;
+  objection(person: CertifiedPerson, node: NodeEntry): MezError | null {
+    const about = this.parts.gate.objection(person) ?? this.#locked(node.name);
+    if (about !== null) return about;
     const current = this.parts.nodes.get(node.name);
-    if (current === undefined || current.id !== node.id) return `node ${node.name} was removed from the cluster`;
-    const decision = this.parts.access.decideReach({ user: person.user, roles: person.roles, node: current });
-    return decision.allowed ? null : `${person.user} may no longer reach node ${node.name}`;
+    if (current === undefined || current.id !== node.id) return denied(`node ${node.name} was removed from the cluster`);
+    const decision = this.parts.access.decideReach({ ...person, node: current });
+    return decision.allowed ? null : denied(`${person.user} may no longer reach node ${node.name}`, decision.detail);
+  }
+
+  #locked(node: string): MezError | null {
+    const { guards, proxyName } = this.parts;
+    const refusal = guardRefusal(guards, { agent: node }) ?? guardRefusal(guards, { agent: proxyName() });
+    return refusal === null ? null : denied(refusal.message, refusal.detail);
   }
 }
 
 // --- internal ---
 
 function unreachable({ user }: CertifiedPerson, target: string, detail: string): MezError {
-  return new MezError("ACCESS_DENIED", `there is no node "${target}" that ${user} may reach`, { detail });
+  return denied(`there is no node "${target}" that ${user} may reach`, detail);
+}
+
+function denied(message: string, detail?: string): MezError {
+  return new MezError("ACCESS_DENIED", message, detail === undefined ? {} : { detail });
 }

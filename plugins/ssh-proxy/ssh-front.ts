@@ -1,5 +1,5 @@
 import { isIPv4 } from "node:net";
-import { isMezError, MezError, messageOf } from "../../core/errors/error.js";
+import { isMezError, messageOf } from "../../core/errors/error.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import type { LiveSessions } from "../../core/plugin/live-sessions.js";
 import type { Logger } from "../../core/plugin/logger.js";
@@ -68,10 +68,10 @@ export class SshFront {
     for (const client of [...this.#clients]) {
       for (const session of [...client.sessions]) {
         const objection = policy.objection(session.person, session.target);
-        if (objection !== null) session.end(objection);
+        if (objection !== null) session.end(objection.message);
       }
-      const { user } = client.person;
-      if (!gate.isUser(user)) client.connection.disconnect(`${user} is not a user of this cluster any more`);
+      const objection = gate.objection(client.person);
+      if (objection !== null) client.connection.disconnect(objection.message);
     }
   }
 
@@ -143,7 +143,7 @@ export class SshFront {
     try {
       // Registered first, checked second: whatever arrives in between finds this session.
       const objection = policy.objection(person, session.target);
-      if (objection !== null) throw new MezError("ACCESS_DENIED", objection);
+      if (objection !== null) throw objection;
       const { id: sessionId, node: nodeName, signal } = session;
       const stream = await directory.open({ nodeName, sessionId, clientAddress: address, clientPort: client.port }, signal);
       const channel = signal.aborted ? null : request.accept();

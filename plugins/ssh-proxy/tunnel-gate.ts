@@ -1,6 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { Collection } from "../../core/plugin/collection.js";
 import type { Logger } from "../../core/plugin/logger.js";
+import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Tunnel, TunnelPeer } from "../../core/tunnel/tunnel.js";
 import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
@@ -10,23 +11,25 @@ import type { NodeEntry } from "../nodes/api.js";
 export interface TunnelGateParts {
   readonly nodes: Collection<NodeEntry>;
   readonly directory: TunnelDirectory;
+  readonly guards: Guards;
   readonly clusterName: string;
   readonly logger: Logger;
   readonly clock: Clock;
 }
 
-/** Lets nodes connect that are in the inventory, and ends their tunnels when they no longer are. */
+/** Lets nodes connect that are in the inventory and not locked, and ends their tunnels when that is over. */
 export class TunnelGate {
   readonly #stop: () => void;
+  readonly #changed = new Set<string>();
   readonly #expiries = new Set<NodeJS.Timeout>();
 
   constructor(private readonly parts: TunnelGateParts) {
-    this.#stop = parts.nodes.onChange((name, node) => this.#recheck(name, node));
+    this.#stop = parts.nodes.onChange((name) => void this.#changed.add(name));
   }
 
   /** Says who an agent is, from its host certificate; for the `TunnelListener`. */
   authorize({ certificate }: TunnelApplicant): TunnelPeer | { readonly refusal: string } {
-    const { clusterName, nodes } = this.parts;
+    const { clusterName, nodes, guards } = this.parts;
     const subject = subjectOf(certificate);
     const nodeName = subject.get("CN") ?? "";
     if (subject.get("O") !== NODE_ORGANIZATION)
@@ -36,6 +39,8 @@ export class TunnelGate {
       return {
         refusal: `node "${nodeName}" is not in the inventory of cluster "${clusterName}"; it was removed, or joined only now`,
       };
+    const refusal = guardRefusal(guards, { agent: nodeName });
+    if (refusal !== null) return { refusal: refusal.message };
     return { nodeName, role: "node" };
   }
 
@@ -58,16 +63,34 @@ export class TunnelGate {
     });
   }
 
+  /** Ends the tunnels of nodes that were removed or locked; after their sessions, which would end without a word otherwise. */
+  recheck(): void {
+    this.#disconnectRemoved();
+    this.#disconnectLocked();
+  }
+
   stop(): void {
     this.#stop();
     for (const expiry of this.#expiries) clearTimeout(expiry);
   }
 
-  #recheck(name: string, node: NodeEntry | undefined): void {
-    const { directory, clusterName } = this.parts;
-    const hasOther =
-      node === undefined || directory.of(name).some(({ certificate }) => !names(certificate, clusterName, node.id));
-    if (hasOther) directory.disconnect(name, `node "${name}" was removed from the cluster`);
+  #disconnectRemoved(): void {
+    const { directory, clusterName, nodes } = this.parts;
+    for (const name of this.#changed) {
+      const node = nodes.get(name);
+      const hasOther =
+        node === undefined || directory.of(name).some(({ certificate }) => !names(certificate, clusterName, node.id));
+      if (hasOther) directory.disconnect(name, `node "${name}" was removed from the cluster`);
+    }
+    this.#changed.clear();
+  }
+
+  #disconnectLocked(): void {
+    const { directory, guards } = this.parts;
+    for (const name of new Set(directory.all().map(({ peer }) => peer.nodeName))) {
+      const refusal = guardRefusal(guards, { agent: name });
+      if (refusal !== null) directory.disconnect(name, refusal.message);
+    }
   }
 }
 

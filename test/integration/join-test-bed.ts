@@ -3,6 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CollectionRegistry } from "../../core/events/collections.js";
+import { deriveJoinTokenKeys } from "../../core/join/join-token-keys.js";
+import { type CertificateBinding, TokenJoinClient } from "../../core/join/token-join-client.js";
 import type { AuditEvent } from "../../core/plugin/audit.js";
 import type { Permission, PermissionHolder } from "../../core/plugin/caller.js";
 import type { RpcDefinition, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
@@ -17,7 +19,6 @@ import { KeyBackedAuthorities } from "../../plugins/ca/certificate-authorities.j
 import { CreateCertificateAuthorities } from "../../plugins/ca/migrations/20260101000000-certificate-authorities.js";
 import { JOIN_RPC, joinHandlers } from "../../plugins/join/token/join-rpc.js";
 import { ServerNonces } from "../../plugins/join/token/server-nonce.js";
-import { type CertificateBinding, TokenJoinClient } from "../../plugins/join/token/token-join-client.js";
 import { TokenJoinServer } from "../../plugins/join/token/token-join-server.js";
 import { AGENTS } from "../../plugins/nodes/agent.js";
 import { AgentAuthenticator } from "../../plugins/nodes/agent-authenticator.js";
@@ -35,10 +36,10 @@ import { NodeService } from "../../plugins/nodes/node-service.js";
 import { RoleIdentity } from "../../plugins/nodes/role-identity.js";
 import type { Access } from "../../plugins/roles/api.js";
 import { SqliteStorageDriver } from "../../plugins/storage/sqlite/sqlite-driver.js";
-import { deriveJoinTokenKeys } from "../../plugins/tokens/join-token-keys.js";
 import { CreateJoinTokens } from "../../plugins/tokens/migrations/001-join-tokens.js";
 import { TOKEN_ENTITIES } from "../../plugins/tokens/token-repository.js";
 import { TokenService } from "../../plugins/tokens/token-service.js";
+import { FakeGuards } from "../fakes/guards.js";
 import { FakeKeyBackend } from "../fakes/key-backend.js";
 import { silentLogger } from "../fixtures/silent-logger.js";
 
@@ -52,6 +53,7 @@ const access: Pick<Access, "visibleNodes"> = {
 /** An auth service with the plugins that joining needs: real database, CA, TLS and gRPC on loopback. */
 export class JoinTestBed {
   /** What `now` is to the services; tests move it. */
+  readonly guards = new FakeGuards();
   readonly clock = { time: new Date(), now: () => new Date(this.clock.time) };
   readonly audits: AuditEvent[] = [];
   readonly collections = new CollectionRegistry();
@@ -173,7 +175,13 @@ export class JoinTestBed {
     });
     const { joinServer } = this;
     const methods = { names: () => ["token"], get: () => joinServer, all: () => [joinServer] };
-    this.enrolment = new EnrolmentService(database, clock, new HostCertificateIssuer(authorities, "test", 3600), methods);
+    this.enrolment = new EnrolmentService(
+      database,
+      clock,
+      new HostCertificateIssuer(authorities, "test", 3600),
+      methods,
+      this.guards,
+    );
     this.directory = new AgentDirectory(this.collections.of(AGENTS));
     this.heartbeats = new Heartbeats(database, clock, silentLogger, 20);
     this.agents = new AgentService(database, this.directory, this.heartbeats);
@@ -196,7 +204,7 @@ export class JoinTestBed {
         const { permission, handler } = route;
         return { permission, holders: ["node"], handler: handler as never, lease: () => () => {} };
       },
-      authenticators: () => [new AgentAuthenticator(this.directory, "test", this.clock)],
+      authenticators: () => [new AgentAuthenticator(this.directory, "test", this.clock, this.guards)],
       authorizer: () => ({
         refusal: (caller, _permission, holders) =>
           caller.kind === "agent" && holders.includes(caller.role as PermissionHolder) ? null : "not an agent",
