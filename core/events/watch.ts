@@ -14,7 +14,7 @@ export const WATCH_RPC: RpcService<typeof WatchServiceService> = {
   permissions: { watch: "cluster:use" },
 };
 
-export const WATCH_HOLDERS: readonly PermissionHolder[] = ["proxy", "node"];
+export const WATCH_HOLDERS: readonly PermissionHolder[] = ["proxy", "node", "agent_identity"];
 
 /** Serves each watcher everything that it may see, then every change, in commit order and without a gap. */
 export function watchHandlers(collections: LocalCollections): RpcHandlers<typeof WatchServiceService> {

@@ -28,6 +28,18 @@ export type Caller =
       readonly role: ProcessRole;
       readonly certificateSerial: string;
       readonly certificateExpiresAt: Date;
+    }
+  | {
+      /** A machine that presented the X.509 certificate of one instance of its agent identity. */
+      readonly kind: "agent_identity";
+      readonly name: string;
+      readonly roles: readonly string[];
+      /** UUID of the instance. */
+      readonly instance: string;
+      /** Counts the renewals of the instance; the certificate carries it. */
+      readonly generation: number;
+      /** True when a newer certificate of the instance is in use: then only renewal is answered, which finds the copy. */
+      readonly isSuperseded: boolean;
     };
 
 /** `noun:verb`, e.g. `lock:create`. */
@@ -35,6 +47,7 @@ export type Permission = `${string}:${"create" | "read" | "list" | "update" | "d
 
 /**
  * Who holds a permission besides the `admin` role, which holds every one that a person can: `session` is any logged-in
- * user, `auditor` the built-in role, `proxy` and `node` a process with that role's host certificate.
+ * user, `auditor` the built-in role, `proxy` and `node` a process with that role's host certificate,
+ * `agent_identity` a machine.
  */
-export type PermissionHolder = "session" | "auditor" | "proxy" | "node";
+export type PermissionHolder = "session" | "auditor" | "proxy" | "node" | "agent_identity";

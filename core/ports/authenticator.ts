@@ -7,6 +7,11 @@ export interface CallCredentials {
   readonly bearerToken: string | null;
   /** DER of a client certificate that chains to the Host CA and is within its dates, or `null`. */
   readonly clientCertificate: Buffer | null;
+  /**
+   * DER of a client certificate that does not chain to the Host CA, or `null`. The client has proved to hold its key;
+   * whoever uses it checks its authority and its dates.
+   */
+  readonly foreignCertificate?: Buffer | null;
   readonly clientAddress: string;
 }
 

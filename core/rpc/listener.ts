@@ -14,13 +14,15 @@ export interface ConnectionFacts {
   readonly address: string;
   /** DER of a client certificate that chains to the Host CA and is within its dates. */
   readonly clientCertificate: Buffer | null;
+  /** DER of any other client certificate; the client has proved to hold its key, nothing else is checked. */
+  readonly foreignCertificate: Buffer | null;
   /** SHA-256 over the DER of the certificate that this connection was served with. */
   readonly serverFingerprint: Buffer;
 }
 
 /**
  * Accepts TLS 1.3 connections for the gRPC server. A client certificate is asked for, not demanded: joining and logging
- * in come before one exists; one that does not chain to the Host CA counts as none.
+ * in come before one exists. One that does not chain to the Host CA is left to whoever knows its authority.
  */
 export class RpcListener {
   readonly #server: Server;
@@ -85,10 +87,12 @@ export class RpcListener {
   #remember(socket: TLSSocket): void {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
     const own = socket.getCertificate();
+    const presented = socket.getPeerX509Certificate()?.raw ?? null;
     this.#sockets.add(socket);
     this.#facts.set(peer, {
       address: plainAddress(socket.remoteAddress ?? ""),
-      clientCertificate: socket.authorized ? (socket.getPeerX509Certificate()?.raw ?? null) : null,
+      clientCertificate: socket.authorized ? presented : null,
+      foreignCertificate: socket.authorized ? null : presented,
       serverFingerprint: createHash("sha256")
         .update((own as { raw?: Buffer } | null)?.raw ?? "")
         .digest(),

@@ -149,6 +149,7 @@ export class RpcServer {
     const credentials = {
       bearerToken: bearerToken(call.metadata),
       clientCertificate: facts.clientCertificate,
+      foreignCertificate: facts.foreignCertificate,
       clientAddress: facts.address,
     };
     // A public call is served whatever credentials came along: logging in works with an expired session at hand.

@@ -1,10 +1,10 @@
 import { MezError } from "../../core/errors/error.js";
+import type { JoinClient } from "../../core/join/join-client.js";
 import type { ProcessRole } from "../../core/plugin/contract.js";
 import type { HostCredentials } from "../../core/plugin/host-identity.js";
 import type { RpcConnection } from "../../core/plugin/rpc.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import { AgentServiceService, type HostCerts, JoinRequest } from "../../proto/gen/mezite/nodes/v1/nodes.js";
-import type { JoinClient } from "../join/token/api.js";
 import type { AgentRole } from "./agent.js";
 import type { EnrolmentService } from "./enrolment-service.js";
 import type { HostCertificates } from "./host-certificates.js";

@@ -2,6 +2,7 @@ import type { Caller, Traits } from "../../core/plugin/caller.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { ServiceToken } from "../../core/plugin/contract.js";
 import type { Transaction } from "../../core/plugin/database.js";
+import type { GuardSubject } from "../../core/ports/guard.js";
 
 /**
  * Label name to the values that match: exact text, `*` for any, or a regular expression `^…$`. All labels must match,
@@ -55,11 +56,43 @@ export interface UserEntry {
  */
 export const USERS_COLLECTION: CollectionKind<UserEntry> = { name: "users", version: 1, visibleTo: isDataPlane };
 
-/** The person who asks, as a certificate or a login session names them. */
+/** Begins the name of every machine. No person's name holds a slash, so that the two are never taken for each other. */
+export const MACHINE_PREFIX = "identity/";
+
+/** Every agent identity under `MACHINE_PREFIX` and its name. Published by the plugin `agent-identities`, as is the next. */
+export const MACHINES_COLLECTION: CollectionKind<UserEntry> = { name: "machines", version: 1, visibleTo: isDataPlane };
+
+/** What proxies and nodes know of one instance of an agent identity. */
+export interface MachineInstanceEntry {
+  /** The machine's name, `MACHINE_PREFIX` included. */
+  readonly machine: string;
+  /** The newest generation that is known to be in use; certificates of older ones are refused. */
+  readonly generation: number;
+  /** Why the instance is locked; empty when it is not. */
+  readonly lockReason: string;
+}
+
+/** Every instance by its id. */
+export const MACHINE_INSTANCES_COLLECTION: CollectionKind<MachineInstanceEntry> = {
+  name: "machine-instances",
+  version: 1,
+  visibleTo: isDataPlane,
+};
+
+/** The person or machine that asks, as a certificate or a login session names them. */
 export interface AccessSubject {
   readonly user: string;
+  /** Id of the instance, for a machine. */
+  readonly instance?: string;
   /** Roles at the time the certificate was made. Those that the user has lost since then no longer count. */
   readonly roles: readonly string[];
+}
+
+/** A person or machine as guards know it. */
+export function guardSubjectOf({ user, roles, instance }: AccessSubject): GuardSubject {
+  if (!user.startsWith(MACHINE_PREFIX)) return { user, roles };
+  const agentIdentity = user.slice(MACHINE_PREFIX.length);
+  return { agentIdentity, roles, ...(instance === undefined ? {} : { instance }) };
 }
 
 export interface AccessNode {
@@ -83,6 +116,10 @@ export interface Access {
   decide(request: AccessSubject & { readonly node: AccessNode; readonly login: string }): AccessDecision;
   /** May this person reach the node under any login? For a proxy, which does not see the login. */
   decideReach(request: AccessSubject & { readonly node: AccessNode }): AccessDecision;
+  /** Why this person or machine may do nothing at all now, one line; `null` when roles decide. */
+  standing(subject: AccessSubject): string | null;
+  /** Tells whether a newer certificate of a machine's instance is in use than the one with this generation. */
+  isSuperseded(instance: string, generation: number): boolean;
   /** The nodes among `nodes` that `decideReach` allows, in their order. */
   visibleNodes<N extends AccessNode>(subject: AccessSubject, nodes: Iterable<N>): N[];
   /** Login names for a certificate: over all roles, templates expanded, denied ones removed, sorted. */

@@ -1,10 +1,26 @@
 import type { Collection } from "../../core/plugin/collection.js";
 import { AccessPolicy } from "./access-policy.js";
-import type { Access, AccessDecision, AccessNode, AccessSubject, Role, SessionOptions, UserEntry } from "./api.js";
+import {
+  type Access,
+  type AccessDecision,
+  type AccessNode,
+  type AccessSubject,
+  MACHINE_PREFIX,
+  type MachineInstanceEntry,
+  type Role,
+  type SessionOptions,
+  type UserEntry,
+} from "./api.js";
 import { type CompiledRole, compileRole } from "./compiled-role.js";
 
+/** The live copies that tell machines. */
+export interface MachineCopies {
+  readonly machines: Pick<Collection<UserEntry>, "get">;
+  readonly instances: Pick<Collection<MachineInstanceEntry>, "get">;
+}
+
 /**
- * Decides from the live copies of roles and users. Each role is compiled once, each person's policy is worked out once
+ * Decides from the live copies of roles, users and machines. Each role is compiled once, each person's policy is worked out once
  * for a set of certificate roles, and both are dropped when the copy changes.
  */
 export class LiveAccess implements Access {
@@ -16,6 +32,7 @@ export class LiveAccess implements Access {
   constructor(
     private readonly roles: Collection<Role>,
     private readonly users: Collection<UserEntry>,
+    private readonly copies: MachineCopies = NO_MACHINES,
   ) {
     this.#stop = roles.onChange((name) => {
       this.#compiled.delete(name);
@@ -24,11 +41,24 @@ export class LiveAccess implements Access {
   }
 
   decide({ node, login, ...subject }: AccessSubject & { readonly node: AccessNode; readonly login: string }): AccessDecision {
-    return this.#policy(subject)?.decide(node, login) ?? unknownUser(subject, node);
+    return this.#policy(subject)?.decide(node, login) ?? this.#unknown(subject, node);
   }
 
   decideReach({ node, ...subject }: AccessSubject & { readonly node: AccessNode }): AccessDecision {
-    return this.#policy(subject)?.decideReach(node) ?? unknownUser(subject, node);
+    return this.#policy(subject)?.decideReach(node) ?? this.#unknown(subject, node);
+  }
+
+  standing({ user, instance }: AccessSubject): string | null {
+    if (!user.startsWith(MACHINE_PREFIX))
+      return this.users.get(user) === undefined ? `${user} is not a user of this cluster any more` : null;
+    if (this.copies.machines.get(user) === undefined) return `${user} was deleted from this cluster`;
+    const known = instance === undefined ? undefined : this.copies.instances.get(instance);
+    if (known?.machine !== user) return `this instance of ${user} was deleted from this cluster`;
+    return known.lockReason === "" ? null : `this instance of ${user} is locked: ${known.lockReason}`;
+  }
+
+  isSuperseded(instance: string, generation: number): boolean {
+    return generation < (this.copies.instances.get(instance)?.generation ?? 0);
   }
 
   visibleNodes<N extends AccessNode>(subject: AccessSubject, nodes: Iterable<N>): N[] {
@@ -56,10 +86,13 @@ export class LiveAccess implements Access {
     this.#stop();
   }
 
-  /** `undefined` for a person who is no user any more. */
-  #policy({ user, roles }: AccessSubject): AccessPolicy | undefined {
-    const entry = this.users.get(user);
+  /** `undefined` for a person who is no user any more, and for a machine that is deleted or locked. */
+  #policy({ user, roles, instance }: AccessSubject): AccessPolicy | undefined {
+    const isMachine = user.startsWith(MACHINE_PREFIX);
+    const entry = isMachine ? this.copies.machines.get(user) : this.users.get(user);
     if (entry === undefined) return undefined;
+    // Without an instance nothing is asked in a certificate's name: the auth service makes one.
+    if (isMachine && instance !== undefined && this.standing({ user, roles, instance }) !== null) return undefined;
     let policies = this.#policies.get(entry);
     if (policies === undefined) {
       policies = { byList: new WeakMap(), byNames: new Map() };
@@ -74,6 +107,11 @@ export class LiveAccess implements Access {
       policies.byList.set(roles, policy);
     }
     return policy;
+  }
+
+  #unknown(subject: AccessSubject, node: AccessNode): AccessDecision {
+    const detail = this.standing(subject) ?? `${subject.user} is unknown`;
+    return { allowed: false, reason: `${subject.user} has no access to node ${node.name}`, detail };
   }
 
   #work(user: string, roles: readonly string[], entry: UserEntry): AccessPolicy {
@@ -113,10 +151,4 @@ interface UserPolicies {
   readonly byNames: Map<string, AccessPolicy>;
 }
 
-function unknownUser({ user }: AccessSubject, node: AccessNode): AccessDecision {
-  return {
-    allowed: false,
-    reason: `${user} has no access to node ${node.name}`,
-    detail: `${user} is not a user of this cluster any more`,
-  };
-}
+const NO_MACHINES: MachineCopies = { machines: { get: () => undefined }, instances: { get: () => undefined } };

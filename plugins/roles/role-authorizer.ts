@@ -5,6 +5,9 @@ import { ADMIN_ROLE, AUDITOR_ROLE } from "./built-in-roles.js";
 /** The one thing that a person with a one-time password may do. */
 export const CHANGE_PASSWORD: Permission = "password:update";
 
+/** The one thing that is answered to the superseded certificate of a machine. */
+export const RENEW_CERTIFICATE: Permission = "instance-certificate:create";
+
 /**
  * Decides by the built-in roles. What is for proxies and nodes alone is not for people, not even for `admin`: such
  * calls say something about the process that makes them.
@@ -16,6 +19,9 @@ export class RoleAuthorizer implements Authorizer {
         return `${permission} needs a login`;
       case "agent":
         return holders.some((holder) => holder === caller.role) ? null : `${permission} is not for a ${caller.role}`;
+      case "agent_identity":
+        if (caller.isSuperseded && permission !== RENEW_CERTIFICATE) return "a newer certificate of this instance is in use";
+        return holders.includes("agent_identity") ? null : `${permission} is not for an agent identity`;
       case "user":
         return userRefusal(caller, permission, holders);
     }
@@ -24,13 +30,15 @@ export class RoleAuthorizer implements Authorizer {
 
 // --- internal ---
 
+const MACHINES: ReadonlySet<PermissionHolder> = new Set(["proxy", "node", "agent_identity"]);
+
 function userRefusal(
   caller: Caller & { kind: "user" },
   permission: Permission,
   holders: readonly PermissionHolder[],
 ): string | null {
   if (caller.mustChangePassword && permission !== CHANGE_PASSWORD) return "the one-time password has to be changed first";
-  const isForAgentsOnly = holders.length > 0 && holders.every((holder) => holder === "proxy" || holder === "node");
+  const isForAgentsOnly = holders.length > 0 && holders.every((holder) => MACHINES.has(holder));
   if (isForAgentsOnly) return `${permission} is for ${holders.join(" and ")} processes only`;
   if (holders.includes("session") || caller.roles.includes(ADMIN_ROLE)) return null;
   if (holders.includes("auditor") && caller.roles.includes(AUDITOR_ROLE)) return null;

@@ -5,6 +5,8 @@ import type { SshCertificate } from "../../core/ssh/certificate.js";
 export interface CertificateClaims {
   readonly user: string;
   readonly roles: readonly string[];
+  /** For a machine: the instance of its agent identity, and how often that was renewed. */
+  readonly machine: { readonly instance: string; readonly generation: number } | null;
   /** The login session that it was issued in, `null` when it names none. */
   readonly loginSessionId: string | null;
   readonly permitsTerminal: boolean;
@@ -20,9 +22,11 @@ export interface CertificateClaims {
  */
 export function claimsOf(certificate: SshCertificate): CertificateClaims {
   const { extensions, criticalOptions } = certificate;
+  const instance = extensions.get("instance@mezite");
   return {
     user: certificate.keyId,
     roles: parseRoles(extensions.get("roles@mezite")),
+    machine: instance === undefined ? null : { instance, generation: Number(extensions.get("generation@mezite")) },
     loginSessionId: extensions.get("session@mezite") || null,
     permitsTerminal: extensions.has("permit-pty"),
     permitsPortForwarding: extensions.has("permit-port-forwarding"),

@@ -66,6 +66,7 @@ export class SessionDoor {
     const claims = claimsOf(certificate);
     // A question without a proof gets no more than this: who may go where is said to the holder of the key alone.
     if (!isProven) return { claims, options: NO_OPTIONS, account: NOBODY };
+    if (policy.isSuperseded(claims)) throw denied(`a newer certificate of ${claims.user} is in use; read the files again`);
     const decision = policy.decide(claims, login);
     if (!decision.allowed) throw denied(decision.reason, decision.detail);
     if (!certificate.principals.includes(login)) {

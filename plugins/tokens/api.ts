@@ -1,10 +1,11 @@
 import type { EntityManager } from "@mikro-orm/core";
+import type { JoinTokenDerivation, JoinTokenServerKeys } from "../../core/join/join-token-keys.js";
 import type { ProcessRole, ServiceToken } from "../../core/plugin/contract.js";
 import type { Transaction } from "../../core/plugin/database.js";
 import type { Secret } from "../../core/plugin/secret.js";
 
 /** What a join token can admit. */
-export type JoinRole = Extract<ProcessRole, "node" | "proxy">;
+export type JoinRole = Extract<ProcessRole, "node" | "proxy" | "identity">;
 
 /** A join token as an administrator sees it. The secret itself is kept nowhere. */
 export interface JoinToken {
@@ -35,22 +36,6 @@ export interface TokenAuthor {
   readonly clientAddress?: string;
 }
 
-/** The halves of a token's keys that the server keeps: enough to prove itself and to check, useless for joining. */
-export interface JoinTokenServerKeys {
-  /** 16 bytes. */
-  readonly id: Buffer;
-  /** 32 bytes, for the server's HMAC. */
-  readonly serverKey: Buffer;
-  /** Ed25519, 32 bytes raw. */
-  readonly clientPublicKey: Buffer;
-}
-
-/** All keys that follow from a token. */
-export interface JoinTokenKeys extends JoinTokenServerKeys {
-  /** Signs with the Ed25519 client key: 64 bytes, RFC 8032. */
-  sign(data: Uint8Array): Buffer;
-}
-
 /** The join tokens of the cluster. On the auth service. */
 export interface Tokens {
   /**
@@ -58,6 +43,19 @@ export interface Tokens {
    * @throws {MezError} `INVALID_ARGUMENT` unknown role, no role, lifetime out of range; `ALREADY_EXISTS` for a name in use
    */
   create(request: NewJoinToken, author: TokenAuthor): Promise<{ readonly token: JoinToken; readonly secret: Secret }>;
+  /**
+   * Makes a token in the transaction of another change, e.g. of the agent identity that it is for.
+   * @throws {MezError} as `create`
+   */
+  issue(
+    tx: Transaction,
+    request: NewJoinToken,
+    author: TokenAuthor,
+  ): Promise<{ readonly token: JoinToken; readonly secret: Secret }>;
+  /** Deletes tokens, used or not, together with what they were for. Unknown ids are no error. */
+  revoke(tx: Transaction, ids: readonly string[]): Promise<void>;
+  /** Which of these tokens can still be used. */
+  active(em: EntityManager, ids: readonly string[]): Promise<readonly JoinToken[]>;
   /** The server's keys of a token within its life, used or not; `null` for an unknown or expired one. */
   serverKeys(em: EntityManager, id: Buffer): Promise<JoinTokenServerKeys | null>;
   /**
@@ -71,9 +69,4 @@ export interface Tokens {
 export const TOKENS: ServiceToken<Tokens> = { id: "tokens", version: 1 };
 
 /** Derives the keys of a token. Pure; in every role. */
-export interface JoinTokenDerivation {
-  /** @throws {MezError} `INVALID_ARGUMENT` when `token` is not 64 hex characters */
-  derive(token: Secret): JoinTokenKeys;
-}
-
 export const JOIN_TOKEN_DERIVATION: ServiceToken<JoinTokenDerivation> = { id: "join-token-derivation", version: 1 };

@@ -2,7 +2,8 @@ import { MezError } from "../../core/errors/error.js";
 import { formatDuration } from "../../core/time/duration.js";
 import type { JoinRole, NewJoinToken } from "./api.js";
 
-const JOIN_ROLES: readonly JoinRole[] = ["node", "proxy"];
+const JOIN_ROLES: readonly JoinRole[] = ["node", "proxy", "identity"];
+const SHOWN_ROLES = "node, proxy";
 const MIN_TTL_SECONDS = 60;
 const MAX_TTL_SECONDS = 86_400;
 const DEFAULT_TTL_SECONDS = 3_600;
@@ -34,16 +35,12 @@ export function isExpired(token: { readonly expiresAt: Date }, now: Date): boole
 // --- internal ---
 
 function parseRoles(words: readonly string[]): readonly JoinRole[] {
-  if (words.length === 0)
-    throw new MezError("INVALID_ARGUMENT", `a join token needs a role; use one of ${JOIN_ROLES.join(", ")}`);
+  if (words.length === 0) throw new MezError("INVALID_ARGUMENT", `a join token needs a role; use one of ${SHOWN_ROLES}`);
   const roles = new Set<JoinRole>();
   for (const word of words) {
     const role = JOIN_ROLES.find((known) => known === word);
     if (role === undefined)
-      throw new MezError(
-        "INVALID_ARGUMENT",
-        `role "${word.slice(0, 40)}" cannot join with a token; use one of ${JOIN_ROLES.join(", ")}`,
-      );
+      throw new MezError("INVALID_ARGUMENT", `role "${word.slice(0, 40)}" cannot join with a token; use one of ${SHOWN_ROLES}`);
     roles.add(role);
   }
   return [...roles].sort();

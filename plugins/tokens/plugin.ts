@@ -1,10 +1,10 @@
+import { deriveJoinTokenKeys } from "../../core/join/join-token-keys.js";
 import type { Resolve } from "../../core/plugin/contract.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { JOIN_TOKEN_DERIVATION, TOKENS } from "./api.js";
-import { deriveJoinTokenKeys } from "./join-token-keys.js";
 import { CreateJoinTokens } from "./migrations/001-join-tokens.js";
 import { TOKEN_ENTITIES } from "./token-repository.js";
 import { TOKEN_RPC, tokenHandlers } from "./token-rpc.js";

@@ -1,6 +1,7 @@
 import { defineEntity, type EntityManager, p } from "@mikro-orm/core";
+import type { JoinTokenServerKeys } from "../../core/join/join-token-keys.js";
 import type { Entities } from "../../core/plugin/database.js";
-import type { JoinRole, JoinToken, JoinTokenServerKeys } from "./api.js";
+import type { JoinRole, JoinToken } from "./api.js";
 
 const JoinTokenRecord = defineEntity({
   name: "JoinTokenRecord",

@@ -1,3 +1,4 @@
+import { MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import { type JoinToken as JoinTokenMessage, TokenServiceService } from "../../proto/gen/mezite/tokens/v1/tokens.js";
@@ -13,6 +14,9 @@ export const TOKEN_RPC: RpcService<typeof TokenServiceService> = {
 export function tokenHandlers(tokens: TokenService): RpcHandlers<typeof TokenServiceService> {
   return {
     async createToken(request, call) {
+      // A token of an agent identity is made with the identity: alone it would admit nobody.
+      if (request.roles.includes("identity"))
+        throw new MezError("INVALID_ARGUMENT", "tokens of agent identities are made with mezctl agent-identities add");
       const ttlSeconds = request.ttlSeconds === 0 ? undefined : request.ttlSeconds;
       const { token, secret } = await tokens.create({ roles: request.roles, name: request.name, ttlSeconds }, authorOf(call));
       return { token: toMessage(token), secret: secret.expose() };

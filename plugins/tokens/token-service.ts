@@ -1,12 +1,12 @@
 import { timingSafeEqual } from "node:crypto";
 import type { EntityManager } from "@mikro-orm/core";
 import { MezError } from "../../core/errors/error.js";
+import { deriveJoinTokenKeys, generateJoinToken, type JoinTokenServerKeys } from "../../core/join/join-token-keys.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import type { Clock } from "../../core/time/clock.js";
-import type { JoinToken, JoinTokenServerKeys, NewJoinToken, TokenAuthor, Tokens } from "./api.js";
+import type { JoinToken, NewJoinToken, TokenAuthor, Tokens } from "./api.js";
 import { isExpired, planJoinToken } from "./join-token.js";
-import { deriveJoinTokenKeys, generateJoinToken } from "./join-token-keys.js";
 import {
   deleteExpiredTokens,
   deleteToken,
@@ -24,7 +24,11 @@ export class TokenService implements Tokens {
     private readonly clock: Clock,
   ) {}
 
-  async create(request: NewJoinToken, author: TokenAuthor): Promise<{ readonly token: JoinToken; readonly secret: Secret }> {
+  create(request: NewJoinToken, author: TokenAuthor): Promise<NewToken> {
+    return this.database.transaction((tx) => this.issue(tx, request, author));
+  }
+
+  async issue(tx: Transaction, request: NewJoinToken, author: TokenAuthor): Promise<NewToken> {
     const { roles, name, ttlSeconds } = planJoinToken(request);
     const secret = generateJoinToken();
     const keys = deriveJoinTokenKeys(secret);
@@ -39,14 +43,20 @@ export class TokenService implements Tokens {
       expiresAt,
       usedAt: null,
     };
-    await this.database.transaction(async (tx) => {
-      if (name !== null && (await this.#active(tx)).some((other) => other.name === name)) {
-        throw new MezError("ALREADY_EXISTS", `a join token named "${name}" is active; delete it or choose another name`);
-      }
-      await insertToken(tx.em, { token, keys, requestHash: null });
-      audit(tx, "token.created", token, author);
-    });
+    if (name !== null && (await this.#active(tx)).some((other) => other.name === name)) {
+      throw new MezError("ALREADY_EXISTS", `a join token named "${name}" is active; delete it or choose another name`);
+    }
+    await insertToken(tx.em, { token, keys, requestHash: null });
+    audit(tx, "token.created", token, author);
     return { token, secret };
+  }
+
+  async revoke(tx: Transaction, ids: readonly string[]): Promise<void> {
+    for (const id of ids) await deleteToken(tx.em, id);
+  }
+
+  async active(em: EntityManager, ids: readonly string[]): Promise<readonly JoinToken[]> {
+    return (await findActiveTokens(em, this.clock.now())).filter(({ id }) => ids.includes(id));
   }
 
   /** Tokens that can still be used, newest first. */
@@ -95,6 +105,11 @@ export class TokenService implements Tokens {
 }
 
 // --- internal ---
+
+interface NewToken {
+  readonly token: JoinToken;
+  readonly secret: Secret;
+}
 
 function refusal(detail: string): MezError {
   return new MezError("JOIN_REFUSED", "the join was refused: the token is unknown, used or expired, or the proof is wrong", {

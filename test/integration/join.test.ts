@@ -13,7 +13,7 @@ import { grpcDialer } from "../../core/rpc/client.js";
 import { parseCertificate } from "../../core/ssh/certificate.js";
 import { NODES } from "../../plugins/nodes/api.js";
 import { generateHostKeys } from "../../plugins/nodes/host-keys.js";
-import { deriveJoinTokenKeys } from "../../plugins/tokens/join-token-keys.js";
+import { deriveJoinTokenKeys } from "../../core/join/join-token-keys.js";
 import { AgentServiceService, JoinRequest } from "../../proto/gen/mezite/nodes/v1/nodes.js";
 import { testAuthority } from "../fixtures/tls.js";
 import { JoinTestBed } from "./join-test-bed.js";

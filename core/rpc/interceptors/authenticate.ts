@@ -4,10 +4,14 @@ import type { Authenticator, CallCredentials } from "../../ports/authenticator.j
 
 /** The caller that the first fitting authenticator finds; anonymous when the call brought no credentials at all. */
 export async function authenticate(credentials: CallCredentials, authenticators: readonly Authenticator[]): Promise<Caller> {
-  if (credentials.bearerToken === null && credentials.clientCertificate === null) return { kind: "anonymous" };
+  const { bearerToken, clientCertificate, foreignCertificate = null } = credentials;
+  const brings = bearerToken !== null || clientCertificate !== null;
+  if (!brings && foreignCertificate === null) return { kind: "anonymous" };
   for (const authenticator of authenticators) {
     const caller = await authenticator.authenticate(credentials);
     if (caller !== null) return caller;
   }
+  // A certificate that nobody here knows counts as none.
+  if (!brings) return { kind: "anonymous" };
   throw new MezError("UNAUTHENTICATED", "the session is unknown or has expired; log in again");
 }

@@ -12,9 +12,13 @@ export const JOIN_RPC: RpcService<typeof JoinServiceService> = {
 export function joinHandlers(server: TokenJoinServer): RpcHandlers<typeof JoinServiceService> {
   return {
     async beginJoin(request, call) {
-      if (request.kind !== JoinKind.JOIN_KIND_AGENT)
+      if (!KINDS.has(request.kind))
         throw new MezError("INVALID_ARGUMENT", "this server knows no join of that kind; update it first");
       return server.begin(request, call.serverFingerprint);
     },
   };
 }
+
+// --- internal ---
+
+const KINDS: ReadonlySet<JoinKind> = new Set([JoinKind.JOIN_KIND_AGENT, JoinKind.JOIN_KIND_IDENTITY]);

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { type CertificateBinding, TokenJoinClient } from "../../../core/join/token-join-client.js";
 import { definePlugin, type Resolve } from "../../../core/plugin/contract.js";
 import { DATABASE } from "../../../core/plugin/database.js";
 import { RPC_DIALER } from "../../../core/plugin/dialer.js";
@@ -10,7 +11,6 @@ import { JOIN_TOKEN_DERIVATION, TOKENS } from "../../tokens/api.js";
 import { JOIN_CLIENT } from "./api.js";
 import { JOIN_RPC, joinHandlers } from "./join-rpc.js";
 import { ServerNonces } from "./server-nonce.js";
-import { type CertificateBinding, TokenJoinClient } from "./token-join-client.js";
 import { TokenJoinServer } from "./token-join-server.js";
 
 interface JoinTokenConfig {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { SERVER_NONCE_BYTES, ServerNonces } from "./server-nonce.js";
+import { SERVER_NONCE_BYTES } from "../../../core/join/join-transcript.js";
+import { ServerNonces } from "./server-nonce.js";
 
 const clock = { time: Date.now(), now: () => new Date(clock.time) };
 const [id, clientNonce] = [randomBytes(16), randomBytes(32)];

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { SERVER_NONCE_BYTES } from "../../../core/join/join-transcript.js";
 import type { Clock } from "../../../core/time/clock.js";
 
-export const SERVER_NONCE_BYTES = 56;
 const RANDOM_BYTES = 16;
 const EXPIRY_BYTES = 8;
 const LIFETIME_MS = 60_000;

@@ -1,9 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { MezError } from "../../../core/errors/error.js";
-import type { Database, Transaction } from "../../../core/plugin/database.js";
-import type { JoinGrant, JoinMethod } from "../../../core/ports/join-method.js";
-import { TokenProof } from "../../../proto/gen/mezite/join/v1/join.js";
-import type { JoinTokenServerKeys, Tokens } from "../../tokens/api.js";
+import type { JoinTokenServerKeys } from "../../../core/join/join-token-keys.js";
 import {
   CLIENT_NONCE_BYTES,
   clientStatement,
@@ -12,7 +9,11 @@ import {
   serverProof,
   sha256,
   TOKEN_ID_BYTES,
-} from "./join-transcript.js";
+} from "../../../core/join/join-transcript.js";
+import type { Database, Transaction } from "../../../core/plugin/database.js";
+import type { JoinGrant, JoinMethod } from "../../../core/ports/join-method.js";
+import { TokenProof } from "../../../proto/gen/mezite/join/v1/join.js";
+import type { Tokens } from "../../tokens/api.js";
 import type { ServerNonces } from "./server-nonce.js";
 
 export interface TokenJoinServerParts {

@@ -23,6 +23,8 @@ export enum JoinKind {
   JOIN_KIND_UNSPECIFIED = 0,
   /** JOIN_KIND_AGENT - A proxy or a node; continued with mezite.nodes.v1.NodeService.GenerateHostCerts. */
   JOIN_KIND_AGENT = 1,
+  /** JOIN_KIND_IDENTITY - An instance of an agent identity; continued with mezite.agent_identities.v1.InstanceService.BootstrapAgentIdentity. */
+  JOIN_KIND_IDENTITY = 2,
   UNRECOGNIZED = -1,
 }
 

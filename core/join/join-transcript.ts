@@ -2,6 +2,7 @@ import { createHash, createHmac, createPublicKey, verify } from "node:crypto";
 
 export const TOKEN_ID_BYTES = 16;
 export const CLIENT_NONCE_BYTES = 32;
+export const SERVER_NONCE_BYTES = 56;
 
 /** Stands for the fingerprint where TLS ends before the server, and the certificate is verified by other means. */
 export const NO_FINGERPRINT = Buffer.alloc(32);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { Secret } from "../../../core/plugin/secret.js";
-import { deriveJoinTokenKeys } from "../../tokens/join-token-keys.js";
+import { Secret } from "../plugin/secret.js";
+import { deriveJoinTokenKeys } from "./join-token-keys.js";
 import { clientStatement, isSignedBy, serverProof } from "./join-transcript.js";
 
 const keys = deriveJoinTokenKeys(new Secret("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"));

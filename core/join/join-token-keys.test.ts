@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createPublicKey, hkdfSync, verify } from "node:crypto";
 import { test } from "node:test";
-import { isMezError } from "../../core/errors/error.js";
-import { Secret } from "../../core/plugin/secret.js";
+import { isMezError } from "../errors/error.js";
+import { Secret } from "../plugin/secret.js";
 import { deriveJoinTokenKeys, generateJoinToken } from "./join-token-keys.js";
 
 const TOKEN = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";

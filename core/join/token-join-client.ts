@@ -1,19 +1,19 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import { MezError } from "../../../core/errors/error.js";
-import type { RpcDialer } from "../../../core/plugin/dialer.js";
-import type { RpcConnection } from "../../../core/plugin/rpc.js";
-import { JoinKind, JoinServiceService, TokenProof } from "../../../proto/gen/mezite/join/v1/join.js";
-import type { JoinTokenDerivation, JoinTokenKeys } from "../../tokens/api.js";
-import type { JoinAttempt, JoinClient, JoinOptions } from "./api.js";
+import { JoinKind, JoinServiceService, TokenProof } from "../../proto/gen/mezite/join/v1/join.js";
+import { MezError } from "../errors/error.js";
+import type { RpcDialer } from "../plugin/dialer.js";
+import type { RpcConnection } from "../plugin/rpc.js";
+import type { JoinAttempt, JoinClient, JoinOptions } from "./join-client.js";
+import type { JoinTokenDerivation, JoinTokenKeys } from "./join-token-keys.js";
 import {
   CLIENT_NONCE_BYTES,
   clientStatement,
   type JoinTranscript,
   NO_FINGERPRINT,
+  SERVER_NONCE_BYTES,
   serverProof,
   sha256,
 } from "./join-transcript.js";
-import { SERVER_NONCE_BYTES } from "./server-nonce.js";
 
 /** How the server's TLS certificate is bound to the join. */
 export type CertificateBinding =
@@ -39,20 +39,20 @@ export class TokenJoinClient implements JoinClient {
       trust: { kind: this.binding.kind === "system" ? "system" : "none" },
     });
     try {
-      return await this.#prove(keys, connection, options.signal);
+      return await this.#prove(keys, connection, options);
     } catch (error) {
       connection.close();
       throw error;
     }
   }
 
-  async #prove(keys: JoinTokenKeys, connection: RpcConnection, signal: AbortSignal | undefined): Promise<JoinAttempt> {
+  async #prove(keys: JoinTokenKeys, connection: RpcConnection, options: JoinOptions): Promise<JoinAttempt> {
     const fingerprint = await this.#fingerprint(connection);
     const clientNonce = this.random(CLIENT_NONCE_BYTES);
     const withoutFingerprint = this.binding.kind !== "fingerprint";
     const answer = await connection
       .client(JoinServiceService)
-      .beginJoin({ tokenId: keys.id, clientNonce, kind: JoinKind.JOIN_KIND_AGENT, withoutFingerprint }, { signal });
+      .beginJoin({ tokenId: keys.id, clientNonce, kind: KINDS[options.kind], withoutFingerprint }, { signal: options.signal });
     const transcript: JoinTranscript = {
       tokenId: keys.id,
       clientNonce,
@@ -89,6 +89,8 @@ export class TokenJoinClient implements JoinClient {
 }
 
 // --- internal ---
+
+const KINDS = { agent: JoinKind.JOIN_KIND_AGENT, identity: JoinKind.JOIN_KIND_IDENTITY } as const;
 
 function unproven(): MezError {
   return new MezError(

@@ -1,7 +1,28 @@
 import { createPrivateKey, createPublicKey, hkdfSync, randomBytes, sign } from "node:crypto";
-import { MezError } from "../../core/errors/error.js";
-import { Secret } from "../../core/plugin/secret.js";
-import type { JoinTokenKeys } from "./api.js";
+import { MezError } from "../errors/error.js";
+import { Secret } from "../plugin/secret.js";
+
+/** The halves of a token's keys that the server keeps: enough to prove itself and to check, useless for joining. */
+export interface JoinTokenServerKeys {
+  /** 16 bytes. */
+  readonly id: Buffer;
+  /** 32 bytes, for the server's HMAC. */
+  readonly serverKey: Buffer;
+  /** Ed25519, 32 bytes raw. */
+  readonly clientPublicKey: Buffer;
+}
+
+/** All keys that follow from a token. */
+export interface JoinTokenKeys extends JoinTokenServerKeys {
+  /** Signs with the Ed25519 client key: 64 bytes, RFC 8032. */
+  sign(data: Uint8Array): Buffer;
+}
+
+/** Derives the keys of a token. */
+export interface JoinTokenDerivation {
+  /** @throws {MezError} `INVALID_ARGUMENT` when `token` is not 64 hex characters */
+  derive(token: Secret): JoinTokenKeys;
+}
 
 /** Makes a join token: 32 random bytes as 64 hex characters. */
 export function generateJoinToken(): Secret {
