@@ -52,7 +52,7 @@ export async function runDaemon(context: CommandContext, input: DaemonInput): Pr
     };
     process.on("SIGHUP", onHangup);
     core.info("ready", { auth: host.authAddress ?? undefined });
-    await welcome(context, config, roles, host.provided(FIRST_START)?.take() ?? null);
+    await welcome(context, config, roles, (await host.provided(FIRST_START)?.makeAdmin()) ?? null);
     if (!context.signal.aborted) await once(context.signal, "abort");
     core.info("stopping");
     process.off("SIGHUP", onHangup);

@@ -7,10 +7,13 @@ export interface FirstAdmin {
   readonly password: Secret;
 }
 
-/** Hands the first admin's password to the boot code, which shows it once. */
+/** Makes the first admin for the boot code, which shows the password once. */
 export interface FirstStart {
-  /** `null` when this start made no account, when its password was given in the config, and at the second call. */
-  take(): FirstAdmin | null;
+  /**
+   * Called when everything runs: a start that fails leaves no account behind whose password nobody has seen.
+   * @returns `null` when there are users already, and when the password was given in the config.
+   */
+  makeAdmin(): Promise<FirstAdmin | null>;
 }
 
 export const FIRST_START: ServiceToken<FirstStart> = { id: "first-start", version: 1 };

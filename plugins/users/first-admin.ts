@@ -21,32 +21,34 @@ export interface FirstAdminParts {
 
 /** Makes the account `admin` when there are no users yet, and keeps roles from being deleted while users hold them. */
 export class FirstAdminSetup implements Lifecycle, FirstStart {
-  #made: FirstAdmin | null = null;
   #stopGuard: (() => void) | null = null;
 
   constructor(private readonly parts: FirstAdminParts) {}
 
   async start(): Promise<void> {
-    const { database, users, roles, logger } = this.parts;
-    this.#stopGuard = roles.guardDeletion((tx, role) => findHolders(tx.em, role));
-    if (await database.read(hasUsers)) return;
-    const password = this.parts.password ?? this.parts.passwords.generate();
-    await users.create(
-      { name: ADMIN, roles: ["access", "admin"], internalTraits: { logins: [osUserName()] }, password, requireChange: false },
-      null,
-    );
-    logger.info("first start: made user admin", { password: this.parts.password === null ? "random" : "from the configuration" });
-    if (this.parts.password === null) this.#made = { userName: ADMIN, password };
+    this.#stopGuard = this.parts.roles.guardDeletion((tx, role) => findHolders(tx.em, role));
+    if (this.parts.password !== null) await this.#make(this.parts.password, "from the configuration");
   }
 
   async dispose(): Promise<void> {
     this.#stopGuard?.();
   }
 
-  take(): FirstAdmin | null {
-    const made = this.#made;
-    this.#made = null;
-    return made;
+  async makeAdmin(): Promise<FirstAdmin | null> {
+    const password = this.parts.passwords.generate();
+    return (await this.#make(password, "random")) ? { userName: ADMIN, password } : null;
+  }
+
+  /** @returns `false` when there are users already. */
+  async #make(password: Secret, origin: string): Promise<boolean> {
+    const { database, users, logger } = this.parts;
+    if (await database.read(hasUsers)) return false;
+    await users.create(
+      { name: ADMIN, roles: ["access", "admin"], internalTraits: { logins: [osUserName()] }, password, requireChange: false },
+      null,
+    );
+    logger.info("first start: made user admin", { password: origin });
+    return true;
   }
 }
 

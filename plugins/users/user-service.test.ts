@@ -201,19 +201,20 @@ test("a role is deleted only when nobody holds it, and built-in roles never", ()
     await setup.dispose();
   }));
 
-test("the first start makes admin once and hands its password over once", () =>
+test("the first admin is made when everything runs, once, and the password handed over", () =>
   inWorld(async ({ users, firstStart }) => {
     const setup = firstStart();
     await setup.start();
-    const made = setup.take();
+    assert.deepEqual(await users.list(), []);
+    const made = await setup.makeAdmin();
     assert.equal(made?.userName, "admin");
     assert.ok((made?.password.expose().length ?? 0) >= 20);
-    assert.equal(setup.take(), null);
+    assert.equal(await setup.makeAdmin(), null);
     const [admin] = await users.list();
     assert.deepEqual([admin?.roles, Object.keys(admin?.traits.internal ?? {})], [["access", "admin"], ["logins"]]);
     const second = firstStart();
     await second.start();
-    assert.equal(second.take(), null);
+    assert.equal(await second.makeAdmin(), null);
     assert.equal((await users.list()).length, 1);
     await setup.dispose();
     await second.dispose();
@@ -223,7 +224,7 @@ test("a password from the configuration is not handed over", () =>
   inWorld(async ({ users, firstStart }) => {
     const setup = firstStart(PASSWORD);
     await setup.start();
-    assert.equal(setup.take(), null);
+    assert.equal(await setup.makeAdmin(), null);
     assert.equal((await users.list()).length, 1);
     await setup.dispose();
   }));
