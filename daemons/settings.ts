@@ -5,6 +5,7 @@ import { PACKAGE_ROOT, RELEASE } from "../core/cli/release.js";
 import type { Config } from "../core/config/config.js";
 import { loadConfig } from "../core/config/load.js";
 import { MezError } from "../core/errors/error.js";
+import { systemReason } from "../core/errors/system-reason.js";
 import { type Catalog, makeCatalog } from "../core/host/catalog.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import type { ProcessRole } from "../core/plugin/contract.js";
@@ -52,10 +53,6 @@ export function readJoinToken({ token, tokenFile }: DaemonInput): Secret | null 
   try {
     return new Secret((readFileSync(tokenFile, "utf8").split("\n")[0] ?? "").trim());
   } catch (cause) {
-    throw new MezError(
-      "INVALID_ARGUMENT",
-      `cannot read token file ${tokenFile}: ${(cause as NodeJS.ErrnoException).code ?? "unknown error"}`,
-      { cause },
-    );
+    throw new MezError("INVALID_ARGUMENT", `cannot read token file ${tokenFile}: ${systemReason(cause)}`, { cause });
   }
 }

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { MezError, messageOf } from "../../core/errors/error.js";
+import { MezError } from "../../core/errors/error.js";
+import { systemReason } from "../../core/errors/system-reason.js";
 import { formatSshConfig } from "./openssh-config.js";
 import { writePrivateFileAt } from "./private-folder.js";
 import type { Credentials, Profile } from "./profile.js";
@@ -24,7 +25,7 @@ export function writeIdentity(out: string, profile: Profile, credentials: Creden
     try {
       writePrivateFileAt(path, content);
     } catch (cause) {
-      throw new MezError("IDENTITY_UNWRITABLE", `${path} cannot be written: ${messageOf(cause)}`, { cause });
+      throw new MezError("IDENTITY_UNWRITABLE", `${path} cannot be written: ${systemReason(cause)}`, { cause });
     }
   }
   return contents.map(([path]) => path);

@@ -82,7 +82,7 @@ const refused: readonly [args: readonly string[], message: RegExp][] = [
   [["locks", "create", "--ttl", "60"], /--ttl: duration "60" is not valid/],
   [["locks", "create", "--ttl", "0s"], /--ttl: duration "0s" is not valid/],
   [["locks", "create", "--ttl=-1h"], /--ttl: duration "-1h" is not valid/],
-  [["locks", "create", "--ttl", "2d"], /--ttl: 2d is too long; use at most 86400s/],
+  [["locks", "create", "--ttl", "2d"], /--ttl: 2d is too long; use at most 1d/],
   [["locks", "create", "--labels", "env"], /--labels: label "env" is not valid; write labels like env=staging,role=web/],
   [["locks", "create", "--labels", "=x"], /label "=x" is not valid/],
   [["locks", "create", "--labels", "a=1,,b=2"], /label "" is not valid/],

@@ -1,4 +1,5 @@
 import { isMezError, messageOf } from "../errors/error.js";
+import { systemReason } from "../errors/system-reason.js";
 import { EXIT_CODES, exitCodeOf, isSystemError } from "./exit-codes.js";
 import type { ProgramIo } from "./program-io.js";
 import { escapeControls } from "./terminal-text.js";
@@ -30,7 +31,7 @@ function messageChain(thrown: unknown): string {
   let text = messageOf(thrown);
   let cause = causeOf(thrown);
   for (let depth = 0; cause !== undefined && depth < MAX_CAUSES; depth++) {
-    const next = messageOf(cause);
+    const next = isSystemError(cause) ? systemReason(cause) : messageOf(cause);
     if (!text.includes(next)) text = `${text}: ${next}`;
     cause = causeOf(cause);
   }

@@ -1,7 +1,7 @@
 import { MezError, messageOf } from "../errors/error.js";
 import type { Flag, InputValue } from "../plugin/commands.js";
 import { Secret } from "../plugin/secret.js";
-import { parseDuration } from "../time/duration.js";
+import { formatDuration, parseDuration } from "../time/duration.js";
 
 /** A value as it was written, and where: `--ttl`, `MEZITE_TTL`, `argument <username>`. */
 export interface WrittenValue {
@@ -103,8 +103,8 @@ function readDuration(flag: Flag & { type: "duration" }, { text, origin }: Writt
     throw new MezError("INVALID_DURATION", `${origin}: ${messageOf(error)}`, { cause: error });
   }
   const { minSeconds = 1, maxSeconds = Number.MAX_SAFE_INTEGER } = flag;
-  if (seconds < minSeconds) throw invalid(origin, `${text} is too short; use at least ${minSeconds}s`);
-  if (seconds > maxSeconds) throw invalid(origin, `${text} is too long; use at most ${maxSeconds}s`);
+  if (seconds < minSeconds) throw invalid(origin, `${text} is too short; use at least ${formatDuration(minSeconds)}`);
+  if (seconds > maxSeconds) throw invalid(origin, `${text} is too long; use at most ${formatDuration(maxSeconds)}`);
   return seconds;
 }
 

@@ -144,7 +144,7 @@ for (const [name, text, env, message] of REFUSED) {
 test("refuses a file that is named and does not exist", async () => {
   await assert.rejects(
     loadConfig("/nonexistent/mezite.yaml", MANIFESTS, {}),
-    (error) => error instanceof MezError && /does not exist/.test(error.message),
+    (error) => error instanceof MezError && /no such file or directory/.test(error.message),
   );
 });
 

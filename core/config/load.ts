@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { MezError } from "../errors/error.js";
+import { systemReason } from "../errors/system-reason.js";
 import { parseLocatedYaml } from "../plugin/checked-yaml.js";
 import type { ProcessRole } from "../plugin/contract.js";
 import type { Manifest } from "../plugin/manifest.js";
@@ -67,11 +68,7 @@ function readFile(file: string, mayBeAbsent: boolean): string | null {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (mayBeAbsent && code === "ENOENT") return null;
-    throw new MezError(
-      "CONFIG_INVALID",
-      `cannot read config file ${file}: ${code === "ENOENT" ? "it does not exist" : (code ?? "unknown error")}`,
-      { cause: error },
-    );
+    throw new MezError("CONFIG_INVALID", `cannot read config file ${file}: ${systemReason(error)}`, { cause: error });
   }
 }
 

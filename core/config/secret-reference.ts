@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { MezError } from "../errors/error.js";
+import { systemReason } from "../errors/system-reason.js";
 import { Secret } from "../plugin/secret.js";
 
 /**
@@ -22,11 +23,7 @@ export function readSecretReference(text: string, where: string, env: Readonly<R
     return new Secret((readFileSync(file, "utf8").split("\n")[0] ?? "").trimEnd());
   } catch (error) {
     if (error instanceof MezError) throw error;
-    throw new MezError(
-      "CONFIG_INVALID",
-      `${where}: cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`,
-      { cause: error },
-    );
+    throw new MezError("CONFIG_INVALID", `${where}: cannot read ${file}: ${systemReason(error)}`, { cause: error });
   }
 }
 

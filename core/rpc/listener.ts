@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { MezError } from "../errors/error.js";
+import { systemReason } from "../errors/system-reason.js";
 import type { HostCredentials } from "../plugin/host-identity.js";
 import { parseHostPort } from "./address.js";
 
@@ -59,9 +60,8 @@ export class RpcListener {
         throw new MezError(
           "ADDRESS_IN_USE",
           `address ${address} is in use by another process; stop it or change auth.listen_addr`,
-          { cause },
         );
-      throw new MezError("ADDRESS_UNUSABLE", `cannot listen on ${address}: ${why ?? (cause as Error).message}`, { cause });
+      throw new MezError("ADDRESS_UNUSABLE", `cannot listen on ${address}: ${systemReason(cause)}`, { cause });
     }
     const { address: boundHost, port: boundPort, family } = this.#server.address() as AddressInfo;
     return family === "IPv6" ? `[${boundHost}]:${boundPort}` : `${boundHost}:${boundPort}`;

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { MezError, messageOf } from "../errors/error.js";
+import { MezError } from "../errors/error.js";
+import { systemReason } from "../errors/system-reason.js";
 import { parseAuthorities } from "./trust-pin.js";
 
 /**
@@ -31,7 +32,7 @@ export class KnownAuthorities {
       text = readFileSync(file, "utf8");
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === "ENOENT") return null;
-      throw new MezError("INVALID_ARGUMENT", `${file} cannot be read: ${messageOf(cause)}`, { cause });
+      throw new MezError("INVALID_ARGUMENT", `${file} cannot be read: ${systemReason(cause)}`, { cause });
     }
     return parseAuthorities(text, file);
   }

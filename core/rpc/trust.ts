@@ -2,7 +2,8 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { getCACertificates } from "node:tls";
-import { MezError, messageOf } from "../errors/error.js";
+import { MezError } from "../errors/error.js";
+import { systemReason } from "../errors/system-reason.js";
 import type { ServerTrust } from "../plugin/dialer.js";
 import { isLoopback, parseHostPort } from "./address.js";
 import type { KnownAuthorities } from "./trust-memory.js";
@@ -75,7 +76,7 @@ function readAuthorities(file: string): readonly string[] {
   try {
     text = readFileSync(file, "utf8");
   } catch (cause) {
-    throw new MezError("INVALID_ARGUMENT", `CA file ${file} cannot be read: ${messageOf(cause)}`, { cause });
+    throw new MezError("INVALID_ARGUMENT", `CA file ${file} cannot be read: ${systemReason(cause)}`, { cause });
   }
   return parseAuthorities(text, file);
 }

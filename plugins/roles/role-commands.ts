@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { MezError, messageOf } from "../../core/errors/error.js";
+import { MezError } from "../../core/errors/error.js";
+import { systemReason } from "../../core/errors/system-reason.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import { formatDuration } from "../../core/time/duration.js";
 import { RoleServiceService } from "../../proto/gen/mezite/roles/v1/roles.js";
@@ -62,7 +63,7 @@ async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (cause) {
-    throw new MezError("INVALID_ARGUMENT", `reading --from-file: ${messageOf(cause)}`, { cause });
+    throw new MezError("INVALID_ARGUMENT", `cannot read ${file}: ${systemReason(cause)}`, { cause });
   }
 }
 

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { MezError } from "../../core/errors/error.js";
+import { systemReason } from "../../core/errors/system-reason.js";
 import type { ListenAddress } from "./listen-address.js";
 
 /** A TCP port that hands each connection on. */
@@ -48,8 +49,6 @@ export class TcpPort {
 
 function failure(key: string, address: string, cause: NodeJS.ErrnoException): MezError {
   if (cause.code === "EADDRINUSE")
-    return new MezError("ADDRESS_IN_USE", `address ${address} is in use by another process; stop it or change proxy.${key}`, {
-      cause,
-    });
-  return new MezError("ADDRESS_UNUSABLE", `proxy.${key}: cannot listen on ${address}: ${cause.code ?? cause.message}`, { cause });
+    return new MezError("ADDRESS_IN_USE", `address ${address} is in use by another process; stop it or change proxy.${key}`);
+  return new MezError("ADDRESS_UNUSABLE", `proxy.${key}: cannot listen on ${address}: ${systemReason(cause)}`, { cause });
 }
