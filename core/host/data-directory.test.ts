@@ -42,6 +42,13 @@ test("says why a folder cannot be made", async (t) => {
   writeFileSync(file, "");
   await assert.rejects(
     claimDataDirectory(join(file, "state")),
-    (error) => isMezError(error, "DATA_DIRECTORY_UNUSABLE") && error.message.includes("no folder"),
+    (error) => isMezError(error, "DATA_DIRECTORY_UNUSABLE") && error.message.includes("is no folder"),
+  );
+});
+
+test("gives up where no folder can be made", async () => {
+  await assert.rejects(
+    claimDataDirectory("/proc/mezite/state"),
+    (error) => isMezError(error, "DATA_DIRECTORY_UNUSABLE") && error.message.includes("no such file or directory"),
   );
 });

@@ -2,7 +2,9 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { accessSync, constants, mkdirSync, realpathSync, statSync } from "node:fs";
 import { createServer, type Server } from "node:net";
+import { dirname } from "node:path";
 import { MezError } from "../errors/error.js";
+import { systemReason } from "../errors/system-reason.js";
 
 /**
  * Makes the data directory ready for this process alone: mode 0700, ours, writable, and taken. The claim is an abstract
@@ -26,7 +28,6 @@ export async function claimDataDirectory(path: string): Promise<() => Promise<vo
       throw new MezError(
         "DATA_DIRECTORY_IN_USE",
         `data directory ${path} is in use by another mezd; stop that one, or give this one its own data_dir`,
-        { cause },
       );
     }
     throw unusable(path, cause);
@@ -39,7 +40,7 @@ export async function claimDataDirectory(path: string): Promise<() => Promise<vo
 
 function prepare(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw unusable(path, cause);
@@ -59,6 +60,15 @@ function prepare(path: string): void {
   }
 }
 
+/** Not Node's `recursive`: that one tries for ever where nothing can be made, as in /proc. */
+function makeFolder(path: string): void {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there?.isDirectory()) return;
+  if (there !== undefined) throw new Error(`${path} is no folder`);
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
+}
+
 async function close(server: Server): Promise<void> {
   const closed = once(server, "close");
   server.close();
@@ -66,15 +76,5 @@ async function close(server: Server): Promise<void> {
 }
 
 function unusable(path: string, cause: unknown): MezError {
-  const { code } = cause as NodeJS.ErrnoException;
-  const why =
-    {
-      EACCES: "permission denied",
-      EROFS: "the file system is read-only",
-      ENOTDIR: "a part of the path is no folder",
-      ENOSPC: "the disk is full",
-    }[code ?? ""] ??
-    code ??
-    String(cause);
-  return new MezError("DATA_DIRECTORY_UNUSABLE", `data directory ${path} cannot be used: ${why}`, { cause });
+  return new MezError("DATA_DIRECTORY_UNUSABLE", `data directory ${path} cannot be used: ${systemReason(cause)}`, { cause });
 }
