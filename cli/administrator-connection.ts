@@ -1,3 +1,4 @@
+import { MezError } from "../core/errors/error.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import type { RpcConnection } from "../core/plugin/rpc.js";
 import { Secret } from "../core/plugin/secret.js";
@@ -8,10 +9,16 @@ import { ProfileStore } from "./msh/profile-store.js";
 export async function connectAsAdministrator(context: CommandContext): Promise<RpcConnection> {
   const address = fullAddress(String(context.globals["authServer"]));
   const { token } = context.globals;
-  return connectTo(context, address, token instanceof Secret ? token : sessionAt(context, address));
+  return connectTo(context, address, token instanceof Secret ? checkToken(token) : sessionAt(context, address));
 }
 
 // --- internal ---
+
+/** What cannot stand in a header is not sent; the server says of everything else whether it knows it. */
+function checkToken(token: Secret): Secret {
+  if (/^[\x21-\x7e]{1,512}$/.test(token.expose())) return token;
+  throw new MezError("UNAUTHENTICATED", "the session token is malformed; it is one word, as mezctl login prints it");
+}
 
 function sessionAt(context: CommandContext, address: string): Secret | undefined {
   const store = new ProfileStore(meziteFolder(context));

@@ -25,6 +25,7 @@ for (const text of [
   "[nonsense]:1",
   "a b:1",
   "host:1:2",
+  `${"a".repeat(254)}:1`,
 ]) {
   test(`refuses "${text}"`, () => {
     assert.throws(

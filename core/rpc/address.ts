@@ -9,7 +9,13 @@ export function parseHostPort(text: string, defaultPort?: number): { readonly ho
   const found = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]*))(?::(\d{1,5}))?$/.exec(text);
   const port = found?.[3] === undefined ? defaultPort : Number(found[3]);
   const host = found?.[1] ?? found?.[2];
-  if (host === undefined || port === undefined || port > 65_535 || (found?.[1] !== undefined && !isIPv6(host))) {
+  if (
+    host === undefined ||
+    port === undefined ||
+    port > 65_535 ||
+    host.length > MAX_HOST_LENGTH ||
+    (found?.[1] !== undefined && !isIPv6(host))
+  ) {
     throw new MezError(
       "INVALID_ARGUMENT",
       `address "${text.slice(0, 80)}" is not valid; write host:port, for example localhost:3025`,
@@ -17,6 +23,8 @@ export function parseHostPort(text: string, defaultPort?: number): { readonly ho
   }
   return { host: host === "" ? "::" : host, port };
 }
+
+const MAX_HOST_LENGTH = 253; // RFC 1035, 2.3.4, as text
 
 /** Whether a host name or address is this machine's loopback. */
 export function isLoopback(host: string): boolean {

@@ -20,6 +20,7 @@ import { MezError } from "../errors/error.js";
 import type { DialOptions, RpcDialer } from "../plugin/dialer.js";
 import type { CallOptions, RpcClient, RpcConnection, RpcDefinition, RpcMethod } from "../plugin/rpc.js";
 import { parseHostPort } from "./address.js";
+import { connectionReason } from "./connection-reason.js";
 import { fromStatus } from "./status.js";
 
 const CALL_TIMEOUT_MS = 20_000;
@@ -49,7 +50,7 @@ export async function peekCertificate(
       reject(new MezError("UNAVAILABLE", `cannot reach the auth service at ${address}: ${why}`));
     };
     socket.setTimeout(options.timeoutMs ?? PROBE_TIMEOUT_MS, () => fail("no answer"));
-    socket.once("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+    socket.once("error", (error: NodeJS.ErrnoException) => fail(connectionReason(error.code ?? error.message)));
     socket.once("secureConnect", () => {
       const chain = chainOf(socket.getPeerCertificate(true));
       socket.destroy();

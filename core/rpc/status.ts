@@ -1,6 +1,7 @@
 import { type Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { type ErrorCode, type ErrorKind, isErrorCode } from "../errors/codes.js";
 import { MezError } from "../errors/error.js";
+import { connectionReason } from "./connection-reason.js";
 
 const STATUS_OF_KIND: Readonly<Record<ErrorKind, status>> = {
   usage: status.INVALID_ARGUMENT,
@@ -43,7 +44,7 @@ export function fromStatus(error: ServiceError, address: string): MezError {
     return new MezError(word, error.details, { fields: readFields(error.metadata) });
   }
   const code = CODE_OF_STATUS.get(error.code) ?? "INTERNAL";
-  return new MezError(code, describe(code, error, address), { cause: error });
+  return new MezError(code, describe(code, error, address), { detail: error.message });
 }
 
 // --- internal ---
@@ -62,13 +63,9 @@ function readFields(metadata: Metadata): Record<string, string | number | boolea
 }
 
 function describe(code: ErrorCode, error: ServiceError, address: string): string {
-  if (code === "UNAVAILABLE") return `cannot reach the auth service at ${address}: ${firstLine(error.details)}`;
+  if (code === "UNAVAILABLE") return `cannot reach the auth service at ${address}: ${connectionReason(error.details)}`;
   if (code === "TIMEOUT") return `the auth service at ${address} did not answer in time`;
   if (code === "CANCELLED") return "the call was cancelled";
   if (code === "PLUGIN_NOT_ENABLED") return `the plugin behind this command is not enabled on the server at ${address}`;
-  return firstLine(error.details);
-}
-
-function firstLine(text: string): string {
-  return (text.split("\n")[0] ?? "").replace(/^No connection established\. Last error: /, "").slice(0, 300);
+  return (error.details.split("\n")[0] ?? "").slice(0, 300);
 }

@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { connect, type PeerCertificate } from "node:tls";
 import { MezError } from "../errors/error.js";
 import { parseHostPort } from "./address.js";
+import { connectionReason } from "./connection-reason.js";
 
 const PROBE_TIMEOUT_MS = 10_000;
 
@@ -42,7 +43,7 @@ export async function probeServer(address: string, authoritiesPem: readonly stri
       reject(new MezError("UNAVAILABLE", `cannot reach the auth service at ${address}: ${why}`));
     };
     socket.setTimeout(PROBE_TIMEOUT_MS, () => fail("no answer"));
-    socket.once("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+    socket.once("error", (error: NodeJS.ErrnoException) => fail(connectionReason(error.code ?? error.message)));
     socket.once("secureConnect", () => {
       const chain = chainOf(socket.getPeerCertificate(true));
       const problem = socket.authorized ? null : problemOf(String(socket.authorizationError), chain, host);
