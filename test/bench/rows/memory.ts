@@ -10,6 +10,7 @@ import { median } from "../statistics.js";
 
 const SETTLE_MS = 5_000;
 const SESSIONS = 50;
+const WARM_UP_SESSIONS = 5;
 
 /** Resident memory, as the operating system counts it. */
 export const memory: Row = {
@@ -42,25 +43,25 @@ async function idleServerKib(): Promise<number> {
   }
 }
 
-/** After as many sessions once, so that what a process needs for the first of them is not counted. */
+/** After some sessions, so that what a process needs once for the first of them is not counted. */
 async function sessionKib(bed: BenchBed): Promise<number> {
   const cluster = await bed.cluster();
   const route = await bed.ours();
   const usage = (): number =>
     residentKib(cluster.server.process) + (cluster.node === null ? 0 : residentKib(cluster.node.process));
-  await closeSessions(await openSessions(route));
+  await closeSessions(await openSessions(route, WARM_UP_SESSIONS));
   await sleep(SETTLE_MS);
   const before = usage();
-  const sessions = await openSessions(route);
+  const sessions = await openSessions(route, SESSIONS);
   await sleep(SETTLE_MS);
   const growth = usage() - before;
   await closeSessions(sessions);
   return growth / SESSIONS;
 }
 
-async function openSessions({ config, destination }: Route): Promise<readonly ChildProcess[]> {
+async function openSessions({ config, destination }: Route, wanted: number): Promise<readonly ChildProcess[]> {
   const sessions: ChildProcess[] = [];
-  for (let count = 0; count < SESSIONS; count += 1) {
+  for (let count = 0; count < wanted; count += 1) {
     const session = spawn("ssh", ["-tt", "-F", config, destination, "echo ready; exec cat"], {
       stdio: ["pipe", "pipe", "ignore"],
     });
