@@ -65,6 +65,7 @@ export const ERROR_CODES = {
   ROLE_BUILT_IN: "conflict",
   ROLE_IN_USE: "conflict",
   ROLE_NOT_FOUND: "not-found",
+  ROTATION_NOT_READY: "conflict",
   SERVER_NOT_TRUSTED: "denied",
   SERVICE_NOT_REQUIRED: "internal",
   SSH_AUTHENTICATION_FAILED: "unauthenticated",

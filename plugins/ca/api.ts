@@ -95,5 +95,31 @@ export interface CertificateAuthorities {
 /** Provided on the auth service. */
 export const CERTIFICATE_AUTHORITIES: ServiceToken<CertificateAuthorities> = { id: "ca", version: 1 };
 
+/** What a process of the cluster said of itself. Keys are named by `X509Certificate.fingerprint256` of their CA certificate. */
+export interface TrustReport {
+  /** By authority type, what it checks certificates against. */
+  readonly trusted: Readonly<Record<string, readonly string[]>>;
+  /** The Host CA that signed the certificate it shows; empty when it does not know. */
+  readonly certificateAuthority: string;
+}
+
+/** Somebody who has to follow when an authority rotates. */
+export interface TrustFollower {
+  /** e.g. `node` or `proxy`. */
+  readonly kind: string;
+  readonly name: string;
+  /** `null` when it has said nothing since the auth service started. */
+  readonly report: TrustReport | null;
+}
+
+/** Takes on whoever knows followers, so that a rotation can wait for them. */
+export interface TrustFollowers {
+  /** @param source Asked whenever somebody wants to know. Returns the way to take it off again. */
+  add(source: () => readonly TrustFollower[]): () => void;
+}
+
+/** Provided on the auth service. */
+export const TRUST_FOLLOWERS: ServiceToken<TrustFollowers> = { id: "trust-followers", version: 1 };
+
 /** The trust bundles by authority type, for whoever checks certificates. Public material: visible to every caller. */
 export const CA_KEYS: CollectionKind<TrustBundle> = { name: "ca-keys", version: 1, visibleTo: () => true };

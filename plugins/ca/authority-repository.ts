@@ -33,22 +33,39 @@ export const AuthorityKeyEntity = defineEntity({
   },
 });
 
+/** How many certificates of one set of keys end in the same ten minutes. */
+export const IssuedCertificatesEntity = defineEntity({
+  name: "IssuedCertificates",
+  tableName: "ca_issued",
+  properties: {
+    id: p.text().primary(),
+    authority: p.text().$type<AuthorityType>(),
+    generation: p.integer(),
+    expiresAt: p.datetime(),
+    count: p.integer(),
+  },
+});
+
 export type KeyUsage = "ssh" | "x509";
 
-/** An `active` key signs and is trusted, a `trusted` one is trusted only. Each authority has one active key for each usage. */
-export type KeyState = "active" | "trusted";
+/**
+ * An `active` key signs and is trusted, a `trusted` one is trusted only, a `retired` one is neither and waits to be
+ * destroyed. Each authority has one active key for each usage.
+ */
+export type KeyState = "active" | "trusted" | "retired";
 
 export type AuthorityRow = InferEntity<typeof AuthorityEntity>;
 export type AuthorityKeyRow = InferEntity<typeof AuthorityKeyEntity>;
+export type IssuedCertificatesRow = InferEntity<typeof IssuedCertificatesEntity>;
 
 /** By type. */
 export function findAuthorities(em: EntityManager): Promise<readonly AuthorityRow[]> {
   return em.find(AuthorityEntity, {}, { orderBy: { type: "asc" } });
 }
 
-/** Active keys first, then the newest. */
+/** Those that count: active keys first, then the newest. */
 export function findAuthorityKeys(em: EntityManager): Promise<readonly AuthorityKeyRow[]> {
-  return em.find(AuthorityKeyEntity, {}, { orderBy: { state: "asc", generation: "desc" } });
+  return em.find(AuthorityKeyEntity, { state: { $ne: "retired" } }, { orderBy: { state: "asc", generation: "desc" } });
 }
 
 export async function insertAuthority(
@@ -57,5 +74,54 @@ export async function insertAuthority(
   keys: readonly AuthorityKeyRow[],
 ): Promise<void> {
   await em.insert(AuthorityEntity, authority);
+  await insertAuthorityKeys(em, keys);
+}
+
+export function findAuthority(em: EntityManager, type: AuthorityType): Promise<AuthorityRow | null> {
+  return em.findOne(AuthorityEntity, { type });
+}
+
+export async function insertAuthorityKeys(em: EntityManager, keys: readonly AuthorityKeyRow[]): Promise<void> {
   for (const key of keys) await em.insert(AuthorityKeyEntity, key);
+}
+
+export async function updatePhase(em: EntityManager, type: AuthorityType, phase: RotationPhase, since: Date): Promise<void> {
+  await em.nativeUpdate(AuthorityEntity, { type }, { phase, phaseSince: since });
+}
+
+/** Stores the states of keys that belong to one authority. */
+export async function updateKeyStates(em: EntityManager, keys: readonly AuthorityKeyRow[]): Promise<void> {
+  // The active ones last: the table lets two be active at no time.
+  const sorted = [...keys].sort((a, b) => Number(a.state === "active") - Number(b.state === "active"));
+  for (const { id, state } of sorted) await em.nativeUpdate(AuthorityKeyEntity, { id }, { state });
+}
+
+/** The highest generation that an authority ever stored keys of and still holds. */
+export async function lastGeneration(em: EntityManager, authority: AuthorityType): Promise<number> {
+  const [last] = await em.find(AuthorityKeyEntity, { authority }, { orderBy: { generation: "desc" }, limit: 1 });
+  return last?.generation ?? 0;
+}
+
+export function findRetiredKeys(em: EntityManager): Promise<readonly AuthorityKeyRow[]> {
+  return em.find(AuthorityKeyEntity, { state: "retired" });
+}
+
+export async function deleteKey(em: EntityManager, id: string): Promise<void> {
+  await em.nativeDelete(AuthorityKeyEntity, { id });
+}
+
+export async function findIssued(em: EntityManager): Promise<readonly IssuedCertificatesRow[]> {
+  return em.find(IssuedCertificatesEntity, {});
+}
+
+export async function storeIssued(em: EntityManager, rows: readonly IssuedCertificatesRow[]): Promise<void> {
+  await em.upsertMany(
+    IssuedCertificatesEntity,
+    rows.map((row) => ({ ...row })),
+    { onConflictFields: ["id"], onConflictAction: "merge" },
+  );
+}
+
+export async function deleteIssuedBefore(em: EntityManager, time: Date): Promise<void> {
+  await em.nativeDelete(IssuedCertificatesEntity, { expiresAt: { $lte: time } });
 }

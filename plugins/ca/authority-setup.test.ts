@@ -13,6 +13,7 @@ import { createMissingAuthorities } from "./authority-setup.js";
 import { KeyBackedAuthorities } from "./certificate-authorities.js";
 import { certificatePin } from "./certificate-pin.js";
 import { CreateCertificateAuthorities } from "./migrations/20260101000000-certificate-authorities.js";
+import { TrustFollowerRegistry } from "./trust-followers.js";
 
 test("makes both authorities at the first start, and tells of it once", async (t) => {
   const { opened, backend, create } = await cluster(t);
@@ -29,14 +30,14 @@ test("makes both authorities at the first start, and tells of it once", async (t
   );
   assert.deepEqual(
     opened.puts.map(({ value }) => value),
-    (await new AuthorityDirectory(opened.database).entries()).map(([, bundle]) => bundle).reverse(),
+    (await directoryOf(opened).entries()).map(([, bundle]) => bundle).reverse(),
   );
 });
 
 test("certifies itself for ten years, for leaf certificates only", async (t) => {
   const { opened, create } = await cluster(t);
   await create();
-  for (const [type, { certificatesPem, sshPublicKeys }] of await new AuthorityDirectory(opened.database).entries()) {
+  for (const [type, { certificatesPem, sshPublicKeys }] of await directoryOf(opened).entries()) {
     const certificate = new X509Certificate(certificatesPem[0] ?? "");
     assert.equal(certificate.subject, `CN=prod ${type} CA`);
     assert.ok(certificate.ca && certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey));
@@ -84,8 +85,8 @@ test("stores nothing when the transaction breaks off, and starts afresh", async 
 test("shows fingerprint and pin of each key", async (t) => {
   const { opened, create } = await cluster(t);
   await create();
-  const status = await new AuthorityDirectory(opened.database).status();
-  const bundles = new Map(await new AuthorityDirectory(opened.database).entries());
+  const status = await directoryOf(opened).status();
+  const bundles = new Map(await directoryOf(opened).entries());
   assert.deepEqual(
     status.map(({ type, phase }) => [type, phase]),
     [
@@ -148,6 +149,10 @@ test("signs with another key once it is the active one, and trusts both", async 
 });
 
 // --- internal ---
+
+function directoryOf({ database }: TestDatabase): AuthorityDirectory {
+  return new AuthorityDirectory(database, { valid: () => ({ count: 0, lastExpiresAt: null }) }, new TrustFollowerRegistry());
+}
 
 async function cluster(t: TestContext): Promise<{ opened: TestDatabase; backend: FakeKeyBackend; create: () => Promise<void> }> {
   const opened = await openTestDatabase({

@@ -12,6 +12,8 @@ import { distinguishedName, keyIdentifier, type X509Signer } from "./x509-certif
 /** An authority ready to sign. */
 export interface Authority {
   readonly type: AuthorityType;
+  /** Of the keys that sign. */
+  readonly generation: number;
   readonly bundle: TrustBundle;
   readonly ssh: SshSigner;
   readonly x509: X509Issuer;
@@ -51,6 +53,7 @@ export function assembleAuthority(
   const signSsh = sign(sshKey);
   return {
     type,
+    generation: x509Key.generation,
     bundle: bundleOf(type, keys),
     ssh: {
       publicKeyBlob: sshBlob(sshKey),

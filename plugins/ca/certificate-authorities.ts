@@ -29,6 +29,8 @@ export interface CertificateAuthoritiesOptions {
   readonly logger: Logger;
   readonly clusterName: string;
   readonly backendOf: (name: string) => KeyBackend;
+  /** Told of each certificate that is issued. */
+  readonly onIssued?: (type: AuthorityType, generation: number, expiresAt: Date) => void;
 }
 
 /** Signs with the authorities that it holds in memory; `load` reads them, `follow` reads them again when they change. */
@@ -58,6 +60,11 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
     });
   }
 
+  /** Resolves when every change that was committed before the call is in force. */
+  settled(): Promise<void> {
+    return this.#loading;
+  }
+
   issueUserCertificate(request: SshUserCertificateRequest): Promise<SshCertificate> {
     return this.issueSsh("user", request);
   }
@@ -81,6 +88,9 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
 
   private async issueSsh(type: AuthorityType, request: SshUserCertificateRequest): Promise<SshCertificate> {
     const { publicKeyBlob: subjectBlob, keyId, principals, ttlSeconds, criticalOptions, extensions } = request;
+    // A certificate that is asked for because another key signs now has to come from that key.
+    await this.#loading;
+    const authority = this.authority(type);
     const validity = validityOf(type, ttlSeconds, this.options.clock.now());
     const serial = randomSshSerial();
     const blob = await issueCertificateWith(
@@ -95,13 +105,16 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
         criticalOptions,
         extensions,
       },
-      this.authority(type).ssh,
+      authority.ssh,
     );
+    this.options.onIssued?.(type, authority.generation, validity.expiresAt);
     return { blob, serial: serial.toString(), ...validity };
   }
 
   private async issueX509(type: AuthorityType, request: X509CertificateRequest): Promise<X509Certificate> {
-    const { signer, name, keyId, expiresAt } = this.authority(type).x509;
+    await this.#loading;
+    const { generation, x509 } = this.authority(type);
+    const { signer, name, keyId, expiresAt } = x509;
     const validity = validityOf(type, request.ttlSeconds, this.options.clock.now());
     const notAfter = new Date(Math.min(validity.expiresAt.getTime(), expiresAt.getTime()));
     const subjectPublicKeyDer = acceptedPublicKey(request.publicKeyDer);
@@ -126,6 +139,7 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
       },
       signer,
     );
+    this.options.onIssued?.(type, generation, notAfter);
     return { pem: certificatePem(der), serial: serial.toString("hex"), validFrom: validity.validFrom, expiresAt: notAfter };
   }
 

@@ -52,14 +52,19 @@ test("writes to a file instead of standard output", async (t) => {
   assert.equal(stdout.read(), null);
   assert.equal(notes.length, 1);
   await assert.rejects(exportAuthority(context, { type: "host", form: "pem", out: join(folder, "no", "ca.pem") }), (error) =>
-    isMezError(error, "INVALID_ARGUMENT"),
+    isMezError(error, "STORAGE_UNWRITABLE"),
   );
 });
 
 test("shows a row for each key of each authority", async () => {
-  const { context, tables } = contextOf();
-  await showStatus(context);
-  assert.deepEqual(tables, [[["user", "none", "active", "SHA256:abc", "sha256:def", new Date(0), new Date(1)]]]);
+  const { context, tables, notes } = contextOf();
+  await showStatus(context, "host");
+  await showStatus(context, "user");
+  assert.deepEqual(notes, ["user CA, init: node web-01 has not been heard of"]);
+  assert.deepEqual(tables, [
+    [],
+    [["user", "init", "active", 2, new Date(3), 1, "SHA256:abc", "sha256:def", new Date(0), new Date(1)]],
+  ]);
 });
 
 // --- internal ---
@@ -74,7 +79,9 @@ function contextOf(): { context: CommandContext; stdout: PassThrough; notes: str
   const stdout = new PassThrough();
   const notes: string[] = [];
   const tables: unknown[][] = [];
+  const refuse = () => Promise.reject(new Error("nothing is to be moved"));
   const client: RpcClient<CaServiceService> = {
+    ...{ rotate: refuse, advance: refuse, rollback: refuse },
     export: async ({ type }: ExportRequest) => {
       assert.ok(type === AuthorityType.AUTHORITY_TYPE_USER || type === AuthorityType.AUTHORITY_TYPE_HOST);
       return { clusterName: "prod", sshPublicKeys: [SSH_KEY], certificatesPem: [PEM] };
@@ -83,7 +90,9 @@ function contextOf(): { context: CommandContext; stdout: PassThrough; notes: str
       authorities: [
         {
           type: AuthorityType.AUTHORITY_TYPE_USER,
-          phase: "none",
+          phase: "init",
+          phaseSince: new Date(0),
+          laggards: [{ kind: "node", name: "web-01", reason: "has not been heard of" }],
           keys: [
             {
               state: KeyState.KEY_STATE_ACTIVE,
@@ -91,6 +100,8 @@ function contextOf(): { context: CommandContext; stdout: PassThrough; notes: str
               certificatePin: "sha256:def",
               createdAt: new Date(0),
               certificateExpiresAt: new Date(1),
+              validCertificates: 2,
+              lastCertificateExpiresAt: new Date(3),
             },
           ],
         },

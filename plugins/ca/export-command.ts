@@ -1,11 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { toDiskError } from "../../core/errors/disk-error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
-import { AuthorityType, CaServiceService } from "../../proto/gen/mezite/ca/v1/ca.js";
+import { CaServiceService } from "../../proto/gen/mezite/ca/v1/ca.js";
+import type { AuthorityType } from "./api.js";
+import { WIRE_TYPES } from "./authority-message.js";
 import { trustLines, trustPem } from "./trust-lines.js";
 
 export interface ExportInput {
-  readonly type: "user" | "host";
+  readonly type: AuthorityType;
   readonly form: "openssh" | "pem";
   /** A file, `undefined` for standard output. */
   readonly out: string | undefined;
@@ -14,8 +16,7 @@ export interface ExportInput {
 /** `mezctl ca export` */
 export async function exportAuthority(context: CommandContext, { type, form, out }: ExportInput): Promise<void> {
   const client = await context.rpc(CaServiceService);
-  const wireType = type === "user" ? AuthorityType.AUTHORITY_TYPE_USER : AuthorityType.AUTHORITY_TYPE_HOST;
-  const authority = await client.export({ type: wireType }, { signal: context.signal });
+  const authority = await client.export({ type: WIRE_TYPES[type] }, { signal: context.signal });
   const text = form === "pem" ? trustPem(authority) : trustLines(type, authority);
   if (out === undefined) {
     context.stdout.write(text);

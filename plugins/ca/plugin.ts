@@ -3,16 +3,21 @@ import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
-import { KEY_BACKEND } from "../../core/ports/key-backend.js";
-import { CaServiceService } from "../../proto/gen/mezite/ca/v1/ca.js";
-import { CA_KEYS, CERTIFICATE_AUTHORITIES } from "./api.js";
+import { KEY_BACKEND, type KeyBackend } from "../../core/ports/key-backend.js";
+import { CA_KEYS, CERTIFICATE_AUTHORITIES, TRUST_FOLLOWERS } from "./api.js";
 import { AuthorityDirectory } from "./authority-directory.js";
-import { AuthorityEntity, AuthorityKeyEntity } from "./authority-repository.js";
+import { AuthorityKeyMaker, type AuthorityKeysOptions } from "./authority-keys.js";
+import { AuthorityEntity, AuthorityKeyEntity, IssuedCertificatesEntity } from "./authority-repository.js";
 import { createMissingAuthorities } from "./authority-setup.js";
-import { caHandlers } from "./ca-rpc.js";
+import { CA_RPC, caHandlers } from "./ca-rpc.js";
 import { KeyBackedAuthorities } from "./certificate-authorities.js";
+import { CertificateLedger } from "./certificate-ledger.js";
 import { HostCaFile } from "./host-ca-file.js";
+import { KeyDisposal } from "./key-disposal.js";
 import { CreateCertificateAuthorities } from "./migrations/20260101000000-certificate-authorities.js";
+import { CreateIssuedCertificates } from "./migrations/20260401000000-issued-certificates.js";
+import { Rotation } from "./rotation.js";
+import { TrustFollowerRegistry } from "./trust-followers.js";
 
 interface Config {
   readonly key_backend: string;
@@ -20,51 +25,78 @@ interface Config {
 
 export default definePlugin<Config>({
   register(host, config) {
-    let authorities: KeyBackedAuthorities | null = null;
-    const authoritiesOf = (resolve: Resolve): KeyBackedAuthorities => (authorities ??= build(resolve));
+    let known: Parts | null = null;
+    const parts = (resolve: Resolve): Parts => (known ??= build(resolve, config));
 
     host.store(
-      [AuthorityEntity, AuthorityKeyEntity],
-      [{ name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities }],
+      [AuthorityEntity, AuthorityKeyEntity, IssuedCertificatesEntity],
+      [
+        { name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities },
+        { name: "20260401000000-issued-certificates", class: CreateIssuedCertificates },
+      ],
     );
-    host.provide(CERTIFICATE_AUTHORITIES, authoritiesOf);
-    host.publish(CA_KEYS, (resolve) => new AuthorityDirectory(resolve(DATABASE)));
-    host.rpc(
-      { name: "mezite.ca.v1.CaService", definition: CaServiceService, permissions: { getStatus: "ca:read", export: "public" } },
-      (resolve) => caHandlers(new AuthorityDirectory(resolve(DATABASE)), authoritiesOf(resolve), resolve(PROCESS).clusterName),
-    );
+    host.provide(CERTIFICATE_AUTHORITIES, (resolve) => parts(resolve).authorities);
+    host.provide(TRUST_FOLLOWERS, (resolve) => parts(resolve).followers);
+    host.publish(CA_KEYS, (resolve) => parts(resolve).directory);
+    host.rpc(CA_RPC, (resolve) => {
+      const { directory, authorities, rotation } = parts(resolve);
+      return caHandlers(directory, authorities, rotation, resolve(PROCESS).clusterName);
+    });
     host.run((resolve) => {
       let stopFollowing: (() => void) | null = null;
       return {
         async start() {
-          const backend = resolve.port(KEY_BACKEND).get(config.key_backend);
-          const { clusterName } = resolve(PROCESS);
-          await createMissingAuthorities({
-            database: resolve(DATABASE),
-            clock: resolve(CLOCK),
-            clusterName,
-            backendName: config.key_backend,
-            backend,
-          });
-          await authoritiesOf(resolve).load();
-          stopFollowing = authoritiesOf(resolve).follow(resolve(COLLECTIONS).of(CA_KEYS));
+          const { authorities, keyOptions } = parts(resolve);
+          await createMissingAuthorities({ ...keyOptions(), database: resolve(DATABASE) });
+          await authorities.load();
+          stopFollowing = authorities.follow(resolve(COLLECTIONS).of(CA_KEYS));
         },
         dispose: async () => stopFollowing?.(),
       };
     });
+    host.run((resolve) => parts(resolve).ledger);
+    host.run((resolve) => parts(resolve).disposal);
     host.run((resolve) => new HostCaFile(resolve(PROCESS).dataDirectory, resolve(COLLECTIONS).of(CA_KEYS)));
   },
 });
 
 // --- internal ---
 
-function build(resolve: Resolve): KeyBackedAuthorities {
+interface Parts {
+  readonly authorities: KeyBackedAuthorities;
+  readonly directory: AuthorityDirectory;
+  readonly followers: TrustFollowerRegistry;
+  readonly ledger: CertificateLedger;
+  readonly disposal: KeyDisposal;
+  readonly rotation: Rotation;
+  /** The backend of new keys is looked up when it is needed. */
+  readonly keyOptions: () => AuthorityKeysOptions;
+}
+
+function build(resolve: Resolve, { key_backend: backendName }: Config): Parts {
   const backends = resolve.port(KEY_BACKEND);
-  return new KeyBackedAuthorities({
-    database: resolve(DATABASE),
-    clock: resolve(CLOCK),
-    logger: resolve(LOGGER),
-    clusterName: resolve(PROCESS).clusterName,
-    backendOf: (name) => backends.get(name),
+  const common = { database: resolve(DATABASE), clock: resolve(CLOCK), logger: resolve(LOGGER) };
+  const { database, clock, logger } = common;
+  const { clusterName } = resolve(PROCESS);
+  const backendOf = (name: string): KeyBackend => backends.get(name);
+  const keyOptions = (): AuthorityKeysOptions => ({ clock, clusterName, backendName, backend: backendOf(backendName) });
+  const followers = new TrustFollowerRegistry();
+  const ledger = new CertificateLedger(database, clock, logger);
+  const disposal = new KeyDisposal({ database, logger, backendOf });
+  const authorities = new KeyBackedAuthorities({
+    ...{ ...common, clusterName, backendOf },
+    onIssued: (type, generation, expiresAt) => ledger.note(type, generation, expiresAt),
   });
+  const rotation = new Rotation({
+    ...{ database, clock, ledger, followers },
+    maker: () => new AuthorityKeyMaker(keyOptions()),
+    onMoved: async () => {
+      await authorities.settled();
+      await disposal.run();
+    },
+  });
+  return {
+    ...{ authorities, followers, ledger, disposal, rotation, keyOptions },
+    directory: new AuthorityDirectory(database, ledger, followers),
+  };
 }

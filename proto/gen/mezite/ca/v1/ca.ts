@@ -49,6 +49,20 @@ export interface Authority {
   phase: string;
   /** The key that signs comes first. */
   keys: AuthorityKey[];
+  phaseSince?:
+    | Date
+    | undefined;
+  /** Who has not done yet what this phase asks for; empty outside of a rotation. */
+  laggards: Laggard[];
+}
+
+/** A process of the cluster that has not followed yet. */
+export interface Laggard {
+  /** node, proxy or auth. */
+  kind: string;
+  name: string;
+  /** For people. */
+  reason: string;
 }
 
 export interface AuthorityKey {
@@ -58,7 +72,13 @@ export interface AuthorityKey {
   /** sha256:<hex> of the SubjectPublicKeyInfo: what --ca-pin takes. */
   certificatePin: string;
   createdAt?: Date | undefined;
-  certificateExpiresAt?: Date | undefined;
+  certificateExpiresAt?:
+    | Date
+    | undefined;
+  /** Certificates that it signed and that have not expired; those of the last ten minutes before their end included. */
+  validCertificates: number;
+  /** When the last of them has expired; absent when there is none. */
+  lastCertificateExpiresAt?: Date | undefined;
 }
 
 export interface ExportRequest {
@@ -70,6 +90,36 @@ export interface ExportResponse {
   /** Wire form in base64, the key that signs first. */
   sshPublicKeys: string[];
   certificatesPem: string[];
+}
+
+export interface RotateRequest {
+  type: AuthorityType;
+}
+
+export interface RotateResponse {
+  authority?: Authority | undefined;
+}
+
+export interface AdvanceRequest {
+  type: AuthorityType;
+  /** The phase that the caller has seen: refused when it is another by now. */
+  expectedPhase: string;
+  /** Goes on although somebody has not followed, or certificates become useless. */
+  force: boolean;
+}
+
+export interface AdvanceResponse {
+  authority?: Authority | undefined;
+}
+
+export interface RollbackRequest {
+  type: AuthorityType;
+  expectedPhase: string;
+  force: boolean;
+}
+
+export interface RollbackResponse {
+  authority?: Authority | undefined;
 }
 
 function createBaseGetStatusRequest(): GetStatusRequest {
@@ -171,7 +221,7 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
 };
 
 function createBaseAuthority(): Authority {
-  return { type: 0, phase: "", keys: [] };
+  return { type: 0, phase: "", keys: [], phaseSince: undefined, laggards: [] };
 }
 
 export const Authority: MessageFns<Authority> = {
@@ -184,6 +234,12 @@ export const Authority: MessageFns<Authority> = {
     }
     for (const v of message.keys) {
       AuthorityKey.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.phaseSince !== undefined) {
+      Timestamp.encode(toTimestamp(message.phaseSince), writer.uint32(34).fork()).join();
+    }
+    for (const v of message.laggards) {
+      Laggard.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -225,6 +281,22 @@ export const Authority: MessageFns<Authority> = {
             message.keys.push(AuthorityKey.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.phaseSince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.laggards.push(Laggard.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -245,12 +317,101 @@ export const Authority: MessageFns<Authority> = {
     message.type = object.type ?? 0;
     message.phase = object.phase ?? "";
     message.keys = object.keys?.map((e) => AuthorityKey.fromPartial(e)) || [];
+    message.phaseSince = object.phaseSince ?? undefined;
+    message.laggards = object.laggards?.map((e) => Laggard.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLaggard(): Laggard {
+  return { kind: "", name: "", reason: "" };
+}
+
+export const Laggard: MessageFns<Laggard> = {
+  encode(message: Laggard, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Laggard {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLaggard();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Laggard>): Laggard {
+    return Laggard.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Laggard>): Laggard {
+    const message = createBaseLaggard();
+    message.kind = object.kind ?? "";
+    message.name = object.name ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };
 
 function createBaseAuthorityKey(): AuthorityKey {
-  return { state: 0, sshFingerprint: "", certificatePin: "", createdAt: undefined, certificateExpiresAt: undefined };
+  return {
+    state: 0,
+    sshFingerprint: "",
+    certificatePin: "",
+    createdAt: undefined,
+    certificateExpiresAt: undefined,
+    validCertificates: 0,
+    lastCertificateExpiresAt: undefined,
+  };
 }
 
 export const AuthorityKey: MessageFns<AuthorityKey> = {
@@ -269,6 +430,12 @@ export const AuthorityKey: MessageFns<AuthorityKey> = {
     }
     if (message.certificateExpiresAt !== undefined) {
       Timestamp.encode(toTimestamp(message.certificateExpiresAt), writer.uint32(42).fork()).join();
+    }
+    if (message.validCertificates !== 0) {
+      writer.uint32(48).uint32(message.validCertificates);
+    }
+    if (message.lastCertificateExpiresAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.lastCertificateExpiresAt), writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -326,6 +493,22 @@ export const AuthorityKey: MessageFns<AuthorityKey> = {
             message.certificateExpiresAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.validCertificates = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.lastCertificateExpiresAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -348,6 +531,8 @@ export const AuthorityKey: MessageFns<AuthorityKey> = {
     message.certificatePin = object.certificatePin ?? "";
     message.createdAt = object.createdAt ?? undefined;
     message.certificateExpiresAt = object.certificateExpiresAt ?? undefined;
+    message.validCertificates = object.validCertificates ?? 0;
+    message.lastCertificateExpiresAt = object.lastCertificateExpiresAt ?? undefined;
     return message;
   },
 };
@@ -486,6 +671,390 @@ export const ExportResponse: MessageFns<ExportResponse> = {
   },
 };
 
+function createBaseRotateRequest(): RotateRequest {
+  return { type: 0 };
+}
+
+export const RotateRequest: MessageFns<RotateRequest> = {
+  encode(message: RotateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RotateRequest>): RotateRequest {
+    return RotateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateRequest>): RotateRequest {
+    const message = createBaseRotateRequest();
+    message.type = object.type ?? 0;
+    return message;
+  },
+};
+
+function createBaseRotateResponse(): RotateResponse {
+  return { authority: undefined };
+}
+
+export const RotateResponse: MessageFns<RotateResponse> = {
+  encode(message: RotateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.authority !== undefined) {
+      Authority.encode(message.authority, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.authority = Authority.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RotateResponse>): RotateResponse {
+    return RotateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateResponse>): RotateResponse {
+    const message = createBaseRotateResponse();
+    message.authority = (object.authority !== undefined && object.authority !== null)
+      ? Authority.fromPartial(object.authority)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAdvanceRequest(): AdvanceRequest {
+  return { type: 0, expectedPhase: "", force: false };
+}
+
+export const AdvanceRequest: MessageFns<AdvanceRequest> = {
+  encode(message: AdvanceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    if (message.expectedPhase !== "") {
+      writer.uint32(18).string(message.expectedPhase);
+    }
+    if (message.force !== false) {
+      writer.uint32(24).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdvanceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdvanceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expectedPhase = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AdvanceRequest>): AdvanceRequest {
+    return AdvanceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AdvanceRequest>): AdvanceRequest {
+    const message = createBaseAdvanceRequest();
+    message.type = object.type ?? 0;
+    message.expectedPhase = object.expectedPhase ?? "";
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseAdvanceResponse(): AdvanceResponse {
+  return { authority: undefined };
+}
+
+export const AdvanceResponse: MessageFns<AdvanceResponse> = {
+  encode(message: AdvanceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.authority !== undefined) {
+      Authority.encode(message.authority, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdvanceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdvanceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.authority = Authority.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AdvanceResponse>): AdvanceResponse {
+    return AdvanceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AdvanceResponse>): AdvanceResponse {
+    const message = createBaseAdvanceResponse();
+    message.authority = (object.authority !== undefined && object.authority !== null)
+      ? Authority.fromPartial(object.authority)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRollbackRequest(): RollbackRequest {
+  return { type: 0, expectedPhase: "", force: false };
+}
+
+export const RollbackRequest: MessageFns<RollbackRequest> = {
+  encode(message: RollbackRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    if (message.expectedPhase !== "") {
+      writer.uint32(18).string(message.expectedPhase);
+    }
+    if (message.force !== false) {
+      writer.uint32(24).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expectedPhase = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RollbackRequest>): RollbackRequest {
+    return RollbackRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RollbackRequest>): RollbackRequest {
+    const message = createBaseRollbackRequest();
+    message.type = object.type ?? 0;
+    message.expectedPhase = object.expectedPhase ?? "";
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseRollbackResponse(): RollbackResponse {
+  return { authority: undefined };
+}
+
+export const RollbackResponse: MessageFns<RollbackResponse> = {
+  encode(message: RollbackResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.authority !== undefined) {
+      Authority.encode(message.authority, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.authority = Authority.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RollbackResponse>): RollbackResponse {
+    return RollbackResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RollbackResponse>): RollbackResponse {
+    const message = createBaseRollbackResponse();
+    message.authority = (object.authority !== undefined && object.authority !== null)
+      ? Authority.fromPartial(object.authority)
+      : undefined;
+    return message;
+  },
+};
+
 /** Tells about the cluster's certificate authorities. */
 export type CaServiceService = typeof CaServiceService;
 export const CaServiceService = {
@@ -509,6 +1078,36 @@ export const CaServiceService = {
     responseSerialize: (value: ExportResponse): Buffer => Buffer.from(ExportResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExportResponse => ExportResponse.decode(value),
   },
+  /** Begins to replace the keys of an authority: new ones are made and trusted beside the old. */
+  rotate: {
+    path: "/mezite.ca.v1.CaService/Rotate" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateRequest): Buffer => Buffer.from(RotateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateRequest => RotateRequest.decode(value),
+    responseSerialize: (value: RotateResponse): Buffer => Buffer.from(RotateResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RotateResponse => RotateResponse.decode(value),
+  },
+  /** Goes one phase on. The last step destroys the old private keys. */
+  advance: {
+    path: "/mezite.ca.v1.CaService/Advance" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AdvanceRequest): Buffer => Buffer.from(AdvanceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AdvanceRequest => AdvanceRequest.decode(value),
+    responseSerialize: (value: AdvanceResponse): Buffer => Buffer.from(AdvanceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AdvanceResponse => AdvanceResponse.decode(value),
+  },
+  /** Goes one phase back; from the first one this ends the rotation and destroys the new private keys. */
+  rollback: {
+    path: "/mezite.ca.v1.CaService/Rollback" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RollbackRequest): Buffer => Buffer.from(RollbackRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RollbackRequest => RollbackRequest.decode(value),
+    responseSerialize: (value: RollbackResponse): Buffer => Buffer.from(RollbackResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RollbackResponse => RollbackResponse.decode(value),
+  },
 } as const;
 
 export interface CaServiceServer extends UntypedServiceImplementation {
@@ -516,6 +1115,12 @@ export interface CaServiceServer extends UntypedServiceImplementation {
   getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
   /** The public material of one authority. Needs no credentials: whoever trusts it has to compare a pin anyway. */
   export: handleUnaryCall<ExportRequest, ExportResponse>;
+  /** Begins to replace the keys of an authority: new ones are made and trusted beside the old. */
+  rotate: handleUnaryCall<RotateRequest, RotateResponse>;
+  /** Goes one phase on. The last step destroys the old private keys. */
+  advance: handleUnaryCall<AdvanceRequest, AdvanceResponse>;
+  /** Goes one phase back; from the first one this ends the rotation and destroys the new private keys. */
+  rollback: handleUnaryCall<RollbackRequest, RollbackResponse>;
 }
 
 export interface CaServiceClient extends Client {
@@ -550,6 +1155,54 @@ export interface CaServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExportResponse) => void,
+  ): ClientUnaryCall;
+  /** Begins to replace the keys of an authority: new ones are made and trusted beside the old. */
+  rotate(
+    request: RotateRequest,
+    callback: (error: ServiceError | null, response: RotateResponse) => void,
+  ): ClientUnaryCall;
+  rotate(
+    request: RotateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RotateResponse) => void,
+  ): ClientUnaryCall;
+  rotate(
+    request: RotateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RotateResponse) => void,
+  ): ClientUnaryCall;
+  /** Goes one phase on. The last step destroys the old private keys. */
+  advance(
+    request: AdvanceRequest,
+    callback: (error: ServiceError | null, response: AdvanceResponse) => void,
+  ): ClientUnaryCall;
+  advance(
+    request: AdvanceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AdvanceResponse) => void,
+  ): ClientUnaryCall;
+  advance(
+    request: AdvanceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AdvanceResponse) => void,
+  ): ClientUnaryCall;
+  /** Goes one phase back; from the first one this ends the rotation and destroys the new private keys. */
+  rollback(
+    request: RollbackRequest,
+    callback: (error: ServiceError | null, response: RollbackResponse) => void,
+  ): ClientUnaryCall;
+  rollback(
+    request: RollbackRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RollbackResponse) => void,
+  ): ClientUnaryCall;
+  rollback(
+    request: RollbackRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RollbackResponse) => void,
   ): ClientUnaryCall;
 }
 

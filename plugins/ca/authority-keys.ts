@@ -1,0 +1,75 @@
+import { randomUUID } from "node:crypto";
+import type { KeyBackend } from "../../core/ports/key-backend.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { AuthorityType } from "./api.js";
+import type { AuthorityKeyRow, KeyState, KeyUsage } from "./authority-repository.js";
+import { authorityName } from "./authority-type.js";
+import { backdated, randomX509Serial } from "./validity.js";
+import { certificatePem, distinguishedName, keyIdentifier, signX509 } from "./x509-certificate.js";
+import { authorityExtensions } from "./x509-extensions.js";
+
+const AUTHORITY_YEARS = 10;
+
+export interface AuthorityKeysOptions {
+  readonly clock: Clock;
+  readonly clusterName: string;
+  readonly backendName: string;
+  readonly backend: KeyBackend;
+}
+
+/** Makes keys for authorities. They count only once their rows are stored. */
+export class AuthorityKeyMaker {
+  constructor(private readonly options: AuthorityKeysOptions) {}
+
+  /**
+   * An SSH and an X.509 key that belong together; when one cannot be made, neither is left behind.
+   * @throws {MezError} `KEY_BACKEND_UNAVAILABLE`
+   */
+  async makePair(authority: AuthorityType, generation: number, state: KeyState): Promise<readonly AuthorityKeyRow[]> {
+    const keys: AuthorityKeyRow[] = [];
+    try {
+      for (const usage of ["ssh", "x509"] as const) keys.push(await this.#generate(authority, generation, usage, state));
+      for (const key of keys) if (key.usage === "x509") key.certificate = await this.#certify(key);
+      return keys;
+    } catch (error) {
+      await this.destroy(keys);
+      throw error;
+    }
+  }
+
+  async destroy(keys: readonly AuthorityKeyRow[]): Promise<void> {
+    for (const { handle } of keys) await this.options.backend.destroy(handle);
+  }
+
+  async #generate(authority: AuthorityType, generation: number, usage: KeyUsage, state: KeyState): Promise<AuthorityKeyRow> {
+    const { backend, backendName, clock } = this.options;
+    const { handle, publicKeyDer } = await backend.generate(usage === "ssh" ? "ed25519" : "ecdsa-p256");
+    return {
+      ...{ id: randomUUID(), authority, generation, usage, backend: backendName, handle, certificate: null, state },
+      publicKey: publicKeyDer.toString("base64"),
+      createdAt: clock.now(),
+    };
+  }
+
+  /** Self-signed, PEM. */
+  async #certify(key: AuthorityKeyRow): Promise<string> {
+    const { backend, clock, clusterName } = this.options;
+    const publicKeyDer = Buffer.from(key.publicKey, "base64");
+    const name = distinguishedName(authorityName(clusterName, key.authority));
+    const notAfter = clock.now();
+    notAfter.setUTCFullYear(notAfter.getUTCFullYear() + AUTHORITY_YEARS);
+    const der = await signX509(
+      {
+        serial: randomX509Serial(),
+        issuer: name,
+        subject: name,
+        subjectPublicKeyDer: publicKeyDer,
+        notBefore: backdated(clock.now()),
+        notAfter,
+        extensions: authorityExtensions(keyIdentifier(publicKeyDer)),
+      },
+      { publicKeyDer, sign: (data) => backend.sign(key.handle, data) },
+    );
+    return certificatePem(der);
+  }
+}

@@ -1,0 +1,165 @@
+import { MezError } from "../../core/errors/error.js";
+import type { Caller } from "../../core/plugin/caller.js";
+import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { Clock } from "../../core/time/clock.js";
+import { type AuthorityType, CA_KEYS, type RotationPhase } from "./api.js";
+import { bundleOf } from "./authority.js";
+import type { AuthorityKeyMaker } from "./authority-keys.js";
+import * as repository from "./authority-repository.js";
+import type { CertificateLedger } from "./certificate-ledger.js";
+import { objectionTo } from "./rotation-objection.js";
+import { droppedBy, isUnderWay, type KeyAge, ROTATION_PHASES, signerIn } from "./rotation-phase.js";
+import type { TrustFollowerRegistry } from "./trust-followers.js";
+
+export interface RotationParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly maker: () => AuthorityKeyMaker;
+  readonly ledger: Pick<CertificateLedger, "valid">;
+  readonly followers: Pick<TrustFollowerRegistry, "all">;
+  /** Called after each step: resolves when it is in force here and keys that it dropped are destroyed. */
+  readonly onMoved: () => Promise<void>;
+}
+
+/** Who moves a rotation, and from where. */
+export interface RotationAuthor {
+  readonly caller: Caller;
+  readonly clientAddress: string;
+}
+
+export interface RotationStep {
+  readonly type: AuthorityType;
+  /** The phase that the author has seen. */
+  readonly expectedPhase: string;
+  /** Goes on although `ROTATION_NOT_READY` would be thrown. */
+  readonly force: boolean;
+}
+
+/** Replaces the keys of an authority, phase by phase; what holds in each stands in `rotation-phase.ts`. */
+export class Rotation {
+  constructor(private readonly parts: RotationParts) {}
+
+  /** Makes new keys beside the old. @throws {MezError} `CONFLICT` while a rotation is under way; `KEY_BACKEND_UNAVAILABLE` */
+  async begin(type: AuthorityType, author: RotationAuthor): Promise<void> {
+    const { database, clock } = this.parts;
+    const maker = this.parts.maker();
+    const generation = await database.read(async (em) => {
+      refuseSecond(type, await phaseOf(em, type));
+      return (await repository.lastGeneration(em, type)) + 1;
+    });
+    const fresh = await maker.makePair(type, generation, "trusted");
+    const begun = await database.transaction(async (tx) => {
+      const from = await phaseOf(tx.em, type);
+      if (isUnderWay(from) || (await repository.lastGeneration(tx.em, type)) >= generation) return from;
+      const keys = (await repository.findAuthorityKeys(tx.em)).filter((key) => key.authority === type);
+      await repository.insertAuthorityKeys(tx.em, fresh);
+      await repository.updatePhase(tx.em, type, "init", clock.now());
+      tx.put(CA_KEYS, type, bundleOf(type, [...keys, ...fresh]));
+      audit(tx, "ca.rotation.started", { type, from, to: "init" }, author);
+      return null;
+    });
+    if (begun !== null) {
+      await maker.destroy(fresh);
+      refuseSecond(type, "init");
+    }
+    await this.parts.onMoved();
+  }
+
+  /** One phase on. @throws {MezError} `CONFLICT`, `ROTATION_NOT_READY` */
+  advance(step: RotationStep, author: RotationAuthor): Promise<void> {
+    return this.#move(step, "next", author);
+  }
+
+  /** One phase back; from `init` the rotation ends and the new keys are destroyed. @throws {MezError} as `advance` */
+  rollback(step: RotationStep, author: RotationAuthor): Promise<void> {
+    return this.#move(step, "previous", author);
+  }
+
+  async #move({ type, expectedPhase, force }: RotationStep, way: "next" | "previous", author: RotationAuthor): Promise<void> {
+    const { database, clock, ledger, followers } = this.parts;
+    await database.transaction(async (tx) => {
+      const from = await phaseOf(tx.em, type);
+      const to = ROTATION_PHASES[from][way];
+      if (to === null) throw noWay(type, from, way);
+      if (expectedPhase !== from) throw movedMeanwhile(type, from, expectedPhase);
+      const keys = (await repository.findAuthorityKeys(tx.em)).filter((key) => key.authority === type);
+      const objection = objectionTo({ type, from, to, way, keys, ledger, followers: followers.all() });
+      if (objection !== null && !force) throw new MezError("ROTATION_NOT_READY", objection);
+      const moved = keysIn(to, from, type, keys);
+      await repository.updateKeyStates(tx.em, moved);
+      await repository.updatePhase(tx.em, type, to, clock.now());
+      const trusted = moved.filter(({ state }) => state !== "retired");
+      tx.put(CA_KEYS, type, bundleOf(type, trusted));
+      const event =
+        way === "previous" ? "ca.rotation.rolled_back" : to === "complete" ? "ca.rotation.completed" : "ca.rotation.advanced";
+      audit(tx, event, { type, from, to, ...(objection === null ? {} : { forced: objection }) }, author);
+    });
+    await this.parts.onMoved();
+  }
+}
+
+// --- internal ---
+
+async function phaseOf(em: Transaction["em"], type: AuthorityType): Promise<RotationPhase> {
+  const authority = await repository.findAuthority(em, type);
+  if (authority === null) throw new MezError("NOT_FOUND", `this cluster has no ${type} CA`);
+  return authority.phase;
+}
+
+/** The keys as they are to be in `to`, the one that signs first. */
+function keysIn(
+  to: RotationPhase,
+  from: RotationPhase,
+  type: AuthorityType,
+  keys: readonly repository.AuthorityKeyRow[],
+): readonly repository.AuthorityKeyRow[] {
+  const newest = Math.max(...keys.map(({ generation }) => generation));
+  const ageOf = ({ generation }: repository.AuthorityKeyRow): KeyAge => (generation === newest ? "new" : "old");
+  const dropped = droppedBy(from, to);
+  const signer = signerIn(to, type);
+  return keys
+    .map((key): repository.AuthorityKeyRow => {
+      const age = ageOf(key);
+      return { ...key, state: age === dropped ? "retired" : age === signer ? "active" : "trusted" };
+    })
+    .sort((a, b) => a.state.localeCompare(b.state) || b.generation - a.generation);
+}
+
+function refuseSecond(type: AuthorityType, phase: RotationPhase): void {
+  if (!isUnderWay(phase)) return;
+  throw new MezError(
+    "CONFLICT",
+    `the ${type} CA is being rotated already, in phase ${phase}; go on with mezctl ca advance --type=${type}, or back with rollback`,
+  );
+}
+
+function noWay(type: AuthorityType, from: RotationPhase, way: "next" | "previous"): MezError {
+  if (from === "complete" && way === "previous")
+    return new MezError(
+      "CONFLICT",
+      `the rotation of the ${type} CA is complete: its old key is destroyed, so there is no way back`,
+    );
+  const begin = `begin one with mezctl ca rotate --type=${type}`;
+  if (from === "complete")
+    return new MezError("CONFLICT", `the rotation of the ${type} CA is complete; ${begin} to replace its keys again`);
+  return new MezError("CONFLICT", `no rotation of the ${type} CA is under way; ${begin}`);
+}
+
+function movedMeanwhile(type: AuthorityType, from: RotationPhase, expected: string): MezError {
+  return new MezError(
+    "CONFLICT",
+    `the ${type} CA is in phase ${from} by now, not ${expected.slice(0, 20)}: somebody else moved it; look at mezctl ca status`,
+  );
+}
+
+type RotationEvent = "ca.rotation.started" | "ca.rotation.advanced" | "ca.rotation.rolled_back" | "ca.rotation.completed";
+
+function audit(
+  tx: Transaction,
+  type: RotationEvent,
+  { type: authority, ...metadata }: { readonly type: AuthorityType; readonly from: RotationPhase; readonly to: RotationPhase },
+  { caller, clientAddress }: RotationAuthor,
+): void {
+  const person = caller.kind === "user" ? { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId } : {};
+  tx.audit({ type, ...person, clientIp: clientAddress, resourceType: "ca", resourceName: authority, metadata });
+}
