@@ -4,8 +4,8 @@ import { DATABASE } from "../../core/plugin/database.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK } from "../../core/plugin/process.js";
+import { parseStaleAfter } from "../../core/plugin/stale-after.js";
 import { GUARD } from "../../core/ports/guard.js";
-import { parseDuration } from "../../core/time/duration.js";
 import { NODES } from "../nodes/api.js";
 import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { LOCKS, LOCKS_COLLECTION } from "./api.js";
@@ -25,7 +25,8 @@ interface LocksConfig {
 
 export default definePlugin<LocksConfig>({
   register(host, config) {
-    const staleAfterSeconds = config.mode === "strict" ? parseDuration(config.lock_stale_after) : null;
+    const staleAfterSeconds =
+      config.mode === "strict" ? parseStaleAfter("plugins.locks.config.lock_stale_after", config.lock_stale_after) : null;
     const book = once((resolve) => new LockBook(resolve(COLLECTIONS).of(LOCKS_COLLECTION), resolve(CLOCK)));
     const guard = once((resolve) => new LockGuard({ book: book(resolve), collections: resolve(COLLECTIONS), staleAfterSeconds }));
 

@@ -6,13 +6,14 @@ import type { Figure, Row } from "./figure.js";
 import { formatTable, writeReport } from "./report.js";
 import { certificates } from "./rows/certificates.js";
 import { echo } from "./rows/echo.js";
+import { locks } from "./rows/locks.js";
 import { logins } from "./rows/logins.js";
 import { memory } from "./rows/memory.js";
 import { nodes } from "./rows/nodes.js";
 import { startUp } from "./rows/start-up.js";
 import { throughput } from "./rows/throughput.js";
 
-const ROWS: readonly Row[] = [logins, throughput, echo, certificates, startUp, memory, nodes];
+const ROWS: readonly Row[] = [logins, throughput, echo, certificates, startUp, memory, nodes, locks];
 const FULL = { rounds: 7, transferBytes: 2 ** 30 };
 const QUICK = { rounds: 5, transferBytes: 2 ** 28 };
 const USAGE = `usage: npm run bench -- [--quick] [--out=file] [row…]
