@@ -4,6 +4,7 @@ import { FIRST_START } from "../../core/plugin/first-start.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import type { Secret } from "../../core/plugin/secret.js";
+import { GUARD } from "../../core/ports/guard.js";
 import { PASSWORDS } from "../authentication/api.js";
 import { ROLES } from "../roles/api.js";
 import { USERS, USERS_COLLECTION } from "./api.js";
@@ -21,7 +22,7 @@ export default definePlugin<Config>({
   register(host, config) {
     let service: UserService | undefined;
     const users = (resolve: Resolve): UserService =>
-      (service ??= new UserService(resolve(DATABASE), resolve(CLOCK), resolve(ROLES), resolve(PASSWORDS)));
+      (service ??= new UserService(resolve(DATABASE), resolve(CLOCK), resolve(ROLES), resolve(PASSWORDS), resolve.port(GUARD)));
     let setup: FirstAdminSetup | undefined;
     const firstAdmin = (resolve: Resolve): FirstAdminSetup =>
       (setup ??= new FirstAdminSetup({

@@ -4,6 +4,7 @@ import type { ErrorCode } from "../../core/errors/codes.js";
 import { isMezError } from "../../core/errors/error.js";
 import { Secret } from "../../core/plugin/secret.js";
 import { systemClock } from "../../core/time/clock.js";
+import { FakeGuards } from "../../test/fakes/guards.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { LoginSessionRecord } from "../authentication/login-session-repository.js";
@@ -37,6 +38,7 @@ interface World {
   readonly opened: TestDatabase;
   readonly users: UserService;
   readonly roles: RoleService;
+  readonly guards: FakeGuards;
   readonly firstStart: (password?: Secret) => FirstAdminSetup;
 }
 
@@ -52,11 +54,12 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const { database } = opened;
   const roles = new RoleService(database, systemClock);
   const passwords = new PasswordService(systemClock, 12);
-  const users = new UserService(database, systemClock, roles, passwords);
+  const guards = new FakeGuards();
+  const users = new UserService(database, systemClock, roles, passwords, guards);
   const firstStart = (password: Secret | null = null): FirstAdminSetup =>
     new FirstAdminSetup({ database, users, roles, passwords, logger: silentLogger, password });
   try {
-    await work({ opened, users, roles, firstStart });
+    await work({ opened, users, roles, guards, firstStart });
   } finally {
     await opened.close();
   }
@@ -227,4 +230,17 @@ test("a password from the configuration is not handed over", () =>
     assert.equal(await setup.makeAdmin(), null);
     assert.equal((await users.list()).length, 1);
     await setup.dispose();
+  }));
+
+test("an admin who is locked does not count: the last one who can get in stays, and takes on no locked role", () =>
+  inWorld(async ({ users, guards }) => {
+    await users.create(newUser("one", ["admin"]), AUTHOR);
+    await users.create(newUser("two", ["admin"]), AUTHOR);
+    guards.refuse(({ user, roles = [] }) => user === "two" || roles.includes("auditor"));
+    await refuses(users.delete("one", AUTHOR), "LAST_ADMIN", /every other user with role admin is locked; "one" has to keep it/);
+    await refuses(users.update("one", { roles: ["access"], internalTraits: {} }, AUTHOR), "LAST_ADMIN");
+    await refuses(users.update("one", { roles: ["admin", "auditor"], internalTraits: {} }, AUTHOR), "LAST_ADMIN");
+    await users.update("one", { roles: ["admin", "access"], internalTraits: {} }, AUTHOR);
+    await users.delete("two", AUTHOR);
+    guards.refuse(() => false);
   }));

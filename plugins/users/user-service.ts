@@ -4,6 +4,7 @@ import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { CallContext } from "../../core/plugin/rpc.js";
 import type { Secret } from "../../core/plugin/secret.js";
+import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Passwords } from "../authentication/api.js";
 import type { Roles } from "../roles/api.js";
@@ -37,6 +38,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
     private readonly clock: Clock,
     private readonly roles: Roles,
     private readonly passwords: Passwords,
+    private readonly guards: Guards,
   ) {}
 
   list(): Promise<readonly User[]> {
@@ -92,7 +94,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
         tx,
         roles.filter((role) => !before.roles.includes(role)),
       );
-      if (before.roles.includes(ADMIN) && !roles.includes(ADMIN)) await keepAnAdmin(tx, name);
+      if (before.roles.includes(ADMIN)) await this.#keepAnAdmin(tx, user);
       await updateUser(tx.em, user);
       tx.put(USERS_COLLECTION, name, entryOf(user));
       audit(tx, "user.updated", user, author, { roles, roles_before: before.roles, traits: Object.keys(change.internalTraits) });
@@ -117,12 +119,29 @@ export class UserService implements Users, CollectionSource<UserEntry> {
   async delete(name: string, author: Author): Promise<void> {
     await this.database.transaction(async (tx) => {
       const user = await existing(tx.em, name);
-      if (user.roles.includes(ADMIN)) await keepAnAdmin(tx, name);
+      if (user.roles.includes(ADMIN)) await this.#keepAnAdmin(tx, { ...user, roles: [] });
       await this.passwords.forget(tx, name);
       await deleteUser(tx.em, name);
       tx.remove(USERS_COLLECTION, name);
       audit(tx, "user.deleted", user, author, { roles: user.roles });
     });
+  }
+
+  /**
+   * Refuses a change after which nobody could administer the cluster. Transactions run one after another, so two admins
+   * cannot remove each other at once.
+   * @param changed As it would be then.
+   */
+  async #keepAnAdmin(tx: Transaction, changed: Pick<User, "name" | "roles">): Promise<void> {
+    const others = (await findHolders(tx.em, ADMIN)).filter((name) => name !== changed.name).map((name) => ({ name, roles: [] }));
+    const admins = changed.roles.includes(ADMIN) ? [changed, ...others] : others;
+    if (admins.some(({ name, roles }) => guardRefusal(this.guards, { user: name, roles }) === null)) return;
+    throw new MezError(
+      "LAST_ADMIN",
+      others.length === 0
+        ? `"${changed.name}" is the last user with role admin; give the role to another user first`
+        : `every other user with role admin is locked; "${changed.name}" has to keep it`,
+    );
   }
 
   async #prepare(name: string, password: Secret | null): ReturnType<Passwords["prepare"]> {
@@ -135,13 +154,6 @@ export class UserService implements Users, CollectionSource<UserEntry> {
 
 const ADMIN = "admin";
 const MAX_ROLES = 256;
-
-/** Transactions run one after another, so two admins cannot remove each other at once. */
-async function keepAnAdmin(tx: Transaction, leaving: string): Promise<void> {
-  const others = (await findHolders(tx.em, ADMIN)).filter((name) => name !== leaving);
-  if (others.length === 0)
-    throw new MezError("LAST_ADMIN", `"${leaving}" is the last user with role admin; give the role to another user first`);
-}
 
 function sorted(roles: readonly string[]): readonly string[] {
   if (roles.length > MAX_ROLES) throw new MezError("INVALID_ARGUMENT", `a user can have ${MAX_ROLES} roles at most`);
