@@ -2,6 +2,9 @@ import type { ProcessRole, ServiceToken } from "./contract.js";
 import type { RpcConnection } from "./rpc.js";
 import type { Secret } from "./secret.js";
 
+/** The organization (O) of an X.509 host certificate is this and the process role: what the holder is, by the word of the Host CA. */
+export const ROLE_ORGANIZATION_PREFIX = "mezite:role:";
+
 /** What a process of the cluster shows to others: an X.509 leaf for TLS and an SSH host certificate, both from the Host CA. */
 export interface HostCredentials {
   /** Node name or host name, e.g. `web-01`. */

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
@@ -67,9 +67,16 @@ export class RpcListener {
     return family === "IPv6" ? `[${boundHost}]:${boundPort}` : `${boundHost}:${boundPort}`;
   }
 
-  /** Serves new connections with these; those under way keep theirs. */
+  /** Serves new connections with these. Those under way keep theirs, but client certificates of a CA that went are worth nothing any more. */
   use(credentials: HostCredentials): void {
     this.#server.setSecureContext({ ...contextOf(credentials), minVersion: "TLSv1.3" });
+    const authorities = credentials.trustPem.map((pem) => new X509Certificate(pem).publicKey);
+    for (const [peer, facts] of this.#facts) {
+      const { clientCertificate } = facts;
+      if (clientCertificate === null) continue;
+      const certificate = new X509Certificate(clientCertificate);
+      if (!authorities.some((key) => certificate.verify(key))) this.#facts.set(peer, { ...facts, clientCertificate: null });
+    }
   }
 
   /** @param peer `address:port` of a live connection, as gRPC names it. */

@@ -26,9 +26,9 @@ const EVE: Caller = {
   mustChangePassword: false,
 };
 
-async function credentials(authority: TestAuthority): Promise<HostCredentials> {
+async function credentials(authority: TestAuthority, organization?: string): Promise<HostCredentials> {
   return {
-    ...(await authority.issue("localhost")),
+    ...(await authority.issue("localhost", organization === undefined ? {} : { organization })),
     name: "auth",
     id: "0",
     role: "auth",
@@ -248,6 +248,18 @@ test("serves a public call whatever token came along, and no text with a NUL byt
     echo.say({ text: "a\0b" }),
     (error) => isMezError(error, "INVALID_ARGUMENT") && /NUL byte/.test(error.message),
   );
+});
+
+test("a client refuses a proxy or node of the cluster that took the auth service's name", async (t) => {
+  const server = await start(t);
+  server.server.use(await credentials(server.authority, "mezite:role:node"));
+  const { echo } = dial(t, server);
+  await assert.rejects(echo.say({ text: "password" }, { timeoutMs: 3000 }), (error) =>
+    isMezError(error, "UNAVAILABLE", "TIMEOUT"),
+  );
+  assert.equal(server.calls.length, 0);
+  server.server.use(await credentials(server.authority, "mezite:role:auth"));
+  assert.deepEqual(await dial(t, server).echo.say({ text: "hi" }), { text: "hi" });
 });
 
 test("a stream ends on both sides when its caller goes away", async (t) => {

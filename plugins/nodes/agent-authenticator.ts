@@ -1,11 +1,12 @@
 import { X509Certificate } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
+import { ROLE_ORGANIZATION_PREFIX } from "../../core/plugin/host-identity.js";
 import type { Authenticator, CallCredentials } from "../../core/ports/authenticator.js";
 import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AgentDirectory } from "./agent-directory.js";
-import { agentUri, ROLE_PREFIX } from "./host-certificates.js";
+import { agentUri } from "./host-certificates.js";
 
 /**
  * Knows agents by their host certificates. That the Host CA issued it, TLS has checked; here, that it is within its
@@ -26,8 +27,8 @@ export class AgentAuthenticator implements Authenticator {
       certificate.subject.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
     );
     const [name, organization] = [subject.get("CN"), subject.get("O")];
-    if (name === undefined || organization === undefined || !organization.startsWith(ROLE_PREFIX)) return null;
-    const role = organization.slice(ROLE_PREFIX.length);
+    if (name === undefined || organization === undefined || !organization.startsWith(ROLE_ORGANIZATION_PREFIX)) return null;
+    const role = organization.slice(ROLE_ORGANIZATION_PREFIX.length);
     const now = this.clock.now();
     if (now < certificate.validFromDate || now >= certificate.validToDate)
       throw new MezError("UNAUTHENTICATED", `the host certificate of "${name}" has expired; join again with a new token`);

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { ProcessRole } from "../../core/plugin/contract.js";
+import { ROLE_ORGANIZATION_PREFIX } from "../../core/plugin/host-identity.js";
 import type { CertificateAuthorities } from "../ca/api.js";
 import type { HostPublicKeys } from "./host-keys.js";
 
@@ -25,9 +26,6 @@ export interface HostCertificates {
   readonly expiresAt: Date;
 }
 
-/** Where the role stands in an X.509 subject: organization `mezite:role:node`. */
-export const ROLE_PREFIX = "mezite:role:";
-
 /** Issues the certificates of hosts. What a host says of itself never gets in, apart from a name that was checked. */
 export class HostCertificateIssuer {
   constructor(
@@ -51,7 +49,7 @@ export class HostCertificateIssuer {
     const tls = await this.authorities.issueHostX509({
       publicKeyDer: keys.tlsPublicKey,
       commonName: name,
-      organization: `${ROLE_PREFIX}${role}`,
+      organization: `${ROLE_ORGANIZATION_PREFIX}${role}`,
       dnsNames: unique([...names, ...addresses.filter((address) => isIP(address) === 0)]),
       ipAddresses: unique(addresses.filter((address) => isIP(address) !== 0)),
       uris: [agentUri(this.clusterName, id)],

@@ -1,5 +1,6 @@
-import type { X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import type { Collection } from "../../core/plugin/collection.js";
+import { ROLE_ORGANIZATION_PREFIX } from "../../core/plugin/host-identity.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -69,6 +70,14 @@ export class TunnelGate {
     this.#disconnectLocked();
   }
 
+  /** Ends tunnels whose certificates are of a Host CA that is not trusted any more; the streams under way go on. */
+  recheckAuthority(trustPem: readonly string[]): void {
+    const authorities = trustPem.map((pem) => new X509Certificate(pem).publicKey);
+    for (const tunnel of this.parts.directory.all())
+      if (!authorities.some((key) => tunnel.certificate.verify(key)))
+        tunnel.close("the host certificate is of a CA that was replaced");
+  }
+
   stop(): void {
     this.#stop();
     for (const expiry of this.#expiries) clearTimeout(expiry);
@@ -96,7 +105,7 @@ export class TunnelGate {
 
 // --- internal ---
 
-const NODE_ORGANIZATION = "mezite:role:node";
+const NODE_ORGANIZATION = `${ROLE_ORGANIZATION_PREFIX}node`;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The fields of a subject that stand there once. */
