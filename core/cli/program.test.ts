@@ -35,6 +35,24 @@ for (const line of [
   });
 }
 
+test("sets names flush left and descriptions in one column", async () => {
+  const { stdout } = await runExample(exampleProgram(), ["users", "create", "--help"]);
+  const [, options = ""] = /OPTIONS\n\n([\s\S]*?)\n\n/.exec(stdout) ?? [];
+  const lines = options.split("\n");
+  assert.ok(lines.length > 4);
+  assert.equal(new Set(lines.map((line) => /^ {2}-.*? {4,}(?=\S)/.exec(line)?.[0].length)).size, 1, options);
+});
+
+test("tells what a command does before how it does it", async () => {
+  const explained = command({ name: "explained", summary: "Do it", description: "How it is done.", async run() {} });
+  const program = exampleProgram();
+  const { stdout } = await runExample({ ...program, commands: [{ ...explained, load: async () => ({ mezctl: [explained] }) }] }, [
+    "explained",
+    "--help",
+  ]);
+  assert.match(stdout, /^Do it \(mezctl explained\)\n\nHow it is done\.\n\nUSAGE /);
+});
+
 test("shows that a remote command may follow", async () => {
   const { stdout } = await runExample(exampleProgram(), ["ssh", "--help"]);
   assert.match(stdout, /USAGE mezctl ssh \[OPTIONS\] <DESTINATION> \[COMMAND\.\.\.\]\n/);

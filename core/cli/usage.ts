@@ -28,7 +28,7 @@ export interface Listed {
 export async function usageText({ path, node, globals, colours }: UsageOf): Promise<string> {
   const list = "commands" in node ? node.commands : [];
   const definition = defineCommand({
-    meta: { name: path, description: node.description ?? node.summary },
+    meta: { name: path, description: node.summary },
     args: { ...("commands" in node ? {} : commandArguments(node)), ...flagArguments(globals), help: HELP },
     ...(list.length === 0
       ? {}
@@ -39,10 +39,15 @@ export async function usageText({ path, node, globals, colours }: UsageOf): Prom
   // citty spells every command out in the first line, all twenty of them.
   text = text.replace(shown.flatMap((child) => [child.name, ...otherNames(child, list)]).join("|") || "\n\n\n", "<command>");
   if (!("commands" in node) && node.rest !== undefined) text = withRest(text, node);
+  text = text.replace(RIGHT_ALIGNED, (_line, indent: string, name: string) => `  ${name}${indent.slice(2)}    `);
+  if (node.description !== undefined) text = text.replace("\n", () => `\n\n${wrapped(node.description as string)}\n`);
   const examples = "commands" in node ? [] : (node.examples ?? []);
   if (examples.length > 0) text = `${text.trimEnd()}\n\nEXAMPLES\n\n${examples.map((line) => `  ${line}`).join("\n")}\n`;
   text = colours ? text : stripVTControlCharacters(text);
-  return `${text.replace(/[ \t]+$/gm, "").trimEnd()}\n`;
+  return `${text
+    .replace("[OPTIONS]  ", "[OPTIONS] ")
+    .replace(/[ \t]+$/gm, "")
+    .trimEnd()}\n`;
 }
 
 // --- internal ---
@@ -52,6 +57,21 @@ function listedCommand(node: Listed["commands"][number], siblings: Listed["comma
   return defineCommand({
     meta: { name: node.name, description: node.summary, alias: otherNames(node, siblings), hidden: node.hidden === true },
   });
+}
+
+// citty sets names flush right, which nobody finds their way in.
+const RIGHT_ALIGNED = /^( {2,})(\S.*?) {4}(?=\S)/gm;
+
+const TEXT_WIDTH = 100;
+
+function wrapped(text: string): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1) as string;
+    if (line !== "" && line.length + 1 + word.length > TEXT_WIDTH) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines.join("\n");
 }
 
 const HELP: ArgDef = { type: "boolean", alias: "h", description: "Show this help" };
