@@ -40,8 +40,13 @@ export class SpoolFolder {
   /** Writes what is known of a recording, whole or not at all. */
   describe(entry: SpoolEntry): void {
     const path = this.#entryPath(entry.id);
-    writeFileSync(`${path}.new`, JSON.stringify(entry), { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    try {
+      writeFileSync(`${path}.new`, JSON.stringify(entry), { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+    } catch (error) {
+      rmSync(`${path}.new`, { force: true });
+      throw error;
+    }
   }
 
   /** Every recording in the folder, with those whose description cannot be read by their ids. */
@@ -61,6 +66,7 @@ export class SpoolFolder {
   /** The description goes last: without it nobody would know whose recording is left. */
   remove(id: string): void {
     rmSync(this.castPath(id), { force: true });
+    rmSync(`${this.#entryPath(id)}.new`, { force: true }); // a crash may have left it
     rmSync(this.#entryPath(id), { force: true });
   }
 
