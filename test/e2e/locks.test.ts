@@ -158,3 +158,43 @@ describe("a lock", needsPeers("ssh"), () => {
     return JSON.parse(cluster.mezctlOk(["audit", "ls", `--type=${type}`, "--format=json"])) as Record<string, unknown>[];
   }
 });
+
+describe("a proxy and a node that may have missed a lock", needsPeers("ssh"), () => {
+  let cluster: Cluster;
+  let target: string;
+  before(async () => {
+    const env = { MEZITE_PLUGINS_LOCKS_LOCK_STALE_AFTER: "10s" };
+    cluster = await Cluster.start({ node: "apart", proxy: "apart", env });
+    target = `${cluster.login}@${cluster.nodeName}`;
+  });
+  after(() => cluster.stop());
+
+  test("let nobody new in while the auth service is silent, keep live sessions, and open again when it is back", async () => {
+    const session = await SshSession.open(cluster, target);
+    await cluster.server.stop();
+    const refusal = await eventually(() => {
+      const { code, stderr } = cluster.ssh([target, "true"]);
+      return code === 255 && stderr;
+    }, 30_000);
+    assert.match(refusal, /locks cannot be checked: nothing was heard from the auth service for \d+s; try again when it is back/);
+    await session.works();
+    await cluster.startServer();
+    await cluster.online(cluster.nodeName);
+    await session.works();
+    cluster.mezctlOk(["locks", "create", `--agent=${cluster.nodeName}`, "--message=moved"]);
+    assert.equal(await session.ended(), 255);
+    assert.match(session.errors, /agent web-01 is locked: moved/);
+  });
+});
+
+test("without the plugin there are no locks, and everything else works", needsPeers("ssh"), async () => {
+  const cluster = await Cluster.start({ config: { plugins: { locks: { enabled: false } } } });
+  try {
+    const { code, stderr } = cluster.mezctl(["locks", "list"]);
+    assert.match(stderr, /plugin "locks" is not enabled|not enabled/);
+    assert.equal(code, 7);
+    assert.equal(cluster.ssh([`${cluster.login}@${cluster.nodeName}`, "exit 3"]).code, 3);
+  } finally {
+    await cluster.stop();
+  }
+});
