@@ -1,24 +1,29 @@
 import type { RpcConnection } from "../../core/plugin/rpc.js";
 import { AgentServiceService } from "../../proto/gen/mezite/nodes/v1/nodes.js";
-import type { AgentFacts, AgentService } from "./agent-service.js";
+import type { TrustReport } from "../ca/api.js";
+import type { AgentDuties, AgentFacts, AgentService } from "./agent-service.js";
+import { writeTrustReport } from "./trust-report.js";
 
 /** An agent's reports to the auth service. */
 export interface AgentLink {
-  /** @returns Seconds between heartbeats. */
-  register(facts: AgentFacts): Promise<number>;
+  register(facts: AgentFacts): Promise<AgentDuties>;
   heartbeat(): Promise<void>;
   deregister(): Promise<void>;
 }
 
-/** Over gRPC, under the agent's certificate. */
-export function networkLink(connection: RpcConnection): AgentLink {
+/**
+ * Over gRPC, under the agent's certificate.
+ * @param trust What the agent trusts at the moment.
+ */
+export function networkLink(connection: RpcConnection, trust: () => TrustReport): AgentLink {
   const client = connection.client(AgentServiceService);
   return {
     async register(facts) {
-      return (await client.registerAgent({ ...facts, labels: { ...facts.labels } })).heartbeatIntervalSeconds;
+      const duties = await client.registerAgent({ ...facts, labels: { ...facts.labels }, trust: writeTrustReport(trust()) });
+      return { heartbeatSeconds: duties.heartbeatIntervalSeconds, renewalSpreadMs: duties.renewalSpreadMilliseconds };
     },
     async heartbeat() {
-      await client.agentHeartbeat({});
+      await client.agentHeartbeat({ trust: writeTrustReport(trust()) });
     },
     async deregister() {
       await client.deregisterAgent({}, { timeoutMs: 2_000 });
@@ -27,11 +32,11 @@ export function networkLink(connection: RpcConnection): AgentLink {
 }
 
 /** In a process that is also the auth service. */
-export function localLink(agents: AgentService, agentId: () => string): AgentLink {
+export function localLink(agents: AgentService, agentId: () => string, trust: () => TrustReport): AgentLink {
   return {
-    register: (facts) => agents.register(agentId(), facts, "127.0.0.1"),
+    register: (facts) => agents.register(agentId(), facts, "127.0.0.1", trust()),
     async heartbeat() {
-      agents.heartbeat(agentId());
+      agents.heartbeat(agentId(), trust());
     },
     async deregister() {
       agents.deregister(agentId());

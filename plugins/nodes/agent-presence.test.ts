@@ -4,7 +4,7 @@ import { MezError } from "../../core/errors/error.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import type { AgentLink } from "./agent-link.js";
 import { AgentPresence } from "./agent-presence.js";
-import type { AgentFacts } from "./agent-service.js";
+import type { AgentDuties, AgentFacts } from "./agent-service.js";
 
 const facts: AgentFacts = { labels: { env: "prod" }, hostname: "web-01", os: "linux x64", version: "0.1.0" };
 
@@ -49,6 +49,19 @@ test("new facts replace the old ones", async () => {
   await presence.leave();
 });
 
+test("sends a heartbeat at once when there is something new to say", async () => {
+  const link = new FakeLink({}, 3_600);
+  const presence = new AgentPresence(link, silentLogger, async () => false);
+  await presence.start(facts);
+  await link.called("register prod");
+  presence.hurry();
+  await link.called("heartbeat");
+  assert.equal(presence.renewalSpreadMs, 70);
+  presence.hurry();
+  await link.called("heartbeat", 2);
+  await presence.leave();
+});
+
 test("goodbye works while the auth service is out of reach", async () => {
   const down = new MezError("UNAVAILABLE", "cannot reach the auth service");
   const link = new FakeLink({ register: [down, down, down], deregister: [down] });
@@ -67,11 +80,14 @@ class FakeLink implements AgentLink {
   readonly calls: string[] = [];
   #waiting: (() => void)[] = [];
 
-  constructor(private readonly failures: Partial<Record<Method, Error[]>> = {}) {}
+  constructor(
+    private readonly failures: Partial<Record<Method, Error[]>> = {},
+    private readonly heartbeatSeconds = 1,
+  ) {}
 
-  async register(said: AgentFacts): Promise<number> {
+  async register(said: AgentFacts): Promise<AgentDuties> {
     this.#note("register", `register ${said.labels["env"]}`);
-    return 1;
+    return { heartbeatSeconds: this.heartbeatSeconds, renewalSpreadMs: 70 };
   }
 
   async heartbeat(): Promise<void> {

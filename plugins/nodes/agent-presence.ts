@@ -11,6 +11,8 @@ const MAX_RETRY_MS = 20_000;
 export class AgentPresence {
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
+  #hurry = new AbortController();
+  #renewalSpreadMs: number | null = null;
 
   /** @param rejoin Called when the cluster does not know the agent any more; `false` when nothing can be done. */
   constructor(
@@ -24,6 +26,16 @@ export class AgentPresence {
     await this.#halt();
     this.#stop = new AbortController();
     this.#running = this.#run(facts, this.#stop.signal);
+  }
+
+  /** Within which to renew when every agent has to; `null` before the first registration. */
+  get renewalSpreadMs(): number | null {
+    return this.#renewalSpreadMs;
+  }
+
+  /** Sends the next heartbeat now: there is something new in it. */
+  hurry(): void {
+    this.#hurry.abort();
   }
 
   /** Ends the heartbeats and says goodbye. */
@@ -43,11 +55,16 @@ export class AgentPresence {
     let retryMs = FIRST_RETRY_MS;
     while (!signal.aborted) {
       try {
-        const intervalMs = Math.max(1, await this.link.register(facts)) * 1000;
+        this.#hurry = new AbortController();
+        const { heartbeatSeconds, renewalSpreadMs } = await this.link.register(facts);
+        const intervalMs = Math.max(1, heartbeatSeconds) * 1000;
+        this.#renewalSpreadMs = renewalSpreadMs;
         retryMs = FIRST_RETRY_MS;
         this.logger.info("registered with the cluster");
         for (;;) {
-          if (!(await pause(intervalMs * (0.9 + 0.1 * Math.random()), signal))) return;
+          await pause(intervalMs * (0.9 + 0.1 * Math.random()), AbortSignal.any([signal, this.#hurry.signal]));
+          if (signal.aborted) return;
+          this.#hurry = new AbortController();
           await this.link.heartbeat();
         }
       } catch (error) {
@@ -75,12 +92,7 @@ export class AgentPresence {
 
 // --- internal ---
 
-/** @returns `false` when it was ended before its time. */
-async function pause(milliseconds: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await sleep(milliseconds, undefined, { signal });
-    return true;
-  } catch {
-    return false;
-  }
+/** Until its time, or until the signal. */
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(milliseconds, undefined, { signal }).catch(() => {});
 }

@@ -4,6 +4,7 @@ import { AgentServiceService, type HostCerts, JoinRequest } from "../../proto/ge
 import type { AgentService } from "./agent-service.js";
 import type { EnrolmentService } from "./enrolment-service.js";
 import type { HostCertificates } from "./host-certificates.js";
+import { readTrustReport } from "./trust-report.js";
 
 export const AGENT_RPC: RpcService<typeof AgentServiceService> = {
   name: "mezite.nodes.v1.AgentService",
@@ -37,10 +38,12 @@ export function agentHandlers(
       return toMessage(await enrolment.renew(idOf(call), request.keys, request.publicAddresses), clusterName);
     },
     async registerAgent(request, call) {
-      return { heartbeatIntervalSeconds: await agents.register(idOf(call), request, call.clientAddress) };
+      const trust = readTrustReport(request.trust);
+      const duties = await agents.register(idOf(call), request, call.clientAddress, trust);
+      return { heartbeatIntervalSeconds: duties.heartbeatSeconds, renewalSpreadMilliseconds: duties.renewalSpreadMs };
     },
-    async agentHeartbeat(_request, call) {
-      agents.heartbeat(idOf(call));
+    async agentHeartbeat({ trust }, call) {
+      agents.heartbeat(idOf(call), readTrustReport(trust));
       return {};
     },
     async deregisterAgent(_request, call) {

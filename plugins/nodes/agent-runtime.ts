@@ -13,7 +13,7 @@ import type { AgentDescription, AgentRegistration } from "./api.js";
 import type { HostIdentityRegistry } from "./host-identity-registry.js";
 import type { RoleIdentity } from "./role-identity.js";
 
-const ROTATION_SPREAD_MS = 30_000;
+const DEFAULT_SPREAD_MS = 30_000;
 
 export interface AgentRuntimeParts {
   readonly process: ProcessInfo;
@@ -37,9 +37,18 @@ export class AgentRuntime implements Lifecycle, AgentRegistration {
 
   async start(): Promise<void> {
     const { process, identities, caKeys, hostName } = this.parts;
-    this.#stopWatching = caKeys.onChange((key, bundle) => {
-      if (key === "host" && bundle !== undefined) this.#followAuthority(bundle);
-    });
+    const stops = [
+      caKeys.onChange((key, bundle) => {
+        if (key === "host" && bundle !== undefined)
+          for (const identity of identities.all()) this.#followAuthority(identity, bundle);
+        for (const presence of this.#presences.values()) presence.hurry();
+      }),
+      ...identities.all().map((identity) =>
+        // Later, when a renewal has ended: what came may be of a key that has stopped signing meanwhile.
+        identity.onChange(() => void setImmediate(() => this.#checkAgain(identity))),
+      ),
+    ];
+    this.#stopWatching = () => stops.forEach((stop) => void stop());
     if (process.roles.has("auth")) await identities.get("auth").obtain(hostName);
     if (process.roles.has("proxy")) {
       await this.#join("proxy", hostName);
@@ -72,6 +81,8 @@ export class AgentRuntime implements Lifecycle, AgentRegistration {
       this.#isFollowing = true;
       this.parts.collections.follow(identity.connection());
     }
+    // Credentials of an earlier run may be older than what this process knows already.
+    this.#checkAgain(identity);
     return identity;
   }
 
@@ -101,12 +112,17 @@ export class AgentRuntime implements Lifecycle, AgentRegistration {
     }
   }
 
-  #followAuthority(bundle: TrustBundle): void {
-    const isLocal = this.parts.process.roles.has("auth");
-    for (const identity of this.parts.identities.all()) {
-      if (!identity.isReady) continue;
-      void identity.trust(bundle.certificatesPem);
-      if (!identity.isSignedBy(bundle.certificatesPem[0])) identity.renewSoon(isLocal ? 0 : ROTATION_SPREAD_MS);
-    }
+  #checkAgain(identity: RoleIdentity): void {
+    const bundle = this.parts.caKeys.get("host");
+    if (bundle !== undefined) this.#followAuthority(identity, bundle);
+    this.#presences.get(identity.role)?.hurry();
+  }
+
+  #followAuthority(identity: RoleIdentity, bundle: TrustBundle): void {
+    if (!identity.isReady) return;
+    void identity.trust(bundle.certificatesPem);
+    if (identity.isSignedBy(bundle.certificatesPem[0])) return;
+    const spreadMs = this.#presences.get(identity.role)?.renewalSpreadMs ?? DEFAULT_SPREAD_MS;
+    identity.renewSoon(this.parts.process.roles.has("auth") ? 0 : spreadMs);
   }
 }

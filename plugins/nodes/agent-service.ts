@@ -1,10 +1,12 @@
 import { MezError } from "../../core/errors/error.js";
 import type { Database } from "../../core/plugin/database.js";
+import type { TrustReport } from "../ca/api.js";
 import { type Agent, type AgentRole, type Labels, parseLabels, plainText } from "./agent.js";
 import type { AgentDirectory } from "./agent-directory.js";
 import { publishAgent } from "./agent-publication.js";
 import { findAgentById, updateAgent } from "./agent-repository.js";
 import type { Heartbeats } from "./heartbeats.js";
+import type { TrustReports } from "./trust-reports.js";
 
 /** What an agent says of itself each time that it starts. */
 export interface AgentFacts {
@@ -14,21 +16,30 @@ export interface AgentFacts {
   readonly version: string;
 }
 
+/** What an agent is asked to do. */
+export interface AgentDuties {
+  /** Seconds between heartbeats. */
+  readonly heartbeatSeconds: number;
+  /** Within which it renews at a random moment when every agent has to. */
+  readonly renewalSpreadMs: number;
+}
+
 /** What agents report after they have joined. */
 export class AgentService {
   constructor(
     private readonly database: Database,
     private readonly directory: AgentDirectory,
     private readonly heartbeats: Heartbeats,
+    private readonly trustReports: TrustReports,
   ) {}
 
   /**
    * Notes what the agent says of itself. Writes only what differs: a restart of the auth service, after which everybody
    * registers, costs no transactions.
-   * @returns Seconds between heartbeats.
+   * @param trust What it trusts and shows; `null` when it does not say.
    * @throws {MezError} `INVALID_ARGUMENT`; `UNAUTHENTICATED` when the agent has been removed
    */
-  async register(agentId: string, facts: AgentFacts, clientAddress: string): Promise<number> {
+  async register(agentId: string, facts: AgentFacts, clientAddress: string, trust: TrustReport | null): Promise<AgentDuties> {
     const said = {
       agentLabels: parseLabels(facts.labels),
       hostname: plainText(facts.hostname),
@@ -38,14 +49,15 @@ export class AgentService {
     };
     const known = this.directory.get(agentId);
     if (known === null || JSON.stringify({ ...known, ...said }) !== JSON.stringify(known)) await this.#store(agentId, said);
-    this.heartbeats.beat(agentId);
-    return this.heartbeats.intervalSeconds;
+    this.#hear(agentId, trust);
+    const agents = this.directory.all("node").length + this.directory.all("proxy").length;
+    return { heartbeatSeconds: this.heartbeats.intervalSeconds, renewalSpreadMs: Math.min(agents * RENEWAL_MS, MAX_SPREAD_MS) };
   }
 
   /** @throws {MezError} `UNAUTHENTICATED` when the agent has been removed */
-  heartbeat(agentId: string): void {
+  heartbeat(agentId: string, trust: TrustReport | null): void {
     if (this.directory.get(agentId) === null) throw removed();
-    this.heartbeats.beat(agentId);
+    this.#hear(agentId, trust);
   }
 
   deregister(agentId: string): void {
@@ -57,6 +69,11 @@ export class AgentService {
     const agent = this.directory.find(role, name);
     if (agent === null) throw removed();
     return agent.id;
+  }
+
+  #hear(agentId: string, trust: TrustReport | null): void {
+    if (trust !== null) this.trustReports.note(agentId, trust);
+    this.heartbeats.beat(agentId);
   }
 
   async #store(agentId: string, said: Pick<Agent, "agentLabels" | "hostname" | "os" | "version" | "address">): Promise<void> {
@@ -71,6 +88,9 @@ export class AgentService {
 }
 
 // --- internal ---
+
+const RENEWAL_MS = 10; // what one renewal may take the auth service when all agents renew
+const MAX_SPREAD_MS = 120_000;
 
 function removed(): MezError {
   return new MezError("UNAUTHENTICATED", "this agent was removed from the cluster; join it again with a new token");

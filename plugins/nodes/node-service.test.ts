@@ -24,6 +24,7 @@ before(async () => {
       agentId,
       { ...facts, hostname: `${name}.internal`, labels: { team: name === "db-01" ? "hidden" : "seen" } },
       "192.0.2.9",
+      null,
     );
   }
 });
@@ -83,9 +84,9 @@ test("an agent that registers again with the same facts writes nothing", async (
   assert.ok(agent);
   let changes = 0;
   const stop = bed.collections.onApply(() => void changes++);
-  await bed.agents.register(agent.id, { ...facts, hostname: agent.hostname, labels: agent.agentLabels }, agent.address);
+  await bed.agents.register(agent.id, { ...facts, hostname: agent.hostname, labels: agent.agentLabels }, agent.address, null);
   assert.equal(changes, 0);
-  await bed.agents.register(agent.id, { ...facts, hostname: "moved", labels: agent.agentLabels }, agent.address);
+  await bed.agents.register(agent.id, { ...facts, hostname: "moved", labels: agent.agentLabels }, agent.address, null);
   assert.equal(changes, 2);
   stop();
 });
@@ -101,7 +102,7 @@ test("a removed node is gone from every copy, audited, and unknown to its agent"
     [NODE_LEFT.name, "alice", "web-01", agent.id],
   );
   assert.throws(
-    () => bed.agents.heartbeat(agent.id),
+    () => bed.agents.heartbeat(agent.id, null),
     (error) => isMezError(error, "UNAUTHENTICATED"),
   );
   await assert.rejects(bed.enrolment.renew(agent.id, keys, []), (error) => isMezError(error, "UNAUTHENTICATED"));

@@ -4,14 +4,14 @@ import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin, type Factory, type ProcessRole, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { RPC_DIALER } from "../../core/plugin/dialer.js";
-import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
+import { HOST_IDENTITIES, type HostIdentity } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { JOIN_METHOD } from "../../core/ports/join-method.js";
 import { parseDuration } from "../../core/time/duration.js";
-import { CA_KEYS, CERTIFICATE_AUTHORITIES } from "../ca/api.js";
+import { CA_KEYS, CERTIFICATE_AUTHORITIES, TRUST_FOLLOWERS, type TrustFollower, type TrustReport } from "../ca/api.js";
 import { JOIN_CLIENT } from "../join/token/api.js";
 import { ACCESS } from "../roles/api.js";
 import { AGENTS, nodeEntryOf, parsePublicAddresses } from "./agent.js";
@@ -33,6 +33,8 @@ import { CreateAgents } from "./migrations/001-agents.js";
 import { NODE_RPC, nodeHandlers } from "./node-rpc.js";
 import { NodeService } from "./node-service.js";
 import { RoleIdentity } from "./role-identity.js";
+import { trustReportOf } from "./trust-report.js";
+import { TrustReports } from "./trust-reports.js";
 
 interface NodesConfig {
   readonly host_name: string;
@@ -52,7 +54,10 @@ export default definePlugin<NodesConfig>({
 
     const directory = once((resolve) => new AgentDirectory(resolve(COLLECTIONS).of(AGENTS)));
     const heartbeats = once((resolve) => new Heartbeats(resolve(DATABASE), resolve(CLOCK), resolve(LOGGER), intervalSeconds));
-    const agents = once((resolve) => new AgentService(resolve(DATABASE), directory(resolve), heartbeats(resolve)));
+    const trustReports = once((resolve) => new TrustReports(directory(resolve)));
+    const agents = once(
+      (resolve) => new AgentService(resolve(DATABASE), directory(resolve), heartbeats(resolve), trustReports(resolve)),
+    );
     const nodes = once((resolve) => new NodeService(resolve(DATABASE), directory(resolve), heartbeats(resolve), resolve(ACCESS)));
     const enrolment = once((resolve) => {
       const issuer = new HostCertificateIssuer(resolve(CERTIFICATE_AUTHORITIES), resolve(PROCESS).clusterName, ttlSeconds);
@@ -84,13 +89,17 @@ export default definePlugin<NodesConfig>({
     });
     const runtime = once((resolve) => {
       const agentService = isAuth ? agents(resolve) : null;
+      const trustOf = (identity: HostIdentity) => (): TrustReport =>
+        trustReportOf(identity.current(), resolve(COLLECTIONS).of(CA_KEYS));
       return new AgentRuntime({
         process: resolve(PROCESS),
         identities: identities(resolve),
         collections: resolve(COLLECTIONS),
         caKeys: resolve(COLLECTIONS).of(CA_KEYS),
         link: (identity) =>
-          agentService === null ? networkLink(identity.connection()) : localLink(agentService, () => identity.current().id),
+          agentService === null
+            ? networkLink(identity.connection(), trustOf(identity))
+            : localLink(agentService, () => identity.current().id, trustOf(identity)),
         logger: resolve(LOGGER),
         hostName,
       });
@@ -118,6 +127,20 @@ export default definePlugin<NodesConfig>({
       host.rpc(AGENT_RPC, (resolve) => agentHandlers(enrolment(resolve), agents(resolve), resolve(PROCESS).clusterName));
       host.run(heartbeats);
       host.run((resolve) => ({ dispose: async () => directory(resolve).dispose() }));
+      host.run((resolve) => {
+        const own = (): TrustFollower => {
+          const identity = identities(resolve).get("auth");
+          const report = identity.isReady ? trustReportOf(identity.current(), resolve(COLLECTIONS).of(CA_KEYS)) : null;
+          return { kind: "auth", name: hostName, report };
+        };
+        let stop: (() => void) | null = null;
+        return {
+          start: async () => {
+            stop = resolve(TRUST_FOLLOWERS).add(() => [own(), ...trustReports(resolve).followers()]);
+          },
+          dispose: async () => stop?.(),
+        };
+      });
     }
     host.provide(HOST_IDENTITIES, identities);
     if (host.roles.has("node")) host.provide(AGENT_REGISTRATION, runtime);

@@ -45,7 +45,12 @@ export class ProxyServer implements Lifecycle {
     const front = new SshFront({ ...parts, identity, publicAddress: () => parts.publicAddress ?? sshPort.address });
     const sshPort = new TcpPort("ssh_listen_addr", parts.sshListen, (socket) => front.server.serve(socket));
     const tunnelPort = new TcpPort("tunnel_listen_addr", parts.tunnelListen, (socket) => tunnels.accept(socket));
-    const stops = [identity.onChange(() => tunnels.refreshCredentials())];
+    const stops = [
+      identity.onChange(({ trustPem }) => {
+        tunnels.refreshCredentials();
+        gate.recheckAuthority(trustPem);
+      }),
+    ];
     this.#running = {
       gate,
       tunnels,

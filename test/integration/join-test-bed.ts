@@ -34,6 +34,7 @@ import { IdentityStore } from "../../plugins/nodes/identity-store.js";
 import { CreateAgents } from "../../plugins/nodes/migrations/001-agents.js";
 import { NodeService } from "../../plugins/nodes/node-service.js";
 import { RoleIdentity } from "../../plugins/nodes/role-identity.js";
+import { TrustReports } from "../../plugins/nodes/trust-reports.js";
 import type { Access } from "../../plugins/roles/api.js";
 import { SqliteStorageDriver } from "../../plugins/storage/sqlite/sqlite-driver.js";
 import { CreateJoinTokens } from "../../plugins/tokens/migrations/001-join-tokens.js";
@@ -184,7 +185,7 @@ export class JoinTestBed {
     );
     this.directory = new AgentDirectory(this.collections.of(AGENTS));
     this.heartbeats = new Heartbeats(database, clock, silentLogger, 20);
-    this.agents = new AgentService(database, this.directory, this.heartbeats);
+    this.agents = new AgentService(database, this.directory, this.heartbeats, new TrustReports(this.directory));
     this.nodes = new NodeService(database, this.directory, this.heartbeats, access as Access);
     await this.#serve();
   }

@@ -71,6 +71,7 @@ export interface RegisterAgentRequest {
   /** e.g. linux x64. */
   os: string;
   version: string;
+  trust?: AgentTrust | undefined;
 }
 
 export interface RegisterAgentRequest_LabelsEntry {
@@ -80,9 +81,26 @@ export interface RegisterAgentRequest_LabelsEntry {
 
 export interface RegisterAgentResponse {
   heartbeatIntervalSeconds: number;
+  /** Within which an agent renews at a random moment when every agent has to. */
+  renewalSpreadMilliseconds: number;
 }
 
 export interface AgentHeartbeatRequest {
+  trust?: AgentTrust | undefined;
+}
+
+/** What an agent checks others against, and who signed what it shows. */
+export interface AgentTrust {
+  trusted: TrustedAuthority[];
+  /** Fingerprint of the Host CA's certificate that signed the one in use; empty when it is not known. */
+  certificateAuthority: string;
+}
+
+export interface TrustedAuthority {
+  /** user or host. */
+  type: string;
+  /** SHA-256 of CA certificates, hexadecimal in capitals with colons. */
+  fingerprints: string[];
 }
 
 export interface AgentHeartbeatResponse {
@@ -592,7 +610,7 @@ export const HostCerts: MessageFns<HostCerts> = {
 };
 
 function createBaseRegisterAgentRequest(): RegisterAgentRequest {
-  return { labels: {}, hostname: "", os: "", version: "" };
+  return { labels: {}, hostname: "", os: "", version: "", trust: undefined };
 }
 
 export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
@@ -608,6 +626,9 @@ export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
     }
     if (message.version !== "") {
       writer.uint32(34).string(message.version);
+    }
+    if (message.trust !== undefined) {
+      AgentTrust.encode(message.trust, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -660,6 +681,14 @@ export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
             message.version = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.trust = AgentTrust.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -689,6 +718,9 @@ export const RegisterAgentRequest: MessageFns<RegisterAgentRequest> = {
     message.hostname = object.hostname ?? "";
     message.os = object.os ?? "";
     message.version = object.version ?? "";
+    message.trust = (object.trust !== undefined && object.trust !== null)
+      ? AgentTrust.fromPartial(object.trust)
+      : undefined;
     return message;
   },
 };
@@ -761,13 +793,16 @@ export const RegisterAgentRequest_LabelsEntry: MessageFns<RegisterAgentRequest_L
 };
 
 function createBaseRegisterAgentResponse(): RegisterAgentResponse {
-  return { heartbeatIntervalSeconds: 0 };
+  return { heartbeatIntervalSeconds: 0, renewalSpreadMilliseconds: 0 };
 }
 
 export const RegisterAgentResponse: MessageFns<RegisterAgentResponse> = {
   encode(message: RegisterAgentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.heartbeatIntervalSeconds !== 0) {
       writer.uint32(8).int32(message.heartbeatIntervalSeconds);
+    }
+    if (message.renewalSpreadMilliseconds !== 0) {
+      writer.uint32(16).int32(message.renewalSpreadMilliseconds);
     }
     return writer;
   },
@@ -793,6 +828,14 @@ export const RegisterAgentResponse: MessageFns<RegisterAgentResponse> = {
             message.heartbeatIntervalSeconds = reader.int32();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.renewalSpreadMilliseconds = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -811,16 +854,20 @@ export const RegisterAgentResponse: MessageFns<RegisterAgentResponse> = {
   fromPartial(object: DeepPartial<RegisterAgentResponse>): RegisterAgentResponse {
     const message = createBaseRegisterAgentResponse();
     message.heartbeatIntervalSeconds = object.heartbeatIntervalSeconds ?? 0;
+    message.renewalSpreadMilliseconds = object.renewalSpreadMilliseconds ?? 0;
     return message;
   },
 };
 
 function createBaseAgentHeartbeatRequest(): AgentHeartbeatRequest {
-  return {};
+  return { trust: undefined };
 }
 
 export const AgentHeartbeatRequest: MessageFns<AgentHeartbeatRequest> = {
-  encode(_: AgentHeartbeatRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: AgentHeartbeatRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.trust !== undefined) {
+      AgentTrust.encode(message.trust, writer.uint32(10).fork()).join();
+    }
     return writer;
   },
 
@@ -837,6 +884,14 @@ export const AgentHeartbeatRequest: MessageFns<AgentHeartbeatRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.trust = AgentTrust.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -852,8 +907,145 @@ export const AgentHeartbeatRequest: MessageFns<AgentHeartbeatRequest> = {
   create(base?: DeepPartial<AgentHeartbeatRequest>): AgentHeartbeatRequest {
     return AgentHeartbeatRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<AgentHeartbeatRequest>): AgentHeartbeatRequest {
+  fromPartial(object: DeepPartial<AgentHeartbeatRequest>): AgentHeartbeatRequest {
     const message = createBaseAgentHeartbeatRequest();
+    message.trust = (object.trust !== undefined && object.trust !== null)
+      ? AgentTrust.fromPartial(object.trust)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAgentTrust(): AgentTrust {
+  return { trusted: [], certificateAuthority: "" };
+}
+
+export const AgentTrust: MessageFns<AgentTrust> = {
+  encode(message: AgentTrust, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.trusted) {
+      TrustedAuthority.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.certificateAuthority !== "") {
+      writer.uint32(18).string(message.certificateAuthority);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentTrust {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentTrust();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.trusted.push(TrustedAuthority.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.certificateAuthority = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AgentTrust>): AgentTrust {
+    return AgentTrust.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentTrust>): AgentTrust {
+    const message = createBaseAgentTrust();
+    message.trusted = object.trusted?.map((e) => TrustedAuthority.fromPartial(e)) || [];
+    message.certificateAuthority = object.certificateAuthority ?? "";
+    return message;
+  },
+};
+
+function createBaseTrustedAuthority(): TrustedAuthority {
+  return { type: "", fingerprints: [] };
+}
+
+export const TrustedAuthority: MessageFns<TrustedAuthority> = {
+  encode(message: TrustedAuthority, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== "") {
+      writer.uint32(10).string(message.type);
+    }
+    for (const v of message.fingerprints) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrustedAuthority {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrustedAuthority();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fingerprints.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TrustedAuthority>): TrustedAuthority {
+    return TrustedAuthority.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrustedAuthority>): TrustedAuthority {
+    const message = createBaseTrustedAuthority();
+    message.type = object.type ?? "";
+    message.fingerprints = object.fingerprints?.map((e) => e) || [];
     return message;
   },
 };
