@@ -106,6 +106,7 @@ test("reads secrets from a variable or a private file, and never shows them", as
 });
 
 const REFUSED: readonly (readonly [name: string, text: string, env: Record<string, string>, message: RegExp])[] = [
+  ["a port that is none", "auth: { listen_addr: localhost:99999 }\n", {}, /address "localhost:99999" is not valid/],
   ["an unknown section", "cluster_name: a\nproxi: {}\n", {}, /mezite\.yaml:2: unknown key "proxi"/],
   [
     "an unknown key of a plugin's section",

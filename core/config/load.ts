@@ -6,6 +6,7 @@ import { parseLocatedYaml } from "../plugin/checked-yaml.js";
 import type { ProcessRole } from "../plugin/contract.js";
 import type { Manifest } from "../plugin/manifest.js";
 import { Secret } from "../plugin/secret.js";
+import { parseHostPort } from "../rpc/address.js";
 import type { Config, PluginSetting } from "./config.js";
 import { applyEnvironment, type ConfigSchema } from "./environment.js";
 import { ENABLED_SWITCH, HOST_SECTIONS, pluginEntry } from "./schema.js";
@@ -145,6 +146,7 @@ function toConfig(
   env: Environment,
 ): Config {
   const auth = tree.auth as { enabled: boolean; listen_addr: string; addresses?: readonly string[] };
+  for (const address of [auth.listen_addr, ...(auth.addresses ?? [])]) parseHostPort(address);
   const log = tree.log as { level: Config["logLevel"]; format: Config["logFormat"] };
   const listed = tree.plugins as Record<string, { enabled?: boolean; config: Tree }>;
   const plugins = new Map<string, PluginSetting>();
