@@ -5,6 +5,8 @@ export interface LiveSession {
   /** UUID, the same at proxy, node and auth service. */
   readonly id: string;
   readonly user: string;
+  /** For a machine: the instance of its agent identity. */
+  readonly instance?: string | undefined;
   readonly roles: readonly string[];
   readonly login: string;
   readonly node: string;

@@ -43,9 +43,9 @@ class World {
     this.registry.apply([{ kind: kindId(USERS_COLLECTION), key: name, value }]);
   }
 
-  begin(user: string, roles: readonly string[], node: string): () => void {
+  begin(user: string, roles: readonly string[], node: string, instance?: string): () => void {
     const end = (reason: string): void => void this.ends.push(`${user}@${node} ${reason}`);
-    return this.live.add({ id: user, user, roles, node, end } as LiveSession);
+    return this.live.add({ id: user, user, roles, node, instance, end } as LiveSession);
   }
 }
 
@@ -61,6 +61,26 @@ for (const [type, name] of [
     world.begin("bob", ["ops"], "web-02");
     world.lock("1", type, name, { message: "Security review" });
     assert.deepEqual(world.ends, [`alice@web-01 session ended: ${type} ${name} is locked: Security review`]);
+  });
+}
+
+for (const [type, name, ended] of [
+  ["agent_identity", "ci-bot", ["one", "two"]],
+  ["agent_identity_instance", "two", ["two"]],
+  ["role", "deploy", ["one", "two"]],
+  ["user", "identity/ci-bot", []],
+] as const) {
+  test(`a lock on ${type} ${name} ends ${ended.length} of the sessions of two instances of one identity`, async (t) => {
+    const world = new World(t);
+    await world.enforcer.start();
+    world.begin("identity/ci-bot", ["deploy"], "one", "one");
+    world.begin("identity/ci-bot", ["deploy"], "two", "two");
+    world.begin("ci-bot", [], "three");
+    world.lock("1", type, name);
+    assert.deepEqual(
+      world.ends.map((end) => end.split(/[@ ]/)[1]),
+      ended,
+    );
   });
 }
 

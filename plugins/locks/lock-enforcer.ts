@@ -1,6 +1,7 @@
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.js";
 import type { Logger } from "../../core/plugin/logger.js";
+import { guardSubjectOf } from "../roles/api.js";
 import { sentenceFor } from "./lock.js";
 import type { LockGuard } from "./lock-guard.js";
 
@@ -34,10 +35,10 @@ export class LockEnforcer implements Lifecycle {
   }
 
   #check(session: LiveSession): void {
-    const { id, user, roles, node: agent } = session;
-    const hit = this.guard.hit({ user, roles, agent });
+    const { id, user, node } = session;
+    const hit = this.guard.hit({ ...guardSubjectOf(session), agent: node });
     if (hit === null) return;
-    this.logger.info("a lock ends a session", { session: id, user, node: agent, lock: hit.lockId });
+    this.logger.info("a lock ends a session", { session: id, user, node, lock: hit.lockId });
     session.end(`session ended: ${sentenceFor(hit.lock)}`);
   }
 }

@@ -1,7 +1,7 @@
 import type { Collection, Collections } from "../../core/plugin/collection.js";
 import type { Guard, GuardRefusal, GuardSubject } from "../../core/ports/guard.js";
 import { formatDuration } from "../../core/time/duration.js";
-import { USERS_COLLECTION, type UserEntry } from "../roles/api.js";
+import { MACHINE_PREFIX, MACHINES_COLLECTION, USERS_COLLECTION, type UserEntry } from "../roles/api.js";
 import { LOCKS_COLLECTION } from "./api.js";
 import { sentenceFor } from "./lock.js";
 import type { Hit, LockBook } from "./lock-book.js";
@@ -16,9 +16,11 @@ export interface LockGuardParts {
 /** Refuses whoever is locked, and everybody when it cannot know. */
 export class LockGuard implements Guard {
   readonly #users: Collection<UserEntry>;
+  readonly #machines: Collection<UserEntry>;
 
   constructor(private readonly parts: LockGuardParts) {
     this.#users = parts.collections.of(USERS_COLLECTION);
+    this.#machines = parts.collections.of(MACHINES_COLLECTION);
   }
 
   refusal(subject: GuardSubject): GuardRefusal | null {
@@ -27,17 +29,23 @@ export class LockGuard implements Guard {
     return this.#isAgentAlone(subject) ? null : this.#silence();
   }
 
-  /** The lock on the subject. A role counts when the subject names it, and when its user holds it now. */
+  /** The lock on the subject. A role counts when the subject names it, and when its user or machine holds it now. */
   hit(subject: GuardSubject): Hit | null {
-    const roles = subject.user === undefined ? undefined : this.#users.get(subject.user)?.roles;
-    return this.parts.book.hit(roles === undefined ? subject : { ...subject, roles: [...(subject.roles ?? []), ...roles] });
+    const held = this.#rolesHeld(subject);
+    return this.parts.book.hit(held.length === 0 ? subject : { ...subject, roles: [...(subject.roles ?? []), ...held] });
   }
 
   onChange(listener: () => void): () => void {
     const { collections } = this.parts;
     // A user who is given a locked role is locked from then on.
-    const stops = [collections.of(LOCKS_COLLECTION).onChange(listener), this.#users.onChange(listener)];
+    const sources = [collections.of(LOCKS_COLLECTION), this.#users, this.#machines];
+    const stops = sources.map((source) => source.onChange(listener));
     return () => stops.forEach((stop) => void stop());
+  }
+
+  #rolesHeld({ user, agentIdentity }: GuardSubject): readonly string[] {
+    if (user !== undefined) return this.#users.get(user)?.roles ?? [];
+    return agentIdentity === undefined ? [] : (this.#machines.get(`${MACHINE_PREFIX}${agentIdentity}`)?.roles ?? []);
   }
 
   /** An agent that only wants to connect is let through the silence: nobody reaches it without a session of its own. */

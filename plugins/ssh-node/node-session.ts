@@ -34,6 +34,7 @@ export interface NodeSessionParts {
 export class NodeSession implements LiveSession {
   readonly id: string;
   readonly user: string;
+  readonly instance: string | undefined;
   readonly roles: readonly string[];
   readonly login: string;
   readonly node: string;
@@ -51,6 +52,7 @@ export class NodeSession implements LiveSession {
     const { claims, account } = connection.identity;
     this.id = connection.peer.sessionId ?? randomUUID();
     this.user = claims.user;
+    this.instance = claims.machine?.instance;
     this.roles = claims.roles;
     this.login = account.name;
     this.node = parts.nodeName;

@@ -11,6 +11,7 @@ import type { CertifiedPerson } from "./certificate-gate.js";
 export class ProxySession implements LiveSession {
   readonly id = randomUUID();
   readonly user: string;
+  readonly instance: string | undefined;
   readonly roles: readonly string[];
   /** Not seen by a proxy. */
   readonly login = "";
@@ -30,6 +31,7 @@ export class ProxySession implements LiveSession {
     private readonly onEnd: (reason: string) => void,
   ) {
     this.user = person.user;
+    this.instance = person.instance;
     this.roles = person.roles;
     this.node = target.name;
   }
