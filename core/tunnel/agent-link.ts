@@ -117,17 +117,21 @@ function greeted(socket: TLSSocket, options: AgentLinkOptions, signal: AbortSign
     const fail = () => reject(signal.reason);
     signal.addEventListener("abort", fail, { once: true });
     if (signal.aborted) return fail();
-    socket.on("error", reject);
-    socket.once("close", () => reject(new Error("the connection was closed during the handshake")));
+    let link: AgentLink | null = null;
+    // A refusal breaks the connection too; the link, once there is one, knows the reason that the proxy gave.
+    const broken = (error: Error) => (link === null ? reject(error) : link.ended.then(() => reject(error)));
+    socket.on("error", broken);
+    socket.once("close", () => broken(new Error("the connection was closed during the handshake")));
     socket.once("secureConnect", () => {
       if (socket.alpnProtocol !== protocol.TUNNEL_ALPN) return reject(new Error("the server there is not a proxy"));
       socket.setNoDelay(true);
       const session: ServerHttp2Session = performServerHandshake(socket, protocol.HTTP2_OPTIONS);
-      const link = new AgentLink(socket, session, options);
-      void link.ended.then((reason) => reject(new Error(reason)));
+      const greeting = new AgentLink(socket, session, options);
+      link = greeting;
+      void greeting.ended.then((reason) => reject(new Error(reason)));
       session.once("remoteSettings", () => {
         confirmed(session)
-          .then(() => resolve(link), reject)
+          .then(() => resolve(greeting), broken)
           .finally(() => signal.removeEventListener("abort", fail));
       });
     });

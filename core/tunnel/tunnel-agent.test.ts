@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
+import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { testAuthority } from "../../test/fixtures/tls.js";
 import { closing, PROXY_NAME, STREAM_INFO, TunnelTestBed } from "../../test/fixtures/tunnel-pair.js";
 import { isMezError } from "../errors/error.js";
@@ -53,11 +54,13 @@ test("an agent refuses a server of the same CA that is not the proxy", async (t)
   assert.deepEqual(bed.directory.all(), []);
 });
 
-test("an agent that is refused waits and does not count as connected", async (t) => {
+test("an agent that is refused logs why, waits, and does not count as connected", async (t) => {
   const bed = await openBed(t, { authorize: () => ({ refusal: "node web-01 is locked" }) });
   const states: string[] = [];
+  const reasons: unknown[] = [];
   const waiting = stateReached("waiting");
   const agent = await bed.agent(discard, {
+    logger: { ...silentLogger, warn: (_message, fields) => void reasons.push(fields?.["error"]) },
     onStateChange: (state) => {
       states.push(state);
       waiting.listener(state);
@@ -66,6 +69,7 @@ test("an agent that is refused waits and does not count as connected", async (t)
   await agent.start();
   await waiting.reached;
   assert.deepEqual(states, ["connecting", "waiting"]);
+  assert.deepEqual(reasons, [`cannot open a tunnel to 127.0.0.1:${bed.port}: node web-01 is locked`]);
   assert.deepEqual(bed.directory.all(), []);
 });
 
