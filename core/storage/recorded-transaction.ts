@@ -10,7 +10,20 @@ export class RecordedTransaction implements Transaction {
   readonly messages: OutboxMessage[] = [];
   readonly audits: AuditRecord[] = [];
 
-  constructor(readonly em: EntityManager) {}
+  #em: EntityManager | null = null;
+
+  /** @param open Makes the transaction's entity manager, when it is asked for the first time. */
+  constructor(private readonly open: () => EntityManager) {}
+
+  get em(): EntityManager {
+    this.#em ??= this.open();
+    return this.#em;
+  }
+
+  /** Writes what the entity manager still holds; costs nothing when nobody has asked for it. */
+  async flush(): Promise<void> {
+    await this.#em?.flush();
+  }
 
   emit<Event>(type: EventType<Event>, event: Event): void {
     this.messages.push({ topic: eventTopic(type), key: null, payload: copy(event), removed: false });

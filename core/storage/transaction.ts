@@ -26,7 +26,8 @@ export interface TransactionOptions {
 
 /**
  * Runs transactions one after the other, in the order of their calls. Those that wait are grouped under one commit, a
- * savepoint each: a failing one is undone alone, and nobody goes on before the commit that carries him is durable.
+ * savepoint for each that touches the database: a failing one is undone alone, and nobody goes on before the commit that
+ * carries him is durable.
  */
 export class TransactionQueue implements Database {
   readonly #options: TransactionOptions;
@@ -61,15 +62,15 @@ export class TransactionQueue implements Database {
     return new Promise<T>((resolve, reject) => {
       let result: T;
       this.#waiting.push({
-        run: async (em) => {
-          const tx = new RecordedTransaction(em);
+        run: async (open) => {
+          const tx = new RecordedTransaction(open);
           const mark = { active: true };
           try {
             result = await inCallersContext(() => inside.run(mark, () => work(tx)));
           } finally {
             mark.active = false;
           }
-          await em.flush();
+          await tx.flush();
           return tx;
         },
         committed: () => resolve(result),
@@ -143,16 +144,31 @@ export class TransactionQueue implements Database {
 
   /** `null` when the job failed and was undone. Throws when it could not be undone alone. */
   async #runJob(job: Job, context: Context): Promise<RecordedTransaction | null> {
-    await this.#execute("savepoint job", context);
+    // Begun with the first use of the database: many jobs only record that something happened.
+    let savepoint: Promise<void> | null = null;
+    let isOver = false;
+    const open = (): EntityManager => {
+      if (isOver) throw new MezError("INTERNAL", "internal error", { detail: "a transaction was used after its end" });
+      // Not waited for: a connection runs its statements in the order in which they are given to it.
+      savepoint = this.#execute("savepoint job", context);
+      savepoint.catch(() => "thrown where it is waited for");
+      return this.#fork(context);
+    };
+    const closed = async (...statements: readonly string[]): Promise<void> => {
+      if (savepoint === null) return;
+      await savepoint;
+      for (const sql of statements) await this.#execute(sql, context);
+    };
     try {
-      const tx = await job.run(this.#fork(context));
-      await this.#execute("release savepoint job", context);
+      const tx = await job.run(open);
+      isOver = true;
+      await closed("release savepoint job");
       return tx;
     } catch (error) {
+      isOver = true;
       job.failed(error);
       // Fails when the database has ended the whole transaction by itself, as SQLite does on a full disk.
-      await this.#execute("rollback to savepoint job", context);
-      await this.#execute("release savepoint job", context);
+      await closed("rollback to savepoint job", "release savepoint job");
       return null;
     }
   }
@@ -218,7 +234,7 @@ export class TransactionQueue implements Database {
 // --- internal ---
 
 interface Job {
-  run(em: EntityManager): Promise<RecordedTransaction>;
+  run(open: () => EntityManager): Promise<RecordedTransaction>;
   committed(): void;
   failed(error: unknown): void;
 }
