@@ -48,7 +48,7 @@ export function parsePublicKey(blob: Buffer): SshPublicKey {
   if (!isSshKeyType(type)) throw unsupported(type);
   const keyObject = readKeyObject(type, reader);
   reader.end();
-  return remember(cacheKey, { type, blob: copy, keyObject });
+  return remember(cacheKey, new ParsedKey(type, copy, keyObject));
 }
 
 /**
@@ -83,6 +83,24 @@ const MAX_CACHED_KEYS = 1_000;
 
 const cache = new Map<string, SshPublicKey>();
 
+/** Ed25519 has no invalid keys of the right length, so its key object is made when it is needed: not for a certificate's subject. */
+class ParsedKey implements SshPublicKey {
+  #keyObject: KeyObject | (() => KeyObject);
+
+  constructor(
+    readonly type: SshKeyType,
+    readonly blob: Buffer,
+    keyObject: KeyObject | (() => KeyObject),
+  ) {
+    this.#keyObject = keyObject;
+  }
+
+  get keyObject(): KeyObject {
+    if (typeof this.#keyObject === "function") this.#keyObject = this.#keyObject();
+    return this.#keyObject;
+  }
+}
+
 function remember(cacheKey: string, key: SshPublicKey): SshPublicKey {
   if (cache.size >= MAX_CACHED_KEYS) {
     const [oldest] = cache.keys();
@@ -92,11 +110,12 @@ function remember(cacheKey: string, key: SshPublicKey): SshPublicKey {
   return key;
 }
 
-function readKeyObject(type: SshKeyType, reader: WireReader): KeyObject {
+function readKeyObject(type: SshKeyType, reader: WireReader): KeyObject | (() => KeyObject) {
   if (type === "ssh-ed25519") {
     const point = reader.string();
     if (point.length !== 32) throw malformed("Ed25519 key is not 32 bytes long");
-    return importKey(() => createPublicKey({ key: Buffer.concat([ED25519_SPKI_PREFIX, point]), format: "der", type: "spki" }));
+    const key = Buffer.concat([ED25519_SPKI_PREFIX, point]);
+    return () => importKey(() => createPublicKey({ key, format: "der", type: "spki" }));
   }
   if (type === "ssh-rsa") {
     const exponent = reader.mpint(MAX_RSA_BITS / 8);
