@@ -44,13 +44,14 @@ export interface Tokens {
    */
   create(request: NewJoinToken, author: TokenAuthor): Promise<{ readonly token: JoinToken; readonly secret: Secret }>;
   /**
-   * Makes a token in the transaction of another change, e.g. of the agent identity that it is for.
+   * Makes a token in the transaction of another change, e.g. of the agent identity that it is for. Writes no audit
+   * record: the caller says in its own what the token is for.
    * @throws {MezError} as `create`
    */
   issue(
     tx: Transaction,
     request: NewJoinToken,
-    author: TokenAuthor,
+    author: Pick<TokenAuthor, "name">,
   ): Promise<{ readonly token: JoinToken; readonly secret: Secret }>;
   /** Deletes tokens, used or not, together with what they were for. Unknown ids are no error. */
   revoke(tx: Transaction, ids: readonly string[]): Promise<void>;

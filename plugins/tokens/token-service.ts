@@ -25,10 +25,14 @@ export class TokenService implements Tokens {
   ) {}
 
   create(request: NewJoinToken, author: TokenAuthor): Promise<NewToken> {
-    return this.database.transaction((tx) => this.issue(tx, request, author));
+    return this.database.transaction(async (tx) => {
+      const made = await this.issue(tx, request, author);
+      audit(tx, "token.created", made.token, author);
+      return made;
+    });
   }
 
-  async issue(tx: Transaction, request: NewJoinToken, author: TokenAuthor): Promise<NewToken> {
+  async issue(tx: Transaction, request: NewJoinToken, author: Pick<TokenAuthor, "name">): Promise<NewToken> {
     const { roles, name, ttlSeconds } = planJoinToken(request);
     const secret = generateJoinToken();
     const keys = deriveJoinTokenKeys(secret);
@@ -47,7 +51,6 @@ export class TokenService implements Tokens {
       throw new MezError("ALREADY_EXISTS", `a join token named "${name}" is active; delete it or choose another name`);
     }
     await insertToken(tx.em, { token, keys, requestHash: null });
-    audit(tx, "token.created", token, author);
     return { token, secret };
   }
 
