@@ -1,4 +1,5 @@
 import type { CatalogEntry } from "../core/host/catalog.js";
+import agentIdentities from "./agent-identities/plugin.json" with { type: "json" };
 import audit from "./audit/plugin.json" with { type: "json" };
 import authentication from "./authentication/plugin.json" with { type: "json" };
 import ca from "./ca/plugin.json" with { type: "json" };
@@ -38,6 +39,12 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
   },
   { manifest: tokens, service: () => import("./tokens/plugin.js"), commands: () => import("./tokens/commands.js") },
   { manifest: joinToken, service: () => import("./join/token/plugin.js") },
+  {
+    manifest: agentIdentities,
+    onByDefault: true,
+    service: () => import("./agent-identities/plugin.js"),
+    commands: () => import("./agent-identities/commands.js"),
+  },
   { manifest: nodes, service: () => import("./nodes/plugin.js"), commands: () => import("./nodes/commands.js") },
   { manifest: recordingLocal, onByDefault: true, service: () => import("./recording/local/plugin.js") },
   {

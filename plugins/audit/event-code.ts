@@ -51,4 +51,10 @@ const EVENT_CODES: ReadonlyMap<string, string> = new Map([
   ["node.updated", "MZ5002"],
   ["node.join.failed", "MZ5003"],
   ["node.cert.renewed", "MZ5004"],
+  ["agent_identity.created", "MZ5010"],
+  ["agent_identity.token_created", "MZ5011"],
+  ["agent_identity.deleted", "MZ5012"],
+  ["agent_identity.bootstrapped", "MZ5013"],
+  ["agent_identity.renewed", "MZ5014"],
+  ["agent_identity.copied", "MZ5015"],
 ]);
