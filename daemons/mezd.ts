@@ -17,6 +17,11 @@ await main({
     { name: "auth", summary: "Run the auth service alone", load: async () => (await import("./auth.js")).default },
     { name: "proxy", summary: "Run a proxy alone", load: async () => (await import("./proxy.js")).default },
     { name: "node", summary: "Run the agent of this host alone", load: async () => (await import("./node.js")).default },
+    {
+      name: "identity",
+      summary: "Keep the certificates of an agent identity in a folder",
+      load: async () => (await import("./identity.js")).default,
+    },
     { name: "config", summary: "Check the configuration", load: async () => (await import("./config.js")).default },
   ],
 });

@@ -28,6 +28,8 @@ export const ERROR_CODES = {
   CONFLICT: "conflict",
   DATA_DIRECTORY_IN_USE: "environment",
   DATA_DIRECTORY_UNUSABLE: "environment",
+  DESTINATION_IN_USE: "environment",
+  DESTINATION_UNUSABLE: "environment",
   IDENTITY_UNREADABLE: "corrupt",
   IDENTITY_UNWRITABLE: "environment",
   INTERNAL: "internal",

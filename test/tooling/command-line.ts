@@ -51,6 +51,7 @@ export const PROGRAMS: Readonly<Record<Binary, { readonly globals: Flags; readon
       daemon("auth", () => import("../../daemons/auth.js")),
       daemon("proxy", () => import("../../daemons/proxy.js")),
       daemon("node", () => import("../../daemons/node.js")),
+      daemon("identity", () => import("../../daemons/identity.js")),
       daemon("config", () => import("../../daemons/config.js")),
     ],
   },

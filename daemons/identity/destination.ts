@@ -1,0 +1,107 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from "node:fs";
+import { createServer, type Server } from "node:net";
+import { dirname } from "node:path";
+import { MezError } from "../../core/errors/error.js";
+import { systemReason } from "../../core/errors/system-reason.js";
+
+/** A folder that is ours alone, and who may read it. */
+export interface Destination {
+  /** Without symbolic links. */
+  readonly path: string;
+  /** Group that may read the files, `null` for none. */
+  readonly groupId: number | null;
+  /** Gives it back. */
+  release(): Promise<void>;
+}
+
+/**
+ * Makes the destination ready for this process alone: 0700 (0750 for a group), ours, in a place where nobody else can put
+ * another in its stead. The claim is an abstract unix socket, which the kernel frees however the process ends.
+ * @param group Name or number, `null` for none.
+ * @throws {MezError} `DESTINATION_UNUSABLE`, `DESTINATION_IN_USE`
+ */
+export async function claimDestination(path: string, group: string | null): Promise<Destination> {
+  const groupId = group === null ? null : findGroup(group);
+  const place = prepare(path, groupId);
+  const { dev, ino } = statSync(place);
+  const name = createHash("sha256").update(`${dev}:${ino}`).digest("hex").slice(0, 32);
+  const server = createServer((socket) => socket.destroy());
+  try {
+    server.listen(`\0mezite-identity-${name}`);
+    await once(server, "listening");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE") throw unusable(path, systemReason(cause), cause);
+    throw new MezError(
+      "DESTINATION_IN_USE",
+      `destination ${path} is in use by another mezd identity; stop that one, or give this one its own --destination-dir`,
+    );
+  }
+  server.unref();
+  return { path: place, groupId, release: () => close(server) };
+}
+
+// --- internal ---
+
+function prepare(path: string, groupId: number | null): string {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw unusable(path, systemReason(cause), cause);
+  }
+  const place = realpathSync(path);
+  const found = statSync(place);
+  const own = process.getuid?.() ?? found.uid;
+  if (found.uid !== own) throw unusable(path, `it belongs to user id ${found.uid}, and mezd runs as ${own}`);
+  if ((found.mode & 0o022) !== 0)
+    throw unusable(path, `others can write to it (mode ${octal(found)}); run chmod 700 ${path} when you know what is in it`);
+  for (let above = dirname(place); ; above = dirname(above)) {
+    const folder = statSync(above);
+    const isSticky = (folder.mode & 0o1000) !== 0; // as /tmp: others cannot rename what is ours
+    if ((folder.mode & 0o002) !== 0 && !isSticky)
+      throw unusable(path, `anybody can write to ${above} (mode ${octal(folder)}), and so replace it`);
+    if (above === dirname(above)) break;
+  }
+  try {
+    if (groupId !== null) chownSync(place, own, groupId);
+    chmodSync(place, groupId === null ? 0o700 : 0o750);
+  } catch (cause) {
+    throw unusable(path, systemReason(cause), cause);
+  }
+  return place;
+}
+
+function findGroup(group: string): number {
+  if (/^\d+$/.test(group)) return Number(group);
+  for (const line of readFileSync("/etc/group", "utf8").split("\n")) {
+    const [name, , id] = line.split(":");
+    if (name === group && id !== undefined) return Number(id);
+  }
+  throw new MezError("INVALID_ARGUMENT", `group "${group}" of --group-readable is not in /etc/group; give its number`);
+}
+
+function octal({ mode }: Stats): string {
+  return (mode & 0o7777).toString(8);
+}
+
+function unusable(path: string, why: string, cause?: unknown): MezError {
+  return new MezError("DESTINATION_UNUSABLE", `destination ${path} cannot be used: ${why}`, { cause });
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  await closed;
+}

@@ -1,0 +1,184 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { isMezError, MezError, messageOf } from "../../core/errors/error.js";
+import type { Logger } from "../../core/plugin/logger.js";
+import type { Clock } from "../../core/time/clock.js";
+import { formatDuration } from "../../core/time/duration.js";
+import { BackOff } from "../../core/tunnel/back-off.js";
+import type { CertificateSet } from "./certificate-set.js";
+import type { HealthState } from "./health.js";
+import { type IdentityInstance, isDead, isFinal, type ObtainedSet } from "./instance.js";
+
+export interface RenewalLoopParts {
+  readonly instance: IdentityInstance;
+  readonly intervalSeconds: number;
+  readonly health: HealthState;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+}
+
+/** Gets certificates and renews them until it is stopped, or until nothing can be renewed any more. */
+export class RenewalLoop {
+  readonly #backOff: BackOff;
+  #wake = new AbortController();
+  #notice = "";
+
+  constructor(private readonly parts: RenewalLoopParts) {
+    this.#backOff = new BackOff(
+      FIRST_RETRY_SECONDS,
+      Math.max(FIRST_RETRY_SECONDS, Math.min(60, parts.intervalSeconds)),
+      parts.random,
+    );
+  }
+
+  /** Renews as soon as what is under way is done. */
+  renewNow(): void {
+    this.#wake.abort();
+  }
+
+  /**
+   * Bootstraps where nothing is stored, else renews at once when that is due.
+   * @param patienceMs How long an auth service out of reach is waited for; `Infinity` for ever.
+   * @throws {MezError} what cannot be helped by trying again, and the last failure when patience is over
+   */
+  async begin(isRestored: boolean, isDue: boolean, patienceMs: number, signal: AbortSignal): Promise<void> {
+    const { instance, clock } = this.parts;
+    if (isRestored && !isDue) return;
+    const until = clock.now().getTime() + patienceMs;
+    for (;;) {
+      try {
+        this.#take(await (isRestored ? instance.renew(signal) : instance.bootstrap(signal)));
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#failed(error);
+        const mayHelp = patienceMs === Number.POSITIVE_INFINITY ? !isFinal(error) : isMezError(error, "UNAVAILABLE", "TIMEOUT");
+        if (!mayHelp || clock.now().getTime() >= until) throw error;
+        this.#requireLife(error);
+      }
+      await this.#pause(this.#backOff.nextSeconds() * 1000, signal);
+      if (signal.aborted) return;
+    }
+  }
+
+  /** Runs until `signal`. @throws {MezError} when the certificates are dead or the cluster wants them no more */
+  async run(signal: AbortSignal): Promise<void> {
+    const { instance } = this.parts;
+    let isConfirmed = false;
+    while (!signal.aborted && instance.current !== null) {
+      const set = instance.current;
+      const settleMs = isConfirmed ? 0 : this.#settleMs();
+      if (!isConfirmed && !(await this.#pause(settleMs, signal))) isConfirmed = await this.#confirm(signal);
+      else if (!signal.aborted && !this.#wake.signal.aborted) await this.#pause(this.#untilDueMs(set), signal);
+      if (signal.aborted) return;
+      if (!this.#wake.signal.aborted && this.#untilDueMs(set) > 0) continue;
+      this.#wake = new AbortController();
+      await this.#renew(signal);
+      isConfirmed = false;
+    }
+  }
+
+  async #renew(signal: AbortSignal): Promise<void> {
+    const { instance } = this.parts;
+    for (;;) {
+      try {
+        this.#take(await instance.renew(signal));
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#failed(error);
+        if (isFinal(error)) throw error;
+        this.#requireLife(error);
+      }
+      await this.#pause(this.#backOff.nextSeconds() * 1000, signal);
+      if (signal.aborted) return;
+      this.#wake = new AbortController();
+    }
+  }
+
+  /** @throws {MezError} `UNAUTHENTICATED` when there is nothing left to renew with */
+  #requireLife(cause: unknown): void {
+    const { instance, clock } = this.parts;
+    if (instance.current === null || !isDead(instance.current, clock.now())) return;
+    throw new MezError(
+      "UNAUTHENTICATED",
+      `the certificates expired at ${instance.current.expiresAt.toISOString()} and could not be renewed (${messageOf(cause)}); bootstrap again with a new token`,
+      { cause },
+    );
+  }
+
+  /** @returns `true` also when it failed: the next renewal says the same. */
+  async #confirm(signal: AbortSignal): Promise<true> {
+    try {
+      await this.parts.instance.settle(signal);
+    } catch (error) {
+      if (!signal.aborted)
+        this.parts.logger.warn("could not tell the auth service that the new certificates are in use", {
+          reason: messageOf(error),
+        });
+    }
+    return true;
+  }
+
+  /** @returns `true` when it was cut short. */
+  async #pause(milliseconds: number, signal: AbortSignal): Promise<boolean> {
+    if (milliseconds <= 0) return false;
+    try {
+      await sleep(Math.min(milliseconds, MAX_TIMER_MS), undefined, { signal: AbortSignal.any([signal, this.#wake.signal]) });
+      return false;
+    } catch {
+      return true;
+    }
+  }
+
+  #take({ set, notice }: ObtainedSet): void {
+    const { health, logger, intervalSeconds } = this.parts;
+    this.#backOff.reset();
+    health.succeeded(set);
+    logger.info(set.generation === 1 ? "bootstrapped" : "renewed", {
+      identity: set.identity,
+      instance: set.instanceId,
+      generation: set.generation,
+      serial: set.sshSerial,
+      expiresAt: set.expiresAt.toISOString(),
+    });
+    if (notice === this.#notice) return;
+    this.#notice = notice;
+    const every = Math.round(dueAfterMs(set, intervalSeconds) / 1000);
+    if (notice !== "") logger.warn(`the life of the certificates was ${notice}; they are renewed every ${formatDuration(every)}`);
+  }
+
+  #failed(error: unknown): void {
+    const { health, logger, instance, clock } = this.parts;
+    health.failed(messageOf(error));
+    const left = instance.current === null ? null : (instance.current.expiresAt.getTime() - clock.now().getTime()) / 1000;
+    const fields = { reason: messageOf(error), ...(left === null ? {} : { certificatesLive: formatDuration(left) }) };
+    logger.warn(isFinal(error) ? "could not get certificates" : "could not get certificates, trying again", fields);
+  }
+
+  #untilDueMs(set: CertificateSet): number {
+    const { intervalSeconds, clock } = this.parts;
+    return set.issuedAt.getTime() + dueAfterMs(set, intervalSeconds) - clock.now().getTime();
+  }
+
+  /** Programs that have read one file of the old set may finish with it before it is refused. */
+  #settleMs(): number {
+    const { intervalSeconds, random } = this.parts;
+    return Math.min(MAX_SETTLE_MS, intervalSeconds * 250) * (0.5 + random() / 2);
+  }
+}
+
+/** Milliseconds from the issue of a set to its renewal: the interval, but never more than two thirds of its life. */
+export function dueAfterMs(
+  { issuedAt, expiresAt }: Pick<CertificateSet, "issuedAt" | "expiresAt">,
+  intervalSeconds: number,
+): number {
+  const life = Math.max(0, expiresAt.getTime() - issuedAt.getTime());
+  return Math.min(intervalSeconds * 1000, (life * 2) / 3);
+}
+
+// --- internal ---
+
+const FIRST_RETRY_SECONDS = 1;
+const MAX_SETTLE_MS = 10_000;
+const MAX_TIMER_MS = 2_147_483_647; // setTimeout, 2^31 - 1
