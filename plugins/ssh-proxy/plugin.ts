@@ -10,13 +10,7 @@ import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
 import { CA_KEYS } from "../ca/api.js";
 import { NODES } from "../nodes/api.js";
-import {
-  ACCESS,
-  MACHINE_INSTANCES_COLLECTION,
-  MACHINES_COLLECTION,
-  ROLES_COLLECTION,
-  USERS_COLLECTION,
-} from "../roles/api.js";
+import { ACCESS, MACHINE_INSTANCES_COLLECTION, MACHINES_COLLECTION, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { CertificateGate } from "./certificate-gate.js";
 import { DenialLog } from "./denial-log.js";
 import { parseListenAddress, parsePublicAddress } from "./listen-address.js";
