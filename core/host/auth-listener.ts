@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { MezError } from "../errors/error.js";
 import { LocalCollections } from "../events/local-collections.js";
 import { WATCH_HOLDERS, WATCH_RPC, watchHandlers } from "../events/watch.js";
@@ -52,6 +53,11 @@ export class AuthListener {
     this.serve(generation);
     this.address = await this.#server.listen(address, identity.current());
     this.#unlisten = identity.onChange((credentials) => this.#server.use(credentials));
+  }
+
+  /** See `AuthDoor`. */
+  accept(connection: Socket): void {
+    this.#server.accept(connection);
   }
 
   /** Makes the services of a new generation callable. */

@@ -1,3 +1,4 @@
+import { AUTH_DOOR, type AuthDoor } from "../plugin/auth-door.js";
 import { COLLECTIONS, type Collections } from "../plugin/collection.js";
 import { DATABASE, type Database } from "../plugin/database.js";
 import { RPC_DIALER, type RpcDialer } from "../plugin/dialer.js";
@@ -18,6 +19,7 @@ export interface CoreParts {
   readonly collections: Collections;
   readonly liveSessions: LiveSessions;
   readonly dialer: RpcDialer;
+  readonly authDoor: AuthDoor;
   readonly pluginHost: PluginHost;
 }
 
@@ -32,6 +34,7 @@ export function coreServices(parts: CoreParts): CoreServices {
     [LIVE_SESSIONS.id, () => parts.liveSessions],
     [LEASES.id, (instance) => ({ take: () => ({ return: instance.lease() }) })],
     [RPC_DIALER.id, () => parts.dialer],
+    [AUTH_DOOR.id, () => parts.authDoor],
     [PLUGIN_HOST.id, () => parts.pluginHost],
   ]);
 }

@@ -1,12 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../config/config.js";
 import { MezError } from "../errors/error.js";
-import { HOST_IDENTITIES } from "../plugin/host-identity.js";
+import type { AuthDoor } from "../plugin/auth-door.js";
+import { HOST_IDENTITIES, type HostIdentity } from "../plugin/host-identity.js";
 import type { Logger } from "../plugin/logger.js";
 import { activeIn } from "../plugin/manifest.js";
 import type { PluginHost, PluginStatus, ReloadResult } from "../plugin/plugin-host.js";
 import type { ProcessInfo } from "../plugin/process.js";
 import { grpcDialer } from "../rpc/client.js";
+import { RelayedDoor } from "../rpc/relayed-door.js";
 import { ProcessLiveSessions } from "../sessions/live-sessions.js";
 import type { Clock } from "../time/clock.js";
 import { type AssembledPlugin, type Assembly, assemble } from "./assembly.js";
@@ -68,6 +70,7 @@ export class Host implements PluginHost {
       collections: this.#state.collections,
       liveSessions: this.#liveSessions,
       dialer: grpcDialer,
+      authDoor: this.#authDoor(),
       pluginHost: this,
     });
   }
@@ -256,6 +259,23 @@ export class Host implements PluginHost {
       logger: this.#logger,
     });
     await this.#listener.start(this.#config.auth.listenAddress, identity, generation);
+  }
+
+  #authDoor(): AuthDoor {
+    const { process, logger } = this.options;
+    if (process.roles.has("auth"))
+      return {
+        accept: (connection) => {
+          if (this.#listener === null) connection.destroy();
+          else this.#listener.accept(connection);
+        },
+      };
+    const identity = (): HostIdentity => {
+      const identities = this.#generation.provided(HOST_IDENTITIES);
+      if (identities === null) throw new MezError("UNAVAILABLE", "this process has no identity in the cluster");
+      return identities.of("proxy");
+    };
+    return new RelayedDoor({ identity, addresses: process.authAddresses, logger: logger("core") });
   }
 
   /** Drains at once, disposes when the last lease is returned. */

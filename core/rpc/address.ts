@@ -26,6 +26,11 @@ export function parseHostPort(text: string, defaultPort?: number): { readonly ho
 
 const MAX_HOST_LENGTH = 253; // RFC 1035, 2.3.4, as text
 
+/** Takes the IPv4 address out of `::ffff:192.0.2.7`. */
+export function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
+}
+
 /** Whether a host name or address is this machine's loopback. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);

@@ -1,12 +1,6 @@
 import { createHash } from "node:crypto";
 import { connect as connectTcp, isIP } from "node:net";
-import {
-  checkServerIdentity as checkTlsIdentity,
-  connect,
-  createSecureContext,
-  type PeerCertificate,
-  rootCertificates,
-} from "node:tls";
+import { connect, createSecureContext, type PeerCertificate, rootCertificates } from "node:tls";
 import {
   ChannelCredentials,
   Client,
@@ -18,9 +12,9 @@ import {
 } from "@grpc/grpc-js";
 import { MezError } from "../errors/error.js";
 import type { DialOptions, RpcDialer } from "../plugin/dialer.js";
-import { ROLE_ORGANIZATION_PREFIX } from "../plugin/host-identity.js";
 import type { CallOptions, RpcClient, RpcConnection, RpcDefinition, RpcMethod } from "../plugin/rpc.js";
 import { parseHostPort } from "./address.js";
+import { checkAuthServer } from "./auth-server-check.js";
 import { connectionReason } from "./connection-reason.js";
 import { fromStatus } from "./status.js";
 
@@ -225,7 +219,7 @@ class GrpcConnection implements RpcConnection {
     });
     if (leaf === null) {
       const checkServerIdentity = (_name: string, certificate: PeerCertificate): Error | undefined =>
-        checkTlsIdentity(host, certificate) ?? checkRole(certificate);
+        checkAuthServer(host, certificate);
       return ChannelCredentials.createFromSecureContext(context, { checkServerIdentity });
     }
     return grpcCredentials.createFromSecureContext(context, {
@@ -233,14 +227,6 @@ class GrpcConnection implements RpcConnection {
         leaf.equals(certificate.raw) ? undefined : new Error("the server's certificate changed during the join"),
     });
   }
-}
-
-/** A node or proxy can choose its names; that it is no auth service stands in its certificate by the word of the Host CA. */
-function checkRole({ subject }: PeerCertificate): Error | undefined {
-  const organization = String(subject.O ?? "");
-  if (!organization.startsWith(ROLE_ORGANIZATION_PREFIX)) return undefined;
-  const role = organization.slice(ROLE_ORGANIZATION_PREFIX.length);
-  return role === "auth" ? undefined : new Error(`this is the certificate of a ${role} of the cluster, not of its auth service`);
 }
 
 function deadlineOf(options: CallOptions): { deadline?: Date } {

@@ -1,11 +1,12 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { MezError } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
 import type { HostCredentials } from "../plugin/host-identity.js";
-import { parseHostPort } from "./address.js";
+import { parseHostPort, plainAddress } from "./address.js";
+import { type Origin, RELAY_ALPN, takeOrigin } from "./relayed-origin.js";
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 20_000;
@@ -21,31 +22,45 @@ export interface ConnectionFacts {
   readonly serverFingerprint: Buffer;
 }
 
+export interface RpcListenerEvents {
+  readonly onConnection: (socket: TLSSocket) => void;
+  /**
+   * Asked about a peer that wants to pass clients' connections on. `certificate` is its DER, of the Host CA and in force.
+   * @throws when it may not.
+   */
+  readonly admitRelay: (certificate: Buffer, address: string) => Promise<void>;
+}
+
 /**
  * Accepts TLS 1.3 connections for the gRPC server. A client certificate is asked for, not demanded: joining and logging
  * in come before one exists. One that does not chain to the Host CA is left to whoever knows its authority.
+ *
+ * A connection comes over the port, from `accept`, or inside of one that a proxy opened for it (`relayed-door.ts`).
  */
 export class RpcListener {
   readonly #server: Server;
   readonly #facts = new Map<string, ConnectionFacts>();
   readonly #sockets = new Set<TLSSocket>();
+  /** Of relayed connections, by the end points of what carries them. */
+  readonly #origins = new Map<string, Origin>();
+  #accepted = 0;
 
-  constructor(credentials: HostCredentials, onConnection: (socket: TLSSocket) => void) {
+  constructor(
+    credentials: HostCredentials,
+    private readonly events: RpcListenerEvents,
+  ) {
     this.#server = createServer({
       ...contextOf(credentials),
       minVersion: "TLSv1.3",
       requestCert: true,
       rejectUnauthorized: false,
-      ALPNProtocols: ["h2"],
+      ALPNProtocols: ["h2", RELAY_ALPN],
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       noDelay: true,
     });
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.on("tlsClientError", (_error, socket) => socket.destroy());
-    this.#server.on("secureConnection", (socket) => {
-      this.#remember(socket);
-      onConnection(socket);
-    });
+    this.#server.on("secureConnection", (socket) => this.#welcome(socket));
   }
 
   /** @throws {MezError} `ADDRESS_IN_USE` */
@@ -67,6 +82,13 @@ export class RpcListener {
     return family === "IPv6" ? `[${boundHost}]:${boundPort}` : `${boundHost}:${boundPort}`;
   }
 
+  /** Takes a TCP connection that came to another port; what was read of it has been put back. */
+  accept(socket: Socket): void {
+    if (this.#sockets.size >= MAX_CONNECTIONS) return void socket.destroy();
+    socket.allowHalfOpen = false;
+    this.#serve(socket);
+  }
+
   /** Serves new connections with these. Those under way keep theirs, but client certificates of a CA that went are worth nothing any more. */
   use(credentials: HostCredentials): void {
     this.#server.setSecureContext({ ...contextOf(credentials), minVersion: "TLSv1.3" });
@@ -79,7 +101,7 @@ export class RpcListener {
     }
   }
 
-  /** @param peer `address:port` of a live connection, as gRPC names it. */
+  /** @param peer A live connection, as gRPC names it. */
   facts(peer: string): ConnectionFacts | undefined {
     return this.#facts.get(peer);
   }
@@ -91,33 +113,60 @@ export class RpcListener {
     await closed;
   }
 
-  #remember(socket: TLSSocket): void {
-    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+  #serve(carrier: Socket): void {
+    carrier.on("error", () => carrier.destroy());
+    this.#server.emit("connection", carrier);
+  }
+
+  #welcome(socket: TLSSocket): void {
+    const origin = this.#origins.get(endPoints(socket));
+    socket.on("error", () => socket.destroy());
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    if (socket.alpnProtocol !== RELAY_ALPN) {
+      this.#remember(socket, origin?.address ?? plainAddress(socket.remoteAddress ?? ""));
+      this.events.onConnection(socket);
+    } else if (origin === undefined) void this.#receiveRelay(socket).catch(() => socket.destroy());
+    else socket.destroy();
+  }
+
+  async #receiveRelay(carrier: TLSSocket): Promise<void> {
+    const certificate = carrier.getPeerX509Certificate();
+    if (certificate === undefined || !carrier.authorized) return void carrier.destroy();
+    await this.events.admitRelay(certificate.raw, plainAddress(carrier.remoteAddress ?? ""));
+    const origin = await takeOrigin(carrier, HANDSHAKE_TIMEOUT_MS);
+    if (carrier.destroyed) return;
+    const key = endPoints(carrier);
+    this.#origins.set(key, origin);
+    carrier.once("close", () => this.#origins.delete(key));
+    this.#serve(carrier);
+  }
+
+  #remember(socket: TLSSocket, address: string): void {
+    // One client may reach us from one port in two ways, and a proxy says what it likes: gRPC's name of a peer has to be ours.
+    this.#accepted += 1;
+    Object.defineProperty(socket, "remotePort", { value: this.#accepted });
+    const peer = `${socket.remoteAddress}:${this.#accepted}`;
     const own = socket.getCertificate();
     const presented = socket.getPeerX509Certificate()?.raw ?? null;
-    this.#sockets.add(socket);
     this.#facts.set(peer, {
-      address: plainAddress(socket.remoteAddress ?? ""),
+      address,
       clientCertificate: socket.authorized ? presented : null,
       foreignCertificate: socket.authorized ? null : presented,
       serverFingerprint: createHash("sha256")
         .update((own as { raw?: Buffer } | null)?.raw ?? "")
         .digest(),
     });
-    socket.on("error", () => socket.destroy());
-    socket.once("close", () => {
-      this.#sockets.delete(socket);
-      this.#facts.delete(peer);
-    });
+    socket.once("close", () => this.#facts.delete(peer));
   }
 }
 
-/** Takes the IPv4 address out of `::ffff:192.0.2.7`. */
-export function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
-}
-
 // --- internal ---
+
+/** The same for a connection and for what it carries. */
+function endPoints(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+}
 
 function contextOf(credentials: HostCredentials): { key: string; cert: string; ca: string[] } {
   return { key: credentials.privateKeyPem.expose(), cert: credentials.certificatePem, ca: [...credentials.trustPem] };

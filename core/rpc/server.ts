@@ -1,4 +1,5 @@
 import type { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
 import {
   type handleServerStreamingCall,
   type handleUnaryCall,
@@ -76,8 +77,17 @@ export class RpcServer {
   /** @returns The address listened on, with the port that the system chose when `address` ended in `:0`. */
   async listen(address: string, credentials: HostCredentials): Promise<string> {
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#listener = new RpcListener(credentials, (socket) => injector.injectConnection(socket));
+    this.#listener = new RpcListener(credentials, {
+      onConnection: (socket) => injector.injectConnection(socket),
+      admitRelay: (certificate, peer) => this.#admitRelay(certificate, peer),
+    });
     return this.#listener.listen(address);
+  }
+
+  /** Serves a TCP connection that came to another port, its TLS included. */
+  accept(socket: Socket): void {
+    if (this.#listener === null) socket.destroy();
+    else this.#listener.accept(socket);
   }
 
   use(credentials: HostCredentials): void {
@@ -161,6 +171,18 @@ export class RpcServer {
       throw error;
     }
     return { caller, clientAddress: facts.address, serverFingerprint: facts.serverFingerprint, signal };
+  }
+
+  /** Only proxies pass connections on: whoever does says where the client is. */
+  async #admitRelay(clientCertificate: Buffer, clientAddress: string): Promise<void> {
+    try {
+      const caller = await authenticate({ bearerToken: null, clientCertificate, clientAddress }, this.options.authenticators());
+      if (caller.kind !== "agent" || caller.role !== "proxy")
+        throw new MezError("ACCESS_DENIED", "only proxies of the cluster pass connections on");
+    } catch (error) {
+      this.options.logger.warn("relayed connection refused", { address: clientAddress, reason: messageOf(error) });
+      throw error;
+    }
   }
 
   #presentable(path: string, error: unknown): MezError {

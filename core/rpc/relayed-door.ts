@@ -1,0 +1,93 @@
+import type { Socket } from "node:net";
+import { connect, type TLSSocket } from "node:tls";
+import { MezError, messageOf } from "../errors/error.js";
+import type { AuthDoor } from "../plugin/auth-door.js";
+import type { HostIdentity } from "../plugin/host-identity.js";
+import type { Logger } from "../plugin/logger.js";
+import { relay } from "../tunnel/relay.js";
+import { parseHostPort } from "./address.js";
+import { checkAuthServer } from "./auth-server-check.js";
+import { connectionReason } from "./connection-reason.js";
+import { originLine, RELAY_ALPN } from "./relayed-origin.js";
+
+const DIAL_TIMEOUT_MS = 10_000;
+const MAX_CONNECTIONS = 10_000;
+
+export interface RelayedDoorOptions {
+  /** The proxy's. @throws {MezError} before it has joined. */
+  readonly identity: () => HostIdentity;
+  /** `host:port` of the auth service, tried in order. */
+  readonly addresses: readonly string[];
+  readonly logger: Logger;
+}
+
+/**
+ * The door of a proxy that runs apart from the auth service: each client gets a connection of its own there, TLS 1.3 with
+ * certificates on both sides, which says where the client is and then carries its bytes.
+ */
+export class RelayedDoor implements AuthDoor {
+  #count = 0;
+
+  constructor(private readonly options: RelayedDoorOptions) {}
+
+  accept(client: Socket): void {
+    client.on("error", () => client.destroy());
+    if (this.#count >= MAX_CONNECTIONS) return void client.destroy();
+    this.#count += 1;
+    this.#relay(client)
+      .catch((error: unknown) => {
+        client.destroy();
+        this.options.logger.warn("a client could not be passed on to the auth service", { reason: messageOf(error) });
+      })
+      .finally(() => {
+        this.#count -= 1;
+      });
+  }
+
+  async #relay(client: Socket): Promise<void> {
+    const origin = originLine(client);
+    const server = await this.#dial();
+    if (client.destroyed) return void server.destroy();
+    server.write(origin);
+    await relay(client, server);
+  }
+
+  async #dial(): Promise<TLSSocket> {
+    const { identity, addresses } = this.options;
+    let failure: unknown = new MezError("UNAVAILABLE", "no address of an auth service is configured");
+    for (const address of addresses) {
+      try {
+        return await dial(address, identity());
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+}
+
+// --- internal ---
+
+function dial(address: string, identity: HostIdentity): Promise<TLSSocket> {
+  const { host, port } = parseHostPort(address);
+  const { certificatePem, privateKeyPem, trustPem } = identity.current();
+  const socket = connect({
+    ...{ host, port, noDelay: true, minVersion: "TLSv1.3", ALPNProtocols: [RELAY_ALPN] },
+    ...{ cert: certificatePem, key: privateKeyPem.expose(), ca: [...trustPem] },
+    checkServerIdentity: (_name, certificate) => checkAuthServer(host, certificate),
+  });
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => {
+      socket.destroy();
+      reject(new MezError("UNAVAILABLE", `cannot reach the auth service at ${address}: ${why}`));
+    };
+    socket.setTimeout(DIAL_TIMEOUT_MS, () => fail("no answer"));
+    socket.once("error", (error: NodeJS.ErrnoException) => fail(connectionReason(error.code ?? error.message)));
+    socket.once("secureConnect", () => {
+      socket.setTimeout(0);
+      if (socket.alpnProtocol !== RELAY_ALPN) return fail("it takes no relayed connections");
+      socket.on("error", () => socket.destroy());
+      resolve(socket);
+    });
+  });
+}
