@@ -67,7 +67,7 @@ export class LiveAccess implements Access {
   }
 
   logins(subject: AccessSubject): readonly string[] {
-    return this.#policy(subject)?.logins ?? [];
+    return this.#policy(subject, ISSUING)?.logins ?? [];
   }
 
   sessionOptions(subject: AccessSubject): SessionOptions {
@@ -78,7 +78,7 @@ export class LiveAccess implements Access {
       portForwarding: false,
       fileCopy: false,
     };
-    return this.#policy(subject)?.sessionOptions() ?? none;
+    return this.#policy(subject, ISSUING)?.sessionOptions() ?? none;
   }
 
   /** Stops following the copies. */
@@ -87,12 +87,11 @@ export class LiveAccess implements Access {
   }
 
   /** `undefined` for a person who is no user any more, and for a machine that is deleted or locked. */
-  #policy({ user, roles, instance }: AccessSubject): AccessPolicy | undefined {
+  #policy({ user, roles, instance }: AccessSubject, purpose?: typeof ISSUING): AccessPolicy | undefined {
     const isMachine = user.startsWith(MACHINE_PREFIX);
     const entry = isMachine ? this.copies.machines.get(user) : this.users.get(user);
     if (entry === undefined) return undefined;
-    // Without an instance nothing is asked in a certificate's name: the auth service makes one.
-    if (isMachine && instance !== undefined && this.standing({ user, roles, instance }) !== null) return undefined;
+    if (isMachine && purpose !== ISSUING && this.standing({ user, roles, instance }) !== null) return undefined;
     let policies = this.#policies.get(entry);
     if (policies === undefined) {
       policies = { byList: new WeakMap(), byNames: new Map() };
@@ -151,4 +150,6 @@ interface UserPolicies {
   readonly byNames: Map<string, AccessPolicy>;
 }
 
+/** A certificate is made, and its instance may be made with it. */
+const ISSUING = Symbol("issuing");
 const NO_MACHINES: MachineCopies = { machines: { get: () => undefined }, instances: { get: () => undefined } };
