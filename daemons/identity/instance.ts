@@ -23,6 +23,7 @@ export interface ObtainedSet {
 /** This machine's instance: gets its certificates and renews them, one generation after the other. */
 export class IdentityInstance {
   #set: CertificateSet | null = null;
+  #busy: Promise<void> = Promise.resolve();
 
   constructor(private readonly parts: InstanceParts) {}
 
@@ -69,27 +70,43 @@ export class IdentityInstance {
   }
 
   /** @throws {MezError} `UNAUTHENTICATED`, `ACCESS_DENIED`, `UNAVAILABLE`, those of the folder */
-  async renew(signal: AbortSignal): Promise<ObtainedSet> {
+  renew(signal: AbortSignal): Promise<ObtainedSet> {
     const { folder, link, certTtlSeconds, clock } = this.parts;
-    const old = this.#required();
-    const keys = await folder.pendingKeys();
-    const answer = await link.renew(old, keys, certTtlSeconds, signal);
-    return this.#use(certificateSetOf(answer, keys, old.tokenId, clock.now()), answer.notice);
+    return this.#alone(async () => {
+      const old = this.#required();
+      const keys = await folder.pendingKeys();
+      const answer = await link.renew(old, keys, certTtlSeconds, signal);
+      return this.#use(certificateSetOf(answer, keys, old.tokenId, clock.now()), answer.notice);
+    });
   }
 
   /** Says that the current set is in use, and removes those before it. */
-  async settle(signal: AbortSignal): Promise<void> {
-    await this.parts.link.confirm(this.#required(), signal);
-    await this.parts.folder.removeOld();
+  settle(signal: AbortSignal): Promise<void> {
+    return this.#alone(async () => {
+      await this.parts.link.confirm(this.#required(), signal);
+      await this.parts.folder.removeOld();
+    });
   }
 
-  /** Trusts these Host CA keys from now on, with the certificates as they are. */
-  async trust(trustPem: readonly string[], knownHosts: string): Promise<boolean> {
-    const old = this.#required();
-    if (old.knownHosts === knownHosts && old.trustPem.join() === trustPem.join()) return false;
-    await this.parts.folder.save({ ...old, trustPem, knownHosts });
-    this.#set = { ...old, trustPem, knownHosts };
-    return true;
+  /** Trusts these Host CA keys from now on, with the certificates as they are. @returns `false` when they are known. */
+  trust(trustPem: readonly string[], knownHosts: string): Promise<boolean> {
+    return this.#alone(async () => {
+      const old = this.#required();
+      if (old.knownHosts === knownHosts && old.trustPem.join() === trustPem.join()) return false;
+      await this.parts.folder.save({ ...old, trustPem, knownHosts });
+      this.#set = { ...old, trustPem, knownHosts };
+      return true;
+    });
+  }
+
+  /** One change of the folder at a time. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#busy.then(work);
+    this.#busy = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
   }
 
   async #use(set: CertificateSet, notice: string): Promise<ObtainedSet> {

@@ -15,6 +15,8 @@ export interface RenewalLoopParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
+  /** Called with each new set. */
+  readonly onRenewal: () => void;
 }
 
 /** Gets certificates and renews them until it is stopped, or until nothing can be renewed any more. */
@@ -135,6 +137,7 @@ export class RenewalLoop {
     const { health, logger, intervalSeconds } = this.parts;
     this.#backOff.reset();
     health.succeeded(set);
+    this.parts.onRenewal();
     logger.info(set.generation === 1 ? "bootstrapped" : "renewed", {
       identity: set.identity,
       instance: set.instanceId,

@@ -10,6 +10,7 @@ import { IdentityInstance } from "./instance.js";
 import { dueAfterMs, RenewalLoop } from "./renewal-loop.js";
 import { serviceManagerOf } from "./service-manager.js";
 import { type IdentityInput, type IdentitySettings, readIdentitySettings } from "./settings.js";
+import { TrustWatch } from "./trust-watch.js";
 
 /**
  * `mezd identity start`: until it is told to stop, or once.
@@ -28,6 +29,7 @@ export async function startIdentity(context: CommandContext, input: IdentityInpu
 // --- internal ---
 
 const ONE_SHOT_PATIENCE_MS = 30_000;
+const ROTATION_SPREAD_MS = 15_000;
 
 async function runIn(folder: CertificateFolder, settings: IdentitySettings, context: CommandContext): Promise<void> {
   const { signal } = context;
@@ -36,7 +38,14 @@ async function runIn(folder: CertificateFolder, settings: IdentitySettings, cont
   const link = new AuthLink(settings.authServers);
   const { token, certTtlSeconds, renewalIntervalSeconds: intervalSeconds } = settings;
   const instance = new IdentityInstance({ folder, link, clock: systemClock, token, certTtlSeconds });
-  const loop = new RenewalLoop({ instance, intervalSeconds, health, clock: systemClock, logger, random: Math.random });
+  const watch = new TrustWatch({ instance, link, clock: systemClock, logger, onSigningKey: () => renewSoon() });
+  const onRenewal = (): void => {
+    if (!settings.oneShot) watch.follow();
+  };
+  const loop = new RenewalLoop({ instance, intervalSeconds, health, clock: systemClock, logger, random: Math.random, onRenewal });
+  // Not all machines at the same moment, when the User CA is rotated.
+  const renewSoon = (): void =>
+    void setTimeout(() => loop.renewNow(), Math.random() * Math.min(ROTATION_SPREAD_MS, intervalSeconds * 250)).unref();
   const manager = serviceManagerOf(context.env, logger, () => health.report().status !== "expired");
   const onHangup = (): void => loop.renewNow();
   process.on("SIGHUP", onHangup);
@@ -55,6 +64,7 @@ async function runIn(folder: CertificateFolder, settings: IdentitySettings, cont
     await loop.begin(isRestored, await isDue(instance, intervalSeconds), Number.POSITIVE_INFINITY, signal);
     if (signal.aborted || instance.current === null) return;
     health.succeeded(instance.current);
+    watch.follow();
     manager.ready(`certificates of ${instance.current.identity} are in ${settings.destination}`);
     logger.info("ready", { identity: instance.current.identity, destination: settings.destination });
     await loop.run(signal);
@@ -64,6 +74,7 @@ async function runIn(folder: CertificateFolder, settings: IdentitySettings, cont
     manager.close();
     process.off("SIGHUP", onHangup);
     await endpoint?.close();
+    await watch.close();
     link.close();
   }
 }
