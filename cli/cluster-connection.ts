@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { PACKAGE_ROOT } from "../core/cli/release.js";
 import { escapeControls } from "../core/cli/terminal-text.js";
 import type { CommandContext } from "../core/plugin/commands.js";
@@ -9,6 +10,8 @@ import type { TrustDecision, TrustRequest } from "../core/rpc/trust.js";
 import { terminalQuestion } from "./terminal-question.js";
 
 const DEFAULT_AUTH_PORT = 3025;
+/** How long a command waits to learn which Host CA keys count, before it goes on without. */
+const REFRESH_MS = 1_000;
 
 /** `~/.mezite`: what a person's programs remember. */
 export function meziteFolder(context: CommandContext): string {
@@ -23,7 +26,14 @@ export function meziteFolder(context: CommandContext): string {
  */
 export async function connectTo(context: CommandContext, address: string, token: Secret | undefined): Promise<RpcConnection> {
   const full = fullAddress(address);
-  return dialTrusted(full, await trustFor(context, full), token);
+  const decision = await trustFor(context, full);
+  const connection = await dialTrusted(full, decision, token);
+  const { refreshTrust } = await import("./trust-refresh.js");
+  const limit = new AbortController();
+  const slow = delay(REFRESH_MS, undefined, { signal: limit.signal }).catch(() => {});
+  await Promise.race([refreshTrust(context, connection, full, decision), slow]);
+  limit.abort();
+  return connection;
 }
 
 /** Opens a connection to a server that `trustFor` decided about. */

@@ -3,13 +3,13 @@ import type { CommandContext } from "../../core/plugin/commands.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import type { TrustDecision } from "../../core/rpc/trust.js";
 import { formatCertificate, parseCertificate } from "../../core/ssh/certificate.js";
-import { formatCertAuthority } from "../../core/ssh/known-hosts.js";
 import {
   AuthenticationServiceService,
   type GetSessionResponse,
   type IssueUserCertsResponse,
 } from "../../proto/gen/mezite/authentication/v1/authentication.js";
 import { dialTrusted } from "../cluster-connection.js";
+import { hostTrustOf } from "./host-trust.js";
 import { makeKeys, type NewKeys } from "./new-keys.js";
 import { type Credentials, type Profile, parseClusterName } from "./profile.js";
 import { proxyFor } from "./server-addresses.js";
@@ -84,7 +84,10 @@ function credentialsOf(login: Login, keys: NewKeys, issued: IssueUserCertsRespon
     sshCertificate: formatCertificate(certificate, login.user),
     tlsPrivateKeyPem: keys.tlsPrivateKeyPem,
     tlsCertificatePem: issued.x509Certificate,
-    hostCaPem: issued.hostCaCertificates.map((pem) => `${pem.trimEnd()}\n`).join(""),
-    knownHosts: issued.hostCaKeys.map((key) => `${formatCertAuthority(Buffer.from(key), ["*"], issued.clusterName)}\n`).join(""),
+    ...hostTrustOf(
+      issued.clusterName,
+      issued.hostCaKeys.map((key) => Buffer.from(key)),
+      issued.hostCaCertificates,
+    ),
   };
 }

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Secret } from "../../core/plugin/secret.js";
+import type { HostTrust } from "./host-trust.js";
 import { makePrivateFolder, writePrivateFile } from "./private-folder.js";
 import { type Credentials, formatProfile, type Profile, parseClusterName, parseProfile } from "./profile.js";
 
@@ -10,6 +11,8 @@ export interface ProfileFiles {
   readonly identity: string;
   readonly certificate: string;
   readonly knownHosts: string;
+  /** X.509 certificates of the Host CA, PEM. */
+  readonly hostCa: string;
   /** OpenSSH configuration that sends everything through the proxy: `ssh -F`. */
   readonly sshConfig: string;
 }
@@ -60,6 +63,7 @@ export class ProfileStore {
       identity: join(folder, "id_ed25519"),
       certificate: join(folder, "id_ed25519-cert.pub"),
       knownHosts: join(folder, "known_hosts"),
+      hostCa: join(folder, "host-ca.pem"),
       sshConfig: join(folder, "ssh_config"),
     };
   }
@@ -75,11 +79,18 @@ export class ProfileStore {
     writePrivateFile(files.sshConfig, sshConfig);
     writePrivateFile(join(files.folder, "tls-key.pem"), credentials.tlsPrivateKeyPem.expose());
     writePrivateFile(join(files.folder, "tls-cert.pem"), credentials.tlsCertificatePem);
-    writePrivateFile(join(files.folder, "host-ca.pem"), credentials.hostCaPem);
+    writePrivateFile(files.hostCa, credentials.hostCaPem);
     writePrivateFile(join(files.folder, "session"), `${credentials.sessionToken.expose()}\n`);
     writePrivateFile(join(files.folder, "profile.json"), formatProfile(profile));
     writePrivateFile(this.#currentSshConfig, sshConfig);
     writePrivateFile(this.#current, `${profile.cluster}\n`);
+  }
+
+  /** Replaces what a login trusts, where it differs. */
+  saveTrust(cluster: string, { knownHosts, hostCaPem }: HostTrust): void {
+    const files = this.filesOf(cluster);
+    if (readIfThere(files.knownHosts) !== knownHosts) writePrivateFile(files.knownHosts, knownHosts);
+    if (readIfThere(files.hostCa) !== hostCaPem) writePrivateFile(files.hostCa, hostCaPem);
   }
 
   /** Removes a login with its keys. */

@@ -24,7 +24,7 @@ export async function runSsh(context: CommandContext, input: SshInput, options: 
   const profile = validProfile(context, store);
   const { login, node } = destination(input, profile);
   const words = ["-F", store.filesOf(profile.cluster).sshConfig, ...options, "-l", login, "--", node, ...input.rest];
-  return run(context, "ssh", words);
+  return runBesideRefresh(context, profile, "ssh", words);
 }
 
 /** `msh scp`: the same for scp. */
@@ -34,10 +34,20 @@ export async function runScp(context: CommandContext, paths: readonly string[], 
   const profile = validProfile(context, store);
   const login = usualLogin(profile);
   const user = login === undefined ? [] : ["-o", `User=${login}`];
-  return run(context, "scp", ["-F", store.filesOf(profile.cluster).sshConfig, ...options, ...user, "--", ...paths]);
+  return runBesideRefresh(context, profile, "scp", [
+    "-F",
+    store.filesOf(profile.cluster).sshConfig,
+    ...options,
+    ...user,
+    "--",
+    ...paths,
+  ]);
 }
 
 // --- internal ---
+
+/** How long the end of a program waits for a refresh that has not ended by then. */
+const REFRESH_MS = 500;
 
 function destination({ node: text, login }: SshInput, profile: Profile): { login: string; node: string } {
   const at = text.lastIndexOf("@");
@@ -62,6 +72,23 @@ function usualLogin({ logins }: Profile): string | undefined {
   const local = userInfo().username;
   if (logins.includes(local)) return local;
   return logins.length === 1 && !logins[0]?.startsWith("-") ? logins[0] : undefined;
+}
+
+/** Runs the program, and meanwhile learns of Host CA keys that count from now on. It costs the program no time. */
+async function runBesideRefresh(
+  context: CommandContext,
+  { cluster }: Profile,
+  program: string,
+  words: readonly string[],
+): Promise<number> {
+  const { refreshTrustOf } = await import("../trust-refresh.js");
+  const ended = new AbortController();
+  const refreshed = refreshTrustOf({ ...context, signal: AbortSignal.any([context.signal, ended.signal]) }, cluster);
+  const code = await run(context, program, words);
+  const limit = setTimeout(() => ended.abort(), REFRESH_MS);
+  await refreshed;
+  clearTimeout(limit);
+  return code;
 }
 
 async function run(context: CommandContext, program: string, words: readonly string[]): Promise<number> {
