@@ -274,7 +274,10 @@ function halfClosing(channel: SshChannel): SshChannel {
   const onEnd = () => {
     if (--endsLeft === 0) channel.close();
   };
-  return channel.once("end", onEnd).once("finish", onEnd).on("error", () => undefined);
+  return channel
+    .once("end", onEnd)
+    .once("finish", onEnd)
+    .on("error", () => undefined);
 }
 
 interface ForwardData {
