@@ -77,6 +77,16 @@ export async function updateInstance(em: EntityManager, { id, ...change }: Insta
   await em.nativeUpdate(InstanceRecord, { id }, change);
 }
 
+export async function findExpiredInstances(em: EntityManager, before: Date): Promise<readonly Instance[]> {
+  return (await em.find(InstanceRecord, { certificateExpiresAt: { $lt: before } })).map(instanceOf);
+}
+
+/** Deletes an instance with the token that made it. */
+export async function deleteInstance(em: EntityManager, id: string): Promise<void> {
+  await em.nativeDelete(InstanceRecord, { id });
+  await em.nativeDelete(TokenRecord, { instanceId: id });
+}
+
 export async function insertToken(em: EntityManager, token: IdentityToken): Promise<void> {
   await em.insert(TokenRecord, { ...token });
 }

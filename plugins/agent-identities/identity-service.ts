@@ -140,6 +140,23 @@ export class IdentityService {
     });
   }
 
+  /** Removes instances whose certificates expired a week ago. Takes the writer only when there is something to do. */
+  async sweep(): Promise<number> {
+    const { database, clock, locks } = this.parts;
+    const before = new Date(clock.now().getTime() - EXPIRED_MEMORY_MS);
+    const find = (em: EntityManager) => repository.findExpiredInstances(em, before);
+    if ((await database.read(find)).length === 0) return 0;
+    return database.transaction(async (tx) => {
+      const expired = await find(tx.em);
+      for (const { id } of expired) {
+        await repository.deleteInstance(tx.em, id);
+        tx.remove(MACHINE_INSTANCES_COLLECTION, id);
+        await locks?.liftAll(tx, { type: "agent_identity_instance", name: id });
+      }
+      return expired.length;
+    });
+  }
+
   /** For the live copies. */
   async machineEntries(): Promise<readonly (readonly [string, UserEntry])[]> {
     const identities = await this.parts.database.read(repository.findIdentities);
@@ -195,6 +212,7 @@ export class IdentityService {
 // --- internal ---
 
 const MAX_ROLES = 64;
+const EXPIRED_MEMORY_MS = 7 * 86_400_000;
 
 async function existing(em: EntityManager, name: string): Promise<AgentIdentity> {
   const identity = isIdentityName(name) ? await repository.findIdentity(em, name) : null;

@@ -1,6 +1,7 @@
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin, type Factory } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
 import { GUARD } from "../../core/ports/guard.js";
@@ -16,6 +17,7 @@ import { IdentityService } from "./identity-service.js";
 import { InstanceCertificateIssuer } from "./instance-certificates.js";
 import { INSTANCE_RPC, instanceHandlers } from "./instance-rpc.js";
 import { InstanceService } from "./instance-service.js";
+import { InstanceSweeper } from "./instance-sweeper.js";
 import { CreateAgentIdentities } from "./migrations/001-agent-identities.js";
 import { RoleHold } from "./role-hold.js";
 
@@ -63,6 +65,7 @@ export default definePlugin({
       );
     });
     host.run((resolve) => new RoleHold(resolve(ROLES), identities(resolve)));
+    host.run((resolve) => new InstanceSweeper(identities(resolve), resolve(LOGGER)));
   },
 });
 
