@@ -3,6 +3,7 @@ import { installAlgorithms } from "./algorithms.js";
 import { installCertificateLogin, installCertificateParsing, prepareHostCertificate } from "./certificate-key.js";
 import { installChacha20 } from "./chacha20.js";
 import { installKeyExchangeNames, prepareKeyExchange, renameInOffer } from "./key-exchange.js";
+import { installPadding } from "./padding.js";
 import {
   type Channel,
   type ChannelEnds,
@@ -23,6 +24,7 @@ const { version } = requireSsh2<{ version: string }>("package.json");
 if (version !== SSH2_VERSION)
   throw new MezError("INTERNAL", `core/ssh is written against ssh2 ${SSH2_VERSION} and found ${version}`);
 
+installPadding();
 installAlgorithms();
 installChacha20();
 installCertificateParsing();
