@@ -2,6 +2,7 @@ import { MezError } from "../errors/error.js";
 import { installAlgorithms } from "./algorithms.js";
 import { installCertificateLogin, installCertificateParsing, prepareHostCertificate } from "./certificate-key.js";
 import { installChacha20 } from "./chacha20.js";
+import { installFullPackets } from "./full-packets.js";
 import { installKeyExchangeNames, prepareKeyExchange, renameInOffer } from "./key-exchange.js";
 import { installPadding } from "./padding.js";
 import {
@@ -32,6 +33,7 @@ installKeyExchangeNames();
 installTransport();
 installCertificateLogin();
 installAccessors();
+installFullPackets();
 
 /** Which code encrypts: ssh2's compiled binding, or JavaScript at about half the speed. Logged at start. */
 export function sshCryptoBackend(): "native" | "javascript" {
