@@ -147,6 +147,7 @@ export class SshServer<Identity> {
     const transport = transportOf(protocol);
     transport.rekeyBytes = options.rekeyBytes ?? transport.rekeyBytes;
     transport.rekeyMs = options.rekeyMs ?? transport.rekeyMs;
+    transport.gatherWrites(waiting.stream);
     guardFlow(connection, options.maxChannels ?? 1_000);
     const client = { ...waiting.peer, clientSoftware };
     const authentication = new UserAuthentication<Identity>(protocol, {

@@ -1,4 +1,6 @@
+import type { Writable } from "node:stream";
 import { SIGNATURE_ALGORITHMS } from "./algorithms.js";
+import { GatheredWrites } from "./gathered-writes.js";
 import { type Protocol, requireSsh2 } from "./ssh2-internals.js";
 import { string, uint32 } from "./wire.js";
 import { countBytes } from "./young-collection.js";
@@ -29,12 +31,14 @@ export class Transport {
   #isOver = false;
   #exchanges = 0;
   #timer: NodeJS.Timeout | undefined;
+  #writes: GatheredWrites | null = null;
 
   constructor(private readonly protocol: Protocol) {
     const write = protocol._onWrite;
     protocol._onWrite = (data) => {
       this.bytesSent += data.length;
       this.#count(data.length);
+      this.#writes?.expect(data.length);
       write(data);
     };
     const complete = protocol._onHandshakeComplete;
@@ -52,6 +56,16 @@ export class Transport {
   /** True once we sent a DISCONNECT; nothing is parsed after that. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** From now on writes fewer and larger pieces to the connection's socket. */
+  gatherWrites(socket: Writable): void {
+    this.#writes = new GatheredWrites(socket);
+  }
+
+  /** Sends at once what is gathered. */
+  flush(): void {
+    this.#writes?.flush();
   }
 
   received(length: number): void {
@@ -136,6 +150,7 @@ export function sendDisconnect(protocol: Protocol, code: number, text: string): 
   const transport = transportOf(protocol);
   if (protocol._destruct === undefined || transport.isOver) return;
   sendPayload(protocol, Buffer.concat([Buffer.of(1), uint32(code), string(text), string("")]), true);
+  transport.flush();
   transport.markOver();
 }
 
