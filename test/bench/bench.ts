@@ -6,6 +6,7 @@ import type { Figure, Row } from "./figure.js";
 import { formatTable, writeReport } from "./report.js";
 import { certificates } from "./rows/certificates.js";
 import { echo } from "./rows/echo.js";
+import { identity } from "./rows/identity.js";
 import { locks } from "./rows/locks.js";
 import { logins } from "./rows/logins.js";
 import { memory } from "./rows/memory.js";
@@ -13,7 +14,7 @@ import { nodes } from "./rows/nodes.js";
 import { startUp } from "./rows/start-up.js";
 import { throughput } from "./rows/throughput.js";
 
-const ROWS: readonly Row[] = [logins, throughput, echo, certificates, startUp, memory, nodes, locks];
+const ROWS: readonly Row[] = [logins, throughput, echo, certificates, startUp, memory, nodes, locks, identity];
 const FULL = { rounds: 7, transferBytes: 2 ** 30 };
 const QUICK = { rounds: 5, transferBytes: 2 ** 28 };
 const USAGE = `usage: npm run bench -- [--quick] [--out=file] [row…]
