@@ -42,7 +42,10 @@ export function databaseFor(manifest: Manifest, database: Database): Database {
 
 function onlyAuditing(tx: Transaction, allowed: ReadonlySet<string>, id: string): Transaction {
   return {
-    em: tx.em,
+    // Asked for only when used: a job that never touches the database needs no savepoint.
+    get em() {
+      return tx.em;
+    },
     emit: (type, event) => tx.emit(type, event),
     put: (kind, key, value) => tx.put(kind, key, value),
     remove: (kind, key) => tx.remove(kind, key),

@@ -133,8 +133,8 @@ export class RpcServer {
     work: (route: CallRoute, context: CallContext) => Promise<Result>,
   ): Promise<Result> {
     const ended = new AbortController();
-    call.on("cancelled", () => ended.abort());
-    call.on("error", () => ended.abort());
+    const end = (): void => ended.abort();
+    call.on("cancelled", end).on("error", end);
     this.#streams.add(ended);
     let release: (() => void) | null = null;
     try {
@@ -149,6 +149,7 @@ export class RpcServer {
     } finally {
       release?.();
       this.#streams.delete(ended);
+      call.off("cancelled", end); // it is emitted after every answer as well
     }
   }
 
