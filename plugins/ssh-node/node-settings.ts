@@ -46,6 +46,8 @@ export function nodeSettings(config: NodeConfig, authAddresses: readonly string[
 // --- internal ---
 
 const TUNNEL_PORT = 3024;
+/** Where a proxy serves everything on one port. */
+const PUBLIC_PORT = 443;
 const SFTP_SERVERS = [
   "/usr/lib/openssh/sftp-server", // Debian, Ubuntu
   "/usr/libexec/openssh/sftp-server", // Fedora, RHEL
@@ -54,5 +56,6 @@ const SFTP_SERVERS = [
 ];
 
 function tunnelAddress(authAddress = "localhost:3025"): string {
+  if (authAddress.endsWith(`:${PUBLIC_PORT}`)) return authAddress;
   return `${authAddress.replace(/:\d+$/, "")}:${TUNNEL_PORT}`;
 }

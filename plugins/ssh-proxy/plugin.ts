@@ -1,3 +1,4 @@
+import { AUTH_DOOR } from "../../core/plugin/auth-door.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
@@ -20,6 +21,7 @@ import { SessionPolicy } from "./session-policy.js";
 interface ProxyConfig {
   readonly ssh_listen_addr: string;
   readonly tunnel_listen_addr: string;
+  readonly public_listen_addr: string;
   readonly public_addr: string;
   readonly policy_stale_after: string;
 }
@@ -28,6 +30,8 @@ export default definePlugin<ProxyConfig>({
   register(host, config) {
     const sshListen = parseListenAddress("ssh_listen_addr", config.ssh_listen_addr);
     const tunnelListen = parseListenAddress("tunnel_listen_addr", config.tunnel_listen_addr);
+    const publicListen =
+      config.public_listen_addr === "" ? null : parseListenAddress("public_listen_addr", config.public_listen_addr);
     const publicAddress = parsePublicAddress("public_addr", config.public_addr);
     const staleAfterSeconds = parseStaleAfter("proxy.policy_stale_after", config.policy_stale_after);
 
@@ -64,7 +68,9 @@ export default definePlugin<ProxyConfig>({
         logger,
         sshListen,
         tunnelListen,
+        publicListen,
         publicAddress,
+        authDoor: resolve(AUTH_DOOR),
       });
     });
   },

@@ -1,8 +1,12 @@
+import type { Socket } from "node:net";
+import type { AuthDoor } from "../../core/plugin/auth-door.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import { TunnelListener } from "../../core/tunnel/tunnel-listener.js";
 import type { ListenAddress } from "./listen-address.js";
 import { PolicyWatch } from "./policy-watch.js";
+import { PublicPort } from "./public-port.js";
+import { TlsUnwrapper } from "./public-port-tls.js";
 import { SshFront, type SshFrontParts } from "./ssh-front.js";
 import { TcpPort } from "./tcp-port.js";
 import { TunnelGate, type TunnelGateParts } from "./tunnel-gate.js";
@@ -15,18 +19,23 @@ export interface ProxyParts extends Omit<SshFrontParts, "directory" | "identity"
   readonly watched: ConstructorParameters<typeof PolicyWatch>[0];
   readonly sshListen: ListenAddress;
   readonly tunnelListen: ListenAddress;
+  /** One more port, for everything; `null` for none. */
+  readonly publicListen: ListenAddress | null;
   readonly publicAddress: string | null;
+  readonly authDoor: AuthDoor;
 }
 
-/** Both ports of a proxy, from start to end. */
+/** The ports of a proxy, from start to end. */
 export class ProxyServer implements Lifecycle {
   #running: Running | null = null;
 
   constructor(private readonly parts: ProxyParts) {}
 
-  /** Where SSH and tunnels are listened on, `host:port`; only while it runs. */
-  get addresses(): { readonly ssh: string; readonly tunnel: string } | null {
-    return this.#running === null ? null : { ssh: this.#running.sshPort.address, tunnel: this.#running.tunnelPort.address };
+  /** Where SSH, tunnels and, on the public port, everything is listened on, `host:port`; only while it runs. */
+  get addresses(): { readonly ssh: string; readonly tunnel: string; readonly public: string | null } | null {
+    if (this.#running === null) return null;
+    const { sshPort, tunnelPort, publicPort } = this.#running;
+    return { ssh: sshPort.address, tunnel: tunnelPort.address, public: publicPort?.address ?? null };
   }
 
   async start(): Promise<void> {
@@ -45,10 +54,20 @@ export class ProxyServer implements Lifecycle {
     const front = new SshFront({ ...parts, identity, publicAddress: () => parts.publicAddress ?? sshPort.address });
     const sshPort = new TcpPort("ssh_listen_addr", parts.sshListen, (socket) => front.server.serve(socket));
     const tunnelPort = new TcpPort("tunnel_listen_addr", parts.tunnelListen, (socket) => tunnels.accept(socket));
+    const sshInTls = new TlsUnwrapper(identity.current(), (stream) => front.server.serve(stream));
+    const servers = {
+      ssh: (socket: Socket) => front.server.serve(socket),
+      sshInTls: (socket: Socket) => sshInTls.accept(socket),
+      tunnel: (socket: Socket) => tunnels.accept(socket),
+      rpc: (socket: Socket) => parts.authDoor.accept(socket),
+    };
+    const { publicListen: listen, logger } = parts;
+    const publicPort = listen === null ? null : new PublicPort({ listen, servers, logger });
     const stops = [
-      identity.onChange(({ trustPem }) => {
+      identity.onChange((credentials) => {
         tunnels.refreshCredentials();
-        gate.recheckAuthority(trustPem);
+        sshInTls.use(credentials);
+        gate.recheckAuthority(credentials.trustPem);
       }),
     ];
     this.#running = {
@@ -57,6 +76,7 @@ export class ProxyServer implements Lifecycle {
       front,
       sshPort,
       tunnelPort,
+      publicPort,
       watch: new PolicyWatch(parts.watched, () => {
         front.recheck();
         gate.recheck();
@@ -65,13 +85,16 @@ export class ProxyServer implements Lifecycle {
     };
     await tunnelPort.listen();
     await sshPort.listen();
-    parts.logger.info("proxy ready", { ssh: sshPort.address, tunnels: tunnelPort.address });
+    await publicPort?.listen();
+    const everything = publicPort === null ? {} : { everything: publicPort.address };
+    logger.info("proxy ready", { ssh: sshPort.address, tunnels: tunnelPort.address, ...everything });
   }
 
   /** Sessions under way go on, and so do the tunnels that they came through. */
   async drain(): Promise<void> {
     this.#running?.sshPort.close();
     this.#running?.tunnelPort.close();
+    this.#running?.publicPort?.close();
     await this.#running?.tunnels.drain();
   }
 
@@ -81,6 +104,7 @@ export class ProxyServer implements Lifecycle {
     this.#running = null;
     running.sshPort.close();
     running.tunnelPort.close();
+    running.publicPort?.close();
     for (const stop of running.stops) stop();
     running.watch.stop();
     running.gate.stop();
@@ -100,6 +124,7 @@ interface Running {
   readonly front: SshFront;
   readonly sshPort: TcpPort;
   readonly tunnelPort: TcpPort;
+  readonly publicPort: PublicPort | null;
   readonly watch: PolicyWatch;
   readonly stops: readonly (() => void)[];
 }

@@ -1,0 +1,133 @@
+import type { Socket } from "node:net";
+import type { Logger } from "../../core/plugin/logger.js";
+import { STREAM_ALPN, TUNNEL_ALPN } from "../../core/tunnel/tunnel-protocol.js";
+import type { ListenAddress } from "./listen-address.js";
+import { type HelloReading, readClientHello } from "./public-port-client-hello.js";
+import { SSH_ALPN } from "./public-port-tls.js";
+import { TcpPort } from "./tcp-port.js";
+
+/** Who serves what; each gets the connection as if nothing had been read of it. */
+export interface PublicPortServers {
+  readonly ssh: (socket: Socket) => void;
+  readonly sshInTls: (socket: Socket) => void;
+  readonly tunnel: (socket: Socket) => void;
+  readonly rpc: (socket: Socket) => void;
+}
+
+export interface PublicPortParts {
+  readonly listen: ListenAddress;
+  readonly servers: PublicPortServers;
+  readonly logger: Logger;
+  /** How long a client may take to say what it speaks. Default 10. */
+  readonly graceSeconds?: number;
+  /** Connections that have not said it yet; beyond it the oldest is closed. Default 1024. */
+  readonly maxPending?: number;
+}
+
+/**
+ * One port for everything, told apart by the first bytes: SSH's version line, or the ALPN list of a TLS ClientHello. TLS is
+ * not ended here. A client that says nothing, or something else, is closed: SSH clients speak first.
+ */
+export class PublicPort {
+  readonly #port: TcpPort;
+  readonly #pending = new Set<Socket>();
+
+  constructor(private readonly parts: PublicPortParts) {
+    this.#port = new TcpPort("public_listen_addr", parts.listen, (socket) => this.#receive(socket));
+  }
+
+  /** @throws {MezError} `ADDRESS_IN_USE`, `ADDRESS_UNUSABLE` */
+  listen(): Promise<string> {
+    return this.#port.listen();
+  }
+
+  /** `host:port`. */
+  get address(): string {
+    return this.#port.address;
+  }
+
+  /** Connections that have not been told apart yet. */
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** Takes no new connections; those that were handed on are not ours. */
+  close(): void {
+    this.#port.close();
+    for (const socket of this.#pending) socket.destroy();
+  }
+
+  #receive(socket: Socket): void {
+    const { graceSeconds = 10, maxPending = 1024 } = this.parts;
+    let bytes = Buffer.alloc(0);
+    const grace = setTimeout(() => socket.destroy(), graceSeconds * 1000);
+    const settle = (): void => {
+      clearTimeout(grace);
+      this.#pending.delete(socket);
+      socket.off("readable", read).off("end", abandon);
+    };
+    const abandon = (): void => void socket.destroy();
+    const read = (): void => {
+      const chunk: Buffer | null = socket.read();
+      if (chunk === null) return;
+      bytes = Buffer.concat([bytes, chunk]);
+      const found = recognise(bytes);
+      if (found === "incomplete") return;
+      settle();
+      this.#handOver(socket, bytes, found);
+    };
+    this.#pending.add(socket);
+    socket.on("error", abandon).once("close", settle).once("end", abandon).on("readable", read);
+    for (const oldest of this.#pending) {
+      if (this.#pending.size <= maxPending) break;
+      this.#pending.delete(oldest);
+      oldest.destroy();
+    }
+  }
+
+  #handOver(socket: Socket, bytes: Buffer, found: Recognised): void {
+    const { servers, logger } = this.parts;
+    if (found === "none") {
+      logger.debug("a client of the public port speaks nothing that is served here", { address: socket.remoteAddress });
+      if (bytes[0] === TLS_HANDSHAKE) socket.end(NO_APPLICATION_PROTOCOL, () => socket.destroy());
+      else socket.destroy();
+      return;
+    }
+    socket.unshift(bytes);
+    servers[found](socket);
+  }
+}
+
+/** Server for a client whose TLS offers these protocols, by their ALPN names. */
+export function serverForAlpn(protocols: readonly string[]): keyof PublicPortServers | "none" {
+  return ALPN_SERVERS.find(([name]) => protocols.includes(name))?.[1] ?? "none";
+}
+
+// --- internal ---
+
+type Recognised = keyof PublicPortServers | "none";
+
+/** In order of preference, should a client offer several. */
+const ALPN_SERVERS = [
+  ["h2", "rpc"],
+  [TUNNEL_ALPN, "tunnel"],
+  [STREAM_ALPN, "tunnel"],
+  [SSH_ALPN, "sshInTls"],
+] as const;
+
+const TLS_HANDSHAKE = 22;
+const SSH_VERSION = Buffer.from("SSH-"); // RFC 4253, 4.2
+/** A fatal alert, RFC 7301, 3.2: the client can say why it failed. */
+const NO_APPLICATION_PROTOCOL = Buffer.from([21, 3, 3, 0, 2, 2, 120]);
+
+function recognise(bytes: Buffer): Recognised | "incomplete" {
+  if (bytes[0] === TLS_HANDSHAKE) return recogniseTls(readClientHello(bytes));
+  const start = bytes.subarray(0, SSH_VERSION.length);
+  if (!SSH_VERSION.subarray(0, start.length).equals(start)) return "none";
+  return start.length === SSH_VERSION.length ? "ssh" : "incomplete";
+}
+
+function recogniseTls(reading: HelloReading): Recognised | "incomplete" {
+  if (reading.kind === "incomplete") return "incomplete";
+  return reading.kind === "malformed" ? "none" : serverForAlpn(reading.protocols);
+}
