@@ -21,7 +21,8 @@ export default defineCommands({
         proxy: {
           type: "list",
           env: "MEZITE_NODE_PROXY_ADDRS",
-          description: "Tunnel addresses of the proxies (default: the auth service's host, port 3024)",
+          description:
+            "Tunnel addresses of the proxies (default: the auth service's host, port 3024; its own address at port 443)",
           valueName: "host:port",
         },
       },
