@@ -153,6 +153,14 @@ test("finds the CA of a cluster on this machine in its data directory, and remem
   assert.equal(bed.request.known.recall(bed.address), null);
 });
 
+test("passes over the data directory of another cluster on this machine", async (t) => {
+  const bed = await start(t);
+  const other = await start(t);
+  const dataDirectories = [dataDirectory(other), dataDirectory(bed)];
+  const decision = await decideTrust({ ...bed.request, dataDirectories });
+  assert.equal(await bed.say(decision), "hello");
+});
+
 test("does not look into data directories for another machine", async (t) => {
   const bed = await start(t);
   const request = { ...bed.request, address: "192.0.2.1:1", dataDirectories: [dataDirectory(bed)], caPin: undefined };

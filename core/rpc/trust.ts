@@ -62,7 +62,7 @@ export async function decideTrust(request: TrustRequest): Promise<TrustDecision>
   if (request.caPin !== undefined) return byPin(request, parsePin(request.caPin));
   const remembered = request.known.recall(request.address);
   if (remembered !== null) return authorities("remembered", remembered, request.known.fileFor(request.address));
-  return byDataDirectory(request) ?? (await bySystemOrPerson(request));
+  return (await byDataDirectory(request)) ?? (await bySystemOrPerson(request));
 }
 
 // --- internal ---
@@ -94,11 +94,15 @@ async function byPin(request: TrustRequest, pin: string): Promise<TrustDecision>
   );
 }
 
-function byDataDirectory({ address, dataDirectories }: TrustRequest): TrustDecision | null {
+/** The cluster of a data directory is taken when the server is really one of it: a machine may run several. */
+async function byDataDirectory({ address, dataDirectories }: TrustRequest): Promise<TrustDecision | null> {
   if (!isLoopback(parseHostPort(address).host)) return null;
   for (const directory of dataDirectories) {
     const file = join(directory, HOST_CA_FILE);
-    if (isSafe(file)) return authorities("data-directory", readAuthorities(file), file);
+    if (!isSafe(file)) continue;
+    const certificates = readAuthorities(file);
+    const { problem } = await probeServer(address, certificates);
+    if (problem === null) return authorities("data-directory", certificates, file);
   }
   return null;
 }
