@@ -6,6 +6,7 @@ import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, LEASES } from "../../core/plugin/process.js";
 import { SessionServiceService } from "../../proto/gen/mezite/sessions/v1/sessions.js";
+import { NODES } from "../nodes/api.js";
 import { SESSION_REPORTER, SESSION_TERMINATIONS } from "./api.js";
 import { CreateLiveSessions } from "./migrations/001-live-sessions.js";
 import { RemoteSessionReporter } from "./remote-session-reporter.js";
@@ -23,7 +24,7 @@ const PROCESS_ID = `${process.pid}.${performance.timeOrigin}`;
 export default definePlugin({
   register(host) {
     if (host.roles.has("auth")) {
-      const ledger = once((resolve) => new SessionLedger(resolve(DATABASE), resolve(CLOCK)));
+      const ledger = once((resolve) => new SessionLedger(resolve(DATABASE), resolve(CLOCK), resolve(COLLECTIONS).of(NODES)));
       const service = once(
         (resolve) => new SessionService({ database: resolve(DATABASE), clock: resolve(CLOCK), ledger: ledger(resolve) }),
       );

@@ -11,6 +11,7 @@ import { SESSION_ENTITIES } from "./session-repository.js";
 import { SessionService } from "./session-service.js";
 
 const NODE: Reporter = { role: "node", name: "web-01", id: "agent-1" };
+const NODES = { get: (name: string) => ({ id: "agent-1", name, kind: "agent", hostname: "", labels: { env: "test" } }) as const };
 const PROXY: Reporter = { role: "proxy", name: "proxy", id: "agent-2" };
 
 function sessionOf(changes: Partial<StartedSession> = {}): StartedSession {
@@ -59,7 +60,7 @@ describe("the list of live sessions", () => {
   /** The auth service comes back with what is in its database. */
   function restart(): void {
     const clock = { now: () => now };
-    ledger = new SessionLedger(opened.database, clock);
+    ledger = new SessionLedger(opened.database, clock, NODES);
     service = new SessionService({ database: opened.database, ledger, clock, confirmMs: 30 });
   }
 
@@ -80,6 +81,7 @@ describe("the list of live sessions", () => {
       [session.id, "agent-1", "web-01", "192.0.2.7", session.startedAt],
     );
     assert.equal(command?.metadata?.["command"], "uptime");
+    for (const record of opened.audits) assert.deepEqual(record.resourceLabels, { env: "test" });
     assert.deepEqual([end?.metadata?.["bytes_out"], end?.metadata?.["duration_seconds"]], [20, 60]);
   });
 

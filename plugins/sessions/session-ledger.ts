@@ -1,6 +1,9 @@
 import { MezError } from "../../core/errors/error.js";
+import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { Collection } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { Clock } from "../../core/time/clock.js";
+import type { NodeEntry } from "../nodes/api.js";
 import type { StartedSession } from "./api.js";
 import {
   type LiveList,
@@ -27,6 +30,7 @@ export class SessionLedger {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
+    private readonly nodes: Pick<Collection<NodeEntry>, "get">,
   ) {
     this.#openedAt = clock.now();
   }
@@ -90,13 +94,13 @@ export class SessionLedger {
     }
     if (row === null || row.endedAt !== null || row.reporter !== reporterName(reporter) || number <= row.lastNumber) return false;
     if (event.kind === "exec") {
-      tx.audit(execRecord(row, reporter, at, event));
+      this.#audit(tx, row, execRecord(row, reporter, at, event));
       await saveProgress(tx.em, sessionId, { lastNumber: number });
       return false;
     }
     // A session that only its proxy saw was not announced in the log: it might still have reached the node.
-    if (reporter.role === "proxy") tx.audit(startRecord(row, reporter));
-    tx.audit(endRecord(row, reporter, at, event));
+    if (reporter.role === "proxy") this.#audit(tx, row, startRecord(row, reporter));
+    this.#audit(tx, row, endRecord(row, reporter, at, event));
     await saveProgress(tx.em, sessionId, { lastNumber: number, endedAt: at });
     return true;
   }
@@ -111,7 +115,7 @@ export class SessionLedger {
     if (known !== null && !mayTakeOver(known, reporter)) return;
     const row = { ...session, endedAt: null, reporter: reporterName(reporter), lastNumber: number };
     await saveSession(tx.em, row);
-    if (reporter.role === "node") tx.audit(startRecord(row, reporter));
+    if (reporter.role === "node") this.#audit(tx, row, startRecord(row, reporter));
   }
 
   /** Makes the list what the process says it is. @returns Ids that are gone. */
@@ -131,8 +135,12 @@ export class SessionLedger {
 
   async #lose(tx: Transaction, row: LiveSessionRow, reason: string): Promise<void> {
     const at = this.clock.now();
-    tx.audit(lostRecord(row, at, reason));
+    this.#audit(tx, row, lostRecord(row, at, reason));
     await saveProgress(tx.em, row.id, { lastNumber: row.lastNumber, endedAt: at });
+  }
+
+  #audit(tx: Transaction, { node }: LiveSessionRow, record: AuditRecord): void {
+    tx.audit({ ...record, resourceLabels: this.nodes.get(node)?.labels ?? {} });
   }
 }
 

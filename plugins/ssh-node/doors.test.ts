@@ -51,6 +51,7 @@ describe("who may come in", () => {
     assert.match(stderr, /^alice may not log in to node1\r?\n/);
     assert.equal(node.audited.length, 1);
     assert.equal(node.audited[0]?.metadata?.detail, "role dev denies it");
+    assert.deepEqual(node.audited[0]?.resourceLabels, { env: "test" });
     assert.equal(node.liveSessions.all().length, 0);
   });
 

@@ -55,6 +55,11 @@ export class NodePolicy {
     return this.#authorities;
   }
 
+  /** This node's labels; none when it is not registered. */
+  get labels(): Readonly<Record<string, string>> {
+    return this.#nodes.get(this.parts.identity.current().name)?.labels ?? {};
+  }
+
   /** May this person log in here as `login`? */
   decide({ user, roles, machine }: CertificateClaims, login: string): AccessDecision {
     const { name, id } = this.parts.identity.current();

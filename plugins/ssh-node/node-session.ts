@@ -130,7 +130,10 @@ export class NodeSession implements LiveSession {
 
   /** Writes to the audit log in this session's name. */
   audit(
-    record: Omit<ReportedRecord, "userName" | "userRoles" | "sessionId" | "clientIp" | "resourceType" | "resourceName">,
+    record: Omit<
+      ReportedRecord,
+      "userName" | "userRoles" | "sessionId" | "clientIp" | "resourceType" | "resourceName" | "resourceLabels"
+    >,
   ): void {
     this.parts.audit.report("node", {
       userName: this.user,
@@ -139,6 +142,7 @@ export class NodeSession implements LiveSession {
       clientIp: this.clientAddress,
       resourceType: "node",
       resourceName: this.node,
+      resourceLabels: this.parts.policy.labels,
       ...record,
     });
   }

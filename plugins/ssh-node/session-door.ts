@@ -42,6 +42,7 @@ export class SessionDoor {
         userName: keyId,
         resourceType: "node",
         resourceName: this.parts.nodeName,
+        resourceLabels: this.parts.policy.labels,
         clientIp: peer.remoteAddress,
         ...(peer.sessionId === undefined ? {} : { sessionId: peer.sessionId }),
         success: false,
