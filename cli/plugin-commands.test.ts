@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { runExample } from "../core/cli/example-program.js";
 import { MEZCTL_FLAGS } from "../core/cli/global-flags.js";
 import type { Program } from "../core/cli/program.js";
 import { MezError } from "../core/errors/error.js";
@@ -9,6 +8,7 @@ import { command, defineCommands, group } from "../core/plugin/commands.js";
 import type { Manifest } from "../core/plugin/manifest.js";
 import type { RpcConnection } from "../core/plugin/rpc.js";
 import { BUILTIN_PLUGINS } from "../plugins/builtin.js";
+import { runExample } from "../test/fixtures/example-program.js";
 import { pluginCommands } from "./plugin-commands.js";
 
 test("lists the commands of a binary without importing a plugin", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { exampleProgram, runExample } from "./example-program.js";
+import { exampleProgram, runExample } from "../../test/fixtures/example-program.js";
 
 const LOCK = {
   user: undefined,

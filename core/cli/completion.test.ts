@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
+import { exampleProgram } from "../../test/fixtures/example-program.js";
 import { completions } from "./completion.js";
 import { completionScript } from "./completion-script.js";
-import { exampleProgram } from "./example-program.js";
 
 const cases: readonly [words: readonly string[], found: readonly string[]][] = [
   [["us"], ["users"]],
@@ -56,7 +56,7 @@ let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "mezite-completion-"));
   const script = `import { main } from ${JSON.stringify(new URL("./program.js", import.meta.url).href)};
-import { exampleProgram } from ${JSON.stringify(new URL("./example-program.js", import.meta.url).href)};
+import { exampleProgram } from ${JSON.stringify(new URL("../../test/fixtures/example-program.js", import.meta.url).href)};
 await main(exampleProgram());`;
   await writeFile(join(folder, "mezctl.mjs"), script);
   await writeFile(join(folder, "mezctl"), `#!/bin/sh\nexec '${process.execPath}' '${join(folder, "mezctl.mjs")}' "$@"\n`, {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
+import { exampleProgram, runExample } from "../../test/fixtures/example-program.js";
 import { command } from "../plugin/commands.js";
 import type { RpcConnection } from "../plugin/rpc.js";
-import { exampleProgram, runExample } from "./example-program.js";
 import type { Program } from "./program.js";
 
 for (const args of [["--help"], ["-h"], ["help"], ["--insecure", "--help"]]) {

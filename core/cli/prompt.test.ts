@@ -4,7 +4,7 @@ import { spawn } from "@lydell/node-pty";
 
 const PROGRAM = `
   const { main } = await import(${JSON.stringify(new URL("./program.js", import.meta.url).href)});
-  const { exampleProgram } = await import(${JSON.stringify(new URL("./example-program.js", import.meta.url).href)});
+  const { exampleProgram } = await import(${JSON.stringify(new URL("../../test/fixtures/example-program.js", import.meta.url).href)});
   const program = exampleProgram();
   process.on("exit", () => process.stdout.write("CALLS " + JSON.stringify(program.calls.map((call) => call.input)) + "\\n"));
   await main(program);`;
