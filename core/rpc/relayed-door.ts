@@ -27,6 +27,8 @@ export interface RelayedDoorOptions {
  */
 export class RelayedDoor implements AuthDoor {
   #count = 0;
+  /** Whether the last attempt to reach the auth service failed: one line in the log is enough for all clients of that time. */
+  #isCutOff = false;
 
   constructor(private readonly options: RelayedDoorOptions) {}
 
@@ -37,7 +39,11 @@ export class RelayedDoor implements AuthDoor {
     this.#relay(client)
       .catch((error: unknown) => {
         client.destroy();
-        this.options.logger.warn("a client could not be passed on to the auth service", { reason: messageOf(error) });
+        const { logger } = this.options;
+        logger[this.#isCutOff ? "debug" : "warn"]("clients cannot be passed on to the auth service", {
+          reason: messageOf(error),
+        });
+        this.#isCutOff = true;
       })
       .finally(() => {
         this.#count -= 1;
@@ -45,8 +51,10 @@ export class RelayedDoor implements AuthDoor {
   }
 
   async #relay(client: Socket): Promise<void> {
+    if (client.remoteAddress === undefined) return; // it has left already
     const origin = originLine(client);
     const server = await this.#dial();
+    this.#isCutOff = false;
     if (client.destroyed) return void server.destroy();
     server.write(origin);
     await relay(client, server);

@@ -104,21 +104,38 @@ for (const proxy of ["apart", "together"] as const) {
       assert.equal(cluster.ssh([target, "true"], { home }).code, 0);
     });
 
-    test("only a proxy passes connections on to the auth service", async () => {
+    test("a node passes no connections on to the auth service", async () => {
       const own = hostCredentials(join(cluster.folder, "edge"), "node");
       const refused = await relayConnection(cluster.ports.auth, own);
       refused.write(`PROXY TCP4 192.0.2.7 192.0.2.1 5022 ${port}\r\n`);
       await once(refused.resume(), "close");
       assert.match(cluster.server.output, /only proxies of the cluster pass connections on.*relayed connection refused/);
-
-      if (proxy === "together") return; // that one keeps no certificate on disk
-      const accepted = await relayConnection(cluster.ports.auth, hostCredentials(join(cluster.folder, "proxy"), "proxy"));
-      accepted.write(`PROXY TCP4 192.0.2.7 192.0.2.1 5022 ${port}\r\n`);
-      const inner = connectTls({ socket: accepted, servername: "localhost", ca: own.ca, ALPNProtocols: ["h2"] });
-      await once(inner, "secureConnect");
-      assert.equal(inner.alpnProtocol, "h2");
-      inner.destroy();
     });
+
+    // Together with the auth service it keeps no certificate on disk.
+    if (proxy === "apart")
+      test("a proxy does", async () => {
+        const { ca } = hostCredentials(join(cluster.folder, "edge"), "node");
+        const accepted = await relayConnection(cluster.ports.auth, hostCredentials(join(cluster.folder, "proxy"), "proxy"));
+        accepted.write(`PROXY TCP4 192.0.2.7 192.0.2.1 5022 ${port}\r\n`);
+        const inner = connectTls({ socket: accepted, servername: "localhost", ca, ALPNProtocols: ["h2"] });
+        await once(inner, "secureConnect");
+        assert.equal(inner.alpnProtocol, "h2");
+        inner.destroy();
+      });
+
+    if (proxy === "apart")
+      test("calls through it fail while the auth service is away, sessions do not, and all is well when it is back", async () => {
+        assert.equal(await cluster.server.stop(), 0);
+        const away = cluster.mezctl(["nodes", "ls", `--auth-server=${address}`], { home });
+        assert.equal(away.code, 7, away.stderr);
+        assert.match(away.stderr, new RegExp(`^mezctl: cannot reach the auth service at ${address}: .+\\n$`));
+        assert.equal(cluster.ssh([target, "true"], { home }).code, 0);
+        await cluster.proxy?.printed(/cannot reach the auth service at localhost:\d+: connection refused/);
+        await cluster.startServer();
+        const list = () => cluster.mezctl(["nodes", "ls", `--auth-server=${address}`], { home }).stdout;
+        await eventually(() => /edge.*online/.test(list()), 40_000);
+      });
 
     test("the port is closed with the proxy", async () => {
       if (proxy === "apart") assert.equal(await cluster.proxy?.stop(), 0);
