@@ -7,11 +7,13 @@ import type { CommandContext } from "../core/plugin/commands.js";
 import { FIRST_START } from "../core/plugin/first-start.js";
 import { sshCryptoBackend } from "../core/ssh/ssh2.js";
 import { systemClock } from "../core/time/clock.js";
+import { hasControllingTerminal } from "./controlling-terminal.js";
 import { builtinCatalog, type DaemonInput, readJoinToken, readSettings } from "./settings.js";
 import { welcome } from "./welcome.js";
 
 /**
- * Runs a daemon until it is told to stop: SIGINT and SIGTERM stop it cleanly, SIGHUP reads the config file again.
+ * Runs a daemon until it is told to stop: SIGINT and SIGTERM stop it cleanly, SIGHUP reads the config file again,
+ * or stops it when it comes because the terminal that shows its output was closed.
  * @throws {MezError} what kept it from starting; everything it had opened is closed.
  */
 export async function runDaemon(context: CommandContext, input: DaemonInput): Promise<void> {
@@ -44,7 +46,9 @@ export async function runDaemon(context: CommandContext, input: DaemonInput): Pr
       sshCrypto: sshCryptoBackend(),
     });
     await host.start();
+    const isShown = process.stdout.isTTY && hasControllingTerminal();
     const onHangup = (): void => {
+      if (isShown && !hasControllingTerminal()) return void process.kill(process.pid, "SIGTERM");
       host.reload().then(
         ({ generation }) => core.info("configuration applied", { generation }),
         (error: Error) => core.error(`the configuration was not applied: ${error.message}`),
