@@ -72,12 +72,11 @@ async function authenticate(context: CommandContext, attempt: Attempt): Promise<
 
 async function askForNewPassword(context: CommandContext): Promise<Secret> {
   context.output.note("This is a one-time password. Choose your own now.");
-  const first = await context.promptSecret("New password").catch((cause: unknown) => {
-    if (context.stdin.isTTY === true || context.stderr.isTTY === true) throw cause;
+  const first = await context.promptSecret("New password").catch((thrown: unknown) => {
+    if (context.stdin.isTTY === true || context.stderr.isTTY === true) throw thrown;
     throw new MezError(
       "PASSWORD_CHANGE_REQUIRED",
-      "this is a one-time password; log in on a terminal, or set MEZITE_NEW_PASSWORD",
-      { cause },
+      "this is a one-time password; log in on a terminal, or give the new one with --new-password-stdin or MEZITE_NEW_PASSWORD",
     );
   });
   const second = await context.promptSecret("New password again");

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer as createHttpServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster } from "../fixtures/cluster.js";
+import { eventually } from "../fixtures/eventually.js";
 import { needsPeers, requirePeer } from "../peers/require-peer.js";
 
 const CLIENTS = needsPeers("ssh", "scp", "sftp", "rsync", "git");
@@ -99,29 +98,6 @@ describe("an unmodified OpenSSH client", CLIENTS, () => {
     assert.equal(push.code, 0, push.stderr);
   });
 
-  test("forwards a local port to the node", async () => {
-    const web = createHttpServer((_request, response) => response.end("through the tunnel")).listen(0, "127.0.0.1");
-    await new Promise((resolve) => web.once("listening", resolve));
-    const { port } = web.address() as AddressInfo;
-    // -W is the same channel as -L, on standard input and output.
-    const { stdout } = await new Promise<{ stdout: string }>((resolve) => {
-      setImmediate(async () => {
-        const { spawn } = await import("node:child_process");
-        const child = spawn("ssh", ["-F", cluster.sshConfig(), "-W", `127.0.0.1:${port}`, target], {
-          env: cluster.environment(),
-        });
-        let text = "";
-        child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-          text += chunk;
-        });
-        child.once("close", () => resolve({ stdout: text }));
-        child.stdin.write("GET / HTTP/1.0\r\n\r\n");
-      });
-    });
-    web.close();
-    assert.match(stdout, /through the tunnel/);
-  });
-
   test("is told in one line why a login is refused, and the audit log has the detail", async () => {
     const refused = cluster.ssh([`nobody@${cluster.nodeName}`, "true"]);
     assert.equal(refused.code, 255);
@@ -183,15 +159,6 @@ describe("an unmodified OpenSSH client", CLIENTS, () => {
     assert.match(`${stdout}${stderr}`, /\d/);
   });
 });
-
-/** Asks until the answer is truthy; the answer. */
-async function eventually<T>(look: () => T | undefined | false): Promise<T> {
-  for (const until = Date.now() + 15_000; Date.now() < until; await new Promise((resolve) => setTimeout(resolve, 100))) {
-    const found = look();
-    if (found !== undefined && found !== false) return found;
-  }
-  throw new Error(`it did not happen within 15 s: ${look.toString()}`);
-}
 
 function hashOf(file: string): string {
   return createHash("sha256").update(readFileSync(file)).digest("hex");

@@ -38,7 +38,10 @@ test("replaces a one-time password on the way in", async (t) => {
   const args = [...LOGIN, `--auth-server=${bed.address}`];
   const refused = await bed.run(args, { stdin: "right\n" });
   assert.equal(refused.code, 4);
-  assert.match(refused.stderr, /one-time password; log in on a terminal, or set MEZITE_NEW_PASSWORD/);
+  assert.match(
+    refused.stderr,
+    /one-time password; log in on a terminal, or give the new one with --new-password-stdin or MEZITE_NEW_PASSWORD/,
+  );
   const { code } = await bed.run(args, { stdin: "right\n", env: { MEZITE_NEW_PASSWORD: "mine" } });
   assert.equal(code, 0);
   assert.equal(bed.server.password, "mine");
