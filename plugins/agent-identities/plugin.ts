@@ -3,6 +3,7 @@ import { definePlugin, type Factory } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
+import { Sweeper } from "../../core/plugin/sweeper.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { JOIN_METHOD } from "../../core/ports/join-method.js";
@@ -17,7 +18,6 @@ import { IdentityService } from "./identity-service.js";
 import { InstanceCertificateIssuer } from "./instance-certificates.js";
 import { INSTANCE_RPC, instanceHandlers } from "./instance-rpc.js";
 import { InstanceService } from "./instance-service.js";
-import { InstanceSweeper } from "./instance-sweeper.js";
 import { CreateAgentIdentities } from "./migrations/001-agent-identities.js";
 import { RoleHold } from "./role-hold.js";
 
@@ -65,7 +65,15 @@ export default definePlugin({
       );
     });
     host.run((resolve) => new RoleHold(resolve(ROLES), identities(resolve)));
-    host.run((resolve) => new InstanceSweeper(identities(resolve), resolve(LOGGER)));
+    host.run(
+      (resolve) =>
+        new Sweeper({
+          what: "instances that expired a week ago",
+          everyMs: 3_600_000,
+          sweep: () => identities(resolve).sweep(),
+          logger: resolve(LOGGER),
+        }),
+    );
   },
 });
 

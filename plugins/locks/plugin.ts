@@ -5,6 +5,7 @@ import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { parseStaleAfter } from "../../core/plugin/stale-after.js";
+import { Sweeper } from "../../core/plugin/sweeper.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { NODES } from "../nodes/api.js";
 import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
@@ -15,7 +16,6 @@ import { LockGuard } from "./lock-guard.js";
 import { LOCK_ENTITIES } from "./lock-repository.js";
 import { LOCK_RPC, lockHandlers } from "./lock-rpc.js";
 import { LockService } from "./lock-service.js";
-import { LockSweeper } from "./lock-sweeper.js";
 import { CreateLocks } from "./migrations/001-locks.js";
 
 interface LocksConfig {
@@ -47,7 +47,10 @@ export default definePlugin<LocksConfig>({
     host.publish(LOCKS_COLLECTION, service);
     host.provide(LOCKS, service);
     host.rpc(LOCK_RPC, (resolve) => lockHandlers(service(resolve), resolve(COLLECTIONS).of(NODES)));
-    host.run((resolve) => new LockSweeper(service(resolve), resolve(LOGGER)));
+    host.run(
+      (resolve) =>
+        new Sweeper({ what: "expired locks", everyMs: 30_000, sweep: () => service(resolve).sweep(), logger: resolve(LOGGER) }),
+    );
   },
 });
 
