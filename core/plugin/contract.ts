@@ -1,4 +1,3 @@
-import type { AuditEventType } from "./audit.js";
 import type { CollectionKind, CollectionSource } from "./collection.js";
 import type { Entities, Migrations } from "./database.js";
 import type { RpcDefinition, RpcHandlers, RpcService } from "./rpc.js";
@@ -89,5 +88,3 @@ export interface Lifecycle {
 export function definePlugin<Config>(plugin: Plugin<Config>): Plugin<Config> {
   return plugin;
 }
-
-export type { AuditEventType };

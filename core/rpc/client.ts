@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { connect as connectTcp, isIP } from "node:net";
-import { connect, createSecureContext, type PeerCertificate, rootCertificates } from "node:tls";
+import { createSecureContext, type PeerCertificate, rootCertificates } from "node:tls";
 import {
   ChannelCredentials,
   Client,
@@ -15,46 +15,14 @@ import type { DialOptions, RpcDialer } from "../plugin/dialer.js";
 import type { CallOptions, RpcClient, RpcConnection, RpcDefinition, RpcMethod } from "../plugin/rpc.js";
 import { parseHostPort } from "./address.js";
 import { checkAuthServer } from "./auth-server-check.js";
-import { connectionReason } from "./connection-reason.js";
 import { fromStatus } from "./status.js";
+import { probeServer } from "./trust-probe.js";
 
 const CALL_TIMEOUT_MS = 20_000;
-const PROBE_TIMEOUT_MS = 10_000;
 const REACH_TIMEOUT_MS = 3_000;
 
 /** Opens gRPC connections; see `RpcDialer`. */
 export const grpcDialer: RpcDialer = { dial: (options) => new GrpcConnection(options) };
-
-/** The DER of the leaf certificate that `address` shows now, unverified. */
-export async function peekCertificate(
-  address: string,
-  options: { readonly timeoutMs?: number } = {},
-): Promise<{ readonly leaf: Buffer; readonly chain: readonly Buffer[] }> {
-  const { host, port } = parseHostPort(address);
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host,
-      port,
-      ...serverName(host),
-      minVersion: "TLSv1.3",
-      ALPNProtocols: ["h2"],
-      rejectUnauthorized: false,
-    });
-    const fail = (why: string): void => {
-      socket.destroy();
-      reject(new MezError("UNAVAILABLE", `cannot reach the auth service at ${address}: ${why}`));
-    };
-    socket.setTimeout(options.timeoutMs ?? PROBE_TIMEOUT_MS, () => fail("no answer"));
-    socket.once("error", (error: NodeJS.ErrnoException) => fail(connectionReason(error.code ?? error.message)));
-    socket.once("secureConnect", () => {
-      const chain = chainOf(socket.getPeerCertificate(true));
-      socket.destroy();
-      const leaf = chain[0];
-      if (leaf === undefined) reject(new MezError("UNAVAILABLE", `the server at ${address} shows no certificate`));
-      else resolve({ leaf, chain });
-    });
-  });
-}
 
 // --- internal ---
 
@@ -71,8 +39,7 @@ class GrpcConnection implements RpcConnection {
 
   async serverFingerprint(): Promise<Buffer> {
     const { fingerprint, address } = await this.#open();
-    if (fingerprint !== null) return fingerprint;
-    return sha256((await peekCertificate(address)).leaf);
+    return fingerprint ?? sha256(await shownLeaf(address));
   }
 
   close(): void {
@@ -193,7 +160,7 @@ class GrpcConnection implements RpcConnection {
   async #connect(): Promise<{ client: Client; address: string; fingerprint: Buffer | null }> {
     const { addresses, trust } = this.options;
     const first = await firstReachable(addresses);
-    const leaf = trust.kind === "none" ? (await peekCertificate(first)).leaf : null;
+    const leaf = trust.kind === "none" ? await shownLeaf(first) : null;
     const client = new Client(target(first), this.#credentials(leaf, parseHostPort(first).host), {
       "grpc.max_receive_message_length": 64 * 1024 * 1024,
       "grpc.initial_reconnect_backoff_ms": 200,
@@ -261,20 +228,10 @@ function isReachable(address: string): Promise<boolean> {
   });
 }
 
-function serverName(host: string): { servername?: string } {
-  return isIP(host) === 0 ? { servername: host } : {};
-}
-
-function chainOf(
-  certificate: ReturnType<import("node:tls").TLSSocket["getPeerCertificate"]> & { issuerCertificate?: PeerCertificate },
-): readonly Buffer[] {
-  const chain: Buffer[] = [];
-  let next: (PeerCertificate & { issuerCertificate?: PeerCertificate }) | undefined = certificate;
-  while (next?.raw !== undefined && chain.length < 8 && !chain.some((known) => known.equals(next?.raw as Buffer))) {
-    chain.push(next.raw);
-    next = next.issuerCertificate;
-  }
-  return chain;
+/** DER of the certificate that a server shows now, whoever signed it. */
+async function shownLeaf(address: string): Promise<Buffer> {
+  const { chain } = await probeServer(address, []);
+  return new X509Certificate(chain[0] as string).raw;
 }
 
 function pem(der: Buffer): string {
