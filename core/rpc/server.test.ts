@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash, X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -16,6 +17,9 @@ import { systemClock } from "../time/clock.js";
 import { grpcDialer } from "./client.js";
 import { AnonymousCallLimiter } from "./interceptors/limit.js";
 import { RpcServer } from "./server.js";
+
+/** A `count` to this pauses between its numbers, like a stream that tells of changes. */
+const FOR_EVER = 2 ** 31 - 1;
 
 const EVE: Caller = {
   kind: "user",
@@ -46,12 +50,23 @@ interface Started {
   readonly calls: CallContext[];
   leases: number;
   enabled: boolean;
+  /** Whether the token `eve` still counts. */
+  known: boolean;
+  granted: boolean;
 }
 
 /** A real server on loopback that knows the token `eve` and grants `echo:use` to whoever is told. */
 async function start(t: TestContext, { granted = true, burst = 1000 } = {}): Promise<Started> {
   const authority = await testAuthority();
-  const state: Omit<Started, "server" | "address"> = { authority, audited: [], calls: [], leases: 0, enabled: true };
+  const state: Omit<Started, "server" | "address"> = {
+    authority,
+    audited: [],
+    calls: [],
+    leases: 0,
+    enabled: true,
+    known: true,
+    granted,
+  };
   const handlers: RpcHandlers<typeof ECHO> = {
     say: async ({ text }: Text, call) => {
       state.calls.push(call);
@@ -61,7 +76,10 @@ async function start(t: TestContext, { granted = true, burst = 1000 } = {}): Pro
       return { text };
     },
     count: async function* ({ to }, call) {
-      for (let n = 1; n <= to && !call.signal.aborted; n += 1) yield { n };
+      for (let n = 1; n <= to && !call.signal.aborted; n += 1) {
+        yield { n };
+        if (to === FOR_EVER) await once(call.signal, "abort", { signal: AbortSignal.timeout(5) }).catch(() => {});
+      }
     },
     sum: async (requests) => {
       let total = 0;
@@ -87,7 +105,10 @@ async function start(t: TestContext, { granted = true, burst = 1000 } = {}): Pro
     authenticators: () => [
       {
         authenticate: async ({ bearerToken, clientCertificate }) => {
-          if (bearerToken === "eve") return EVE;
+          if (bearerToken === "eve") {
+            if (!state.known) throw new MezError("UNAUTHENTICATED", "the session has expired");
+            return EVE;
+          }
           if (clientCertificate === null) return null;
           const { subject } = new X509Certificate(clientCertificate);
           return {
@@ -101,10 +122,11 @@ async function start(t: TestContext, { granted = true, burst = 1000 } = {}): Pro
         },
       },
     ],
-    authorizer: () => ({ refusal: () => (granted ? null : "role dev has no echo:use") }),
+    authorizer: () => ({ refusal: () => (state.granted ? null : "role dev has no echo:use") }),
     anonymousCalls: new AnonymousCallLimiter({ burst, perSecond: 1 }, systemClock),
     audit: (record) => void state.audited.push(record),
     logger: silentLogger,
+    admitAgainEveryMs: 20,
   });
   server.serve(ECHO_SERVICE as unknown as RpcService<RpcDefinition>);
   const address = await server.listen("localhost:0", await credentials(authority));
@@ -142,6 +164,28 @@ test("answers calls of every kind, and holds a lease only while it does", async 
   assert.equal(server.leases, 0);
   assert.match(server.calls[0]?.clientAddress ?? "", /^(127\.0\.0\.1|::1)$/);
 });
+
+const WITHDRAWALS = [
+  { name: "whose session has ended", change: { known: false }, code: "UNAUTHENTICATED" },
+  { name: "who lost the permission", change: { granted: false }, code: "ACCESS_DENIED" },
+] as const;
+
+for (const { name, change, code } of WITHDRAWALS) {
+  test(`ends an open stream of a caller ${name}`, async (t) => {
+    const server = await start(t);
+    const { echo } = dial(t, server, { token: new Secret("eve") });
+    const numbers = echo.count({ to: FOR_EVER })[Symbol.asyncIterator]();
+    assert.deepEqual((await numbers.next()).value, { n: 1 });
+    Object.assign(server, change);
+    await assert.rejects(
+      async () => {
+        while (!(await numbers.next()).done);
+      },
+      (error) => isMezError(error, code),
+    );
+    assert.equal(server.leases, 0);
+  });
+}
 
 test("carries code, message and fields of an error, and neither detail nor cause", async (t) => {
   const { echo } = dial(t, await start(t));

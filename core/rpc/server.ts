@@ -20,6 +20,7 @@ import type { CallContext, RpcDefinition, RpcService } from "../plugin/rpc.js";
 import type { Authenticator } from "../ports/authenticator.js";
 import type { Authorizer } from "../ports/authorizer.js";
 import type { CallRoute, CallRouter } from "./call-route.js";
+import { whileAdmitted } from "./interceptors/admit-again.js";
 import { refusedCall } from "./interceptors/audit.js";
 import { authenticate } from "./interceptors/authenticate.js";
 import { authorize } from "./interceptors/authorize.js";
@@ -30,6 +31,7 @@ import { toStatus } from "./status.js";
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const MAX_STREAMS_PER_CONNECTION = 1000;
+const ADMIT_AGAIN_EVERY_MS = 10_000;
 
 export interface RpcServerOptions {
   readonly router: CallRouter;
@@ -38,6 +40,8 @@ export interface RpcServerOptions {
   readonly anonymousCalls: AnonymousCallLimiter;
   readonly audit: (record: AuditRecord) => void;
   readonly logger: Logger;
+  /** How often the caller of an open stream is authenticated and authorized again; default 10 s. */
+  readonly admitAgainEveryMs?: number;
 }
 
 /** What the four kinds of call have in common. */
@@ -46,7 +50,8 @@ type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getPeer"> &
 /**
  * The auth service's gRPC server. Each call goes the same way: find the route in the current generation, establish the
  * caller, check the permission, run the handler under a lease. Services stay known after their plugin is disabled, and
- * then answer `PLUGIN_NOT_ENABLED`.
+ * then answer `PLUGIN_NOT_ENABLED`. A stream of answers outlives the moment of its first check: it is checked again while
+ * it is open, and ends when its caller was removed, locked or demoted, or when the credentials ran out.
  */
 export class RpcServer {
   readonly #server = new Server({
@@ -114,12 +119,17 @@ export class RpcServer {
 
   #streaming(service: string, method: string, { path, requestStream }: RpcDefinition[string]): UntypedHandleCall {
     const handle = (call: ServerWritableStream<unknown, unknown>): void => {
-      void this.#run({ service, method, path }, call, async (route, context) => {
-        for await (const response of route.handler(requestOf(call, requestStream), context) as AsyncIterable<unknown>) {
-          if (context.signal.aborted) return;
-          if (!call.write(response)) await drained(call, context.signal);
-        }
-      }).then(
+      void this.#run(
+        { service, method, path },
+        call,
+        async (route, context) => {
+          for await (const response of route.handler(requestOf(call, requestStream), context) as AsyncIterable<unknown>) {
+            if (context.signal.aborted) return;
+            if (!call.write(response)) await drained(call, context.signal);
+          }
+        },
+        this.options.admitAgainEveryMs ?? ADMIT_AGAIN_EVERY_MS,
+      ).then(
         () => call.end(),
         (error: MezError) => void call.emit("error", toStatus(error, new Metadata())),
       );
@@ -131,6 +141,7 @@ export class RpcServer {
     { service, method, path }: { readonly service: string; readonly method: string; readonly path: string },
     call: AnyCall,
     work: (route: CallRoute, context: CallContext) => Promise<Result>,
+    admitAgainEveryMs?: number,
   ): Promise<Result> {
     const ended = new AbortController();
     const end = (): void => ended.abort();
@@ -143,8 +154,11 @@ export class RpcServer {
         throw new MezError("PLUGIN_NOT_ENABLED", `the plugin that serves ${service} is not enabled on this cluster`);
       release = route.lease();
       const context = await this.#admit(path, route, call, ended.signal);
-      return await work(route, context);
+      const running = work(route, context);
+      if (admitAgainEveryMs === undefined || route.permission === "public") return await running;
+      return await whileAdmitted(running, () => this.#admit(path, route, call, ended.signal), admitAgainEveryMs);
     } catch (error) {
+      ended.abort();
       throw this.#presentable(path, error);
     } finally {
       release?.();
