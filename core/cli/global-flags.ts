@@ -2,7 +2,11 @@ import type { Flags } from "../plugin/commands.js";
 
 const SERVER_TRUST = {
   insecure: { type: "boolean", description: "Do not check the server's certificate; for development only" },
-  caPin: { type: "string", description: "Fingerprint of the cluster's CA: sha256:<hex>", valueName: "fingerprint" },
+  caPin: {
+    type: "string",
+    description: "Fingerprint of the cluster's CA: sha256:<hex>; two with a comma in a rotation",
+    valueName: "fingerprint",
+  },
   caFile: { type: "string", description: "PEM file of the cluster's CA", valueName: "file" },
 } as const satisfies Flags;
 

@@ -28,6 +28,14 @@ export function parsePin(text: string): string {
 }
 
 /**
+ * Reads pins with commas between them. During a rotation of the Host CA there are two.
+ * @throws {MezError} `INVALID_ARGUMENT`
+ */
+export function parsePins(text: string): readonly string[] {
+  return [...new Set(text.split(",").map(parsePin))];
+}
+
+/**
  * Splits a PEM file into its certificates.
  * @param source Names the file in messages.
  * @throws {MezError} `INVALID_ARGUMENT` when there is none, or one cannot be read.

@@ -65,6 +65,17 @@ test("trusts the CA that is pinned, fetched when the server shows its leaf alone
   assert.equal(await bed.say(decision), "hello");
 });
 
+test("trusts whichever of several pinned CAs the server has, before and after a rotation", async (t) => {
+  const [bed, next] = [await start(t), pinOf((await testAuthority("Next")).certificatePem)];
+  const caPin = `${next}, ${pinOf(bed.authority.certificatePem)}`;
+  for (const known of [[], [bed.authority.certificatePem]]) {
+    if (known.length > 0) bed.request.known.remember(bed.request.address, known);
+    const decision = await decideTrust({ ...bed.request, caPin });
+    assert.equal(decision.origin, "ca-pin");
+    assert.equal(await bed.say(decision), "hello");
+  }
+});
+
 test("refuses a server whose CA is not the pinned one, before anything is sent", async (t) => {
   const bed = await start(t);
   const caPin = pinOf((await testAuthority()).certificatePem);

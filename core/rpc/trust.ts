@@ -7,7 +7,7 @@ import { systemReason } from "../errors/system-reason.js";
 import type { ServerTrust } from "../plugin/dialer.js";
 import { isLoopback, parseHostPort } from "./address.js";
 import type { KnownAuthorities } from "./trust-memory.js";
-import { parseAuthorities, parsePin, pinOf } from "./trust-pin.js";
+import { parseAuthorities, parsePins, pinOf } from "./trust-pin.js";
 import { probeServer } from "./trust-probe.js";
 
 /** The file in a data directory that holds the certificates of the Host CA, PEM. The auth service writes it. */
@@ -18,6 +18,7 @@ export interface TrustRequest {
   readonly address: string;
   readonly insecure: boolean;
   readonly caFile: string | undefined;
+  /** One pin, or several with commas between them: each may be the one. */
   readonly caPin: string | undefined;
   readonly known: KnownAuthorities;
   /** Data directories of a cluster on this machine; looked at for loopback addresses only. */
@@ -59,7 +60,7 @@ export async function decideTrust(request: TrustRequest): Promise<TrustDecision>
     return { origin: "insecure", trust: { kind: "none" }, source: "--insecure" };
   }
   if (request.caFile !== undefined) return authorities("ca-file", readAuthorities(request.caFile), request.caFile);
-  if (request.caPin !== undefined) return byPin(request, parsePin(request.caPin));
+  if (request.caPin !== undefined) return byPin(request, parsePins(request.caPin));
   const remembered = request.known.recall(request.address);
   if (remembered !== null) return authorities("remembered", remembered, request.known.fileFor(request.address));
   return (await byDataDirectory(request)) ?? (await bySystemOrPerson(request));
@@ -81,16 +82,17 @@ function readAuthorities(file: string): readonly string[] {
   return parseAuthorities(text, file);
 }
 
-async function byPin(request: TrustRequest, pin: string): Promise<TrustDecision> {
-  const matches = (certificate: string): boolean => pinOf(certificate) === pin && new X509Certificate(certificate).ca;
+async function byPin(request: TrustRequest, pins: readonly string[]): Promise<TrustDecision> {
+  const source = pins.join(" or ");
+  const matches = (certificate: string): boolean => pins.includes(pinOf(certificate)) && new X509Certificate(certificate).ca;
   const remembered = request.known.recall(request.address)?.filter(matches) ?? [];
-  if (remembered.length > 0) return authorities("ca-pin", remembered, pin);
+  if (new Set(remembered.map(pinOf)).size === pins.length) return authorities("ca-pin", remembered, source);
   const { chain } = await probeServer(request.address, []);
-  const pinned = (await shownAuthorities(request, chain)).filter(matches);
-  if (pinned.length > 0) return authorities("ca-pin", pinned, pin);
+  const pinned = [...remembered, ...(await shownAuthorities(request, chain)).filter(matches)];
+  if (pinned.length > 0) return authorities("ca-pin", pinned, source);
   throw new MezError(
     "SERVER_NOT_TRUSTED",
-    `the server at ${request.address} is not the one that is pinned: its CA is ${shownPin(chain)}, not ${pin}`,
+    `the server at ${request.address} is not the one that is pinned: its CA is ${shownPin(chain)}, not ${source}`,
   );
 }
 
