@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, type TestContext, test } from "node:test";
+import { type IPty, spawn } from "@lydell/node-pty";
 import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
 import { needsPeers, requirePeer } from "../peers/require-peer.js";
@@ -33,6 +34,24 @@ describe("an unmodified OpenSSH client", CLIENTS, () => {
     const { code, stdout } = cluster.ssh(["-tt", target, "test -t 0 && tty && stty size"]);
     assert.equal(code, 0);
     assert.match(stdout, /\/dev\/pts\/\d+\r?\n\d+ \d+/);
+  });
+
+  test("its terminal follows the size of the window", async (t) => {
+    const { terminal, printed } = onTerminal(t, "stty size; trap 'stty size' WINCH; while :; do sleep 0.1; done");
+    await printed(/24 80/);
+    terminal.resize(132, 43);
+    await printed(/43 132/);
+  });
+
+  test("keys that make signals reach the program, and end it alone", async (t) => {
+    const { terminal, printed } = onTerminal(t, "trap 'echo interrupted' INT; echo ready; sleep 60; exec cat");
+    await printed(/ready/);
+    terminal.write("\x03");
+    await printed(/interrupted/);
+    terminal.write("still here\r");
+    await printed(/still here\r\nstill here/);
+    terminal.write("\x1c"); // Ctrl-\\: SIGQUIT, of which cat dies
+    await printed(/Connection to \S+ closed/);
   });
 
   test("passes on LANG and LC_*, and no other variable", () => {
@@ -152,6 +171,21 @@ describe("an unmodified OpenSSH client", CLIENTS, () => {
     assert.match(played.stdout, /what the recording shows/);
     assert.match(cluster.mshOk(["play", id]), /what the recording shows/);
   });
+
+  /** The command under an `ssh -tt` whose own terminal is a real one of 80 by 24. */
+  function onTerminal(t: TestContext, command: string): { terminal: IPty; printed: (pattern: RegExp) => Promise<unknown> } {
+    const terminal = spawn("ssh", ["-F", cluster.sshConfig(), "-tt", target, command], {
+      env: cluster.environment(),
+      cols: 80,
+      rows: 24,
+    });
+    let screen = "";
+    terminal.onData((text) => {
+      screen += text;
+    });
+    t.after(() => terminal.kill());
+    return { terminal, printed: (pattern) => eventually(() => pattern.exec(screen)) };
+  }
 
   test("leaves an audit log whose chain holds", () => {
     const { code, stdout, stderr } = cluster.mezctl(["audit", "verify"]);
