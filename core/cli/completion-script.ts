@@ -58,8 +58,13 @@ function fishScript(binary: string): string {
   return `# fish completion for ${binary}:  ${binary} completion fish | source
 function __${binary}_complete
     set -l words (commandline -opc) (commandline -ct)
-    ${binary} __complete -- $words[2..-1] 2>/dev/null
+    set -l found (${binary} __complete -- $words[2..-1] 2>/dev/null)
+    if set -q found[1]
+        printf '%s\\n' $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
 end
-complete -c ${binary} -a '(__${binary}_complete)'
+complete -c ${binary} -f -a '(__${binary}_complete)'
 `;
 }

@@ -5,7 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
+import { spawn } from "@lydell/node-pty";
+import { eventually } from "../../test/fixtures/eventually.js";
 import { exampleProgram } from "../../test/fixtures/example-program.js";
+import { needsPeers } from "../../test/peers/require-peer.js";
 import { completions } from "./completion.js";
 import { completionScript } from "./completion-script.js";
 
@@ -66,9 +69,12 @@ await main(exampleProgram());`;
 
 after(() => rm(folder, { recursive: true, force: true }));
 
+function withMezctl(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${folder}:${process.env["PATH"]}` };
+}
+
 async function inBash(script: string): Promise<string> {
-  const env = { ...process.env, PATH: `${folder}:${process.env["PATH"]}` };
-  return (await promisify(execFile)("bash", ["--norc", "-c", script], { env })).stdout;
+  return (await promisify(execFile)("bash", ["--norc", "-c", script], { env: withMezctl() })).stdout;
 }
 
 // As bash itself cuts them: `=` is a word of its own.
@@ -97,6 +103,45 @@ for (const [words, replies] of [
       printf '%s\\n' "\${COMPREPLY[@]}"
       complete -p mezctl >/dev/null`);
     assert.deepEqual(printed.trim().split("\n"), replies);
+  });
+}
+
+for (const [line, found] of [
+  ["mezctl us", ["users"]],
+  ["mezctl users ", ["create", "delete", "list"]],
+  ["mezctl locks create --type=r", ["--type=role"]],
+  ["mezctl locks create --type ", ["agent", "role", "user"]],
+] as const) {
+  test(`fish completes: ${line}|`, needsPeers("fish"), async () => {
+    const script = `mezctl completion fish | source; complete -C '${line}'`;
+    const { stdout } = await promisify(execFile)("fish", ["--no-config", "-c", script], { env: withMezctl() });
+    const words = stdout
+      .trim()
+      .split("\n")
+      .map((reply) => reply.split("\t")[0]);
+    assert.deepEqual(words.sort(), found);
+  });
+}
+
+for (const [typed, completed] of [
+  ["mezctl us\t", "mezctl users "],
+  ["mezctl users l\t", "mezctl users list "],
+  ["mezctl locks create --type=r\t", "mezctl locks create --type=role "],
+] as const) {
+  test(`zsh completes: ${typed.trim()}|`, needsPeers("zsh"), async (t) => {
+    const terminal = spawn("zsh", ["-f", "-i"], { env: { ...withMezctl(), PS1: "ready> ", TERM: "dumb" } });
+    t.after(() => terminal.kill());
+    let screen = "";
+    terminal.onData((text) => {
+      screen += text;
+    });
+    await eventually(() => screen.includes("ready> "));
+    // The line is shown by a key of ours: what zsh draws while it completes depends on the terminal.
+    terminal.write("autoload -U compinit; compinit -D; source <(mezctl completion zsh)\r");
+    terminal.write("show() { print; print -r \"line:[$BUFFER]\" }; zle -N show; bindkey '^X' show; print se''t\r");
+    await eventually(() => /^set\r?$/m.test(screen));
+    terminal.write(`${typed}\x18`);
+    await eventually(() => screen.includes(`line:[${completed}]`));
   });
 }
 
