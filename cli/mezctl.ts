@@ -2,12 +2,14 @@ import { MEZCTL_FLAGS } from "../core/cli/global-flags.js";
 import { main } from "../core/cli/program.js";
 import { RELEASE } from "../core/cli/release.js";
 import { pluginCommands } from "./plugin-commands.js";
+import { pluginLoginAnswer } from "./plugin-login-answers.js";
 
 await main({
   binary: "mezctl",
   version: RELEASE,
   summary: "Administer a Mezite cluster",
   globals: MEZCTL_FLAGS,
+  loginAnswers: pluginLoginAnswer,
   commands: pluginCommands("mezctl"),
   connect: async (context) => {
     const { connectAsAdministrator } = await import("./administrator-connection.js");

@@ -3,12 +3,14 @@ import { main } from "../core/cli/program.js";
 import { RELEASE } from "../core/cli/release.js";
 import { USER_COMMANDS } from "./msh/commands.js";
 import { pluginCommands } from "./plugin-commands.js";
+import { pluginLoginAnswer } from "./plugin-login-answers.js";
 
 await main({
   binary: "msh",
   version: RELEASE,
   summary: "Reach the machines of a Mezite cluster",
   globals: MSH_FLAGS,
+  loginAnswers: pluginLoginAnswer,
   commands: [...USER_COMMANDS, ...pluginCommands("msh")],
   connect: async (context) => {
     const { connectAsUser } = await import("./msh/user-connection.js");

@@ -21,6 +21,7 @@ const login = command({
     },
     password: { type: "secret", description: "Password; asked for when absent" },
     newPassword: { type: "secret", description: "What replaces a one-time password; asked for when absent" },
+    otp: { type: "secret", description: "Code of your authenticator app, or a recovery code; asked for when absent" },
     ttl: { type: "duration", minSeconds: 1, description: "How long the certificates shall be valid, for example 8h" },
     out: {
       type: "string",

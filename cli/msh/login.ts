@@ -5,6 +5,7 @@ import { Secret } from "../../core/plugin/secret.js";
 import type { TrustDecision } from "../../core/rpc/trust.js";
 import { KnownAuthorities } from "../../core/rpc/trust-memory.js";
 import {
+  type AuthenticateLocalRequest,
   type AuthenticateLocalResponse,
   AuthenticationServiceService,
 } from "../../proto/gen/mezite/authentication/v1/authentication.js";
@@ -20,6 +21,7 @@ export interface LoginInput {
   readonly user: string | undefined;
   readonly password: Secret | undefined;
   readonly newPassword: Secret | undefined;
+  readonly otp: Secret | undefined;
   /** Seconds. */
   readonly ttl: number | undefined;
   readonly out: string | undefined;
@@ -58,16 +60,41 @@ async function authenticate(context: CommandContext, attempt: Attempt): Promise<
   const connection = await dialTrusted(authServer, decision);
   try {
     const client = connection.client(AuthenticationServiceService);
-    const request = { userName: user, password: password.expose(), newPassword: "", ttlSeconds: attempt.ttl ?? 0 };
-    const session = await client.authenticateLocal(request, { signal: context.signal });
-    if (!session.mustChangePassword) return session;
-    const newPassword = attempt.newPassword ?? (await askForNewPassword(context));
-    const changed = await client.authenticateLocal({ ...request, newPassword: newPassword.expose() }, { signal: context.signal });
-    context.output.note("the password is changed");
-    return changed;
+    const request: AuthenticateLocalRequest = {
+      userName: user,
+      password: password.expose(),
+      newPassword: "",
+      ttlSeconds: attempt.ttl ?? 0,
+      answers: [],
+    };
+    let session = await client.authenticateLocal(request, { signal: context.signal });
+    for (let round = 0; round < MAX_ROUNDS && isUnfinished(session, request); round++) {
+      for (const { step, message } of session.demands) {
+        const answer = await context.loginAnswer(step);
+        const demand = { message, userName: user, otp: attempt.otp };
+        const answered = await answer(context, { ...demand, client: (service) => connection.client(service) });
+        request.answers.push({ step, message: answered });
+      }
+      if (session.mustChangePassword && request.newPassword === "")
+        request.newPassword = (attempt.newPassword ?? (await askForNewPassword(context))).expose();
+      session = await client.authenticateLocal(request, { signal: context.signal });
+    }
+    if (session.token === "") throw new MezError("INTERNAL", "the server keeps asking for more; its log may say why");
+    if (request.newPassword !== "") context.output.note("the password is changed");
+    return session;
   } finally {
     connection.close();
   }
+}
+
+/** Each login step answers once, and the password may have to be changed. */
+const MAX_ROUNDS = 4;
+
+function isUnfinished(
+  { token, mustChangePassword }: AuthenticateLocalResponse,
+  { newPassword }: AuthenticateLocalRequest,
+): boolean {
+  return token === "" || (mustChangePassword && newPassword === "");
 }
 
 async function askForNewPassword(context: CommandContext): Promise<Secret> {

@@ -1,9 +1,13 @@
 import { MezError } from "../errors/error.js";
 import type { Binary, CommandContext, Input } from "../plugin/commands.js";
+import type { LoginAnswer } from "../plugin/login-answer.js";
 import type { RpcConnection } from "../plugin/rpc.js";
 import { Output, type OutputFormat } from "./output.js";
 import type { ProgramIo } from "./program-io.js";
 import { promptSecret } from "./prompt.js";
+
+/** Loads the client side of a login step; `null` for one that nothing in this build knows. */
+export type LoginAnswers = (step: string) => Promise<LoginAnswer | null>;
 
 /** Opens the connection that a command's `rpc` uses. Called at most once for a run. */
 export type Connect = (context: CommandContext) => Promise<RpcConnection>;
@@ -15,10 +19,11 @@ export interface ContextParts {
   readonly globals: Input;
   readonly signal: AbortSignal;
   readonly connect: Connect | undefined;
+  readonly loginAnswers: LoginAnswers | undefined;
 }
 
 /** Makes the context of one run, and the function that gives back what the run opened. */
-export function openContext({ binary, version, io, globals, signal, connect }: ContextParts): {
+export function openContext({ binary, version, io, globals, signal, connect, loginAnswers }: ContextParts): {
   context: CommandContext;
   close: () => Promise<void>;
 } {
@@ -42,6 +47,11 @@ export function openContext({ binary, version, io, globals, signal, connect }: C
     stderr: io.stderr,
     isTerminal: io.stdout.isTTY === true,
     promptSecret: (text) => promptSecret(text, { stdin: io.stdin, stderr: io.stderr, signal }),
+    async loginAnswer(step) {
+      const answer = (await loginAnswers?.(step)) ?? null;
+      if (answer !== null) return answer;
+      throw new MezError("PLUGIN_UNKNOWN", `the login needs "${step}", which ${binary} ${version} does not know; update it`);
+    },
     signal,
     homeDirectory: io.homeDirectory,
     now: () => io.now(),

@@ -3,7 +3,7 @@ import { isMezError, MezError } from "../errors/error.js";
 import type { Binary, Command, Flags } from "../plugin/commands.js";
 import { type GivenArguments, readCommandArguments, readInput } from "./arguments.js";
 import { builtinCommands } from "./builtin-commands.js";
-import { type Connect, openContext } from "./command-context.js";
+import { type Connect, type LoginAnswers, openContext } from "./command-context.js";
 import { isGroup } from "./command-tree.js";
 import { EXIT_CODES } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
@@ -25,6 +25,8 @@ export interface Program {
   readonly globals: Flags;
   /** Absent when the program talks to no cluster. */
   readonly connect?: Connect;
+  /** For programs that log people in. */
+  readonly loginAnswers?: LoginAnswers;
   /** How long a command may take to stop after Ctrl-C or SIGTERM; default 2. A daemon needs longer to drain. */
   readonly stopGraceSeconds?: number;
 }
@@ -86,8 +88,8 @@ async function runLeaf(
   signal: AbortSignal,
 ): Promise<number> {
   const read = withHint(path, () => readInput(given, program.globals, command, io.env));
-  const { binary, version, connect } = program;
-  const { context, close } = openContext({ binary, version, io, globals: read.globals, signal, connect });
+  const { binary, version, connect, loginAnswers } = program;
+  const { context, close } = openContext({ binary, version, io, globals: read.globals, signal, connect, loginAnswers });
   const input =
     given.fromStdin === undefined && read.missingSecrets.length === 0
       ? read.input

@@ -3,6 +3,7 @@ import { Ajv, type ErrorObject } from "ajv";
 import semver from "semver";
 import { MezError } from "../errors/error.js";
 import { PLUGIN_API_VERSION, type Plugin } from "../plugin/contract.js";
+import type { LoginAnswer } from "../plugin/login-answer.js";
 import type { Manifest } from "../plugin/manifest.js";
 
 /** A plugin that can be switched on: its manifest, and how to import its code. */
@@ -13,6 +14,8 @@ export interface CatalogEntry {
   readonly onByDefault?: boolean;
   readonly service?: () => Promise<{ readonly default: Plugin<never> }>;
   readonly commands?: () => Promise<{ readonly default: unknown }>;
+  /** The client side of the login step that it implements. */
+  readonly loginAnswer?: () => Promise<{ readonly default: LoginAnswer }>;
 }
 
 export interface CheckedEntry extends CatalogEntry {

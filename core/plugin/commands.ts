@@ -1,3 +1,4 @@
+import type { LoginAnswer } from "./login-answer.js";
 import type { RpcClient, RpcConnection, RpcDefinition } from "./rpc.js";
 import type { Secret } from "./secret.js";
 
@@ -159,6 +160,11 @@ export interface CommandContext {
    * @throws {MezError} `INVALID_ARGUMENT` when nobody sits at a terminal
    */
   promptSecret(text: string): Promise<Secret>;
+  /**
+   * The client side of a login step.
+   * @throws {MezError} `PLUGIN_UNKNOWN` for a step that this release does not know
+   */
+  loginAnswer(step: string): Promise<LoginAnswer>;
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
   readonly homeDirectory: string;

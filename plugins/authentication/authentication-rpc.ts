@@ -42,15 +42,18 @@ export function authenticationHandlers(parts: AuthenticationRpcParts): RpcHandle
     async ping() {
       return { clusterName: process.clusterName, version: process.version, time: clock.now() };
     },
-    async authenticateLocal({ userName, password, newPassword, ttlSeconds }, { clientAddress }) {
+    async authenticateLocal({ userName, password, newPassword, ttlSeconds, answers }, { clientAddress }) {
       const opened = await login.logIn({
         userName,
         password: new Secret(password),
         newPassword: newPassword === "" ? null : new Secret(newPassword),
         ttlSeconds,
         clientAddress,
+        answers: new Map(answers.map(({ step, message }) => [step, message])),
       });
-      return { ...opened, token: opened.token.expose() };
+      if ("token" in opened) return { ...opened, token: opened.token.expose(), demands: [] };
+      const { demands, mustChangePassword } = opened;
+      return { token: "", expiresAt: undefined, notice: "", mustChangePassword, demands: [...demands] };
     },
     async changePassword({ oldPassword, newPassword }, call) {
       await login.changePassword(personOf(call), new Secret(oldPassword), new Secret(newPassword), call.clientAddress);

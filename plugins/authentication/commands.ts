@@ -28,6 +28,7 @@ export default defineCommands({
           env: "MEZITE_PASSWORD",
         },
         newPassword: { type: "secret", description: "Takes the place of the password", env: "MEZITE_NEW_PASSWORD" },
+        otp: { type: "secret", description: "Code of your authenticator app, or a recovery code; asked for when absent" },
         ttl: { type: "duration", maxSeconds: 86_400, description: "How long the session lasts; at most 24h", env: false },
       },
       async run(context, input) {

@@ -1,30 +1,45 @@
 import { MezError } from "../../core/errors/error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import type { Secret } from "../../core/plugin/secret.js";
-import { AuthenticationServiceService } from "../../proto/gen/mezite/authentication/v1/authentication.js";
+import {
+  type AuthenticateLocalRequest,
+  type AuthenticateLocalResponse,
+  AuthenticationServiceService,
+} from "../../proto/gen/mezite/authentication/v1/authentication.js";
 
 interface LoginInput {
   readonly username: string;
   readonly password: Secret;
   readonly newPassword: Secret | undefined;
+  readonly otp: Secret | undefined;
   readonly ttl: number | undefined;
 }
 
 /** `mezctl login`: the token alone on standard output, everything else on standard error. */
 export async function logIn(context: CommandContext, input: LoginInput): Promise<void> {
   warnOfArguments(context);
-  const client = await context.rpc(AuthenticationServiceService);
-  const request = {
+  const connection = await context.connection();
+  const client = connection.client(AuthenticationServiceService);
+  const request: AuthenticateLocalRequest = {
     userName: input.username,
     password: input.password.expose(),
     ttlSeconds: input.ttl ?? 0,
     newPassword: input.newPassword?.expose() ?? "",
+    answers: [],
   };
   let session = await client.authenticateLocal(request);
-  if (session.mustChangePassword) {
-    const newPassword = await askForNew(context, input.username);
-    session = await client.authenticateLocal({ ...request, newPassword: newPassword.expose() });
+  for (let round = 0; round < MAX_ROUNDS && isUnfinished(session, request); round++) {
+    for (const { step, message } of session.demands) {
+      const answer = await context.loginAnswer(step);
+      const { username: userName, otp } = input;
+      const answered = await answer(context, { message, userName, otp, client: (service) => connection.client(service) });
+      request.answers.push({ step, message: answered });
+    }
+    if (session.mustChangePassword && request.newPassword === "")
+      request.newPassword = (await askForNew(context, input.username)).expose();
+    session = await client.authenticateLocal(request);
   }
+  if (session.token === "") throw new MezError("INTERNAL", "the server keeps asking for more; its log may say why");
   if (session.notice !== "") context.output.note(`session ${session.notice}`);
   context.stdout.write(`${session.token}\n`);
 }
@@ -47,6 +62,16 @@ export async function changePassword(
 }
 
 // --- internal ---
+
+/** Each login step answers once, and the password may have to be changed. */
+const MAX_ROUNDS = 4;
+
+function isUnfinished(
+  { token, mustChangePassword }: AuthenticateLocalResponse,
+  { newPassword }: AuthenticateLocalRequest,
+): boolean {
+  return token === "" || (mustChangePassword && newPassword === "");
+}
 
 async function askForNew(context: CommandContext, userName: string): Promise<Secret> {
   if (context.stdin.isTTY !== true) {

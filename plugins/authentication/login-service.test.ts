@@ -2,17 +2,18 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import test from "node:test";
 import type { ErrorCode } from "../../core/errors/codes.js";
-import { isMezError } from "../../core/errors/error.js";
+import { isMezError, MezError } from "../../core/errors/error.js";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import { Secret } from "../../core/plugin/secret.js";
+import type { LoginStep } from "../../core/ports/login-step.js";
 import { FakeGuards } from "../../test/fakes/guards.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { BUILT_IN_ROLES } from "../roles/built-in-roles.js";
 import { LiveAccess } from "../roles/live-access.js";
 import { AttemptLimiter } from "./attempt-limiter.js";
-import { LoginService, type OpenedSession } from "./login-service.js";
+import { LoginService, type OpenedSession, type UnfinishedLogin } from "./login-service.js";
 import { LoginSessionRecord } from "./login-session-repository.js";
 import { LoginSessions } from "./login-sessions.js";
 import { CreateAuthentication } from "./migrations/001-authentication.js";
@@ -29,6 +30,7 @@ class World {
   readonly clock = { now: (): Date => this.now };
   readonly registry = new CollectionRegistry();
   readonly guards = new FakeGuards();
+  readonly steps = new Map<string, LoginStep>();
   readonly passwords = new PasswordService(this.clock, 12);
   readonly sessions: LoginSessions;
   readonly login: LoginService;
@@ -54,6 +56,7 @@ class World {
       sessions: this.sessions,
       passwords: this.passwords,
       guards: this.guards,
+      steps: { names: () => [...this.steps.keys()].sort(), get: (name) => this.steps.get(name) as LoginStep },
       defaultTtlSeconds: 43_200,
     });
   }
@@ -71,13 +74,29 @@ class World {
     this.set(USERS_COLLECTION, name, { roles, traits: { internal: {}, external: {} } });
   }
 
-  logIn(userName: string, password = OLD, change: { newPassword?: Secret; ttlSeconds?: number } = {}): Promise<OpenedSession> {
+  async logIn(
+    userName: string,
+    password = OLD,
+    change: { newPassword?: Secret; ttlSeconds?: number } = {},
+  ): Promise<OpenedSession> {
+    const opened = await this.attempt(userName, password, change);
+    assert.ok("token" in opened, "a step wants more");
+    return opened;
+  }
+
+  attempt(
+    userName: string,
+    password = OLD,
+    change: { newPassword?: Secret; ttlSeconds?: number; answers?: Readonly<Record<string, string>> } = {},
+  ): Promise<OpenedSession | UnfinishedLogin> {
+    const answers = Object.entries(change.answers ?? {}).map(([step, text]) => [step, Buffer.from(text)] as const);
     return this.login.logIn({
       userName,
       password,
       newPassword: change.newPassword ?? null,
       ttlSeconds: change.ttlSeconds ?? 0,
       clientAddress: ADDRESS,
+      answers: new Map(answers),
     });
   }
 
@@ -300,3 +319,46 @@ test("somebody who is locked is told so after the right password only, and gets 
     assert.equal((await world.personOf(before)).name, "alice");
   });
 });
+
+/** Wants one word, and notes when it was used up. */
+function wordStep(word: string, used: string[]): LoginStep {
+  return {
+    async check(_tx, { answer, userName }) {
+      if (answer === null) return { demand: Buffer.from(`say ${word}`) };
+      if (Buffer.from(answer).toString() !== word) throw new MezError("ACCESS_DENIED", `${userName} said another word`);
+      return { passed: { [word]: true }, use: async () => void used.push(word) };
+    },
+  };
+}
+
+test("login steps say what they want after the right password, and are used up together", () =>
+  inWorld(async (world) => {
+    const used: string[] = [];
+    world.steps.set("first", wordStep("swordfish", used)).set("second", wordStep("sesame", used));
+    await world.addUser("alice", { mustChange: true });
+    await refuses(world.attempt("alice", NEW), "INVALID_CREDENTIALS");
+    const texts = async (answers: Readonly<Record<string, string>>): Promise<readonly string[]> => {
+      const login = await world.attempt("alice", OLD, { answers });
+      assert.ok("demands" in login && login.mustChangePassword);
+      return login.demands.map(({ step, message }) => `${step}: ${Buffer.from(message).toString()}`);
+    };
+    assert.deepEqual(await texts({}), ["first: say swordfish", "second: say sesame"]);
+    assert.deepEqual(await texts({ first: "swordfish" }), ["second: say sesame"]);
+    assert.deepEqual(used, []);
+    const opened = await world.attempt("alice", OLD, { newPassword: NEW, answers: { first: "swordfish", second: "sesame" } });
+    assert.ok("token" in opened && !opened.mustChangePassword);
+    assert.deepEqual(used, ["swordfish", "sesame"]);
+    const { type, metadata } = world.opened.audits.at(-1)!;
+    assert.deepEqual([type, metadata?.["swordfish"], metadata?.["sesame"]], ["user.login", true, true]);
+  }));
+
+test("a wrong answer to a login step opens nothing, changes no password and is audited", () =>
+  inWorld(async (world) => {
+    world.steps.set("first", wordStep("swordfish", []));
+    await world.addUser("alice");
+    await refuses(world.attempt("alice", OLD, { newPassword: NEW, answers: { first: "cod" } }), "ACCESS_DENIED");
+    const { type, userName, errorMessage } = world.opened.audits.at(-1)!;
+    assert.deepEqual([type, userName, errorMessage], ["user.login.failed", "alice", "alice said another word"]);
+    world.steps.clear();
+    await world.logIn("alice", OLD);
+  }));

@@ -3,15 +3,18 @@ import { MezError } from "../../core/errors/error.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Collection } from "../../core/plugin/collection.js";
+import type { PortView } from "../../core/plugin/contract.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import { type GuardRefusal, type Guards, guardRefusal } from "../../core/ports/guard.js";
+import type { LoginStep } from "../../core/ports/login-step.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Access, UserEntry } from "../roles/api.js";
 import { LOGIN_SESSIONS_ENDED, type PreparedPassword } from "./api.js";
 import type { AttemptLimiter } from "./attempt-limiter.js";
 import { deleteSession, insertSession } from "./login-session-repository.js";
 import type { LoginSessions } from "./login-sessions.js";
+import { type LoginDemands, LoginSteps } from "./login-steps.js";
 import { generateLoginToken, hashLoginToken } from "./login-token.js";
 import { hashPassword, MAX_PASSWORD_CHARACTERS, needsRehash, verifyPassword } from "./password-hash.js";
 import { findPassword, type StoredPassword, savePassword } from "./password-repository.js";
@@ -28,6 +31,14 @@ export interface LoginRequest {
   /** 0 asks for the default. */
   readonly ttlSeconds: number;
   readonly clientAddress: string;
+  /** What the client says to each login step, by the step's name. */
+  readonly answers: ReadonlyMap<string, Buffer>;
+}
+
+/** The password was right, and login steps want more. */
+export interface UnfinishedLogin {
+  readonly demands: LoginDemands;
+  readonly mustChangePassword: boolean;
 }
 
 export interface OpenedSession {
@@ -46,19 +57,25 @@ export interface LoginServiceParts {
   readonly sessions: LoginSessions;
   readonly passwords: PasswordService;
   readonly guards: Guards;
+  readonly steps: Pick<PortView<LoginStep>, "names" | "get">;
   readonly defaultTtlSeconds: number;
 }
 
 /** Opens and ends login sessions, and changes passwords. */
 export class LoginService {
-  constructor(private readonly parts: LoginServiceParts) {}
+  readonly #steps: LoginSteps;
+
+  constructor(private readonly parts: LoginServiceParts) {
+    this.#steps = new LoginSteps(parts.steps);
+  }
 
   /**
-   * Checks a password and opens a login session.
+   * Checks a password and opens a login session, unless login steps demand more first.
    * @throws {MezError} `INVALID_CREDENTIALS`, the same whichever part is wrong; `TOO_MANY_ATTEMPTS`; `PASSWORD_REFUSED`;
-   *   `ACCESS_DENIED` for the right password of somebody whom a guard refuses
+   *   `ACCESS_DENIED` for the right password of somebody whom a guard refuses; what a login step says to a wrong answer
    */
-  async logIn({ userName, password, newPassword, ttlSeconds, clientAddress }: LoginRequest): Promise<OpenedSession> {
+  async logIn(request: LoginRequest): Promise<OpenedSession | UnfinishedLogin> {
+    const { userName, password, newPassword, ttlSeconds, clientAddress } = request;
     const { database, clock, access, users, passwords } = this.parts;
     grantTtl(ttlSeconds, this.parts.defaultTtlSeconds, null); // a request that makes no sense costs no attempt
     const attempt = this.#begin(userName, clientAddress);
@@ -83,16 +100,19 @@ export class LoginService {
     );
     const expiresAt = new Date(now.getTime() + ttl.ttlSeconds * 1000);
     const id = randomUUID();
-    const mustChangePassword = await database.transaction(async (tx) => {
+    const login = { userName, userRoles: entry.roles, clientAddress, sessionId: id };
+    const opening = database.transaction(async (tx) => {
       const current = await findPassword(tx.em, userName);
       // Deleted or changed while the hash was computed: the password that was checked opens nothing any more.
       if (current?.hash.expose() !== stored.hash.expose()) throw invalidCredentials("the password changed during the login");
+      const mustChange = replacement === null && current.mustChange;
+      const steps = await this.#steps.take(tx, login, request.answers);
+      if (steps.demands.length > 0) return { demands: steps.demands, mustChangePassword: mustChange };
       if (rehashed !== null) await savePassword(tx.em, userName, { ...current, hash: rehashed }, now);
       if (replacement !== null) {
         await passwords.set(tx, userName, replacement, false);
         auditChange(tx, { userName, userRoles: entry.roles, sessionId: id, clientIp: clientAddress });
       }
-      const mustChange = replacement === null && current.mustChange;
       await insertSession(tx.em, {
         id,
         tokenHash: hashLoginToken(token.expose()),
@@ -108,12 +128,13 @@ export class LoginService {
         userRoles: entry.roles,
         sessionId: id,
         clientIp: clientAddress,
-        metadata: { method: "local", expires_at: expiresAt.toISOString(), must_change_password: mustChange },
+        metadata: { method: "local", expires_at: expiresAt.toISOString(), must_change_password: mustChange, ...steps.facts },
       });
-      return mustChange;
+      return { token, expiresAt, mustChangePassword: mustChange, notice: ttl.notice };
     });
-    if (replacement !== null) this.parts.sessions.forget({ userName });
-    return { token, expiresAt, mustChangePassword, notice: ttl.notice };
+    const opened = await opening.catch((error: unknown) => this.#refuseStep(error, request));
+    if (replacement !== null && "token" in opened) this.parts.sessions.forget({ userName });
+    return opened;
   }
 
   /** @throws {MezError} `INVALID_CREDENTIALS`, `PASSWORD_REFUSED`, `TOO_MANY_ATTEMPTS` */
@@ -147,6 +168,23 @@ export class LoginService {
       });
     });
     this.parts.sessions.forget({ userName: person.name, onlySessionId: person.sessionId });
+  }
+
+  /** Audits what a login step refused; its own transaction was rolled back. */
+  async #refuseStep(error: unknown, { userName, clientAddress }: LoginRequest): Promise<never> {
+    if (this.#steps.isRefusal(error)) {
+      await this.parts.database.transaction(async (tx) => {
+        tx.audit({
+          type: "user.login.failed",
+          userName,
+          clientIp: clientAddress,
+          success: false,
+          errorMessage: error.message,
+          metadata: { method: "local", reason: error.code },
+        });
+      });
+    }
+    throw error;
   }
 
   async #refuseLocked(userName: string, { message, detail }: GuardRefusal, clientIp: string): Promise<MezError> {

@@ -5,6 +5,7 @@ import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
 import { GUARD } from "../../core/ports/guard.js";
+import { LOGIN_STEP } from "../../core/ports/login-step.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { CERTIFICATE_AUTHORITIES } from "../ca/api.js";
 import { ACCESS, USERS_COLLECTION } from "../roles/api.js";
@@ -77,6 +78,7 @@ export default definePlugin<Config>({
           sessions: sessions(resolve),
           passwords: passwords(resolve),
           guards,
+          steps: resolve.port(LOGIN_STEP),
           defaultTtlSeconds: sessionTtlSeconds,
         }),
         sessions: sessions(resolve),

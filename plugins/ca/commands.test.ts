@@ -123,6 +123,7 @@ function contextOf(): { context: CommandContext; stdout: PassThrough; notes: str
     rpc: async () => client as never,
     connection: () => Promise.reject(new Error("no connection here")),
     promptSecret: () => Promise.reject(new Error("nobody to ask")),
+    loginAnswer: () => Promise.reject(new Error("nobody logs in")),
     output: {
       format: "table",
       rows: async <Row>(rows: readonly Row[], columns: readonly Column<Row>[]) =>

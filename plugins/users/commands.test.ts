@@ -124,6 +124,7 @@ test("login prints the token alone", async () => {
       authenticateLocal: () => ({
         token: "tok",
         mustChangePassword: false,
+        demands: [],
         notice: "shortened from 1d to 1h: max_session_ttl of your roles",
       }),
     },
@@ -136,7 +137,7 @@ test("login prints the token alone", async () => {
 test("login without a terminal says that a one-time password has to be changed, and prints no token", async () => {
   const { code, stdout, stderr } = await run(
     ["login", "--username=alice", "--password-stdin"],
-    { authenticateLocal: () => ({ token: "tok", mustChangePassword: true, notice: "" }) },
+    { authenticateLocal: () => ({ token: "tok", mustChangePassword: true, notice: "", demands: [] }) },
     "secret",
   );
   assert.notEqual(code, 0);

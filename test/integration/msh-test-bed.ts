@@ -118,7 +118,7 @@ function fakeAuthService(state: MshTestBed["server"], calls: string[], authority
     authenticateLocal: async ({ userName, password, newPassword }) => {
       if (userName !== "alice" || password !== state.password) throw new MezError("INVALID_CREDENTIALS", "invalid credentials");
       if (newPassword !== "") Object.assign(state, { password: newPassword, oneTime: false });
-      return { token: "alice-session", expiresAt: soon(), mustChangePassword: state.oneTime, notice: "" };
+      return { token: "alice-session", expiresAt: soon(), mustChangePassword: state.oneTime, notice: "", demands: [] };
     },
     changePassword: async () => ({}),
     getSession: async () => ({

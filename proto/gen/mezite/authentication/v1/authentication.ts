@@ -36,6 +36,16 @@ export interface AuthenticateLocalRequest {
   ttlSeconds: number;
   /** Changes the password on the way in, as a one-time password demands; empty leaves it. Earlier sessions end. */
   newPassword: string;
+  /** What the client did of that which an earlier answer demanded. */
+  answers: LoginStepMessage[];
+}
+
+/** What one login step and its client side say to each other. */
+export interface LoginStepMessage {
+  /** Name of the step, e.g. `mfa`. */
+  step: string;
+  /** A message of the plugin that the step belongs to. */
+  message: Buffer;
 }
 
 export interface AuthenticateLocalResponse {
@@ -48,6 +58,8 @@ export interface AuthenticateLocalResponse {
   mustChangePassword: boolean;
   /** Empty, or why the session is shorter than was asked for. */
   notice: string;
+  /** What has to be done besides the password; then there is no token, and the call is made again with the answers. */
+  demands: LoginStepMessage[];
 }
 
 export interface ChangePasswordRequest {
@@ -230,7 +242,7 @@ export const PingResponse: MessageFns<PingResponse> = {
 };
 
 function createBaseAuthenticateLocalRequest(): AuthenticateLocalRequest {
-  return { userName: "", password: "", ttlSeconds: 0, newPassword: "" };
+  return { userName: "", password: "", ttlSeconds: 0, newPassword: "", answers: [] };
 }
 
 export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
@@ -246,6 +258,9 @@ export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
     }
     if (message.newPassword !== "") {
       writer.uint32(34).string(message.newPassword);
+    }
+    for (const v of message.answers) {
+      LoginStepMessage.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -295,6 +310,14 @@ export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
             message.newPassword = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.answers.push(LoginStepMessage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -316,12 +339,80 @@ export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
     message.password = object.password ?? "";
     message.ttlSeconds = object.ttlSeconds ?? 0;
     message.newPassword = object.newPassword ?? "";
+    message.answers = object.answers?.map((e) => LoginStepMessage.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLoginStepMessage(): LoginStepMessage {
+  return { step: "", message: Buffer.alloc(0) };
+}
+
+export const LoginStepMessage: MessageFns<LoginStepMessage> = {
+  encode(message: LoginStepMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.step !== "") {
+      writer.uint32(10).string(message.step);
+    }
+    if (message.message.length !== 0) {
+      writer.uint32(18).bytes(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LoginStepMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLoginStepMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.step = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LoginStepMessage>): LoginStepMessage {
+    return LoginStepMessage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LoginStepMessage>): LoginStepMessage {
+    const message = createBaseLoginStepMessage();
+    message.step = object.step ?? "";
+    message.message = object.message ?? Buffer.alloc(0);
     return message;
   },
 };
 
 function createBaseAuthenticateLocalResponse(): AuthenticateLocalResponse {
-  return { token: "", expiresAt: undefined, mustChangePassword: false, notice: "" };
+  return { token: "", expiresAt: undefined, mustChangePassword: false, notice: "", demands: [] };
 }
 
 export const AuthenticateLocalResponse: MessageFns<AuthenticateLocalResponse> = {
@@ -337,6 +428,9 @@ export const AuthenticateLocalResponse: MessageFns<AuthenticateLocalResponse> = 
     }
     if (message.notice !== "") {
       writer.uint32(34).string(message.notice);
+    }
+    for (const v of message.demands) {
+      LoginStepMessage.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -386,6 +480,14 @@ export const AuthenticateLocalResponse: MessageFns<AuthenticateLocalResponse> = 
             message.notice = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.demands.push(LoginStepMessage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -407,6 +509,7 @@ export const AuthenticateLocalResponse: MessageFns<AuthenticateLocalResponse> = 
     message.expiresAt = object.expiresAt ?? undefined;
     message.mustChangePassword = object.mustChangePassword ?? false;
     message.notice = object.notice ?? "";
+    message.demands = object.demands?.map((e) => LoginStepMessage.fromPartial(e)) || [];
     return message;
   },
 };

@@ -1,0 +1,20 @@
+import type { CommandContext } from "./commands.js";
+import type { RpcClient, RpcDefinition } from "./rpc.js";
+import type { Secret } from "./secret.js";
+
+/** What a login step wants of a client, and what the client has to answer with. */
+export interface LoginDemand {
+  /** As the step's server side wrote it. */
+  readonly message: Buffer;
+  readonly userName: string;
+  /** A one-time code that was given beforehand, for a client without a terminal. */
+  readonly otp: Secret | undefined;
+  /** A client over the connection of the login, which has no credentials yet. */
+  client<Definition extends RpcDefinition>(definition: Definition): RpcClient<Definition>;
+}
+
+/**
+ * The client side of a login step: the default export of the module that a plugin's catalog entry names as `loginAnswer`.
+ * @returns What the step's server side gets as `answer`.
+ */
+export type LoginAnswer = (context: CommandContext, demand: LoginDemand) => Promise<Buffer>;

@@ -1,0 +1,36 @@
+import type { Port } from "../plugin/contract.js";
+import type { Transaction } from "../plugin/database.js";
+
+/** A login whose password was right, and what its client says to one step. */
+export interface LoginAttempt {
+  readonly userName: string;
+  readonly userRoles: readonly string[];
+  readonly clientAddress: string;
+  /** Id that the login session gets when every step is passed. */
+  readonly sessionId: string;
+  /** The client's answer to what the step demanded before; `null` when it brought none. */
+  readonly answer: Buffer | null;
+}
+
+export type LoginStepOutcome =
+  | {
+      /** What the client has to do; a message that the step's client side understands. No session is opened. */
+      readonly demand: Buffer;
+    }
+  | {
+      /** For the audit record of the login, e.g. `{ second_factor: "totp" }`. */
+      readonly passed: Readonly<Record<string, unknown>>;
+      /** Called in the same transaction when every other step is passed too, e.g. to use up what was answered. */
+      use?(): Promise<void>;
+    };
+
+/** Something besides the password that a login may need: a second factor, a device. */
+export interface LoginStep {
+  /**
+   * Asked in the transaction that opens the session, once more each time that the client comes with answers.
+   * @throws {MezError} for an answer that does not do; the login is refused and audited with the error's message
+   */
+  check(tx: Transaction, attempt: LoginAttempt): Promise<LoginStepOutcome>;
+}
+
+export const LOGIN_STEP: Port<LoginStep> = { id: "login-step", version: 1, cardinality: "zero-or-more" };
