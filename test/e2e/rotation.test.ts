@@ -18,108 +18,109 @@ import { needsPeers } from "../peers/require-peer.js";
 const MSH = fileURLToPath(new URL("../../cli/msh.js", import.meta.url));
 const TYPES = ["user", "host"] as const;
 
-describe("a rotation of both CAs under load", needsPeers("ssh"), () => {
-  let cluster: Cluster;
-  let target: string;
-  let load: Load;
-  let session: SshSession;
-  before(async () => {
-    cluster = await Cluster.start({ node: "apart" });
-    target = `${cluster.login}@${cluster.nodeName}`;
-    load = new Load(cluster, target);
-    session = await SshSession.open(cluster, target);
-  });
-  after(async () => {
-    await load?.stop();
-    await cluster?.stop();
-  });
+for (const proxy of ["together", "apart"] as const)
+  describe(`a rotation of both CAs under load, auth and proxy ${proxy}`, needsPeers("ssh"), () => {
+    let cluster: Cluster;
+    let target: string;
+    let load: Load;
+    let session: SshSession;
+    before(async () => {
+      cluster = await Cluster.start({ node: "apart", proxy });
+      target = `${cluster.login}@${cluster.nodeName}`;
+      load = new Load(cluster, target);
+      session = await SshSession.open(cluster, target);
+    });
+    after(async () => {
+      await load?.stop();
+      await cluster?.stop();
+    });
 
-  test("loses no login and no session, forward and back from every phase", { timeout: 180_000 }, async (t) => {
-    for (const [args, words] of [
-      [
-        ["advance", "--type=user"],
-        /^mezctl: no rotation of the user CA is under way; begin one with mezctl ca rotate --type=user$/,
-      ],
-      [["rollback", "--type=host"], /^mezctl: no rotation of the host CA is under way/],
-    ] as const) {
-      const { code, stderr } = cluster.mezctl(["ca", ...args]);
-      assert.deepEqual([code, words.test(stderr.trim())], [6, true], stderr);
-    }
-    cpSync(cluster.home, join(cluster.folder, "home-before"), { recursive: true });
-    cpSync(join(cluster.home, ".mezite", "profiles", "test", "known_hosts"), join(cluster.folder, "known_hosts-before"));
-    cpSync(join(cluster.folder, cluster.nodeName), join(cluster.folder, "node-before"), { recursive: true });
-    load.start();
-    for (const way of WALK) {
-      await Promise.all(TYPES.map((type) => step(cluster, way, type)));
-      // Everybody has logged in once and has had a session in this phase.
+    test("loses no login and no session, forward and back from every phase", { timeout: 180_000 }, async (t) => {
+      for (const [args, words] of [
+        [
+          ["advance", "--type=user"],
+          /^mezctl: no rotation of the user CA is under way; begin one with mezctl ca rotate --type=user$/,
+        ],
+        [["rollback", "--type=host"], /^mezctl: no rotation of the host CA is under way/],
+      ] as const) {
+        const { code, stderr } = cluster.mezctl(["ca", ...args]);
+        assert.deepEqual([code, words.test(stderr.trim())], [6, true], stderr);
+      }
+      cpSync(cluster.home, join(cluster.folder, "home-before"), { recursive: true });
+      cpSync(join(cluster.home, ".mezite", "profiles", "test", "known_hosts"), join(cluster.folder, "known_hosts-before"));
+      cpSync(join(cluster.folder, cluster.nodeName), join(cluster.folder, "node-before"), { recursive: true });
+      load.start();
+      for (const way of WALK) {
+        await Promise.all(TYPES.map((type) => step(cluster, way, type)));
+        // Everybody has logged in once and has had a session in this phase.
+        await load.round();
+        await session.works();
+      }
+      assert.deepEqual(phases(cluster), { user: "standby", host: "standby" });
+      // Certificates of before are left behind on purpose; the next test shows that they are refused.
+      const unforced = cluster.mezctl(["ca", "advance", "--type=user"]);
+      assert.equal(unforced.code, 6);
+      assert.match(
+        unforced.stderr,
+        /\d+ of its certificates are valid until \S+ at the latest, and would be refused; wait, or add --force\n$/,
+      );
+      cluster.mezctlOk(["ca", "advance", "--type=user", "--force"]);
+      await step(cluster, "advance", "host");
       await load.round();
+      await load.stop();
       await session.works();
-    }
-    assert.deepEqual(phases(cluster), { user: "standby", host: "standby" });
-    // Certificates of before are left behind on purpose; the next test shows that they are refused.
-    const unforced = cluster.mezctl(["ca", "advance", "--type=user"]);
-    assert.equal(unforced.code, 6);
-    assert.match(
-      unforced.stderr,
-      /\d+ of its certificates are valid until \S+ at the latest, and would be refused; wait, or add --force\n$/,
-    );
-    cluster.mezctlOk(["ca", "advance", "--type=user", "--force"]);
-    await step(cluster, "advance", "host");
-    await load.round();
-    await load.stop();
-    await session.works();
-    await session.close();
-    t.diagnostic(`${load.logins} logins and ${load.sessions} sessions, ${load.failures.length} failed`);
-    assert.deepEqual(load.failures, []);
-    assert.deepEqual(phases(cluster), { user: "complete", host: "complete" });
-  });
+      await session.close();
+      t.diagnostic(`${load.logins} logins and ${load.sessions} sessions, ${load.failures.length} failed`);
+      assert.deepEqual(load.failures, []);
+      assert.deepEqual(phases(cluster), { user: "complete", host: "complete" });
+    });
 
-  test("leaves nothing of the old User CA that opens a session", () => {
-    const home = join(cluster.folder, "home-before");
-    const config = join(home, ".mezite", "ssh_config");
-    const old = join(home, ".mezite", "profiles", "test");
-    // The old certificate and key, with the Host CA that counts now.
-    writeFileSync(config, readFileSync(config, "utf8").replaceAll(cluster.home, home));
-    cpSync(join(load.home, ".mezite", "profiles", "test", "known_hosts"), join(old, "known_hosts"));
-    const { code, stderr } = cluster.ssh([target, "true"], { home });
-    assert.equal(code, 255);
-    assert.match(stderr, /Permission denied \(publickey\)/);
-    assert.equal(cluster.ssh([target, "true"], { home: load.home }).code, 0, "with the new certificate it opens");
-  });
+    test("leaves nothing of the old User CA that opens a session", () => {
+      const home = join(cluster.folder, "home-before");
+      const config = join(home, ".mezite", "ssh_config");
+      const old = join(home, ".mezite", "profiles", "test");
+      // The old certificate and key, with the Host CA that counts now.
+      writeFileSync(config, readFileSync(config, "utf8").replaceAll(cluster.home, home));
+      cpSync(join(load.home, ".mezite", "profiles", "test", "known_hosts"), join(old, "known_hosts"));
+      const { code, stderr } = cluster.ssh([target, "true"], { home });
+      assert.equal(code, 255);
+      assert.match(stderr, /Permission denied \(publickey\)/);
+      assert.equal(cluster.ssh([target, "true"], { home: load.home }).code, 0, "with the new certificate it opens");
+    });
 
-  test("leaves nothing of the old Host CA that a client, the proxy or the auth service takes", async () => {
-    const known = join(cluster.home, ".mezite", "profiles", "test", "known_hosts");
-    const lines = readFileSync(known, "utf8").trim().split("\n");
-    assert.equal(lines.length, 1);
-    const exported = cluster.mezctlOk(["ca", "export", "--type=host"]).split(" ").slice(0, 4).join(" ");
-    assert.equal(lines[0]?.split(" ").slice(0, 4).join(" "), exported);
-    const stale = join(cluster.folder, "known_hosts-before");
-    const refused = cluster.ssh(["-o", `UserKnownHostsFile=${stale}`, target, "true"], { home: load.home });
-    assert.match(refused.stderr, /Host key verification failed/);
-    assert.equal(refused.code, 255, "a client that knows the old CA only is shown no certificate of it");
+    test("leaves nothing of the old Host CA that a client, the proxy or the auth service takes", async () => {
+      const known = join(cluster.home, ".mezite", "profiles", "test", "known_hosts");
+      const lines = readFileSync(known, "utf8").trim().split("\n");
+      assert.equal(lines.length, 1);
+      const exported = cluster.mezctlOk(["ca", "export", "--type=host"]).split(" ").slice(0, 4).join(" ");
+      assert.equal(lines[0]?.split(" ").slice(0, 4).join(" "), exported);
+      const stale = join(cluster.folder, "known_hosts-before");
+      const refused = cluster.ssh(["-o", `UserKnownHostsFile=${stale}`, target, "true"], { home: load.home });
+      assert.match(refused.stderr, /Host key verification failed/);
+      assert.equal(refused.code, 255, "a client that knows the old CA only is shown no certificate of it");
 
-    for (const [folder, accepted] of [
-      ["node-before", false],
-      [cluster.nodeName, true],
-    ] as const) {
-      const identity = identityIn(join(cluster.folder, folder));
-      assert.equal(await opensTunnel(cluster, identity), accepted, `${folder} at the proxy`);
-      const heartbeat = beat(cluster, identity);
-      if (accepted) await heartbeat;
-      else await assert.rejects(heartbeat, (error) => isMezError(error, "UNAUTHENTICATED"));
-    }
-  });
+      for (const [folder, accepted] of [
+        ["node-before", false],
+        [cluster.nodeName, true],
+      ] as const) {
+        const identity = identityIn(join(cluster.folder, folder));
+        assert.equal(await opensTunnel(cluster, identity), accepted, `${folder} at the proxy`);
+        const heartbeat = beat(cluster, identity);
+        if (accepted) await heartbeat;
+        else await assert.rejects(heartbeat, (error) => isMezError(error, "UNAUTHENTICATED"));
+      }
+    });
 
-  test("tells the audit log of every step", () => {
-    const count = (type: string): number =>
-      (JSON.parse(cluster.mezctlOk(["audit", "ls", `--type=${type}`, "--limit=1000", "--format=json"])) as unknown[]).length;
-    assert.deepEqual(
-      ["started", "advanced", "rolled_back", "completed"].map((name) => count(`ca.rotation.${name}`)),
-      [4, 12, 8, 2],
-    );
-    assert.equal(cluster.mezctl(["audit", "verify"]).code, 0);
+    test("tells the audit log of every step", () => {
+      const count = (type: string): number =>
+        (JSON.parse(cluster.mezctlOk(["audit", "ls", `--type=${type}`, "--limit=1000", "--format=json"])) as unknown[]).length;
+      assert.deepEqual(
+        ["started", "advanced", "rolled_back", "completed"].map((name) => count(`ca.rotation.${name}`)),
+        [4, 12, 8, 2],
+      );
+      assert.equal(cluster.mezctl(["audit", "verify"]).code, 0);
+    });
   });
-});
 
 // --- internal ---
 
