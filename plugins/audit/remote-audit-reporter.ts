@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isMezError, messageOf } from "../../core/errors/error.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
+import { JournaledQueue } from "../../core/plugin/journaled-queue.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuditEvent as WireEvent } from "../../proto/gen/mezite/audit/v1/audit.js";
 import type { AuditReporter, ReportedRecord } from "./api.js";
-import { type QueuedEvent, ReportQueue } from "./report-queue.js";
 import { MAX_EVENTS_PER_REPORT } from "./reported-events.js";
 
 type AgentRole = "proxy" | "node";
@@ -27,14 +27,16 @@ export interface ReporterOptions {
 /** Keeps events in a file and sends them to the auth service, oldest first, again and again until it has them. */
 export class RemoteAuditReporter implements AuditReporter, Lifecycle {
   readonly #options: ReporterOptions;
-  readonly #queues: ReadonlyMap<AgentRole, ReportQueue>;
+  readonly #queues: ReadonlyMap<AgentRole, EventQueue>;
   readonly #sending = new Map<AgentRole, Promise<void>>();
   readonly #stop = new AbortController();
 
   constructor(options: ReporterOptions) {
     this.#options = options;
     const path = (role: AgentRole) => join(options.dataDirectory, "audit-queue", `${role}.jsonl`);
-    this.#queues = new Map(options.roles.map((role) => [role, new ReportQueue(path(role), options.maxQueueBytes)]));
+    const queueOf = (role: AgentRole): EventQueue =>
+      new JournaledQueue({ path: path(role), maxBytes: options.maxQueueBytes, parse: parseEvent });
+    this.#queues = new Map(options.roles.map((role) => [role, queueOf(role)]));
   }
 
   async start(): Promise<void> {
@@ -68,13 +70,13 @@ export class RemoteAuditReporter implements AuditReporter, Lifecycle {
     await Promise.all(this.#sending.values());
   }
 
-  #wake(role: AgentRole, queue: ReportQueue): void {
+  #wake(role: AgentRole, queue: EventQueue): void {
     if (this.#sending.has(role) || this.#stop.signal.aborted) return;
     const sending = this.#sendAll(role, queue).finally(() => this.#sending.delete(role));
     this.#sending.set(role, sending);
   }
 
-  async #sendAll(role: AgentRole, queue: ReportQueue): Promise<void> {
+  async #sendAll(role: AgentRole, queue: EventQueue): Promise<void> {
     const { send, logger, retryMs = 1000 } = this.#options;
     const { signal } = this.#stop;
     for (let failures = 0; queue.size > 0 && !signal.aborted; ) {
@@ -102,6 +104,14 @@ export class RemoteAuditReporter implements AuditReporter, Lifecycle {
 }
 
 // --- internal ---
+
+/** An event as the queue keeps it. Survives JSON. */
+interface QueuedEvent {
+  readonly id: string;
+  readonly [field: string]: unknown;
+}
+
+type EventQueue = JournaledQueue<QueuedEvent>;
 
 const GATHER_MS = 20;
 const DRAIN_MS = 5000;
@@ -132,4 +142,10 @@ function toWire(event: QueuedEvent): WireEvent {
     errorMessage: record.errorMessage ?? "",
     metadataJson: JSON.stringify(record.metadata ?? {}),
   };
+}
+
+function parseEvent(value: unknown): QueuedEvent | null {
+  return typeof value === "object" && value !== null && "id" in value && typeof value.id === "string"
+    ? (value as QueuedEvent)
+    : null;
 }

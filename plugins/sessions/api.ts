@@ -34,8 +34,8 @@ export interface SessionOutcome {
 }
 
 /**
- * Tells the auth service of sessions; in roles `proxy` and `node`. Every call returns at once: reports wait in memory
- * and are sent again until the auth service has them. What is said of a session that was not announced, or after its
+ * Tells the auth service of sessions; in roles `proxy` and `node`. Every call returns at once: reports wait, in
+ * a file while the auth service cannot be reached, and are sent until it has them. What is said of a session that was not announced, or after its
  * end, is ignored.
  */
 export interface SessionReporter {

@@ -4,7 +4,7 @@ import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
-import { CLOCK, LEASES } from "../../core/plugin/process.js";
+import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { SessionServiceService } from "../../proto/gen/mezite/sessions/v1/sessions.js";
 import { NODES } from "../nodes/api.js";
 import { SESSION_REPORTER, SESSION_TERMINATIONS } from "./api.js";
@@ -39,6 +39,8 @@ export default definePlugin({
       const identities = resolve(HOST_IDENTITIES);
       const leases = resolve(LEASES);
       return new RemoteSessionReporter({
+        dataDirectory: resolve(PROCESS).dataDirectory,
+        processId: PROCESS_ID,
         roles,
         async send(role, events, live, signal) {
           const client = identities.of(role).connection().client(SessionServiceService);

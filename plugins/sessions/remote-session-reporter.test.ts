@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { appendFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { MezError } from "../../core/errors/error.js";
@@ -34,7 +38,9 @@ async function startReporter(
 ) {
   const reports: Report[] = [];
   let leases = 0;
+  const dataDirectory = options.dataDirectory ?? (await newFolder(t));
   const reporter = new RemoteSessionReporter({
+    ...{ dataDirectory, processId: "1" },
     roles: ["proxy", "node"],
     async send(role, events, live) {
       const report = { role, events: events.map(word), live };
@@ -60,6 +66,12 @@ async function startReporter(
   await reporter.start();
   t.after(() => reporter.dispose());
   return { reporter, reports, leases: () => leases, sent: () => reports.flatMap(({ events }) => events) };
+}
+
+async function newFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "mezite-sessions-"));
+  t.after(() => rm(folder, { recursive: true }));
+  return folder;
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -148,6 +160,54 @@ test("shows a sign of life when nothing happens", async (t) => {
   const { reports } = await startReporter(t, () => false, { heartbeatMs: 5 });
   await until(() => reports.filter(({ role }) => role === "node").length > 3);
   assert.ok(reports.every(({ events }) => events.length === 0));
+});
+
+test("what waited when the process was killed is told by the next one, once and in order", async (t) => {
+  const dataDirectory = await newFolder(t);
+  const queue = join(dataDirectory, "session-queue");
+  const away = () => {
+    throw new MezError("UNAVAILABLE", "gone");
+  };
+  const killed = await startReporter(t, away, { dataDirectory, processId: "1" });
+  killed.reporter.started(sessionOf("a"));
+  await until(() => existsSync(queue) && readdirSync(queue).length === 1);
+  killed.reporter.exec("a", { command: "uptime", channel: 0 });
+  killed.reporter.ended("a", OUTCOME);
+  const kept = join(queue, readdirSync(queue)[0] as string);
+  assert.equal(statSync(kept).mode & 0o777, 0o600);
+  assert.equal(readFileSync(kept, "utf8").trim().split("\n").length, 3);
+  // The last line of a crash may be cut short.
+  await appendFile(kept, '{"sessionId":"a","num');
+
+  let taken: readonly SessionEvent[] = [];
+  const next = await startReporter(t, () => false, {
+    ...{ dataDirectory, processId: "2" },
+    send: async (_role, events) => {
+      taken = [...taken, ...events];
+      return false;
+    },
+  });
+  next.reporter.started(sessionOf("b"));
+  await until(() => taken.length >= 4);
+  assert.deepEqual(taken.map(word), ["a#1 started", "a#2 exec", "a#3 ended", "b#1 started"]);
+  assert.ok(taken.every(({ at }) => at instanceof Date));
+  assert.ok(!existsSync(kept), "the file of the killed process is gone");
+});
+
+test("another generation in the same process leaves the file alone", async (t) => {
+  const dataDirectory = await newFolder(t);
+  let isAway = true;
+  const answer = (): boolean => {
+    if (isAway) throw new MezError("UNAVAILABLE", "gone");
+    return false;
+  };
+  const old = await startReporter(t, answer, { dataDirectory });
+  old.reporter.started(sessionOf("a"));
+  await until(() => existsSync(join(dataDirectory, "session-queue")));
+  const young = await startReporter(t, answer, { dataDirectory });
+  isAway = false;
+  await until(() => old.sent().length === 1);
+  assert.deepEqual([old.sent(), young.sent()], [["a#1 started"], []]);
 });
 
 test("does not hold up a stop for an auth service that is away", async (t) => {

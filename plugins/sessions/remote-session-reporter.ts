@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isMezError, messageOf } from "../../core/errors/error.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
@@ -12,6 +13,9 @@ import { ReportQueue } from "./report-queue.js";
 type AgentRole = "proxy" | "node";
 
 export interface ReporterOptions {
+  readonly dataDirectory: string;
+  /** Names this run of the process, over all generations of the plugin. */
+  readonly processId: string;
   /** The roles of this process; the last one speaks for sessions that name none. */
   readonly roles: readonly AgentRole[];
   /**
@@ -34,7 +38,10 @@ export interface ReporterOptions {
   readonly retryMs?: number;
 }
 
-/** Reports sessions from memory, one report at a time for each role, again and again until the auth service has it. */
+/**
+ * Reports sessions, one report at a time for each role, again and again until the auth service has it. While it cannot be
+ * reached, what it has to hear is in a file of the data directory.
+ */
 export class RemoteSessionReporter implements SessionReporter, Lifecycle {
   readonly #channels: ReadonlyMap<AgentRole, RoleReports>;
   readonly #main: RoleReports;
@@ -84,7 +91,7 @@ const LOUD_AFTER_FAILURES = 3;
 
 /** The reports of one role. Holds a lease while something waits, so that a stop lets the last reports out. */
 class RoleReports {
-  readonly queue = new ReportQueue(MAX_WAITING);
+  readonly queue: ReportQueue;
   readonly #stop = new AbortController();
   #wake = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -96,9 +103,13 @@ class RoleReports {
   constructor(
     private readonly role: AgentRole,
     private readonly options: ReporterOptions,
-  ) {}
+  ) {
+    const { dataDirectory, processId } = options;
+    this.queue = new ReportQueue({ folder: join(dataDirectory, "session-queue"), role, processId }, MAX_WAITING);
+  }
 
   start(): void {
+    this.queue.open();
     this.#running = this.#run();
   }
 
@@ -112,6 +123,7 @@ class RoleReports {
     this.#stop.abort();
     this.#wake.abort();
     await this.#running;
+    this.queue.close();
     this.#returnLease();
   }
 
@@ -121,6 +133,15 @@ class RoleReports {
     }
     if (this.queue.size > 0 && !(this.#draining && this.#failures > 0)) this.#lease ??= this.options.takeLease();
     if (this.#failures === 0) this.#wake.abort();
+    else this.#save();
+  }
+
+  #save(): void {
+    try {
+      this.queue.save();
+    } catch (error) {
+      this.options.logger.error("reports of sessions cannot be kept in a file; they wait in memory", { error: messageOf(error) });
+    }
   }
 
   async #run(): Promise<void> {
@@ -151,6 +172,7 @@ class RoleReports {
         return this.#taken(events.length);
       }
       this.#failures += 1;
+      this.#save();
       if (this.#draining) this.#returnLease();
       if (this.#failures === LOUD_AFTER_FAILURES && !this.#stop.signal.aborted) {
         logger.warn("reports of sessions wait for the auth service", {
