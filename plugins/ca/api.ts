@@ -1,8 +1,8 @@
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { ServiceToken } from "../../core/plugin/contract.js";
 
-/** `user` certifies people, `host` certifies nodes, proxies and auth servers. */
-export type AuthorityType = "user" | "host";
+/** `user` certifies people, `host` nodes, proxies and auth servers, `spiffe` the programs that run on machines. */
+export type AuthorityType = "user" | "host" | "spiffe";
 
 /** Where an authority stands in the replacement of its keys. `none` outside of a rotation. */
 export type RotationPhase = "none" | "init" | "update-clients" | "update-servers" | "standby" | "complete";
@@ -63,10 +63,38 @@ export interface X509Certificate {
 
 /** The public half of an authority. The key that signs now comes first; during a rotation others are trusted beside it. */
 export interface TrustBundle {
-  /** SSH wire form in base64, as in an `authorized_keys` line. */
+  /** SSH wire form in base64, as in an `authorized_keys` line. Empty for `spiffe`. */
   readonly sshPublicKeys: readonly string[];
   /** Self-signed certificates. */
   readonly certificatesPem: readonly string[];
+  /** Of `spiffe` alone. */
+  readonly spiffe?: SpiffeBundle;
+}
+
+/** What verifies SVIDs, in the forms in which others ask for it. JSON. */
+export interface SpiffeBundle {
+  /** Without `spiffe://`. */
+  readonly trustDomain: string;
+  /** Rises with every change. */
+  readonly sequence: number;
+  /** How often others should look for changes. */
+  readonly refreshHintSeconds: number;
+  readonly jwtAuthorities: readonly JwtAuthority[];
+  /**
+   * The whole bundle as a JWK Set, as a bundle endpoint serves it.
+   * @see SPIFFE Trust Domain and Bundle, 4
+   */
+  readonly bundleJson: string;
+  /** The keys of JWT-SVIDs alone, as a plain JWK Set (RFC 7517): for a Workload API, and for the `jwks_uri` of OpenID Connect. */
+  readonly jwksJson: string;
+}
+
+/** A key that signs JWT-SVIDs with ES256. */
+export interface JwtAuthority {
+  /** Thumbprint of the key. @see RFC 7638 */
+  readonly keyId: string;
+  /** SubjectPublicKeyInfo, DER in base64. */
+  readonly publicKey: string;
 }
 
 /** Signs certificates with the cluster's authorities. On the auth service only. */
@@ -95,6 +123,63 @@ export interface CertificateAuthorities {
 /** Provided on the auth service. */
 export const CERTIFICATE_AUTHORITIES: ServiceToken<CertificateAuthorities> = { id: "ca", version: 1 };
 
+/** What an X.509-SVID is to say. */
+export interface X509SvidRequest {
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKeyDer: Buffer;
+  /** Within the trust domain, checked by the caller. */
+  readonly spiffeId: string;
+  readonly dnsNames: readonly string[];
+  /** From now; 1 to 86,400. */
+  readonly ttlSeconds: number;
+}
+
+export interface X509Svid {
+  /** The leaf, DER. The CA signs it directly. */
+  readonly der: Buffer;
+  /** Random, 128 bits, lower-case hex. */
+  readonly serial: string;
+  readonly expiresAt: Date;
+}
+
+/** What a JWT-SVID is to say. */
+export interface JwtSvidRequest {
+  readonly spiffeId: string;
+  /** One or more. */
+  readonly audiences: readonly string[];
+  /** URL of the OpenID Connect provider that publishes the keys; `null` for none. */
+  readonly issuer: string | null;
+  /** From now; 1 to 86,400. */
+  readonly ttlSeconds: number;
+}
+
+export interface JwtSvid {
+  /** Compact form. */
+  readonly token: string;
+  readonly expiresAt: Date;
+}
+
+/** Signs SVIDs with the SPIFFE CA. On the auth service only. */
+export interface SpiffeAuthority {
+  /** Without `spiffe://`. Never changes. @throws {MezError} `UNAVAILABLE` before the plugin has started. */
+  trustDomain(): string;
+  /** What others have to trust now. @throws {MezError} `UNAVAILABLE` before the plugin has started. */
+  bundle(): TrustBundle & { readonly spiffe: SpiffeBundle };
+  /**
+   * @throws {MezError} `INVALID_ARGUMENT`, also for the public key; `KEY_BACKEND_UNAVAILABLE`, `UNAVAILABLE`
+   * @see SPIFFE X509-SVID, 4
+   */
+  issueX509Svid(request: X509SvidRequest): Promise<X509Svid>;
+  /**
+   * @throws {MezError} as `issueX509Svid`
+   * @see SPIFFE JWT-SVID, 2 and 3
+   */
+  issueJwtSvid(request: JwtSvidRequest): Promise<JwtSvid>;
+}
+
+/** Provided on the auth service. */
+export const SPIFFE_AUTHORITY: ServiceToken<SpiffeAuthority> = { id: "spiffe-authority", version: 1 };
+
 /** What a process of the cluster said of itself. Keys are named by `X509Certificate.fingerprint256` of their CA certificate. */
 export interface TrustReport {
   /** By authority type, what it checks certificates against. */
@@ -108,6 +193,8 @@ export interface TrustFollower {
   /** e.g. `node` or `proxy`. */
   readonly kind: string;
   readonly name: string;
+  /** The authorities that it has to do with; absent for one that checks certificates of all. */
+  readonly follows?: readonly AuthorityType[];
   /** `null` when it has said nothing since the auth service started. */
   readonly report: TrustReport | null;
 }
@@ -121,5 +208,8 @@ export interface TrustFollowers {
 /** Provided on the auth service. */
 export const TRUST_FOLLOWERS: ServiceToken<TrustFollowers> = { id: "trust-followers", version: 1 };
 
-/** The trust bundles by authority type, for whoever checks certificates. Public material: visible to every caller. */
+/**
+ * The trust bundles by authority type, for whoever checks certificates. Public material: visible to every caller. What a
+ * proxy publishes for SPIFFE is `collections.of(CA_KEYS).get("spiffe")?.spiffe`; it follows rotations by itself.
+ */
 export const CA_KEYS: CollectionKind<TrustBundle> = { name: "ca-keys", version: 1, visibleTo: () => true };

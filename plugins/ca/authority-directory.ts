@@ -3,8 +3,14 @@ import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { Database } from "../../core/plugin/database.js";
 import { fingerprintOf } from "../../core/ssh/public-key.js";
 import type { AuthorityType, RotationPhase, TrustBundle } from "./api.js";
-import { bundleOf, sshBlob } from "./authority.js";
-import { type AuthorityKeyRow, findAuthorities, findAuthorityKeys, type KeyState } from "./authority-repository.js";
+import { bundleOf, certificatesOf, jwtAuthorityOf, sshBlob } from "./authority.js";
+import {
+  type AuthorityKeyRow,
+  findAuthorities,
+  findAuthorityKeys,
+  type KeyState,
+  type KeyUsage,
+} from "./authority-repository.js";
 import type { CertificateLedger, ValidCertificates } from "./certificate-ledger.js";
 import { publicKeyPin } from "./certificate-pin.js";
 import { type Laggard, laggards, type TrustFollowerRegistry } from "./trust-followers.js";
@@ -18,15 +24,17 @@ export interface AuthorityStatus {
   readonly keys: readonly AuthorityKeyStatus[];
 }
 
-/** An SSH and an X.509 key that were made together. */
+/** The keys of an authority that were made together. */
 export interface AuthorityKeyStatus {
   readonly state: KeyState;
   /** 1 for the first keys of the authority; rises with each rotation. */
   readonly generation: number;
-  /** `SHA256:…` */
+  /** `SHA256:…`, empty for an authority without SSH keys. */
   readonly sshFingerprint: string;
   /** See `certificatePin`. */
   readonly certificatePin: string;
+  /** `kid` of tokens, empty for an authority that signs none. */
+  readonly jwtKeyId: string;
   readonly createdAt: Date;
   readonly certificateExpiresAt: Date;
   readonly valid: ValidCertificates;
@@ -43,7 +51,7 @@ export class AuthorityDirectory implements CollectionSource<TrustBundle> {
   entries(): Promise<readonly (readonly [AuthorityType, TrustBundle])[]> {
     return this.database.read(async (em) => {
       const keys = await findAuthorityKeys(em);
-      return (await findAuthorities(em)).map(({ type }) => [type, bundleOf(type, keys)] as const);
+      return (await findAuthorities(em)).map(({ type, phaseSince }) => [type, bundleOf(type, keys, phaseSince)] as const);
     });
   }
 
@@ -53,8 +61,8 @@ export class AuthorityDirectory implements CollectionSource<TrustBundle> {
       const keys = await findAuthorityKeys(em);
       return (await findAuthorities(em)).map(({ type, phase, phaseSince }) => ({
         ...{ type, phase, phaseSince },
-        laggards: laggards(type, phase, bundleOf(type, keys), this.followers.all()),
-        keys: pairs(keys.filter((key) => key.authority === type)).map((key) => ({
+        laggards: laggards(type, phase, certificatesOf(type, keys), this.followers.all()),
+        keys: sets(keys.filter((key) => key.authority === type)).map((key) => ({
           ...key,
           valid: this.ledger.valid(type, key.generation),
         })),
@@ -65,18 +73,19 @@ export class AuthorityDirectory implements CollectionSource<TrustBundle> {
 
 // --- internal ---
 
-function pairs(keys: readonly AuthorityKeyRow[]): readonly Omit<AuthorityKeyStatus, "valid">[] {
+function sets(keys: readonly AuthorityKeyRow[]): readonly Omit<AuthorityKeyStatus, "valid">[] {
   return keys
-    .filter((key) => key.usage === "ssh")
-    .flatMap((ssh) => {
-      const x509 = keys.find((key) => key.usage === "x509" && key.generation === ssh.generation);
-      if (x509 === undefined) return [];
+    .filter((key) => key.usage === "x509")
+    .map((x509) => {
+      const beside = (usage: KeyUsage) => keys.find((key) => key.usage === usage && key.generation === x509.generation);
+      const [ssh, jwt] = [beside("ssh"), beside("jwt")];
       return {
-        state: ssh.state,
-        generation: ssh.generation,
-        sshFingerprint: fingerprintOf(sshBlob(ssh)),
+        state: x509.state,
+        generation: x509.generation,
+        sshFingerprint: ssh === undefined ? "" : fingerprintOf(sshBlob(ssh)),
         certificatePin: publicKeyPin(Buffer.from(x509.publicKey, "base64")),
-        createdAt: ssh.createdAt,
+        jwtKeyId: jwt === undefined ? "" : jwtAuthorityOf(jwt).keyId,
+        createdAt: x509.createdAt,
         certificateExpiresAt: new X509Certificate(x509.certificate ?? "").validToDate,
       };
     });

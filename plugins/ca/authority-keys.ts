@@ -3,7 +3,7 @@ import type { KeyBackend } from "../../core/ports/key-backend.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuthorityType } from "./api.js";
 import type { AuthorityKeyRow, KeyState, KeyUsage } from "./authority-repository.js";
-import { authorityName } from "./authority-type.js";
+import { AUTHORITIES, authorityName } from "./authority-type.js";
 import { backdated, randomX509Serial } from "./validity.js";
 import { certificatePem, distinguishedName, keyIdentifier, signX509 } from "./x509-certificate.js";
 import { authorityExtensions } from "./x509-extensions.js";
@@ -13,6 +13,8 @@ const AUTHORITY_YEARS = 10;
 export interface AuthorityKeysOptions {
   readonly clock: Clock;
   readonly clusterName: string;
+  /** Named in the certificate of the SPIFFE CA; default the cluster's name. */
+  readonly trustDomain?: string;
   readonly backendName: string;
   readonly backend: KeyBackend;
 }
@@ -22,13 +24,13 @@ export class AuthorityKeyMaker {
   constructor(private readonly options: AuthorityKeysOptions) {}
 
   /**
-   * An SSH and an X.509 key that belong together; when one cannot be made, neither is left behind.
+   * The keys of an authority, which belong together; when one cannot be made, none is left behind.
    * @throws {MezError} `KEY_BACKEND_UNAVAILABLE`
    */
-  async makePair(authority: AuthorityType, generation: number, state: KeyState): Promise<readonly AuthorityKeyRow[]> {
+  async makeSet(authority: AuthorityType, generation: number, state: KeyState): Promise<readonly AuthorityKeyRow[]> {
     const keys: AuthorityKeyRow[] = [];
     try {
-      for (const usage of ["ssh", "x509"] as const) keys.push(await this.#generate(authority, generation, usage, state));
+      for (const usage of AUTHORITIES[authority].keys) keys.push(await this.#generate(authority, generation, usage, state));
       for (const key of keys) if (key.usage === "x509") key.certificate = await this.#certify(key);
       return keys;
     } catch (error) {
@@ -53,7 +55,7 @@ export class AuthorityKeyMaker {
 
   /** Self-signed, PEM. */
   async #certify(key: AuthorityKeyRow): Promise<string> {
-    const { backend, clock, clusterName } = this.options;
+    const { backend, clock, clusterName, trustDomain = clusterName } = this.options;
     const publicKeyDer = Buffer.from(key.publicKey, "base64");
     const name = distinguishedName(authorityName(clusterName, key.authority));
     const notAfter = clock.now();
@@ -66,9 +68,12 @@ export class AuthorityKeyMaker {
         subjectPublicKeyDer: publicKeyDer,
         notBefore: backdated(clock.now()),
         notAfter,
-        extensions: authorityExtensions(keyIdentifier(publicKeyDer)),
+        extensions: authorityExtensions(
+          keyIdentifier(publicKeyDer),
+          key.authority === "spiffe" ? { uris: [`spiffe://${trustDomain}`] } : {},
+        ),
       },
-      { publicKeyDer, sign: (data) => backend.sign(key.handle, data) },
+      { publicKeyDer, signsInProcess: false, sign: (data) => backend.sign(key.handle, data) },
     );
     return certificatePem(der);
   }

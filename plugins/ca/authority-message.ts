@@ -5,6 +5,7 @@ import type { AuthorityType } from "./api.js";
 export const WIRE_TYPES: Readonly<Record<AuthorityType, WireType>> = {
   user: WireType.AUTHORITY_TYPE_USER,
   host: WireType.AUTHORITY_TYPE_HOST,
+  spiffe: WireType.AUTHORITY_TYPE_SPIFFE,
 };
 
 /** Reads an authority type; `null` for one that this release does not know. */

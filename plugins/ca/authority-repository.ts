@@ -12,7 +12,7 @@ export const AuthorityEntity = defineEntity({
   },
 });
 
-/** One key of an authority. An SSH and an X.509 key with the same generation were made together. */
+/** One key of an authority. Those with the same generation were made together. */
 export const AuthorityKeyEntity = defineEntity({
   name: "CertificateAuthorityKey",
   tableName: "ca_keys",
@@ -26,7 +26,7 @@ export const AuthorityKeyEntity = defineEntity({
     handle: p.text(),
     /** SubjectPublicKeyInfo, DER in base64. */
     publicKey: p.text(),
-    /** Self-signed, PEM; `null` for SSH keys. */
+    /** Self-signed, PEM; `null` for keys that are not `x509`. */
     certificate: p.text().nullable(),
     state: p.text().$type<KeyState>(),
     createdAt: p.datetime(),
@@ -46,7 +46,8 @@ export const IssuedCertificatesEntity = defineEntity({
   },
 });
 
-export type KeyUsage = "ssh" | "x509";
+/** What a key signs: SSH certificates, X.509 certificates, or tokens. */
+export type KeyUsage = "ssh" | "x509" | "jwt";
 
 /**
  * An `active` key signs and is trusted, a `trusted` one is trusted only, a `retired` one is neither and waits to be

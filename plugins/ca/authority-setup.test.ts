@@ -15,23 +15,38 @@ import { certificatePin } from "./certificate-pin.js";
 import { CreateCertificateAuthorities } from "./migrations/20260101000000-certificate-authorities.js";
 import { TrustFollowerRegistry } from "./trust-followers.js";
 
-test("makes both authorities at the first start, and tells of it once", async (t) => {
+test("makes all authorities at the first start, and tells of it once", async (t) => {
   const { opened, backend, create } = await cluster(t);
   await create();
   await create();
-  assert.equal(backend.size, 4);
+  assert.equal(backend.size, 6);
   assert.deepEqual(
     opened.audits.map(({ type, resourceName }) => `${type} ${resourceName}`),
-    ["ca.created user", "ca.created host"],
+    ["ca.created user", "ca.created host", "ca.created spiffe"],
   );
   assert.deepEqual(
     opened.puts.map(({ name, key }) => `${name} ${key}`),
-    ["ca-keys user", "ca-keys host"],
+    ["ca-keys user", "ca-keys host", "ca-keys spiffe"],
   );
+  assert.deepEqual(new Map(opened.puts.map(({ key, value }) => [key, value])), new Map(await directoryOf(opened).entries()));
+});
+
+test("gives a cluster of an older release the SPIFFE CA, and leaves the others as they are", async (t) => {
+  const { opened, backend, create } = await cluster(t);
+  await create();
+  await opened.database.transaction(async ({ em }) => {
+    await em.nativeDelete(AuthorityKeyEntity, { authority: "spiffe" });
+    await em.nativeDelete(AuthorityEntity, { type: "spiffe" });
+  });
+  const former = await opened.database.read(findAuthorityKeys);
+  await create();
+  const now = await opened.database.read(findAuthorityKeys);
   assert.deepEqual(
-    opened.puts.map(({ value }) => value),
-    (await directoryOf(opened).entries()).map(([, bundle]) => bundle).reverse(),
+    now.filter(({ authority }) => authority !== "spiffe").map(({ handle }) => handle),
+    former.map(({ handle }) => handle),
   );
+  assert.equal(now.length, former.length + 2);
+  assert.equal(backend.size, 8);
 });
 
 test("certifies itself for ten years, for leaf certificates only", async (t) => {
@@ -42,15 +57,16 @@ test("certifies itself for ten years, for leaf certificates only", async (t) => 
     assert.equal(certificate.subject, `CN=prod ${type} CA`);
     assert.ok(certificate.ca && certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey));
     assert.equal(Math.round((certificate.validToDate.getTime() - Date.now()) / (365.25 * 86_400_000)), 10);
-    assert.equal(sshPublicKeys.length, 1);
+    assert.equal(sshPublicKeys.length, type === "spiffe" ? 0 : 1);
+    assert.equal(certificate.subjectAltName, type === "spiffe" ? "URI:spiffe://prod" : undefined);
   }
 });
 
 test("leaves one set of authorities and no stray key when several start at once", async (t) => {
   const { opened, backend, create } = await cluster(t);
   await Promise.all([create(), create(), create()]);
-  assert.equal(backend.size, 4);
-  assert.equal((await opened.database.read(findAuthorityKeys)).length, 4);
+  assert.equal(backend.size, 6);
+  assert.equal((await opened.database.read(findAuthorityKeys)).length, 6);
 });
 
 test("destroys the keys that it made when the backend fails half way", async (t) => {
@@ -60,7 +76,7 @@ test("destroys the keys that it made when the backend fails half way", async (t)
   assert.equal(backend.size, 0);
   assert.deepEqual(await opened.database.read(findAuthorityKeys), []);
   await create();
-  assert.equal(backend.size, 4);
+  assert.equal(backend.size, 6);
 });
 
 test("stores nothing when the transaction breaks off, and starts afresh", async (t) => {
@@ -79,7 +95,7 @@ test("stores nothing when the transaction breaks off, and starts afresh", async 
   );
   assert.deepEqual(await opened.database.read(findAuthorityKeys), []);
   await create();
-  assert.equal((await opened.database.read(findAuthorityKeys)).length, 4);
+  assert.equal((await opened.database.read(findAuthorityKeys)).length, 6);
 });
 
 test("shows fingerprint and pin of each key", async (t) => {
@@ -91,11 +107,13 @@ test("shows fingerprint and pin of each key", async (t) => {
     status.map(({ type, phase }) => [type, phase]),
     [
       ["host", "none"],
+      ["spiffe", "none"],
       ["user", "none"],
     ],
   );
   for (const { type, keys } of status) {
-    assert.match(keys[0]?.sshFingerprint ?? "", /^SHA256:[A-Za-z0-9+/]{43}$/);
+    assert.match(keys[0]?.sshFingerprint ?? "", type === "spiffe" ? /^$/ : /^SHA256:[A-Za-z0-9+/]{43}$/);
+    assert.match(keys[0]?.jwtKeyId ?? "", type === "spiffe" ? /^[\w-]{43}$/ : /^$/);
     assert.equal(keys[0]?.certificatePin, certificatePin(bundles.get(type)?.certificatesPem[0] ?? ""));
     assert.equal(keys[0]?.state, "active");
   }

@@ -21,7 +21,7 @@ export async function createMissingAuthorities(setup: AuthoritySetup): Promise<v
   const maker = new AuthorityKeyMaker(setup);
   const keys: AuthorityKeyRow[] = [];
   try {
-    for (const type of missing) keys.push(...(await maker.makePair(type, 1, "active")));
+    for (const type of missing) keys.push(...(await maker.makeSet(type, 1, "active")));
   } catch (error) {
     await maker.destroy(keys);
     throw error;
@@ -40,8 +40,9 @@ function store({ database, clock }: AuthoritySetup, keys: readonly AuthorityKeyR
     const fresh = keys.filter((key) => !known.includes(key.authority));
     for (const type of new Set(fresh.map((key) => key.authority))) {
       const ours = fresh.filter((key) => key.authority === type);
-      await insertAuthority(tx.em, { type, phase: "none", phaseSince: clock.now() }, ours);
-      tx.put(CA_KEYS, type, bundleOf(type, ours));
+      const phaseSince = clock.now();
+      await insertAuthority(tx.em, { type, phase: "none", phaseSince }, ours);
+      tx.put(CA_KEYS, type, bundleOf(type, ours, phaseSince));
       tx.audit({ type: "ca.created", resourceType: "ca", resourceName: type });
     }
     return fresh;

@@ -4,9 +4,10 @@ import type { KeyBackend } from "../../core/ports/key-backend.js";
 import type { SshSigner } from "../../core/ssh/certificate-issue.js";
 import { publicKeyOf } from "../../core/ssh/public-key.js";
 import { encodeSignature } from "../../core/ssh/signature.js";
-import type { AuthorityType, TrustBundle } from "./api.js";
-import type { AuthorityKeyRow, KeyUsage } from "./authority-repository.js";
-import { authorityName } from "./authority-type.js";
+import type { AuthorityType, JwtAuthority, TrustBundle } from "./api.js";
+import type { AuthorityKeyRow, AuthorityRow, KeyUsage } from "./authority-repository.js";
+import { AUTHORITIES, authorityName } from "./authority-type.js";
+import { jwkThumbprint, spiffeBundleOf } from "./spiffe-bundle.js";
 import { distinguishedName, keyIdentifier, type X509Signer } from "./x509-certificate.js";
 
 /** An authority ready to sign. */
@@ -15,8 +16,11 @@ export interface Authority {
   /** Of the keys that sign. */
   readonly generation: number;
   readonly bundle: TrustBundle;
-  readonly ssh: SshSigner;
   readonly x509: X509Issuer;
+  /** `null` for an authority that signs no SSH certificates. */
+  readonly ssh: SshSigner | null;
+  /** `null` for an authority that signs no tokens. */
+  readonly jwt: JwtSigner | null;
 }
 
 export interface X509Issuer {
@@ -27,13 +31,18 @@ export interface X509Issuer {
   readonly expiresAt: Date;
 }
 
+/** A key that signs with ES256. */
+export interface JwtSigner extends X509Signer {
+  readonly keyId: string;
+}
+
 /**
  * Makes an authority of its rows.
  * @param backendOf Finds a key backend by name.
  * @throws {MezError} `KEY_CORRUPT` when no key is active; what `backendOf` throws
  */
 export function assembleAuthority(
-  type: AuthorityType,
+  { type, phaseSince }: Pick<AuthorityRow, "type" | "phaseSince">,
   clusterName: string,
   keys: readonly AuthorityKeyRow[],
   backendOf: (name: string) => KeyBackend,
@@ -44,41 +53,72 @@ export function assembleAuthority(
       throw new MezError("KEY_CORRUPT", `the ${type} CA has no active ${usage} key; restore the database from a backup`);
     return key;
   };
-  const sshKey = active("ssh");
+  const has = (usage: KeyUsage): boolean => AUTHORITIES[type].keys.includes(usage);
   const x509Key = active("x509");
-  const sign = ({ backend, handle }: AuthorityKeyRow) => {
-    const holder = backendOf(backend);
-    return (data: Buffer) => holder.sign(handle, data);
-  };
-  const signSsh = sign(sshKey);
+  const publicKeyDer = Buffer.from(x509Key.publicKey, "base64");
   return {
     type,
     generation: x509Key.generation,
-    bundle: bundleOf(type, keys),
-    ssh: {
-      publicKeyBlob: sshBlob(sshKey),
-      signsInProcess: backendOf(sshKey.backend).signsInProcess === true,
-      sign: async (data) => encodeSignature("ssh-ed25519", await signSsh(data)),
-    },
+    bundle: bundleOf(type, keys, phaseSince),
     x509: {
-      signer: { publicKeyDer: Buffer.from(x509Key.publicKey, "base64"), sign: sign(x509Key) },
+      signer: signerOf(x509Key, backendOf),
       name: distinguishedName(authorityName(clusterName, type)),
-      keyId: keyIdentifier(Buffer.from(x509Key.publicKey, "base64")),
+      keyId: keyIdentifier(publicKeyDer),
       expiresAt: new ParsedCertificate(x509Key.certificate ?? "").validToDate,
     },
+    ssh: has("ssh") ? sshSignerOf(active("ssh"), backendOf) : null,
+    jwt: has("jwt") ? { ...signerOf(active("jwt"), backendOf), keyId: jwtAuthorityOf(active("jwt")).keyId } : null,
   };
 }
 
-/** The public half of an authority; `keys` in the order of `findAuthorityKeys`. */
-export function bundleOf(type: AuthorityType, keys: readonly AuthorityKeyRow[]): TrustBundle {
+/**
+ * The public half of an authority.
+ * @param keys In the order of `findAuthorityKeys`.
+ * @param since When they came to be so; numbers the bundle of a SPIFFE CA.
+ */
+export function bundleOf(type: AuthorityType, keys: readonly AuthorityKeyRow[], since: Date): TrustBundle {
   const ours = keys.filter((key) => key.authority === type);
-  return {
+  const certificatesPem = certificatesOf(type, keys);
+  const bundle = {
     sshPublicKeys: ours.filter((key) => key.usage === "ssh").map((key) => sshBlob(key).toString("base64")),
-    certificatesPem: ours.flatMap((key) => key.certificate ?? []),
+    certificatesPem,
   };
+  if (type !== "spiffe") return bundle;
+  const jwtAuthorities = ours.filter((key) => key.usage === "jwt").map(jwtAuthorityOf);
+  return { ...bundle, spiffe: spiffeBundleOf(certificatesPem, jwtAuthorities, since.getTime()) };
+}
+
+/** The self-signed certificates of an authority, in the order of `keys`. */
+export function certificatesOf(type: AuthorityType, keys: readonly AuthorityKeyRow[]): readonly string[] {
+  return keys.filter((key) => key.authority === type).flatMap((key) => key.certificate ?? []);
 }
 
 /** SSH wire form of a key's public half. */
 export function sshBlob(key: AuthorityKeyRow): Buffer {
   return publicKeyOf(createPublicKey({ key: Buffer.from(key.publicKey, "base64"), format: "der", type: "spki" })).blob;
+}
+
+/** The public half of a key that signs tokens. */
+export function jwtAuthorityOf({ publicKey }: AuthorityKeyRow): JwtAuthority {
+  return { keyId: jwkThumbprint(publicKey), publicKey };
+}
+
+// --- internal ---
+
+function signerOf({ publicKey, backend, handle }: AuthorityKeyRow, backendOf: (name: string) => KeyBackend): X509Signer {
+  const holder = backendOf(backend);
+  return {
+    publicKeyDer: Buffer.from(publicKey, "base64"),
+    signsInProcess: holder.signsInProcess === true,
+    sign: (data) => holder.sign(handle, data),
+  };
+}
+
+function sshSignerOf(key: AuthorityKeyRow, backendOf: (name: string) => KeyBackend): SshSigner {
+  const { sign, signsInProcess } = signerOf(key, backendOf);
+  return {
+    publicKeyBlob: sshBlob(key),
+    signsInProcess,
+    sign: async (data) => encodeSignature("ssh-ed25519", await sign(data)),
+  };
 }

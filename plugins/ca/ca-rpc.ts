@@ -27,8 +27,13 @@ export function caHandlers(
   return {
     getStatus: async () => ({ authorities: (await directory.status()).map(toMessage) }),
     export: async ({ type }) => {
-      const { sshPublicKeys, certificatesPem } = authorities.trustBundle(fromMessage(type));
-      return { clusterName, sshPublicKeys: [...sshPublicKeys], certificatesPem: [...certificatesPem] };
+      const { sshPublicKeys, certificatesPem, spiffe } = authorities.trustBundle(fromMessage(type));
+      return {
+        clusterName,
+        sshPublicKeys: [...sshPublicKeys],
+        certificatesPem: [...certificatesPem],
+        spiffeBundleJson: spiffe?.bundleJson ?? "",
+      };
     },
     rotate: async (request, call) => {
       const type = fromMessage(request.type);
@@ -67,7 +72,7 @@ function toMessage({ type, keys, laggards, ...authority }: AuthorityStatus): pro
 function fromMessage(type: proto.AuthorityType): AuthorityType {
   const known = authorityTypeOf(type);
   if (known !== null) return known;
-  throw new MezError("INVALID_ARGUMENT", `authority type ${type} is unknown; use ${AUTHORITY_TYPES.join(" or ")}`);
+  throw new MezError("INVALID_ARGUMENT", `authority type ${type} is unknown; use ${AUTHORITY_TYPES.join(", ")}`);
 }
 
 function authorOf({ caller, clientAddress }: CallContext): RotationAuthor {

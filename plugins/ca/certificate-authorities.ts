@@ -16,8 +16,7 @@ import type {
   X509CertificateRequest,
 } from "./api.js";
 import { type Authority, assembleAuthority } from "./authority.js";
-import { findAuthorityKeys } from "./authority-repository.js";
-import { AUTHORITY_TYPES } from "./authority-type.js";
+import { findAuthorities, findAuthorityKeys } from "./authority-repository.js";
 import { acceptedPublicKey } from "./subject-key.js";
 import { randomSshSerial, randomX509Serial, validityOf } from "./validity.js";
 import { certificatePem, distinguishedName, keyIdentifier, signX509 } from "./x509-certificate.js";
@@ -43,8 +42,8 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
   /** Reads the authorities from the database. */
   async load(): Promise<void> {
     const { database, clusterName, backendOf } = this.options;
-    const keys = await database.read(findAuthorityKeys);
-    this.#authorities = new Map(AUTHORITY_TYPES.map((type) => [type, assembleAuthority(type, clusterName, keys, backendOf)]));
+    const [rows, keys] = await database.read(async (em) => [await findAuthorities(em), await findAuthorityKeys(em)]);
+    this.#authorities = new Map(rows.map((row) => [row.type, assembleAuthority(row, clusterName, keys, backendOf)]));
   }
 
   /** Loads again, one at a time, after each change of the trust bundles. Returns the way to stop. */
@@ -86,11 +85,21 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
     return this.authority(type).bundle;
   }
 
-  private async issueSsh(type: AuthorityType, request: SshUserCertificateRequest): Promise<SshCertificate> {
-    const { publicKeyBlob: subjectBlob, keyId, principals, ttlSeconds, criticalOptions, extensions } = request;
+  /** The authority with the keys that sign now. @throws {MezError} `UNAVAILABLE` before the plugin has started. */
+  async signing(type: AuthorityType): Promise<Authority> {
     // A certificate that is asked for because another key signs now has to come from that key.
     await this.#loading;
-    const authority = this.authority(type);
+    return this.authority(type);
+  }
+
+  noteIssued(type: AuthorityType, generation: number, expiresAt: Date): void {
+    this.options.onIssued?.(type, generation, expiresAt);
+  }
+
+  private async issueSsh(type: "user" | "host", request: SshUserCertificateRequest): Promise<SshCertificate> {
+    const { publicKeyBlob: subjectBlob, keyId, principals, ttlSeconds, criticalOptions, extensions } = request;
+    const { ssh, generation } = await this.signing(type);
+    if (ssh === null) throw new MezError("INVALID_ARGUMENT", `the ${type} CA signs no SSH certificates`);
     const validity = validityOf(type, ttlSeconds, this.options.clock.now());
     const serial = randomSshSerial();
     const blob = await issueCertificateWith(
@@ -105,15 +114,14 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
         criticalOptions,
         extensions,
       },
-      authority.ssh,
+      ssh,
     );
-    this.options.onIssued?.(type, authority.generation, validity.expiresAt);
+    this.noteIssued(type, generation, validity.expiresAt);
     return { blob, serial: serial.toString(), ...validity };
   }
 
   private async issueX509(type: AuthorityType, request: X509CertificateRequest): Promise<X509Certificate> {
-    await this.#loading;
-    const { generation, x509 } = this.authority(type);
+    const { generation, x509 } = await this.signing(type);
     const { signer, name, keyId, expiresAt } = x509;
     const validity = validityOf(type, request.ttlSeconds, this.options.clock.now());
     const notAfter = new Date(Math.min(validity.expiresAt.getTime(), expiresAt.getTime()));
@@ -139,7 +147,7 @@ export class KeyBackedAuthorities implements CertificateAuthorities {
       },
       signer,
     );
-    this.options.onIssued?.(type, generation, notAfter);
+    this.noteIssued(type, generation, notAfter);
     return { pem: certificatePem(der), serial: serial.toString("hex"), validFrom: validity.validFrom, expiresAt: notAfter };
   }
 

@@ -11,7 +11,8 @@ import type { Column, CommandContext } from "../../core/plugin/commands.js";
 import type { RpcClient } from "../../core/plugin/rpc.js";
 import { publicKeyOf } from "../../core/ssh/public-key.js";
 import { AuthorityType, type CaServiceService, type ExportRequest, KeyState } from "../../proto/gen/mezite/ca/v1/ca.js";
-import { exportAuthority } from "./export-command.js";
+import type { AuthorityType as AuthorityTypeName } from "./api.js";
+import { type ExportForm, exportAuthority } from "./export-command.js";
 import { showStatus } from "./status-command.js";
 import { trustLines } from "./trust-lines.js";
 
@@ -63,19 +64,35 @@ test("shows a row for each key of each authority", async () => {
   assert.deepEqual(notes, ["user CA, init: node web-01 has not been heard of"]);
   assert.deepEqual(tables, [
     [],
-    [["user", "init", "active", 2, new Date(3), 1, "SHA256:abc", "sha256:def", new Date(0), new Date(1)]],
+    [["user", "init", "active", 2, new Date(3), 1, "SHA256:abc", "sha256:def", "", new Date(0), new Date(1)]],
   ]);
+});
+
+test("exports the SPIFFE CA as certificates, or as the bundle that its users ask for", async () => {
+  assert.equal(await exported("spiffe"), PEM);
+  assert.equal(await exported("spiffe", "jwks"), '{"keys":[]}\n');
+  assert.equal(await exported("spiffe", undefined, "json"), '{"keys":[]}\n');
+  for (const [type, form] of [
+    ["spiffe", "openssh"],
+    ["user", "jwks"],
+  ] as const)
+    await assert.rejects(exported(type, form), (error) => isMezError(error, "INVALID_ARGUMENT"));
 });
 
 // --- internal ---
 
-async function exported(type: "user" | "host", form: "openssh" | "pem"): Promise<string> {
-  const { context, stdout } = contextOf();
+async function exported(type: AuthorityTypeName, form?: ExportForm, format: "table" | "json" = "table"): Promise<string> {
+  const { context, stdout } = contextOf(format);
   await exportAuthority(context, { type, form, out: undefined });
   return String(stdout.read());
 }
 
-function contextOf(): { context: CommandContext; stdout: PassThrough; notes: string[]; tables: unknown[][] } {
+function contextOf(format: "table" | "json" = "table"): {
+  context: CommandContext;
+  stdout: PassThrough;
+  notes: string[];
+  tables: unknown[][];
+} {
   const stdout = new PassThrough();
   const notes: string[] = [];
   const tables: unknown[][] = [];
@@ -83,8 +100,10 @@ function contextOf(): { context: CommandContext; stdout: PassThrough; notes: str
   const client: RpcClient<CaServiceService> = {
     ...{ rotate: refuse, advance: refuse, rollback: refuse },
     export: async ({ type }: ExportRequest) => {
+      if (type === AuthorityType.AUTHORITY_TYPE_SPIFFE)
+        return { clusterName: "prod", sshPublicKeys: [], certificatesPem: [PEM], spiffeBundleJson: '{"keys":[]}' };
       assert.ok(type === AuthorityType.AUTHORITY_TYPE_USER || type === AuthorityType.AUTHORITY_TYPE_HOST);
-      return { clusterName: "prod", sshPublicKeys: [SSH_KEY], certificatesPem: [PEM] };
+      return { clusterName: "prod", sshPublicKeys: [SSH_KEY], certificatesPem: [PEM], spiffeBundleJson: "" };
     },
     getStatus: async () => ({
       authorities: [
@@ -98,6 +117,7 @@ function contextOf(): { context: CommandContext; stdout: PassThrough; notes: str
               state: KeyState.KEY_STATE_ACTIVE,
               sshFingerprint: "SHA256:abc",
               certificatePin: "sha256:def",
+              jwtKeyId: "",
               createdAt: new Date(0),
               certificateExpiresAt: new Date(1),
               validCertificates: 2,
@@ -125,7 +145,7 @@ function contextOf(): { context: CommandContext; stdout: PassThrough; notes: str
     promptSecret: () => Promise.reject(new Error("nobody to ask")),
     loginAnswer: () => Promise.reject(new Error("nobody logs in")),
     output: {
-      format: "table",
+      format,
       rows: async <Row>(rows: readonly Row[], columns: readonly Column<Row>[]) =>
         void tables.push(rows.map((row) => columns.map((column) => column.value(row)))),
       record: async () => undefined,

@@ -1,6 +1,6 @@
 import { command, defineCommands, group } from "../../core/plugin/commands.js";
 
-const TYPES = ["user", "host"] as const;
+const TYPES = ["user", "host", "spiffe"] as const;
 const TYPE = { type: "enum", choices: TYPES, required: true, description: "Which authority", env: false } as const;
 const FORCE = { type: "boolean", description: "Leave behind who has not followed, without a question", env: false } as const;
 
@@ -26,14 +26,16 @@ export default defineCommands({
           name: "export",
           summary: "Print the public keys or certificates of an authority",
           description:
-            "openssh prints lines for TrustedUserCAKeys (user) or known_hosts (host); pem prints the X.509 certificates.",
+            "openssh prints lines for TrustedUserCAKeys (user) or known_hosts (host), and is what these two are printed as; pem prints the X.509 certificates, which is the form of spiffe; jwks prints the trust bundle of spiffe as SPIFFE JWKS, and so does --format=json.",
           examples: [
             "mezctl ca export --type=user > /etc/ssh/mezite_user_ca.pub",
             "mezctl ca export --type=host --form=pem --out=host-ca.pem",
+            "mezctl ca export --type=spiffe > svid-ca.pem",
+            "mezctl ca export --type=spiffe --form=jwks --out=spiffe-bundle.json",
           ],
           flags: {
             type: TYPE,
-            form: { type: "enum", choices: ["openssh", "pem"], default: "openssh", description: "How to print it", env: false },
+            form: { type: "enum", choices: ["openssh", "pem", "jwks"], description: "How to print it", env: false },
             out: { type: "string", valueName: "file", description: "Write to this file instead of standard output", env: false },
           },
           async run(context, input) {

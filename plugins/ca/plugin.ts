@@ -4,7 +4,7 @@ import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { KEY_BACKEND, type KeyBackend } from "../../core/ports/key-backend.js";
-import { CA_KEYS, CERTIFICATE_AUTHORITIES, TRUST_FOLLOWERS } from "./api.js";
+import { CA_KEYS, CERTIFICATE_AUTHORITIES, SPIFFE_AUTHORITY, TRUST_FOLLOWERS } from "./api.js";
 import { AuthorityDirectory } from "./authority-directory.js";
 import { AuthorityKeyMaker, type AuthorityKeysOptions } from "./authority-keys.js";
 import { AuthorityEntity, AuthorityKeyEntity, IssuedCertificatesEntity } from "./authority-repository.js";
@@ -17,10 +17,13 @@ import { KeyDisposal } from "./key-disposal.js";
 import { CreateCertificateAuthorities } from "./migrations/20260101000000-certificate-authorities.js";
 import { CreateIssuedCertificates } from "./migrations/20260401000000-issued-certificates.js";
 import { Rotation } from "./rotation.js";
+import { SvidIssuer } from "./svid-issuer.js";
+import { requireTrustDomain } from "./trust-domain.js";
 import { TrustFollowerRegistry } from "./trust-followers.js";
 
 interface Config {
   readonly key_backend: string;
+  readonly trust_domain?: string;
 }
 
 export default definePlugin<Config>({
@@ -36,6 +39,7 @@ export default definePlugin<Config>({
       ],
     );
     host.provide(CERTIFICATE_AUTHORITIES, (resolve) => parts(resolve).authorities);
+    host.provide(SPIFFE_AUTHORITY, (resolve) => parts(resolve).svids);
     host.provide(TRUST_FOLLOWERS, (resolve) => parts(resolve).followers);
     host.publish(CA_KEYS, (resolve) => parts(resolve).directory);
     host.rpc(CA_RPC, (resolve) => {
@@ -46,9 +50,10 @@ export default definePlugin<Config>({
       let stopFollowing: (() => void) | null = null;
       return {
         async start() {
-          const { authorities, keyOptions } = parts(resolve);
+          const { authorities, svids, keyOptions } = parts(resolve);
           await createMissingAuthorities({ ...keyOptions(), database: resolve(DATABASE) });
           await authorities.load();
+          requireTrustDomain(svids.trustDomain(), keyOptions().trustDomain);
           stopFollowing = authorities.follow(resolve(COLLECTIONS).of(CA_KEYS));
         },
         dispose: async () => stopFollowing?.(),
@@ -64,22 +69,24 @@ export default definePlugin<Config>({
 
 interface Parts {
   readonly authorities: KeyBackedAuthorities;
+  readonly svids: SvidIssuer;
   readonly directory: AuthorityDirectory;
   readonly followers: TrustFollowerRegistry;
   readonly ledger: CertificateLedger;
   readonly disposal: KeyDisposal;
   readonly rotation: Rotation;
   /** The backend of new keys is looked up when it is needed. */
-  readonly keyOptions: () => AuthorityKeysOptions;
+  readonly keyOptions: () => AuthorityKeysOptions & { readonly trustDomain: string };
 }
 
-function build(resolve: Resolve, { key_backend: backendName }: Config): Parts {
+function build(resolve: Resolve, { key_backend: backendName, trust_domain }: Config): Parts {
   const backends = resolve.port(KEY_BACKEND);
   const common = { database: resolve(DATABASE), clock: resolve(CLOCK), logger: resolve(LOGGER) };
   const { database, clock, logger } = common;
   const { clusterName } = resolve(PROCESS);
   const backendOf = (name: string): KeyBackend => backends.get(name);
-  const keyOptions = (): AuthorityKeysOptions => ({ clock, clusterName, backendName, backend: backendOf(backendName) });
+  const trustDomain = trust_domain ?? clusterName;
+  const keyOptions = () => ({ clock, clusterName, trustDomain, backendName, backend: backendOf(backendName) });
   const followers = new TrustFollowerRegistry();
   const ledger = new CertificateLedger(database, clock, logger);
   const disposal = new KeyDisposal({ database, logger, backendOf });
@@ -96,6 +103,7 @@ function build(resolve: Resolve, { key_backend: backendName }: Config): Parts {
     },
   });
   return {
+    svids: new SvidIssuer({ authorities, clock, clusterName }),
     ...{ authorities, followers, ledger, disposal, rotation, keyOptions },
     directory: new AuthorityDirectory(database, ledger, followers),
   };

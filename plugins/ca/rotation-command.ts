@@ -42,6 +42,12 @@ export async function move(context: CommandContext, { type, way, force }: Move):
 
 // --- internal ---
 
+const CERTIFIED: Readonly<Record<AuthorityType, string>> = {
+  user: "user certificates",
+  host: "host certificates",
+  spiffe: "SVIDs",
+};
+
 /** What a person does in a phase before going on. */
 const ADVICE: Readonly<Record<string, (type: AuthorityType) => string>> = {
   none: (type) => `the rotation of the ${type} CA has ended; its new keys are destroyed`,
@@ -49,9 +55,9 @@ const ADVICE: Readonly<Record<string, (type: AuthorityType) => string>> = {
   "update-clients": (type) =>
     type === "host"
       ? "the bundles spread; let people log in or use msh once before going on"
-      : "new user certificates come from the new keys",
+      : `new ${CERTIFIED[type]} come from the new keys`,
   "update-servers": (type) =>
-    type === "host" ? "new host certificates come from the new keys" : "new user certificates come from the new keys",
+    type === "host" ? "new host certificates come from the new keys" : `new ${CERTIFIED[type]} come from the new keys`,
   standby: (type) => `the old keys of the ${type} CA are still trusted; advance when their certificates have expired`,
   complete: (type) => `the rotation of the ${type} CA is complete; its old keys are destroyed`,
 };

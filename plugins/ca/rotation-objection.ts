@@ -1,5 +1,5 @@
 import type { AuthorityType, RotationPhase, TrustFollower } from "./api.js";
-import { bundleOf } from "./authority.js";
+import { certificatesOf } from "./authority.js";
 import type { AuthorityKeyRow } from "./authority-repository.js";
 import { AUTHORITIES } from "./authority-type.js";
 import type { CertificateLedger } from "./certificate-ledger.js";
@@ -24,7 +24,7 @@ export interface Move {
 export function objectionTo(move: Move): string | null {
   const { type, from, to, way, keys, followers } = move;
   const dropped = droppedBy(from, to);
-  const behind = laggards(type, from, bundleOf(type, keys), followers).filter(
+  const behind = laggards(type, from, certificatesOf(type, keys), followers).filter(
     ({ lacks }) => way === "next" || (dropped !== null && lacks === "certificate"),
   );
   const reasons: string[] = behind.length === 0 ? [] : [naming(behind)];

@@ -19,6 +19,7 @@ import { KeyDisposal } from "./key-disposal.js";
 import { CreateCertificateAuthorities } from "./migrations/20260101000000-certificate-authorities.js";
 import { CreateIssuedCertificates } from "./migrations/20260401000000-issued-certificates.js";
 import { Rotation, type RotationAuthor } from "./rotation.js";
+import { SvidIssuer } from "./svid-issuer.js";
 import { TrustFollowerRegistry } from "./trust-followers.js";
 
 const AUTHOR: RotationAuthor = {
@@ -36,6 +37,7 @@ const AUTHOR: RotationAuthor = {
 for (const [type, signers] of [
   ["user", ["old", "new", "new", "new", "new"]],
   ["host", ["old", "old", "new", "new", "new"]],
+  ["spiffe", ["old", "new", "new", "new", "new"]],
 ] as const) {
   test(`a rotation of the ${type} CA signs and trusts as the table says, and destroys the old key`, async (t) => {
     const bed = await cluster(t);
@@ -54,7 +56,7 @@ for (const [type, signers] of [
     );
     assert.deepEqual(bed.trusted(type), [fresh]);
     assert.equal(await bed.phase(type), "complete");
-    assert.equal(bed.backend.size, 4, "two keys for each authority");
+    assert.equal(bed.backend.size, 6, "two keys for each authority");
     assert.deepEqual(
       bed.opened.audits
         .filter(({ type: event }) => event.startsWith("ca.rotation"))
@@ -77,7 +79,7 @@ for (const [type, signers] of [
       assert.equal(await bed.phase(type), "none");
       assert.deepEqual(bed.trusted(type), before);
       assert.equal(await bed.signer(type), before[0]);
-      assert.equal(bed.backend.size, 4, "the new keys are destroyed");
+      assert.equal(bed.backend.size, 6, "the new keys are destroyed");
     });
   }
 }
@@ -89,7 +91,7 @@ test("refuses to move a rotation that is not there, and to begin a second", asyn
   await rejects(bed.rotation.rollback(step("none"), AUTHOR), /^no rotation of the user CA is under way/);
   await bed.rotation.begin("user", AUTHOR);
   await rejects(bed.rotation.begin("user", AUTHOR), /^the user CA is being rotated already, in phase init/);
-  assert.equal(bed.backend.size, 6, "the keys of the second are not left behind");
+  assert.equal(bed.backend.size, 8, "the keys of the second are not left behind");
   for (const phase of ["init", "update-clients", "update-servers", "standby"]) await bed.rotation.advance(step(phase), AUTHOR);
   await rejects(bed.rotation.advance(step("complete"), AUTHOR), /^the rotation of the user CA is complete; begin one/);
   await rejects(bed.rotation.rollback(step("complete"), AUTHOR), /no way back$/);
@@ -101,7 +103,7 @@ test("goes one phase on when two administrators advance at once, and begins once
   const bed = await cluster(t);
   const begun = await Promise.allSettled([bed.rotation.begin("host", AUTHOR), bed.rotation.begin("host", AUTHOR)]);
   assert.deepEqual(begun.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
-  assert.equal(bed.backend.size, 6);
+  assert.equal(bed.backend.size, 8);
   const advance = () => bed.rotation.advance({ type: "host", expectedPhase: "init", force: true }, AUTHOR);
   const moved = await Promise.allSettled([advance(), advance()]);
   assert.deepEqual(moved.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
@@ -186,10 +188,10 @@ test("destroys a retired key later when its backend fails", async (t) => {
   bed.backend.destroy = () => Promise.reject(new Error("the session with the HSM is lost"));
   await bed.rotation.rollback({ type: "user", expectedPhase: "init", force: false }, AUTHOR);
   assert.equal(await bed.phase("user"), "none");
-  assert.equal(bed.backend.size, 6);
+  assert.equal(bed.backend.size, 8);
   bed.backend.destroy = destroy;
   await bed.disposal.run();
-  assert.equal(bed.backend.size, 4);
+  assert.equal(bed.backend.size, 6);
 });
 
 // --- internal ---
@@ -200,6 +202,19 @@ async function rejects(attempt: Promise<void>, words: RegExp): Promise<void> {
     assert.match(error.message, words);
     return true;
   });
+}
+
+/** The `kid` of the tokens that are signed now; X.509-SVIDs come from the certificate at the same place of the bundle. */
+async function svidSigner(svids: SvidIssuer): Promise<string> {
+  const publicKeyDer = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "der", type: "spki" });
+  const common = { spiffeId: "spiffe://prod/web", ttlSeconds: 60 };
+  const { der } = await svids.issueX509Svid({ ...common, publicKeyDer, dnsNames: [] });
+  const { token } = await svids.issueJwtSvid({ ...common, audiences: ["db"], issuer: null });
+  const { kid } = JSON.parse(Buffer.from(token.split(".")[0] ?? "", "base64url").toString()) as { readonly kid: string };
+  const { certificatesPem, spiffe } = svids.bundle();
+  const at = certificatesPem.findIndex((pem) => new X509Certificate(der).verify(new X509Certificate(pem).publicKey));
+  assert.equal(spiffe.jwtAuthorities[at]?.keyId, kid);
+  return kid;
 }
 
 /** Authorities with a rotation over them, without the rest of a cluster. */
@@ -233,6 +248,7 @@ async function cluster(t: TestContext) {
       await disposal.run();
     },
   });
+  const svids = new SvidIssuer({ authorities, clock: systemClock, clusterName: "prod" });
   const directory = new AuthorityDirectory(database, ledger, followers);
   const issue = async (type: AuthorityType): Promise<string> => {
     const request = {
@@ -246,8 +262,12 @@ async function cluster(t: TestContext) {
   };
   return {
     ...{ opened, backend, ledger, followers, disposal, rotation, directory, issue },
-    signer: issue,
-    trusted: (type: AuthorityType) => authorities.trustBundle(type).sshPublicKeys,
+    svids,
+    signer: (type: AuthorityType) => (type === "spiffe" ? svidSigner(svids) : issue(type)),
+    trusted: (type: AuthorityType) => {
+      const { sshPublicKeys, spiffe } = authorities.trustBundle(type);
+      return spiffe === undefined ? sshPublicKeys : spiffe.jwtAuthorities.map(({ keyId }) => keyId);
+    },
     fingerprints: (type: AuthorityType) =>
       authorities.trustBundle(type).certificatesPem.map((pem) => new X509Certificate(pem).fingerprint256),
     phase: async (type: AuthorityType) => (await directory.status()).find((status) => status.type === type)?.phase,

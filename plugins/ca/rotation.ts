@@ -44,17 +44,18 @@ export class Rotation {
     const { database, clock } = this.parts;
     const maker = this.parts.maker();
     const generation = await database.read(async (em) => {
-      refuseSecond(type, await phaseOf(em, type));
+      refuseSecond(type, (await authorityOf(em, type)).phase);
       return (await repository.lastGeneration(em, type)) + 1;
     });
-    const fresh = await maker.makePair(type, generation, "trusted");
+    const fresh = await maker.makeSet(type, generation, "trusted");
     const begun = await database.transaction(async (tx) => {
-      const from = await phaseOf(tx.em, type);
+      const { phase: from, phaseSince } = await authorityOf(tx.em, type);
       if (isUnderWay(from) || (await repository.lastGeneration(tx.em, type)) >= generation) return from;
       const keys = (await repository.findAuthorityKeys(tx.em)).filter((key) => key.authority === type);
       await repository.insertAuthorityKeys(tx.em, fresh);
-      await repository.updatePhase(tx.em, type, "init", clock.now());
-      tx.put(CA_KEYS, type, bundleOf(type, [...keys, ...fresh]));
+      const since = after(phaseSince, clock.now());
+      await repository.updatePhase(tx.em, type, "init", since);
+      tx.put(CA_KEYS, type, bundleOf(type, [...keys, ...fresh], since));
       audit(tx, "ca.rotation.started", { type, from, to: "init" }, author);
       return null;
     });
@@ -78,7 +79,7 @@ export class Rotation {
   async #move({ type, expectedPhase, force }: RotationStep, way: "next" | "previous", author: RotationAuthor): Promise<void> {
     const { database, clock, ledger, followers } = this.parts;
     await database.transaction(async (tx) => {
-      const from = await phaseOf(tx.em, type);
+      const { phase: from, phaseSince } = await authorityOf(tx.em, type);
       const to = ROTATION_PHASES[from][way];
       if (to === null) throw noWay(type, from, way);
       if (expectedPhase !== from) throw movedMeanwhile(type, from, expectedPhase);
@@ -87,9 +88,10 @@ export class Rotation {
       if (objection !== null && !force) throw new MezError("ROTATION_NOT_READY", objection);
       const moved = keysIn(to, from, type, keys);
       await repository.updateKeyStates(tx.em, moved);
-      await repository.updatePhase(tx.em, type, to, clock.now());
+      const since = after(phaseSince, clock.now());
+      await repository.updatePhase(tx.em, type, to, since);
       const trusted = moved.filter(({ state }) => state !== "retired");
-      tx.put(CA_KEYS, type, bundleOf(type, trusted));
+      tx.put(CA_KEYS, type, bundleOf(type, trusted, since));
       const event =
         way === "previous" ? "ca.rotation.rolled_back" : to === "complete" ? "ca.rotation.completed" : "ca.rotation.advanced";
       audit(tx, event, { type, from, to, ...(objection === null ? {} : { forced: objection }) }, author);
@@ -100,10 +102,15 @@ export class Rotation {
 
 // --- internal ---
 
-async function phaseOf(em: Transaction["em"], type: AuthorityType): Promise<RotationPhase> {
+async function authorityOf(em: Transaction["em"], type: AuthorityType): Promise<repository.AuthorityRow> {
   const authority = await repository.findAuthority(em, type);
   if (authority === null) throw new MezError("NOT_FOUND", `this cluster has no ${type} CA`);
-  return authority.phase;
+  return authority;
+}
+
+/** The time of a step. Two steps never have the same, since the bundles of a SPIFFE CA are numbered by it. */
+function after(previous: Date, now: Date): Date {
+  return new Date(Math.max(now.getTime(), previous.getTime() + 1));
 }
 
 /** The keys as they are to be in `to`, the one that signs first. */

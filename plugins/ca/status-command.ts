@@ -39,6 +39,7 @@ const COLUMNS: readonly Column<Row>[] = [
   { key: "behind", header: "BEHIND", value: (row) => row.laggards.length, json: (row) => row.laggards, align: "right" },
   { key: "sshFingerprint", header: "SSH FINGERPRINT", value: (row) => row.sshFingerprint },
   { key: "certificatePin", header: "CERTIFICATE PIN", value: (row) => row.certificatePin },
+  { key: "jwtKeyId", header: "JWT KEY", value: (row) => row.jwtKeyId },
   { key: "createdAt", header: "CREATED", value: (row) => row.createdAt },
   { key: "certificateExpiresAt", header: "EXPIRES", value: (row) => row.certificateExpiresAt },
 ];

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import type { AuthorityType, RotationPhase, TrustBundle, TrustFollower, TrustFollowers } from "./api.js";
+import type { AuthorityType, RotationPhase, TrustFollower, TrustFollowers } from "./api.js";
 import { AUTHORITIES } from "./authority-type.js";
 import { isUnderWay } from "./rotation-phase.js";
 
@@ -30,17 +30,18 @@ export class TrustFollowerRegistry implements TrustFollowers {
 
 /**
  * Who has not taken the trust bundle of this phase, or still shows a certificate of the key that does not sign.
- * @param bundle The key that signs comes first.
+ * @param certificatesPem Those that are trusted, that of the key which signs first.
  */
 export function laggards(
   type: AuthorityType,
   phase: RotationPhase,
-  bundle: TrustBundle,
+  certificatesPem: readonly string[],
   followers: readonly TrustFollower[],
 ): readonly Laggard[] {
   if (!isUnderWay(phase)) return [];
-  const wanted = bundle.certificatesPem.map((pem) => new X509Certificate(pem).fingerprint256);
+  const wanted = certificatesPem.map((pem) => new X509Certificate(pem).fingerprint256);
   return followers.flatMap((follower) => {
+    if (follower.follows?.includes(type) === false) return [];
     const lacks = lackOf(type, wanted, follower);
     return lacks === null ? [] : [{ kind: follower.kind, name: follower.name, lacks, reason: REASONS[lacks] }];
   });

@@ -3,7 +3,11 @@ import { MezError } from "../../core/errors/error.js";
 import type { AuthorityType } from "./api.js";
 
 /** The longest that a certificate of each authority may live. */
-export const MAX_TTL_SECONDS: Readonly<Record<AuthorityType, number>> = { user: 24 * 3600, host: 7 * 24 * 3600 };
+export const MAX_TTL_SECONDS: Readonly<Record<AuthorityType, number>> = {
+  user: 24 * 3600,
+  host: 7 * 24 * 3600,
+  spiffe: 24 * 3600,
+};
 
 /** The dates of a new certificate, whole seconds. */
 export interface Validity {

@@ -10,13 +10,20 @@ export interface AlternativeNames {
   readonly uris?: readonly string[];
 }
 
-/** The extensions of a CA that signs leaf certificates only. @see RFC 5280, 4.2.1 */
-export function authorityExtensions(subjectKeyId: Buffer): readonly Buffer[] {
-  return [
+/**
+ * The extensions of a CA that signs leaf certificates only.
+ * @param names What it signs for, where certificates say that: the trust domain of a SPIFFE CA.
+ * @see RFC 5280, 4.2.1
+ */
+export function authorityExtensions(subjectKeyId: Buffer, names: AlternativeNames = {}): readonly Buffer[] {
+  const extensions = [
     extension("2.5.29.19", sequence(boolean(true), integer(Buffer.of(0))), true), // basicConstraints: CA, pathlen 0
     extension("2.5.29.15", bitString(Buffer.of(0x06), 1), true), // keyUsage: keyCertSign, cRLSign
     subjectKeyIdentifier(subjectKeyId),
   ];
+  const alternatives = generalNames(names);
+  if (alternatives.length > 0) extensions.push(extension(SUBJECT_ALTERNATIVE_NAME, sequence(...alternatives)));
+  return extensions;
 }
 
 /**
@@ -38,11 +45,13 @@ export function leafExtensions(
     extension("2.5.29.35", sequence(tagged(0x80, authorityKeyId))),
   ];
   const alternatives = generalNames(names);
-  if (alternatives.length > 0) extensions.push(extension("2.5.29.17", sequence(...alternatives)));
+  if (alternatives.length > 0) extensions.push(extension(SUBJECT_ALTERNATIVE_NAME, sequence(...alternatives)));
   return extensions;
 }
 
 // --- internal ---
+
+const SUBJECT_ALTERNATIVE_NAME = "2.5.29.17";
 
 const SERVER_AUTH = objectIdentifier("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH = objectIdentifier("1.3.6.1.5.5.7.3.2");

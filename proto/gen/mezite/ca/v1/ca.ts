@@ -24,6 +24,7 @@ export enum AuthorityType {
   AUTHORITY_TYPE_UNSPECIFIED = 0,
   AUTHORITY_TYPE_USER = 1,
   AUTHORITY_TYPE_HOST = 2,
+  AUTHORITY_TYPE_SPIFFE = 3,
   UNRECOGNIZED = -1,
 }
 
@@ -67,7 +68,7 @@ export interface Laggard {
 
 export interface AuthorityKey {
   state: KeyState;
-  /** SHA256:… as ssh-keygen -l prints it. */
+  /** SHA256:… as ssh-keygen -l prints it; empty for an authority that signs no SSH certificates. */
   sshFingerprint: string;
   /** sha256:<hex> of the SubjectPublicKeyInfo: what --ca-pin takes. */
   certificatePin: string;
@@ -78,7 +79,11 @@ export interface AuthorityKey {
   /** Certificates that it signed and that have not expired; those of the last ten minutes before their end included. */
   validCertificates: number;
   /** When the last of them has expired; absent when there is none. */
-  lastCertificateExpiresAt?: Date | undefined;
+  lastCertificateExpiresAt?:
+    | Date
+    | undefined;
+  /** "kid" of the tokens that it signs; empty for an authority that signs none. */
+  jwtKeyId: string;
 }
 
 export interface ExportRequest {
@@ -90,6 +95,8 @@ export interface ExportResponse {
   /** Wire form in base64, the key that signs first. */
   sshPublicKeys: string[];
   certificatesPem: string[];
+  /** Of the SPIFFE CA: its trust bundle as SPIFFE JWKS, JSON; empty for the others. */
+  spiffeBundleJson: string;
 }
 
 export interface RotateRequest {
@@ -411,6 +418,7 @@ function createBaseAuthorityKey(): AuthorityKey {
     certificateExpiresAt: undefined,
     validCertificates: 0,
     lastCertificateExpiresAt: undefined,
+    jwtKeyId: "",
   };
 }
 
@@ -436,6 +444,9 @@ export const AuthorityKey: MessageFns<AuthorityKey> = {
     }
     if (message.lastCertificateExpiresAt !== undefined) {
       Timestamp.encode(toTimestamp(message.lastCertificateExpiresAt), writer.uint32(58).fork()).join();
+    }
+    if (message.jwtKeyId !== "") {
+      writer.uint32(66).string(message.jwtKeyId);
     }
     return writer;
   },
@@ -509,6 +520,14 @@ export const AuthorityKey: MessageFns<AuthorityKey> = {
             message.lastCertificateExpiresAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.jwtKeyId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -533,6 +552,7 @@ export const AuthorityKey: MessageFns<AuthorityKey> = {
     message.certificateExpiresAt = object.certificateExpiresAt ?? undefined;
     message.validCertificates = object.validCertificates ?? 0;
     message.lastCertificateExpiresAt = object.lastCertificateExpiresAt ?? undefined;
+    message.jwtKeyId = object.jwtKeyId ?? "";
     return message;
   },
 };
@@ -593,7 +613,7 @@ export const ExportRequest: MessageFns<ExportRequest> = {
 };
 
 function createBaseExportResponse(): ExportResponse {
-  return { clusterName: "", sshPublicKeys: [], certificatesPem: [] };
+  return { clusterName: "", sshPublicKeys: [], certificatesPem: [], spiffeBundleJson: "" };
 }
 
 export const ExportResponse: MessageFns<ExportResponse> = {
@@ -606,6 +626,9 @@ export const ExportResponse: MessageFns<ExportResponse> = {
     }
     for (const v of message.certificatesPem) {
       writer.uint32(26).string(v!);
+    }
+    if (message.spiffeBundleJson !== "") {
+      writer.uint32(34).string(message.spiffeBundleJson);
     }
     return writer;
   },
@@ -647,6 +670,14 @@ export const ExportResponse: MessageFns<ExportResponse> = {
             message.certificatesPem.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.spiffeBundleJson = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -667,6 +698,7 @@ export const ExportResponse: MessageFns<ExportResponse> = {
     message.clusterName = object.clusterName ?? "";
     message.sshPublicKeys = object.sshPublicKeys?.map((e) => e) || [];
     message.certificatesPem = object.certificatesPem?.map((e) => e) || [];
+    message.spiffeBundleJson = object.spiffeBundleJson ?? "";
     return message;
   },
 };
