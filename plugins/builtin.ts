@@ -3,6 +3,7 @@ import agentIdentities from "./agent-identities/plugin.json" with { type: "json"
 import audit from "./audit/plugin.json" with { type: "json" };
 import authentication from "./authentication/plugin.json" with { type: "json" };
 import ca from "./ca/plugin.json" with { type: "json" };
+import clusterConfig from "./cluster-config/plugin.json" with { type: "json" };
 import joinToken from "./join/token/plugin.json" with { type: "json" };
 import keysSoftware from "./keys/software/plugin.json" with { type: "json" };
 import locks from "./locks/plugin.json" with { type: "json" };
@@ -24,6 +25,11 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
   { manifest: keysSoftware, service: () => import("./keys/software/plugin.js") },
   { manifest: ca, service: () => import("./ca/plugin.js"), commands: () => import("./ca/commands.js") },
   { manifest: audit, service: () => import("./audit/plugin.js"), commands: () => import("./audit/commands.js") },
+  {
+    manifest: clusterConfig,
+    service: () => import("./cluster-config/plugin.js"),
+    commands: () => import("./cluster-config/commands.js"),
+  },
   { manifest: roles, service: () => import("./roles/plugin.js"), commands: () => import("./roles/commands.js") },
   { manifest: users, service: () => import("./users/plugin.js"), commands: () => import("./users/commands.js") },
   {

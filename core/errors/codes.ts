@@ -70,6 +70,7 @@ export const ERROR_CODES = {
   ROTATION_NOT_READY: "conflict",
   SERVER_NOT_TRUSTED: "denied",
   SERVICE_NOT_REQUIRED: "internal",
+  SETTING_UNKNOWN: "not-found",
   SSH_AUTHENTICATION_FAILED: "unauthenticated",
   SSH_CERTIFICATE_REFUSED: "denied",
   SSH_CHANNEL_REFUSED: "denied",

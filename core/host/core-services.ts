@@ -1,4 +1,5 @@
 import { AUTH_DOOR, type AuthDoor } from "../plugin/auth-door.js";
+import { CLUSTER_SETTINGS } from "../plugin/cluster-settings.js";
 import { COLLECTIONS, type Collections } from "../plugin/collection.js";
 import { DATABASE, type Database } from "../plugin/database.js";
 import { RPC_DIALER, type RpcDialer } from "../plugin/dialer.js";
@@ -10,6 +11,7 @@ import type { Clock } from "../time/clock.js";
 import type { CoreServices } from "./generation.js";
 import type { PluginInstance } from "./instance.js";
 import { databaseFor } from "./plugin-database.js";
+import { SettingsView } from "./settings-view.js";
 
 export interface CoreParts {
   readonly process: ProcessInfo;
@@ -25,12 +27,14 @@ export interface CoreParts {
 
 /** The core's own services; the ids begin with `core.` and need no listing in a manifest. */
 export function coreServices(parts: CoreParts): CoreServices {
+  const settings = new SettingsView(parts.collections);
   return new Map<string, (instance: PluginInstance) => unknown>([
     [PROCESS.id, () => parts.process],
     [CLOCK.id, () => parts.clock],
     [LOGGER.id, (instance) => parts.logger(instance.id)],
     [DATABASE.id, (instance) => databaseFor(instance.manifest, parts.database)],
     [COLLECTIONS.id, () => parts.collections],
+    [CLUSTER_SETTINGS.id, () => settings],
     [LIVE_SESSIONS.id, () => parts.liveSessions],
     [LEASES.id, (instance) => ({ take: () => ({ return: instance.lease() }) })],
     [RPC_DIALER.id, () => parts.dialer],

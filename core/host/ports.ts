@@ -2,9 +2,11 @@ import type { Port } from "../plugin/contract.js";
 import { AUDIT_SINK } from "../ports/audit-sink.js";
 import { AUTHENTICATOR } from "../ports/authenticator.js";
 import { AUTHORIZER } from "../ports/authorizer.js";
+import { CLUSTER_SETTING } from "../ports/cluster-setting.js";
 import { GUARD } from "../ports/guard.js";
 import { JOIN_METHOD } from "../ports/join-method.js";
 import { KEY_BACKEND } from "../ports/key-backend.js";
+import { LOGIN_STEP } from "../ports/login-step.js";
 import { RECORDING_STORE } from "../ports/recording-store.js";
 import { STORAGE_DRIVER } from "../ports/storage-driver.js";
 import type { PortCardinalities } from "./graph.js";
@@ -13,9 +15,11 @@ const PORTS: readonly Port<unknown>[] = [
   AUDIT_SINK,
   AUTHENTICATOR,
   AUTHORIZER,
+  CLUSTER_SETTING,
   GUARD,
   JOIN_METHOD,
   KEY_BACKEND,
+  LOGIN_STEP,
   RECORDING_STORE,
   STORAGE_DRIVER,
 ];

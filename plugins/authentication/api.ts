@@ -1,3 +1,4 @@
+import type { DurationSetting } from "../../core/plugin/cluster-settings.js";
 import type { EventType, ServiceToken } from "../../core/plugin/contract.js";
 import type { Transaction } from "../../core/plugin/database.js";
 import type { Secret } from "../../core/plugin/secret.js";
@@ -32,3 +33,13 @@ export interface LoginSessionsEnded {
 }
 
 export const LOGIN_SESSIONS_ENDED: EventType<LoginSessionsEnded> = { name: "login-sessions.ended", version: 1 };
+
+/** How long a login lasts unless it asks otherwise. */
+export const SESSION_TTL: DurationSetting = {
+  key: "session_ttl",
+  type: "duration",
+  minSeconds: 1,
+  maxSeconds: 86_400,
+  default: 43_200,
+  description: "how long a login lasts unless it asks otherwise; never longer than max_session_ttl of the person's roles",
+};

@@ -57,7 +57,7 @@ class World {
       passwords: this.passwords,
       guards: this.guards,
       steps: { names: () => [...this.steps.keys()].sort(), get: (name) => this.steps.get(name) as LoginStep },
-      defaultTtlSeconds: 43_200,
+      defaultTtlSeconds: () => 43_200,
     });
   }
 

@@ -58,7 +58,8 @@ export interface LoginServiceParts {
   readonly passwords: PasswordService;
   readonly guards: Guards;
   readonly steps: Pick<PortView<LoginStep>, "names" | "get">;
-  readonly defaultTtlSeconds: number;
+  /** How long a login lasts unless it asks otherwise, as it holds now. */
+  readonly defaultTtlSeconds: () => number;
 }
 
 /** Opens and ends login sessions, and changes passwords. */
@@ -77,7 +78,7 @@ export class LoginService {
   async logIn(request: LoginRequest): Promise<OpenedSession | UnfinishedLogin> {
     const { userName, password, newPassword, ttlSeconds, clientAddress } = request;
     const { database, clock, access, users, passwords } = this.parts;
-    grantTtl(ttlSeconds, this.parts.defaultTtlSeconds, null); // a request that makes no sense costs no attempt
+    grantTtl(ttlSeconds, this.parts.defaultTtlSeconds(), null); // a request that makes no sense costs no attempt
     const attempt = this.#begin(userName, clientAddress);
     const stored = await this.#verify(userName, password);
     const entry = users.get(userName);
@@ -95,7 +96,7 @@ export class LoginService {
     const now = clock.now();
     const ttl = grantTtl(
       ttlSeconds,
-      this.parts.defaultTtlSeconds,
+      this.parts.defaultTtlSeconds(),
       access.sessionOptions({ user: userName, roles: entry.roles }).maxSessionTtlSeconds,
     );
     const expiresAt = new Date(now.getTime() + ttl.ttlSeconds * 1000);

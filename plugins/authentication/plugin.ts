@@ -1,15 +1,17 @@
+import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
+import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { LOGIN_STEP } from "../../core/ports/login-step.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { CERTIFICATE_AUTHORITIES } from "../ca/api.js";
 import { ACCESS, USERS_COLLECTION } from "../roles/api.js";
-import { LOGIN_SESSIONS_ENDED, PASSWORDS } from "./api.js";
+import { LOGIN_SESSIONS_ENDED, PASSWORDS, SESSION_TTL } from "./api.js";
 import { AttemptLimiter } from "./attempt-limiter.js";
 import { AUTHENTICATION_RPC, authenticationHandlers } from "./authentication-rpc.js";
 import { LoginService } from "./login-service.js";
@@ -44,7 +46,7 @@ export default definePlugin<Config>({
       windowSeconds: parseDuration(config.attempt_window),
       maxDelaySeconds: parseDuration(config.max_attempt_delay),
     };
-    const sessionTtlSeconds = parseDuration(config.session_ttl);
+    const fileTtlSeconds = Math.min(parseDuration(config.session_ttl), SESSION_TTL.maxSeconds);
     const certificateTtlSeconds = parseDuration(config.certificate_ttl);
 
     host.store([PasswordRecord, LoginSessionRecord], [{ name: "001-authentication", class: CreateAuthentication }]);
@@ -60,12 +62,17 @@ export default definePlugin<Config>({
           resolve(DATABASE),
         ),
     );
+    host.implement(CLUSTER_SETTING, SESSION_TTL.key, () => ({
+      setting: SESSION_TTL,
+      file: { key: "authentication.session_ttl", value: fileTtlSeconds },
+    }));
     host.on(LOGIN_SESSIONS_ENDED, (resolve) => async (event) => sessions(resolve).forget(event));
     host.run((resolve) => new LoginSessionSweeper(sessions(resolve), resolve(LOGGER)));
     host.rpc(AUTHENTICATION_RPC, (resolve) => {
       const authorities = resolve(CERTIFICATE_AUTHORITIES);
       const access = resolve(ACCESS);
       const guards = resolve.port(GUARD);
+      const settings = resolve(CLUSTER_SETTINGS);
       return authenticationHandlers({
         process: resolve(PROCESS),
         clock: resolve(CLOCK),
@@ -79,7 +86,7 @@ export default definePlugin<Config>({
           passwords: passwords(resolve),
           guards,
           steps: resolve.port(LOGIN_STEP),
-          defaultTtlSeconds: sessionTtlSeconds,
+          defaultTtlSeconds: () => settings.get(SESSION_TTL),
         }),
         sessions: sessions(resolve),
         certificates: new UserCertificates(resolve(DATABASE), authorities, access, certificateTtlSeconds, guards),

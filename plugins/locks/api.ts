@@ -1,4 +1,5 @@
 import type { Caller } from "../../core/plugin/caller.js";
+import type { ChoiceSetting } from "../../core/plugin/cluster-settings.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { ServiceToken } from "../../core/plugin/contract.js";
 import type { Transaction } from "../../core/plugin/database.js";
@@ -37,6 +38,15 @@ export const LOCKS_COLLECTION: CollectionKind<LockEntry> = {
   name: "locks",
   version: 1,
   visibleTo: (caller: Caller) => caller.kind === "agent" && (caller.role === "proxy" || caller.role === "node"),
+};
+
+/** What a proxy or node does that may have missed a lock. */
+export const LOCK_MODE: ChoiceSetting<"strict" | "best_effort"> = {
+  key: "lock_mode",
+  type: "choice",
+  choices: ["strict", "best_effort"],
+  default: "strict",
+  description: "what proxies and nodes do that may have missed a lock: let nobody new in, or go by the locks they know",
 };
 
 export interface NewLock {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
+import { SettingsView } from "../../core/host/settings-view.js";
+import { CLUSTER_SETTINGS_COLLECTION, type SettingValue } from "../../core/plugin/cluster-settings.js";
 import type { LiveSession } from "../../core/plugin/live-sessions.js";
 import { ProcessLiveSessions } from "../../core/sessions/live-sessions.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
@@ -20,13 +22,20 @@ class World {
   readonly guard: LockGuard;
   readonly enforcer: LockEnforcer;
 
-  constructor(t: TestContext, staleAfterSeconds: number | null = 30) {
+  constructor(t: TestContext, mode: SettingValue = "strict") {
     const book = new LockBook(this.registry.of(LOCKS_COLLECTION), { now: () => this.now });
     const collections = { of: this.registry.of.bind(this.registry), silentSeconds: () => this.silence };
-    this.guard = new LockGuard({ book, collections, staleAfterSeconds });
+    const settings = new SettingsView(this.registry);
+    this.guard = new LockGuard({ book, collections, settings, staleAfterSeconds: 30 });
+    this.set(mode);
     this.enforcer = new LockEnforcer(this.guard, this.live, silentLogger);
     t.after(() => this.enforcer.dispose());
     t.after(() => book.dispose());
+  }
+
+  /** As `mezctl config set lock_mode` does. */
+  set(mode: SettingValue): void {
+    this.registry.apply([{ kind: kindId(CLUSTER_SETTINGS_COLLECTION), key: "lock_mode", value: mode }]);
   }
 
   lock(id: string, type: string, name: string, more: Partial<LockEntry> = {}): void {
@@ -127,14 +136,14 @@ test("the lock's id is in the detail only", (t) => {
   assert.deepEqual(refusal, { message: "device laptop is locked by an administrator", detail: "lock 7f3a" });
 });
 
-for (const [mode, staleAfterSeconds, silence, isRefused] of [
-  ["strict", 30, 30, false],
-  ["strict", 30, 31, true],
-  ["strict", 30, Number.POSITIVE_INFINITY, true],
-  ["best effort", null, 3600, false],
+for (const [mode, silence, isRefused] of [
+  ["strict", 30, false],
+  ["strict", 31, true],
+  ["strict", Number.POSITIVE_INFINITY, true],
+  ["best_effort", 3600, false],
 ] as const) {
   test(`${mode}, silent for ${silence} s: ${isRefused ? "nobody begins" : "people begin"} a session; live ones go on`, async (t) => {
-    const world = new World(t, staleAfterSeconds);
+    const world = new World(t, mode);
     await world.enforcer.start();
     world.begin("alice", [], "web-01");
     world.silence = silence;
@@ -144,6 +153,14 @@ for (const [mode, staleAfterSeconds, silence, isRefused] of [
     assert.deepEqual(world.ends, []);
   });
 }
+
+test("the setting lock_mode bites at once", (t) => {
+  const world = new World(t);
+  world.silence = 31;
+  assert.notEqual(world.guard.refusal({ user: "bob" }), null);
+  world.set("best_effort");
+  assert.equal(world.guard.refusal({ user: "bob" }), null);
+});
 
 test("ends nothing after it was disposed", async (t) => {
   const world = new World(t);

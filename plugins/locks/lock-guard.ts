@@ -1,16 +1,18 @@
+import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
 import type { Collection, Collections } from "../../core/plugin/collection.js";
 import type { Guard, GuardRefusal, GuardSubject } from "../../core/ports/guard.js";
 import { formatDuration } from "../../core/time/duration.js";
 import { MACHINE_PREFIX, MACHINES_COLLECTION, USERS_COLLECTION, type UserEntry } from "../roles/api.js";
-import { LOCKS_COLLECTION } from "./api.js";
+import { LOCK_MODE, LOCKS_COLLECTION } from "./api.js";
 import { sentenceFor } from "./lock.js";
 import type { Hit, LockBook } from "./lock-book.js";
 
 export interface LockGuardParts {
   readonly book: LockBook;
   readonly collections: Pick<Collections, "of" | "silentSeconds">;
-  /** Seconds of silence after which nobody is let in, because a lock may have been missed; `null` for never. */
-  readonly staleAfterSeconds: number | null;
+  readonly settings: Pick<ClusterSettings, "get">;
+  /** Seconds of silence after which a strict guard lets nobody in, because a lock may have been missed. */
+  readonly staleAfterSeconds: number;
 }
 
 /** Refuses whoever is locked, and everybody when it cannot know. */
@@ -54,9 +56,9 @@ export class LockGuard implements Guard {
   }
 
   #silence(): GuardRefusal | null {
-    const { collections, staleAfterSeconds } = this.parts;
+    const { collections, settings, staleAfterSeconds } = this.parts;
     const seconds = collections.silentSeconds();
-    if (staleAfterSeconds === null || seconds <= staleAfterSeconds) return null;
+    if (seconds <= staleAfterSeconds || settings.get(LOCK_MODE) === "best_effort") return null;
     const since = Number.isFinite(seconds) ? `for ${formatDuration(seconds)}` : "yet";
     return {
       message: `locks cannot be checked: nothing was heard from the auth service ${since}; try again when it is back`,

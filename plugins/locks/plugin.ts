@@ -1,3 +1,4 @@
+import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin, type Factory } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
@@ -6,10 +7,11 @@ import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { parseStaleAfter } from "../../core/plugin/stale-after.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
+import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { NODES } from "../nodes/api.js";
 import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
-import { LOCKS, LOCKS_COLLECTION } from "./api.js";
+import { LOCK_MODE, LOCKS, LOCKS_COLLECTION } from "./api.js";
 import { LockBook } from "./lock-book.js";
 import { LockEnforcer } from "./lock-enforcer.js";
 import { LockGuard } from "./lock-guard.js";
@@ -25,12 +27,23 @@ interface LocksConfig {
 
 export default definePlugin<LocksConfig>({
   register(host, config) {
-    const staleAfterSeconds =
-      config.mode === "strict" ? parseStaleAfter("plugins.locks.config.lock_stale_after", config.lock_stale_after) : null;
+    const staleAfterSeconds = parseStaleAfter("plugins.locks.config.lock_stale_after", config.lock_stale_after);
     const book = once((resolve) => new LockBook(resolve(COLLECTIONS).of(LOCKS_COLLECTION), resolve(CLOCK)));
-    const guard = once((resolve) => new LockGuard({ book: book(resolve), collections: resolve(COLLECTIONS), staleAfterSeconds }));
+    const guard = once(
+      (resolve) =>
+        new LockGuard({
+          book: book(resolve),
+          collections: resolve(COLLECTIONS),
+          settings: resolve(CLUSTER_SETTINGS),
+          staleAfterSeconds,
+        }),
+    );
 
     host.implement(GUARD, "locks", guard);
+    host.implement(CLUSTER_SETTING, LOCK_MODE.key, () => ({
+      setting: LOCK_MODE,
+      file: { key: "plugins.locks.config.mode", value: config.mode },
+    }));
     host.run((resolve) => ({ dispose: async () => book(resolve).dispose() }));
 
     if (host.roles.has("proxy") || host.roles.has("node")) {
