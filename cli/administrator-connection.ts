@@ -1,15 +1,23 @@
+import type { RunConnection } from "../core/cli/command-context.js";
 import { MezError } from "../core/errors/error.js";
 import type { CommandContext } from "../core/plugin/commands.js";
-import type { RpcConnection } from "../core/plugin/rpc.js";
 import { Secret } from "../core/plugin/secret.js";
 import { connectTo, fullAddress, meziteFolder } from "./cluster-connection.js";
 import { ProfileStore } from "./msh/profile-store.js";
 
 /** The connection behind `mezctl`: with the token that was given, else with the session of `msh login` at this address. */
-export async function connectAsAdministrator(context: CommandContext): Promise<RpcConnection> {
+export async function connectAsAdministrator(context: CommandContext): Promise<RunConnection> {
   const address = fullAddress(String(context.globals["authServer"]));
   const { token } = context.globals;
-  return connectTo(context, address, token instanceof Secret ? checkToken(token) : sessionAt(context, address));
+  const credentials = token instanceof Secret ? checkToken(token) : sessionAt(context, address);
+  const { connection, learned } = await connectTo(context, address, credentials);
+  return {
+    client: (definition) => connection.client(definition),
+    serverFingerprint: () => connection.serverFingerprint(),
+    close: () => connection.close(),
+    // No command of an administrator needs what is learned, so it costs no round trip of its own.
+    meanwhile: learned,
+  };
 }
 
 // --- internal ---

@@ -18,22 +18,28 @@ export function meziteFolder(context: CommandContext): string {
   return join(context.homeDirectory, ".mezite");
 }
 
+/** A connection, and what is learned over it beside the calls of the command. */
+export interface LearningConnection {
+  readonly connection: RpcConnection;
+  /** Resolves when `~/.mezite` knows which Host CA keys count, or cannot learn it now; never rejects. */
+  readonly learned: Promise<void>;
+}
+
 /**
  * Connects to an auth service after deciding that it is the right one. The token is sent with calls only, and those
  * are made over connections that passed the check.
  * @param address `host`, or `host:port`.
  * @throws {MezError} see `decideTrust`
  */
-export async function connectTo(context: CommandContext, address: string, token: Secret | undefined): Promise<RpcConnection> {
+export async function connectTo(
+  context: CommandContext,
+  address: string,
+  token: Secret | undefined,
+): Promise<LearningConnection> {
   const full = fullAddress(address);
   const decision = await trustFor(context, full);
   const connection = await dialTrusted(full, decision, token);
-  const { refreshTrust } = await import("./trust-refresh.js");
-  const limit = new AbortController();
-  const slow = delay(REFRESH_MS, undefined, { signal: limit.signal }).catch(() => {});
-  await Promise.race([refreshTrust(context, connection, full, decision), slow]);
-  limit.abort();
-  return connection;
+  return { connection, learned: learnTrust(context, connection, full, decision) };
 }
 
 /** Opens a connection to a server that `trustFor` decided about. */
@@ -73,6 +79,19 @@ export async function trustFor(context: CommandContext, address: string): Promis
 }
 
 // --- internal ---
+
+async function learnTrust(
+  context: CommandContext,
+  connection: RpcConnection,
+  address: string,
+  decision: TrustDecision,
+): Promise<void> {
+  const { refreshTrust } = await import("./trust-refresh.js");
+  const limit = new AbortController();
+  const slow = delay(REFRESH_MS, undefined, { signal: limit.signal }).catch(() => {});
+  await Promise.race([refreshTrust(context, connection, address, decision), slow]);
+  limit.abort();
+}
 
 /** Where a cluster on this machine keeps its state: as configured by variable, in this checkout, or installed. */
 function dataDirectories({ env }: CommandContext): readonly string[] {

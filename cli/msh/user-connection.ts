@@ -48,7 +48,10 @@ export async function connectAsUser(context: CommandContext): Promise<RpcConnect
       `the login of ${profile.user} on cluster ${profile.cluster} expired ${ago(profile.sessionExpiresAt, context.now())}; run "msh login"`,
     );
   }
-  return connectTo(context, profile.authServer, token);
+  const { connection, learned } = await connectTo(context, profile.authServer, token);
+  // What is begun over this connection may need the new keys at once: an OpenSSH client, a written configuration.
+  await learned;
+  return connection;
 }
 
 /** How long ago, for people: `12 minutes ago`. */

@@ -9,8 +9,14 @@ import { promptSecret } from "./prompt.js";
 /** Loads the client side of a login step; `null` for one that nothing in this build knows. */
 export type LoginAnswers = (step: string) => Promise<LoginAnswer | null>;
 
+/** The connection of a run. */
+export interface RunConnection extends RpcConnection {
+  /** What goes on beside the command's own calls, and is waited for before closing; never rejects. */
+  readonly meanwhile?: Promise<void>;
+}
+
 /** Opens the connection that a command's `rpc` uses. Called at most once for a run. */
-export type Connect = (context: CommandContext) => Promise<RpcConnection>;
+export type Connect = (context: CommandContext) => Promise<RunConnection>;
 
 export interface ContextParts {
   readonly binary: Binary;
@@ -27,7 +33,7 @@ export function openContext({ binary, version, io, globals, signal, connect, log
   context: CommandContext;
   close: () => Promise<void>;
 } {
-  let connection: Promise<RpcConnection> | undefined;
+  let connection: Promise<RunConnection> | undefined;
   const context: CommandContext = {
     binary,
     version,
@@ -60,7 +66,10 @@ export function openContext({ binary, version, io, globals, signal, connect, log
     if (connection === undefined) return;
     // A connection that failed to open has already been told by the call that wanted it.
     await connection.then(
-      (opened) => opened.close(),
+      async (opened) => {
+        await opened.meanwhile;
+        opened.close();
+      },
       () => undefined,
     );
   };

@@ -63,7 +63,7 @@ export function write(stream: OutputStream, text: string): Promise<void> {
 /** One value as a table cell: times in UTC, lists as `a,b`, labels as `k=v`, `-` for nothing. */
 export function cellText(value: CellValue): string {
   if (value === null || value === undefined || value === "") return "-";
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "-" : value.toISOString().replace(/\.\d{3}Z$/, "Z");
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "-" : `${value.toISOString().slice(0, -5)}Z`;
   if (typeof value !== "object") return escapeControls(String(value));
   const parts = isList(value) ? value : Object.entries(value).map(([key, text]) => `${key}=${text}`);
   return parts.length === 0 ? "-" : escapeControls(parts.join(","));

@@ -155,6 +155,35 @@ test("opens one connection for all calls of a command and closes it, also after 
   assert.deepEqual([opened, closed], [1, 1]);
 });
 
+test("lets a command begin before what goes on beside it has ended, and waits for that before closing", async () => {
+  const order: string[] = [];
+  const beside = Promise.withResolvers<void>();
+  const call = command({
+    name: "call",
+    summary: "Call once",
+    async run({ rpc }) {
+      await rpc({});
+      order.push("called");
+      setImmediate(() => {
+        order.push("learned");
+        beside.resolve();
+      });
+    },
+  });
+  const program: Program = {
+    ...exampleProgram(),
+    commands: [{ name: "call", summary: "", load: async () => ({ mezctl: [call] }) }],
+    connect: async () => ({
+      client: () => ({}) as never,
+      serverFingerprint: async () => Buffer.alloc(32),
+      close: () => void order.push("closed"),
+      meanwhile: beside.promise,
+    }),
+  };
+  assert.equal((await runExample(program, ["call"])).code, 0);
+  assert.deepEqual(order, ["called", "learned", "closed"]);
+});
+
 test("refuses two commands of one name", async () => {
   const program = exampleProgram();
   const { code, stderr } = await runExample({ ...program, commands: [...program.commands, program.commands[0]!] }, ["--help"]);

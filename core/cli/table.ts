@@ -16,17 +16,16 @@ export function layOutTable(
   columns: number | undefined,
   styleHeader: (line: string) => string,
 ): string {
-  const widths = header.map((column, index) =>
-    rows.reduce((most, row) => Math.max(most, displayWidth(row[index]!)), displayWidth(column.header)),
-  );
+  const titles = header.map((column) => measured(column.header));
+  const body = rows.map((row) => row.map(measured));
+  const widths = titles.map(({ width }, index) => body.reduce((most, cells) => Math.max(most, cells[index]!.width), width));
   if (columns !== undefined) shrinkTo(columns, widths, header);
-  const line = (cells: readonly string[]): string =>
+  const line = (cells: readonly Cell[]): string =>
     cells
-      .map((cell, index) => pad(cutToWidth(cell, widths[index]!), widths[index]!, header[index]!.align))
+      .map((cell, index) => fit(cell, widths[index]!, header[index]!.align))
       .join(GAP)
       .trimEnd();
-  const lines = [styleHeader(line(header.map((column) => column.header))), ...rows.map(line)];
-  return `${lines.join("\n")}\n`;
+  return `${[styleHeader(line(titles)), ...body.map(line)].join("\n")}\n`;
 }
 
 /** Lays out one thing as `Header:  value` lines. */
@@ -36,7 +35,7 @@ export function layOutRecord(
 ): string {
   const width = entries.reduce((most, [header]) => Math.max(most, displayWidth(header) + 1), 0);
   return entries
-    .map(([header, value]) => `${styleHeader(pad(`${header}:`, width, "left"))}${GAP}${value}`.trimEnd() + "\n")
+    .map(([header, value]) => `${styleHeader(pad(measured(`${header}:`), width, "left"))}${GAP}${value}`.trimEnd() + "\n")
     .join("");
 }
 
@@ -44,6 +43,21 @@ export function layOutRecord(
 
 const GAP = "  ";
 const LEAST_WIDTH = 8;
+
+/** A text and the columns that it takes, measured once: a list may have a hundred thousand cells. */
+interface Cell {
+  readonly text: string;
+  readonly width: number;
+}
+
+function measured(text: string): Cell {
+  return { text, width: displayWidth(text) };
+}
+
+function fit(cell: Cell, width: number, align: "left" | "right"): string {
+  if (cell.width > width) return pad(measured(cutToWidth(cell.text, width)), width, align);
+  return pad(cell, width, align);
+}
 
 function shrinkTo(columns: number, widths: number[], header: readonly TableColumn[]): void {
   let excess = widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1) - columns;
@@ -58,7 +72,7 @@ function shrinkTo(columns: number, widths: number[], header: readonly TableColum
   }
 }
 
-function pad(text: string, width: number, align: "left" | "right"): string {
-  const space = " ".repeat(Math.max(0, width - displayWidth(text)));
+function pad({ text, width: taken }: Cell, width: number, align: "left" | "right"): string {
+  const space = " ".repeat(Math.max(0, width - taken));
   return align === "right" ? space + text : text + space;
 }

@@ -3,6 +3,7 @@
  * as `\x1b` or `\u202e`. A node named after an escape sequence then cannot move the cursor or change the title.
  */
 export function escapeControls(text: string): string {
+  if (PRINTABLE_ASCII.test(text)) return text;
   return text.replace(UNSAFE, (character) => {
     const code = character.codePointAt(0)!;
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;

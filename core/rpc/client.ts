@@ -20,6 +20,8 @@ import { probeServer } from "./trust-probe.js";
 
 const CALL_TIMEOUT_MS = 20_000;
 const REACH_TIMEOUT_MS = 3_000;
+// What a server may send ahead. HTTP/2's 64 KiB make long answers wait for one WINDOW_UPDATE after the other.
+const WINDOW_BYTES = 1024 * 1024;
 
 /** Opens gRPC connections; see `RpcDialer`. */
 export const grpcDialer: RpcDialer = { dial: (options) => new GrpcConnection(options) };
@@ -165,6 +167,7 @@ class GrpcConnection implements RpcConnection {
       "grpc.max_receive_message_length": 64 * 1024 * 1024,
       "grpc.initial_reconnect_backoff_ms": 200,
       "grpc.max_reconnect_backoff_ms": 5_000,
+      "grpc-node.flow_control_window": WINDOW_BYTES,
       "grpc.keepalive_time_ms": 20_000,
       "grpc.keepalive_timeout_ms": 10_000,
       "grpc.use_local_subchannel_pool": 1,

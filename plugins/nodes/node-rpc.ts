@@ -14,9 +14,8 @@ export const NODE_RPC: RpcService<typeof NodeServiceService> = {
 export function nodeHandlers(nodes: NodeService): RpcHandlers<typeof NodeServiceService> {
   return {
     async *listNodes(request, call) {
-      const visible = nodes.visible(call.caller, request.role);
-      for (let start = 0; start < visible.length; start += PAGE_NODES) {
-        yield { nodes: visible.slice(start, start + PAGE_NODES).map(toMessage) };
+      for (const page of nodes.visible(call.caller, request.role, PAGE_NODES)) {
+        yield { nodes: page.map(toMessage) };
         await nextTurn();
       }
     },

@@ -6,6 +6,7 @@ import { JoinTestBed } from "../../test/integration/join-test-bed.js";
 import { NODE_LEFT, NODES } from "./api.js";
 import { generateHostKeys } from "./host-keys.js";
 import { nodeHandlers } from "./node-rpc.js";
+import type { AgentView } from "./node-service.js";
 
 const keys = generateHostKeys();
 const facts = { labels: {}, hostname: "", os: "", version: "" };
@@ -31,7 +32,7 @@ before(async () => {
 after(() => bed.close());
 
 test("admin and auditor see all nodes, others those that they may reach, sorted by name", () => {
-  const names = (caller: Caller) => bed.nodes.visible(caller, "").map(({ agent }) => agent.name);
+  const names = (caller: Caller) => seenBy(caller, "").map(({ agent }) => agent.name);
   assert.deepEqual(names(user("admin")), ["db-01", "web-01", "web-02"]);
   assert.deepEqual(names(user("auditor")), ["db-01", "web-01", "web-02"]);
   assert.deepEqual(names(user("access")), ["web-01", "web-02"]);
@@ -51,12 +52,12 @@ test("a node that the caller may not reach does not exist for him", () => {
 test("proxies are listed apart, and only for admin and auditor", async () => {
   await bed.enrolment.enrolLocal({ name: "web-01", role: "proxy", keys, publicAddresses: ["proxy.example.com"] });
   assert.deepEqual(
-    bed.nodes.visible(user("admin"), "proxy").map(({ agent }) => agent.name),
+    seenBy(user("admin"), "proxy").map(({ agent }) => agent.name),
     ["web-01"],
   );
-  assert.deepEqual(bed.nodes.visible(user("access"), "proxy"), []);
+  assert.deepEqual(seenBy(user("access"), "proxy"), []);
   assert.throws(
-    () => bed.nodes.visible(user("admin"), "bastion"),
+    () => seenBy(user("admin"), "bastion"),
     (error) => isMezError(error, "INVALID_ARGUMENT"),
   );
 });
@@ -66,7 +67,7 @@ test("an administrator's labels replace his earlier ones, beat the agent's and r
   await bed.nodes.updateLabels("web-02", { team: "hidden" }, call(user("admin")));
   assert.deepEqual(bed.collections.of(NODES).get("web-02")?.labels, { team: "hidden" });
   assert.equal(bed.audits.at(-1)?.type, "node.updated");
-  assert.equal(bed.nodes.visible(user("access"), "").length, 1);
+  assert.equal(seenBy(user("access"), "").length, 1);
   await bed.nodes.updateLabels("web-02", {}, call(user("admin")));
   assert.deepEqual(bed.collections.of(NODES).get("web-02")?.labels, { team: "seen" });
 });
@@ -151,6 +152,10 @@ test("lists come in pages, complete and in order", async () => {
 });
 
 // --- internal ---
+
+function seenBy(caller: Caller, role: string): readonly AgentView[] {
+  return [...bed.nodes.visible(caller, role, 2)].flat();
+}
 
 function user(role: string): Caller {
   const traits = { internal: {}, external: {} };

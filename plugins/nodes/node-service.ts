@@ -41,9 +41,16 @@ export class NodeService implements NodeInventory {
     return this.directory.all("node").map((agent) => this.#status(agent));
   }
 
-  /** Agents that the caller may see, sorted by name: admin and auditor see all, others the nodes that they may reach. */
-  visible(caller: Caller, role: string): readonly AgentView[] {
-    return this.#visible(caller, this.directory.all(roleOf(role))).map((agent) => this.#view(agent));
+  /**
+   * Agents that the caller may see, sorted by name: admin and auditor see all, others the nodes that they may reach.
+   * Worked out `size` agents at a time as they are taken, from those that there were at the first.
+   */
+  *visible(caller: Caller, role: string, size: number): Generator<readonly AgentView[], void> {
+    const agents = this.directory.all(roleOf(role));
+    for (let start = 0; start < agents.length; start += size) {
+      const seen = this.#visible(caller, agents.slice(start, start + size));
+      if (seen.length > 0) yield seen.map((agent) => this.#view(agent));
+    }
   }
 
   /** @throws {MezError} `NOT_FOUND`, also for one that the caller may not see */
