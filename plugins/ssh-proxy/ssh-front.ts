@@ -88,8 +88,8 @@ export class SshFront {
     // Whether a certificate would do is only told to those who hold its key, so that every refusal has somebody to name.
     if (!attempt.isProven) return { accept: null };
     const clientAddress = plainAddress(peer.remoteAddress);
-    policy.requireFresh();
     try {
+      policy.requireFresh();
       return { accept: gate.identify(attempt.certificate, attempt.user, clientAddress) };
     } catch (error) {
       if (isMezError(error)) denials.login(attempt.certificate, gate.isOurs(attempt.certificate), clientAddress, error);

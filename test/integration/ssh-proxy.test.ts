@@ -237,6 +237,8 @@ describe("a proxy between OpenSSH's client and nodes", () => {
     bed.silentSeconds = 0;
     assert.equal(code, 255);
     assert.ok(stderr.includes("the proxy has not heard from the auth service for 1h30m and lets no new session in"), stderr);
+    const { userName, errorMessage } = bed.denials.at(-1) ?? {};
+    assert.deepEqual([userName, /has not heard/.test(errorMessage ?? "")], ["alice", true], "it is in the audit log");
     client.child.stdin?.end();
     assert.equal((await client.done).code, 0);
   });
