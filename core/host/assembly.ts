@@ -4,6 +4,8 @@ import { MezError } from "../errors/error.js";
 import { PLUGIN_API_VERSION, type Plugin, type ProcessRole } from "../plugin/contract.js";
 import { rolesHere } from "../plugin/manifest.js";
 import { Secret } from "../plugin/secret.js";
+import { OWN_ROUTES } from "../web/own-routes.js";
+import { routeName, routeShape } from "../web/route-table.js";
 import type { Catalog, CheckedEntry } from "./catalog.js";
 import { collectDeclarations, type Declarations } from "./declarations.js";
 import { orderPlugins } from "./graph.js";
@@ -59,10 +61,23 @@ export async function assemble(
       declarations: collectDeclarations(plugin, entry.manifest, here, settings),
     });
   }
+  refuseSharedRoutes(plugins);
   return { plugins, decisions };
 }
 
 // --- internal ---
+
+function refuseSharedRoutes(plugins: readonly AssembledPlugin[]): void {
+  const owners = new Map(OWN_ROUTES.map((route) => [routeShape(route), "the server itself"]));
+  for (const { entry, declarations } of plugins) {
+    for (const route of declarations.web.flatMap(({ routes }) => Object.values(routes))) {
+      const owner = owners.get(routeShape(route));
+      const own = `plugin "${entry.manifest.id}"`;
+      if (owner !== undefined) throw new MezError("PLUGIN_GRAPH_INVALID", `${owner} and ${own} both serve ${routeName(route)}`);
+      owners.set(routeShape(route), own);
+    }
+  }
+}
 
 async function importPlugin(entry: CheckedEntry): Promise<Plugin<never>> {
   try {

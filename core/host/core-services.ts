@@ -7,6 +7,7 @@ import { LIVE_SESSIONS, type LiveSessions } from "../plugin/live-sessions.js";
 import { LOGGER, type Logger } from "../plugin/logger.js";
 import { PLUGIN_HOST, type PluginHost } from "../plugin/plugin-host.js";
 import { CLOCK, LEASES, PROCESS, type ProcessInfo } from "../plugin/process.js";
+import { WEB_DOOR, type WebDoor } from "../plugin/web-door.js";
 import type { Clock } from "../time/clock.js";
 import type { CoreServices } from "./generation.js";
 import type { PluginInstance } from "./instance.js";
@@ -22,6 +23,7 @@ export interface CoreParts {
   readonly liveSessions: LiveSessions;
   readonly dialer: RpcDialer;
   readonly authDoor: AuthDoor;
+  readonly webDoor: WebDoor;
   readonly pluginHost: PluginHost;
 }
 
@@ -39,6 +41,7 @@ export function coreServices(parts: CoreParts): CoreServices {
     [LEASES.id, (instance) => ({ take: () => ({ return: instance.lease() }) })],
     [RPC_DIALER.id, () => parts.dialer],
     [AUTH_DOOR.id, () => parts.authDoor],
+    [WEB_DOOR.id, () => parts.webDoor],
     [PLUGIN_HOST.id, () => parts.pluginHost],
   ]);
 }

@@ -4,10 +4,17 @@ import type { EventType, Factory, Lifecycle, Plugin, Port, ProcessRole, Registra
 import type { Entities, Migrations } from "../plugin/database.js";
 import { activeIn, type Manifest } from "../plugin/manifest.js";
 import type { RpcDefinition, RpcHandlers, RpcService } from "../plugin/rpc.js";
+import type { WebHandlers, WebRoutes } from "../plugin/web.js";
+import { routeName } from "../web/route-table.js";
 
 export interface RpcDeclaration {
   readonly service: RpcService<RpcDefinition>;
   readonly handlers: Factory<RpcHandlers<RpcDefinition>>;
+}
+
+export interface WebDeclaration {
+  readonly routes: WebRoutes;
+  readonly handlers: Factory<WebHandlers<WebRoutes>>;
 }
 
 /** What a plugin's `register` said, before anything is built. */
@@ -15,6 +22,7 @@ export interface Declarations {
   readonly services: { readonly token: ServiceToken<unknown>; readonly factory: Factory<unknown> }[];
   readonly implementations: { readonly port: Port<unknown>; readonly name: string; readonly factory: Factory<unknown> }[];
   readonly rpc: RpcDeclaration[];
+  readonly web: WebDeclaration[];
   readonly collections: { readonly kind: CollectionKind<unknown>; readonly source: Factory<CollectionSource<unknown>> }[];
   readonly subscribers: { readonly event: EventType<unknown>; readonly subscriber: Factory<(event: unknown) => Promise<void>> }[];
   readonly lifecycles: Factory<Lifecycle>[];
@@ -36,6 +44,7 @@ export function collectDeclarations(
     services: [],
     implementations: [],
     rpc: [],
+    web: [],
     collections: [],
     subscribers: [],
     lifecycles: [],
@@ -59,6 +68,7 @@ function registrarFor(into: Declarations, roles: ReadonlySet<ProcessRole>): Regi
     provide: (token, factory) => void into.services.push({ token, factory }),
     implement: (port, name, factory) => void into.implementations.push({ port, name, factory }),
     rpc: (service, handlers) => void into.rpc.push({ service, handlers } as unknown as RpcDeclaration),
+    web: (routes, handlers) => void into.web.push({ routes, handlers }),
     store: (entities, migrations) => {
       into.entities.push(...entities);
       into.migrations.push(...migrations);
@@ -84,6 +94,11 @@ function compare(manifest: Manifest, roles: ReadonlySet<ProcessRole>, declaratio
       declarations.implementations.map(({ port, name }) => `${port.id}/${name}`),
     ],
     ["contributes.rpc", contributes?.rpc ?? [], declarations.rpc.map(({ service }) => service.name)],
+    [
+      "contributes.webRoutes",
+      roles.has("proxy") ? (manifest.contributes?.webRoutes ?? []) : [],
+      declarations.web.flatMap(({ routes }) => Object.values(routes).map(routeName)),
+    ],
     ["contributes.collections", contributes?.collections ?? [], declarations.collections.map(({ kind }) => kind.name)],
     ["contributes.tables", contributes?.tables ?? [], declarations.entities.map((entity) => entity.meta.tableName)],
   ];

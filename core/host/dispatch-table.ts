@@ -1,25 +1,32 @@
 import { eventTopic } from "../events/outbox.js";
 import type { Permission } from "../plugin/caller.js";
 import type { CallContext, RpcDefinition, RpcHandlers } from "../plugin/rpc.js";
+import type { WebHandler } from "../plugin/web.js";
 import type { CallRoute } from "../rpc/call-route.js";
+import { type ServedRoute, WebRouteTable } from "../web/route-table.js";
 import { type Generation, resolverOf } from "./generation.js";
 import type { PluginInstance } from "./instance.js";
 
 type AnyHandler = (request: unknown, call: CallContext) => Promise<unknown> | AsyncIterable<unknown>;
 
-/** Who answers which call and hears which event in one generation. Built once, replaced whole. */
+/** Who answers which call or web request and hears which event in one generation. Built once, replaced whole. */
 export class DispatchTable {
   readonly #routes = new Map<string, CallRoute>();
+  readonly webRoutes: WebRouteTable;
   readonly #subscribers = new Map<string, ((event: unknown) => Promise<void>)[]>();
 
-  constructor(generation: Generation) {
+  /** @param ownRoutes Web routes of the core itself. */
+  constructor(generation: Generation, ownRoutes: readonly ServedRoute[]) {
+    const webRoutes = [...ownRoutes];
     for (const instance of generation.instances) {
       const built = handlersOf(instance);
       for (const [path, route] of built.routes) this.#routes.set(path, route);
+      webRoutes.push(...built.webRoutes);
       for (const [topic, subscriber] of built.subscribers) {
         this.#subscribers.set(topic, [...(this.#subscribers.get(topic) ?? []), subscriber]);
       }
     }
+    this.webRoutes = new WebRouteTable(webRoutes);
   }
 
   route(service: string, method: string): CallRoute | null {
@@ -35,6 +42,7 @@ export class DispatchTable {
 
 interface Built {
   readonly routes: readonly (readonly [string, CallRoute])[];
+  readonly webRoutes: readonly ServedRoute[];
   readonly subscribers: readonly (readonly [string, (event: unknown) => Promise<void>])[];
 }
 
@@ -48,7 +56,7 @@ function handlersOf(instance: PluginInstance): Built {
   const subscribers = instance.declarations.subscribers.map(
     ({ event, subscriber }) => [eventTopic(event), subscriber(resolve)] as const,
   );
-  const built = { routes, subscribers };
+  const built = { routes, webRoutes: webRoutesOf(instance), subscribers };
   builtOnce.set(instance, built);
   return built;
 }
@@ -75,5 +83,14 @@ function routesOf(
       lease: () => instance.lease(),
     };
     return [`${service.name}/${method}`, route] as const;
+  });
+}
+
+function webRoutesOf(instance: PluginInstance): readonly ServedRoute[] {
+  return instance.declarations.web.flatMap(({ routes, handlers }) => {
+    const made = handlers(resolverOf(instance));
+    return Object.entries(routes).map(([name, route]): ServedRoute => {
+      return { route, handler: (request) => (made[name] as WebHandler).call(made, request), lease: () => instance.lease() };
+    });
   });
 }

@@ -7,10 +7,14 @@ import type { Logger } from "../plugin/logger.js";
 import { activeIn } from "../plugin/manifest.js";
 import type { PluginHost, PluginStatus, ReloadResult } from "../plugin/plugin-host.js";
 import type { ProcessInfo } from "../plugin/process.js";
+import { WEB_AUTHENTICATOR } from "../ports/web-authenticator.js";
 import { grpcDialer } from "../rpc/client.js";
 import { RelayedDoor } from "../rpc/relayed-door.js";
 import { ProcessLiveSessions } from "../sessions/live-sessions.js";
 import type { Clock } from "../time/clock.js";
+import { ownRoutes } from "../web/own-routes.js";
+import type { ServedRoute } from "../web/route-table.js";
+import { WebServer } from "../web/web-server.js";
 import { type AssembledPlugin, type Assembly, assemble } from "./assembly.js";
 import { AuthListener } from "./auth-listener.js";
 import type { Catalog } from "./catalog.js";
@@ -45,16 +49,19 @@ export class Host implements PluginHost {
   #config: Config;
   #assembly: Assembly = { plugins: [], decisions: new Map() };
   #generation = new Generation(0, []);
-  #table = new DispatchTable(this.#generation);
+  readonly #ownRoutes: readonly ServedRoute[];
+  #table = new DispatchTable(this.#generation, []);
   /** While a reload builds the next generation, port views already see it. */
   #candidate: Generation | null = null;
   #listener: AuthListener | null = null;
   #changing: Promise<unknown> = Promise.resolve();
+  #isReady = false;
 
   constructor(private readonly options: HostOptions) {
     const { process, clock, logger } = options;
     this.#config = options.config;
     this.#logger = logger("core");
+    this.#ownRoutes = ownRoutes({ ...process, isReady: () => this.#isReady });
     this.#state = new ClusterState({
       process,
       clock,
@@ -71,6 +78,7 @@ export class Host implements PluginHost {
       liveSessions: this.#liveSessions,
       dialer: grpcDialer,
       authDoor: this.#authDoor(),
+      webDoor: this.#webDoor(),
       pluginHost: this,
     });
   }
@@ -109,6 +117,7 @@ export class Host implements PluginHost {
       }
       this.#state.deliverLeftovers();
       await this.#listen(generation);
+      this.#isReady = true;
     } catch (error) {
       await this.#takeDown(started);
       throw error;
@@ -118,6 +127,7 @@ export class Host implements PluginHost {
   /** Ends live sessions with a reason, then stops every plugin in reverse order and frees everything. */
   async stop(): Promise<void> {
     await this.#changing.catch(() => {});
+    this.#isReady = false;
     for (const instance of [...this.#generation.instances].reverse()) this.#report(await instance.drain());
     for (const session of this.#liveSessions.all()) session.end("the server is shutting down");
     await Promise.race([
@@ -240,7 +250,7 @@ export class Host implements PluginHost {
   #adopt(generation: Generation): void {
     this.#generation = generation;
     this.#candidate = null;
-    this.#table = new DispatchTable(generation);
+    this.#table = new DispatchTable(generation, this.#ownRoutes);
     this.#listener?.serve(generation);
   }
 
@@ -276,6 +286,16 @@ export class Host implements PluginHost {
       return identities.of("proxy");
     };
     return new RelayedDoor({ identity, addresses: process.authAddresses, logger: logger("core") });
+  }
+
+  #webDoor(): WebServer {
+    return new WebServer({
+      routes: () => this.#table.webRoutes,
+      authenticators: () => [...this.#generation.implementations(WEB_AUTHENTICATOR).values()],
+      isReady: () => this.#isReady,
+      clock: this.options.clock,
+      logger: this.#logger,
+    });
   }
 
   /** Drains at once, disposes when the last lease is returned. */

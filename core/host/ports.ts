@@ -9,6 +9,7 @@ import { KEY_BACKEND } from "../ports/key-backend.js";
 import { LOGIN_STEP } from "../ports/login-step.js";
 import { RECORDING_STORE } from "../ports/recording-store.js";
 import { STORAGE_DRIVER } from "../ports/storage-driver.js";
+import { WEB_AUTHENTICATOR } from "../ports/web-authenticator.js";
 import type { PortCardinalities } from "./graph.js";
 
 const PORTS: readonly Port<unknown>[] = [
@@ -22,6 +23,7 @@ const PORTS: readonly Port<unknown>[] = [
   LOGIN_STEP,
   RECORDING_STORE,
   STORAGE_DRIVER,
+  WEB_AUTHENTICATOR,
 ];
 
 /** Every extension point of this release. */

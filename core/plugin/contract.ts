@@ -1,6 +1,7 @@
 import type { CollectionKind, CollectionSource } from "./collection.js";
 import type { Entities, Migrations } from "./database.js";
 import type { RpcDefinition, RpcHandlers, RpcService } from "./rpc.js";
+import type { WebHandlers, WebRoutes } from "./web.js";
 
 /** Whole number, raised only when a change here breaks a plugin that compiled before. */
 export const PLUGIN_API_VERSION = 1;
@@ -64,6 +65,8 @@ export interface Registrar {
   implement<T>(port: Port<T>, name: string, factory: Factory<T>): void;
   /** Serves a gRPC service on the auth server; every method needs a permission rule, or registration throws. */
   rpc<Definition extends RpcDefinition>(service: RpcService<Definition>, handlers: Factory<RpcHandlers<Definition>>): void;
+  /** Serves routes on the web server of a proxy, each with its access rule. */
+  web<Routes extends WebRoutes>(routes: Routes, handlers: Factory<WebHandlers<Routes>>): void;
   /** Its tables and its own migration history. */
   store(entities: Entities, migrations: Migrations): void;
   /** Publishes a collection that proxies, nodes and this process keep a live copy of. */

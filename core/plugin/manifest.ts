@@ -34,6 +34,8 @@ export interface Manifest {
   readonly contributes?: {
     readonly commands?: readonly CommandReference[];
     readonly rpc?: readonly string[];
+    /** Method and path, e.g. `GET /v1/webapi/mfa/:link`; of the plugin's part in role proxy. */
+    readonly webRoutes?: readonly string[];
     readonly permissions?: readonly { readonly permission: string; readonly grantedTo: readonly PermissionHolder[] }[];
     readonly auditEvents?: readonly string[];
     readonly collections?: readonly string[];

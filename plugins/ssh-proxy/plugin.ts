@@ -6,6 +6,7 @@ import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { parseStaleAfter } from "../../core/plugin/stale-after.js";
+import { WEB_DOOR } from "../../core/plugin/web-door.js";
 import { GUARD, onGuardChange } from "../../core/ports/guard.js";
 import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
@@ -17,12 +18,17 @@ import { DenialLog } from "./denial-log.js";
 import { parseListenAddress, parsePublicAddress } from "./listen-address.js";
 import { ProxyServer } from "./proxy-server.js";
 import { SessionPolicy } from "./session-policy.js";
+import { webPublicAddress } from "./web-address.js";
+import { WebFront } from "./web-front.js";
 
 interface ProxyConfig {
   readonly ssh_listen_addr: string;
   readonly tunnel_listen_addr: string;
   readonly public_listen_addr: string;
   readonly public_addr: string;
+  readonly web_listen_addr: string;
+  readonly web_public_addr: string;
+  readonly web_tls?: { readonly certificate: string; readonly key: string };
   readonly policy_stale_after: string;
 }
 
@@ -30,9 +36,14 @@ export default definePlugin<ProxyConfig>({
   register(host, config) {
     const sshListen = parseListenAddress("ssh_listen_addr", config.ssh_listen_addr);
     const tunnelListen = parseListenAddress("tunnel_listen_addr", config.tunnel_listen_addr);
-    const publicListen =
-      config.public_listen_addr === "" ? null : parseListenAddress("public_listen_addr", config.public_listen_addr);
+    const optional = (key: "public_listen_addr" | "web_listen_addr") =>
+      config[key] === "" ? null : parseListenAddress(key, config[key]);
+    const [publicListen, webListen] = [optional("public_listen_addr"), optional("web_listen_addr")];
     const publicAddress = parsePublicAddress("public_addr", config.public_addr);
+    const webAddress = webPublicAddress({
+      own: parsePublicAddress("web_public_addr", config.web_public_addr),
+      ...{ publicAddress, publicListen, webListen },
+    });
     const staleAfterSeconds = parseStaleAfter("proxy.policy_stale_after", config.policy_stale_after);
 
     host.run((resolve) => {
@@ -71,6 +82,13 @@ export default definePlugin<ProxyConfig>({
         publicListen,
         publicAddress,
         authDoor: resolve(AUTH_DOOR),
+        web:
+          webAddress === null
+            ? null
+            : new WebFront({
+                ...{ door: resolve(WEB_DOOR), listen: webListen, publicAddress: webAddress },
+                certificateFiles: config.web_tls ?? null,
+              }),
       });
     });
   },

@@ -10,6 +10,7 @@ import { TlsUnwrapper } from "./public-port-tls.js";
 import { SshFront, type SshFrontParts } from "./ssh-front.js";
 import { TcpPort } from "./tcp-port.js";
 import { TunnelGate, type TunnelGateParts } from "./tunnel-gate.js";
+import type { WebFront } from "./web-front.js";
 
 export interface ProxyParts extends Omit<SshFrontParts, "directory" | "identity" | "publicAddress">, TunnelGateParts {
   /** Asked at start, when the process has joined. */
@@ -23,6 +24,8 @@ export interface ProxyParts extends Omit<SshFrontParts, "directory" | "identity"
   readonly publicListen: ListenAddress | null;
   readonly publicAddress: string | null;
   readonly authDoor: AuthDoor;
+  /** `null` when nothing is served to browsers. */
+  readonly web: WebFront | null;
 }
 
 /** The ports of a proxy, from start to end. */
@@ -60,6 +63,7 @@ export class ProxyServer implements Lifecycle {
       sshInTls: (socket: Socket) => sshInTls.accept(socket),
       tunnel: (socket: Socket) => tunnels.accept(socket),
       rpc: (socket: Socket) => parts.authDoor.accept(socket),
+      web: (socket: Socket) => (parts.web === null ? void socket.destroy() : parts.web.accept(socket)),
     };
     const { publicListen: listen, logger } = parts;
     const publicPort = listen === null ? null : new PublicPort({ listen, servers, logger });
@@ -67,6 +71,7 @@ export class ProxyServer implements Lifecycle {
       identity.onChange((credentials) => {
         tunnels.refreshCredentials();
         sshInTls.use(credentials);
+        parts.web?.refresh();
         gate.recheckAuthority(credentials.trustPem);
       }),
     ];
@@ -85,9 +90,11 @@ export class ProxyServer implements Lifecycle {
     };
     await tunnelPort.listen();
     await sshPort.listen();
+    await parts.web?.start(() => identity.current());
     await publicPort?.listen();
     const everything = publicPort === null ? {} : { everything: publicPort.address };
-    logger.info("proxy ready", { ssh: sshPort.address, tunnels: tunnelPort.address, ...everything });
+    const web = parts.web === null ? {} : { web: parts.web.origin };
+    logger.info("proxy ready", { ssh: sshPort.address, tunnels: tunnelPort.address, ...web, ...everything });
   }
 
   /** Sessions under way go on, and so do the tunnels that they came through. */
@@ -95,7 +102,7 @@ export class ProxyServer implements Lifecycle {
     this.#running?.sshPort.close();
     this.#running?.tunnelPort.close();
     this.#running?.publicPort?.close();
-    await this.#running?.tunnels.drain();
+    await Promise.all([this.#running?.tunnels.drain(), this.parts.web?.drain()]);
   }
 
   async dispose(): Promise<void> {
@@ -105,6 +112,7 @@ export class ProxyServer implements Lifecycle {
     running.sshPort.close();
     running.tunnelPort.close();
     running.publicPort?.close();
+    this.parts.web?.close();
     for (const stop of running.stops) stop();
     running.watch.stop();
     running.gate.stop();

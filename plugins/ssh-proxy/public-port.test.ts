@@ -30,9 +30,11 @@ for (const [protocols, expected] of [
   [["mezite-tunnel"], "tunnel"],
   [["mezite-stream"], "tunnel"],
   [["mezite-ssh"], "sshInTls"],
-  [["http/1.1", "h2"], "rpc"],
+  [["http/1.1"], "web"],
+  [["h2", "http/1.1"], "web"],
+  [[], "web"],
 ] as const) {
-  test(`hands TLS that offers ${protocols.join(", ")} to ${expected}`, async (t) => {
+  test(`hands TLS that offers ${protocols.join(", ") || "no list"} to ${expected}`, async (t) => {
     const { port, arrival } = await open(t);
     const client = connectTls({ ...place(port), ALPNProtocols: [...protocols] }).on("error", () => {});
     t.after(() => client.destroy());
@@ -43,8 +45,8 @@ for (const [protocols, expected] of [
   });
 }
 
-for (const protocols of [["http/1.1"], ["mezite-relay"], []]) {
-  test(`tells TLS that offers ${protocols.join() || "nothing"} that nothing is served under it`, async (t) => {
+for (const protocols of [["mezite-relay"], ["h3", "http/1.0"]]) {
+  test(`tells TLS that offers ${protocols.join()} that nothing is served under it`, async (t) => {
     const { port } = await open(t);
     const client = connectTls({ ...place(port), ALPNProtocols: protocols });
     const [error] = (await once(client, "error")) as [NodeJS.ErrnoException];
@@ -94,7 +96,7 @@ async function open(t: TestContext, more: Partial<PublicPortParts> = {}) {
   };
   const port = new PublicPort({
     listen: { host: "127.0.0.1", port: 0 },
-    servers: { ssh: to("ssh"), sshInTls: to("sshInTls"), tunnel: to("tunnel"), rpc: to("rpc") },
+    servers: { ssh: to("ssh"), sshInTls: to("sshInTls"), tunnel: to("tunnel"), rpc: to("rpc"), web: to("web") },
     logger: silentLogger,
     ...more,
   });

@@ -12,6 +12,7 @@ export interface PublicPortServers {
   readonly sshInTls: (socket: Socket) => void;
   readonly tunnel: (socket: Socket) => void;
   readonly rpc: (socket: Socket) => void;
+  readonly web: (socket: Socket) => void;
 }
 
 export interface PublicPortParts {
@@ -98,8 +99,9 @@ export class PublicPort {
   }
 }
 
-/** Server for a client whose TLS offers these protocols, by their ALPN names. */
+/** Server for a client whose TLS offers these protocols, by their ALPN names; without a list it speaks HTTP/1.1. */
 export function serverForAlpn(protocols: readonly string[]): keyof PublicPortServers | "none" {
+  if (protocols.length === 0) return "web";
   return ALPN_SERVERS.find(([name]) => protocols.includes(name))?.[1] ?? "none";
 }
 
@@ -107,8 +109,9 @@ export function serverForAlpn(protocols: readonly string[]): keyof PublicPortSer
 
 type Recognised = keyof PublicPortServers | "none";
 
-/** In order of preference, should a client offer several. */
+/** In order of preference, should a client offer several: browsers offer h2 as well, clients of gRPC offer nothing else. */
 const ALPN_SERVERS = [
+  ["http/1.1", "web"],
   ["h2", "rpc"],
   [TUNNEL_ALPN, "tunnel"],
   [STREAM_ALPN, "tunnel"],

@@ -26,7 +26,9 @@ const CONFIGS: readonly (readonly [what: string, overlay: (cluster: Cluster) => 
   ],
   [
     "an SSH port in use",
-    ({ ports }) => ({ proxy: { ssh_listen_addr: `localhost:${ports.ssh}`, tunnel_listen_addr: "localhost:0" } }),
+    ({ ports }) => ({
+      proxy: { ssh_listen_addr: `localhost:${ports.ssh}`, tunnel_listen_addr: "localhost:0", web_listen_addr: "" },
+    }),
     "environment",
     /is in use by another process; stop it or change proxy\.ssh_listen_addr$/,
   ],
@@ -111,7 +113,7 @@ function configured({ folder }: Cluster, name: string, overlay: Overlay): string
     data_dir: join(folder, `state-${name}`),
     log: { format: "json" },
     auth: { listen_addr: "localhost:0" },
-    proxy: { ssh_listen_addr: "localhost:0", tunnel_listen_addr: "localhost:0" },
+    proxy: { ssh_listen_addr: "localhost:0", tunnel_listen_addr: "localhost:0", web_listen_addr: "" },
     ...overlay,
   };
   writeFileSync(file, JSON.stringify(whole));

@@ -15,7 +15,7 @@ test("a cluster ends cleanly with the window that it was started in", async (t) 
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const [auth, ssh, tunnel] = await freePorts(3);
   const file = join(folder, "mezite.yaml");
-  const listeners = { ssh_listen_addr: `localhost:${ssh}`, tunnel_listen_addr: `localhost:${tunnel}` };
+  const listeners = { ssh_listen_addr: `localhost:${ssh}`, tunnel_listen_addr: `localhost:${tunnel}`, web_listen_addr: "" };
   const data = join(folder, "data");
   writeFileSync(
     file,

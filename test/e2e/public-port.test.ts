@@ -98,7 +98,7 @@ for (const proxy of ["apart", "together"] as const) {
         socket.write(garbage, "latin1");
         await once(socket.resume(), "close");
       }
-      const web = connectTls({ host: "127.0.0.1", port, ALPNProtocols: ["http/1.1"], rejectUnauthorized: false });
+      const web = connectTls({ host: "127.0.0.1", port, ALPNProtocols: ["h3"], rejectUnauthorized: false });
       const [error] = (await once(web, "error")) as [NodeJS.ErrnoException];
       assert.match(error.code ?? "", /NO_APPLICATION_PROTOCOL/);
       assert.equal(cluster.ssh([target, "true"], { home }).code, 0);
