@@ -7,7 +7,8 @@ import { checkCertificate } from "./certificate-check.js";
 import { ssh2KeysOf } from "./certificate-key.js";
 import { guardFlow } from "./flow-guard.js";
 import type { SshPrivateKey } from "./private-key.js";
-import { parsePublicKey } from "./public-key.js";
+import { fingerprintOf, parsePublicKey } from "./public-key.js";
+import { RelayEnd } from "./relay-end.js";
 import { signatureAlgorithmsOf } from "./signature.js";
 import { type OutgoingClient, Ssh2Client } from "./ssh2.js";
 import type { Channel } from "./ssh2-internals.js";
@@ -18,18 +19,27 @@ export type HostTrust =
   | { readonly authorities: readonly Buffer[]; readonly name: string; readonly now: () => Date }
   | { readonly pinnedKeys: readonly Buffer[] };
 
-export interface SshClientOptions {
-  /** Where to connect, or a stream that leads there already. */
-  readonly to: { readonly host: string; readonly port: number } | Duplex;
+/** Who logs in. */
+export interface SshCredentials {
   readonly user: string;
-  readonly hostTrust: HostTrust;
   readonly key: SshPrivateKey;
   /** Wire form of the certificate for the key; null to log in with the plain key. */
   readonly certificateBlob: Buffer | null;
+}
+
+export interface SshClientOptions extends SshCredentials, SshDialOptions {}
+
+/** How to connect. */
+export interface SshDialOptions {
+  /** Where to connect, or a stream that leads there already. */
+  readonly to: { readonly host: string; readonly port: number } | Duplex;
+  readonly hostTrust: HostTrust;
   /** For connection and login together; default 20,000. */
   readonly timeoutMs?: number;
   /** Default 0: none. */
   readonly keepaliveMs?: number;
+  /** Called as soon as we are let in, before anything that the server sends after that is looked at. */
+  onReady?(connection: SshClientConnection): void;
   /** Lines that the server sends during authentication, e.g. why it refuses. */
   onBanner?(text: string): void;
   /** Answers what the server asks after the key was accepted, e.g. for a second factor; without it such servers refuse. */
@@ -72,12 +82,23 @@ export interface SshClientChannel extends Duplex {
  * @throws {MezError} `SSH_HOST_KEY_REFUSED`; `SSH_AUTHENTICATION_FAILED` with what the server said; `SSH_CONNECTION_FAILED`
  */
 export function connectSsh(options: SshClientOptions): Promise<SshClientConnection> {
+  return dialSsh(options, Promise.resolve(options));
+}
+
+/**
+ * Connects while it is not yet known who logs in.
+ * @param credentials Waited for when the host has proven itself.
+ * @throws {MezError} as `connectSsh`; what `credentials` rejects with
+ */
+export function dialSsh(options: SshDialOptions, credentials: Promise<SshCredentials>): Promise<SshClientConnection> {
+  credentials.catch(() => undefined); // it may reject before anybody asks
   return new Promise((resolve, reject) => {
     const client = new Ssh2Client();
     const stream = "host" in options.to ? connect({ host: options.to.host, port: options.to.port, noDelay: true }) : options.to;
     (stream as Duplex & { setNoDelay?(on: boolean): void }).setNoDelay?.(true);
     const banners: string[] = [];
     let hostProblem: unknown = null;
+    let credentialsProblem: unknown = null;
     let acceptedBlob: Buffer | null = null;
     const verifyHost = (blob: Buffer): boolean => {
       try {
@@ -92,7 +113,7 @@ export function connectSsh(options: SshClientOptions): Promise<SshClientConnecti
     };
     const fail = (error: Error & { level?: string }) => {
       stream.destroy();
-      reject(connectionError(error, hostProblem, banners));
+      reject(credentialsProblem ?? connectionError(error, hostProblem, banners));
     };
     client.on("error", fail);
     client.once("close", () => fail(new Error("the connection was closed")));
@@ -100,9 +121,23 @@ export function connectSsh(options: SshClientOptions): Promise<SshClientConnecti
       banners.push(text.trim());
       options.onBanner?.(text);
     });
-    client.once("ready", () => resolve(new SshClientConnection(client, stream)));
+    client.once("ready", () => {
+      const connection = new SshClientConnection(client, stream);
+      options.onReady?.(connection);
+      resolve(connection);
+    });
     try {
-      client.connect(ssh2Options(options, stream, verifyHost));
+      const attempts = credentials.then((known) => attemptsOf(options, known, stream));
+      const nextAttempt = (_left: unknown, _isPartial: unknown, next: (attempt: object | false) => void): void => {
+        attempts.then(
+          (list) => next(list.shift() ?? false),
+          (error: unknown) => {
+            credentialsProblem = error;
+            next(false);
+          },
+        );
+      };
+      client.connect(ssh2Options(options, stream, verifyHost, nextAttempt));
       guardFlow(client, MAX_CHANNELS);
     } catch (error) {
       fail(error instanceof Error ? error : new Error(String(error)));
@@ -124,6 +159,11 @@ export class SshClientConnection {
       failure ??= error.message;
     });
     this.closed = new Promise((resolve) => client.once("close", () => resolve(failure)));
+  }
+
+  /** Gives everything that comes from the server from now on to a `SessionRelay`; nothing may be opened here after. */
+  handOver(): RelayEnd {
+    return new RelayEnd(this.client._protocol, this.client._sock);
   }
 
   get algorithms(): { readonly keyExchange: string; readonly hostKey: string; readonly cipher: string } {
@@ -219,7 +259,10 @@ const MAX_CHANNELS = 1_000;
 function checkHost(blob: Buffer, trust: HostTrust): void {
   if ("pinnedKeys" in trust) {
     if (!trust.pinnedKeys.some((pinned) => pinned.equals(blob)))
-      throw new MezError("SSH_HOST_KEY_REFUSED", "the host shows another key than the one that is known");
+      throw new MezError(
+        "SSH_HOST_KEY_REFUSED",
+        `it shows the host key ${fingerprintOf(blob)} and ${trust.pinnedKeys.map(fingerprintOf).join(", ")} is known`,
+      );
     return;
   }
   checkCertificate(parseCertificate(blob), {
@@ -233,12 +276,14 @@ function checkHost(blob: Buffer, trust: HostTrust): void {
 function hostAlgorithms(trust: HostTrust): readonly string[] {
   if (!("pinnedKeys" in trust)) return [...CERTIFICATE_ALGORITHMS.keys()];
   const known: readonly string[] = trust.pinnedKeys.flatMap((blob) => signatureAlgorithmsOf(parsePublicKey(blob).type));
-  return SIGNATURE_ALGORITHMS.filter((algorithm) => known.includes(algorithm));
+  const isKnown = (algorithm: string) => known.includes(algorithm);
+  // The others come last: a host without the known key shows another, which can then be named.
+  return [...SIGNATURE_ALGORITHMS.filter(isKnown), ...SIGNATURE_ALGORITHMS.filter((algorithm) => !isKnown(algorithm))];
 }
 
-function ssh2Options(options: SshClientOptions, stream: Duplex, hostVerifier: (blob: Buffer) => boolean): object {
-  const { user: username } = options;
-  const keys = ssh2KeysOf(options.key, options.certificateBlob).map((key) => ({ type: "publickey", username, key }));
+/** What is tried to log in, one after the other. */
+function attemptsOf(options: SshDialOptions, { user: username, key, certificateBlob }: SshCredentials, stream: Duplex): object[] {
+  const keys = ssh2KeysOf(key, certificateBlob).map((each) => ({ type: "publickey", username, key: each }));
   const prompt = (
     _name: string,
     instruction: string,
@@ -246,12 +291,21 @@ function ssh2Options(options: SshClientOptions, stream: Duplex, hostVerifier: (b
     questions: readonly { prompt: string; echo: boolean }[],
     answer: (answers: readonly string[]) => void,
   ) => options.onQuestions?.(instruction, questions).then(answer, () => stream.destroy());
+  return options.onQuestions ? [...keys, { type: "keyboard-interactive", username, prompt }] : keys;
+}
+
+function ssh2Options(
+  options: SshDialOptions,
+  stream: Duplex,
+  hostVerifier: (blob: Buffer) => boolean,
+  authHandler: unknown,
+): object {
   return {
     sock: stream,
-    username,
+    username: "",
     ident: "Mezite",
     hostVerifier,
-    authHandler: options.onQuestions ? [...keys, { type: "keyboard-interactive", username, prompt }] : keys,
+    authHandler,
     readyTimeout: options.timeoutMs ?? 20_000,
     keepaliveInterval: options.keepaliveMs ?? 0,
     algorithms: { ...OFFER, serverHostKey: hostAlgorithms(options.hostTrust), ...options.algorithms },

@@ -1,4 +1,5 @@
 import { MezError } from "../errors/error.js";
+import { RelayEnd } from "./relay-end.js";
 import { type SshChannel, SshServerSession } from "./server-session.js";
 import { MAX_WINDOW, PACKET_SIZE } from "./ssh2.js";
 import type { IncomingConnection, Negotiated, Session } from "./ssh2-internals.js";
@@ -84,6 +85,11 @@ export class SshServerConnection<Identity> {
   /** Says what the client may do. Called by whoever receives the connection, before it returns. */
   handle(handlers: ConnectionHandlers): void {
     this.#handlers = handlers;
+  }
+
+  /** Gives everything that the client asks for from now on to a `SessionRelay`; in place of `handle`. */
+  handOver(): RelayEnd {
+    return new RelayEnd(this.connection._protocol, this.connection._sock);
   }
 
   /** Algorithms in use, for the log. */

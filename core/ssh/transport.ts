@@ -26,6 +26,10 @@ export class Transport {
   rekeyTimeoutMs = 60_000;
   /** Takes the raw USERAUTH_REQUEST messages of a server's client. */
   onUserAuthRequest: ((payload: Buffer) => void) | null = null;
+  /** Takes the raw messages of the connection protocol, in place of ssh2. */
+  onConnectionMessage: ((payload: Buffer) => void) | null = null;
+  /** Called after each exchange of keys, when what waited for it was sent. */
+  onExchanged: (() => void) | null = null;
   #bytesSinceRekey = 0;
   #isRekeyDue = false;
   #isOver = false;
@@ -45,6 +49,7 @@ export class Transport {
     protocol._onHandshakeComplete = (negotiated) => {
       this.#onExchange();
       complete.call(protocol, negotiated);
+      this.onExchanged?.();
     };
   }
 
@@ -60,7 +65,7 @@ export class Transport {
 
   /** From now on writes fewer and larger pieces to the connection's socket. */
   gatherWrites(socket: Writable): void {
-    this.#writes = new GatheredWrites(socket);
+    this.#writes ??= new GatheredWrites(socket);
   }
 
   /** Sends at once what is gathered. */
@@ -182,12 +187,21 @@ export function installTransport(): void {
     _destruct?.call(this, reason);
   };
   const handlers = requireSsh2<((protocol: Protocol, payload: Buffer) => unknown)[]>("lib/protocol/handlers.js");
+  for (let type = FIRST_CONNECTION_MESSAGE; type <= LAST_CONNECTION_MESSAGE; type += 1) {
+    const serve = handlers[type];
+    handlers[type] = (protocol, payload) => {
+      const take = transportOf(protocol).onConnectionMessage;
+      return take === null ? serve?.(protocol, payload) : take(payload);
+    };
+  }
   handlers[USERAUTH_REQUEST] = (protocol, payload) => transportOf(protocol).onUserAuthRequest?.(Buffer.from(payload));
 }
 
 // --- internal ---
 
 const USERAUTH_REQUEST = 50;
+const FIRST_CONNECTION_MESSAGE = 80; // RFC 4250, 4.1.2
+const LAST_CONNECTION_MESSAGE = 100;
 
 const transports = new WeakMap<Protocol, Transport>();
 
