@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
-import { messageOf } from "../errors/error.js";
+import { isMezError, messageOf } from "../errors/error.js";
 import type { Collection, CollectionKind, Collections } from "../plugin/collection.js";
 import type { Logger } from "../plugin/logger.js";
 import type { RpcConnection } from "../plugin/rpc.js";
@@ -59,19 +59,27 @@ export class RemoteCollections implements Collections {
 
   async #run(): Promise<void> {
     let pause = RETRY_MIN_MS;
+    let told = "";
     while (!this.#stop.signal.aborted) {
+      let isRefused = false;
       try {
         await this.#watch();
-        pause = RETRY_MIN_MS;
+        told = "";
       } catch (error) {
         if (this.#stop.signal.aborted) return;
-        this.logger.warn("the watch stream to the auth service broke; trying again", {
-          error: messageOf(error),
-          silentSeconds: Math.round(this.silentSeconds()),
-        });
+        isRefused = isMezError(error, "UNAUTHENTICATED", "ACCESS_DENIED");
+        const reason = messageOf(error);
+        // The same reason again and again would bury what else the log says.
+        if (reason !== told)
+          this.logger.warn("the watch stream to the auth service broke; trying again", {
+            error: reason,
+            silentSeconds: Math.round(this.silentSeconds()),
+          });
+        told = reason;
       }
       await delay(pause * (0.5 + Math.random()), undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
-      pause = this.silentSeconds() < SILENCE_LIMIT_MS / 1000 ? RETRY_MIN_MS : Math.min(pause * 2, RETRY_MAX_MS);
+      const isShort = !isRefused && this.silentSeconds() < SILENCE_LIMIT_MS / 1000;
+      pause = isShort ? RETRY_MIN_MS : Math.min(pause * 2, RETRY_MAX_MS);
     }
   }
 
