@@ -68,15 +68,17 @@ const ls = command({
 const play = command({
   name: "play",
   summary: "Play a recorded session in this terminal",
-  examples: ["msh play 0197c1f2-8a54-7cc0-b3a1-5c2f8e3f0b11", "msh play --speed=4 session.cast"],
+  description: "While it plays, space pauses, . goes one step, arrows seek, + and - change the speed, q quits.",
+  examples: ["msh play 0197c1f2-8a54-7cc0-b3a1-5c2f8e3f0b11", "msh play --speed=4 --max-idle=2s --seek=10m session.cast"],
   positionals: { recording: { description: "Session id, or an asciicast file" } },
   flags: {
     speed: { type: "string", default: "1", env: false, description: "Times as fast", valueName: "factor" },
     maxIdle: { type: "duration", env: false, description: "Cut longer pauses to this" },
+    seek: { type: "duration", env: false, description: "Begin there" },
   },
   async run(context, input) {
     const { play } = await import("./play.js");
-    await play(context, input);
+    return play(context, input);
   },
 });
 

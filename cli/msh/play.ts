@@ -3,6 +3,9 @@ import { write } from "../../core/cli/output.js";
 import { MezError, messageOf } from "../../core/errors/error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import { type CastEvent, type CastHeader, readCast } from "./asciicast.js";
+import { HarmlessOutput } from "./harmless-output.js";
+import { Player } from "./player.js";
+import { PLAYER_KEYS, parseKeys } from "./player-keys.js";
 
 export interface PlayInput {
   /** Session id, or a file. */
@@ -10,33 +13,73 @@ export interface PlayInput {
   readonly speed: string;
   /** Seconds. */
   readonly maxIdle: number | undefined;
+  /** Seconds. */
+  readonly seek: number | undefined;
 }
 
 /**
- * `msh play`: shows a recording with its pauses on a terminal, and all of it at once elsewhere.
+ * `msh play`: shows a recording with its pauses on a terminal, where keys lead through it, and all of it at once elsewhere.
+ * @returns 130 after Ctrl-C.
  * @throws {MezError} `NOT_FOUND`, `INVALID_DOCUMENT`
  */
-export async function play(context: CommandContext, { recording, speed: factor, maxIdle }: PlayInput): Promise<void> {
-  const speed = parseSpeed(factor);
-  let elapsed = 0;
+export async function play(context: CommandContext, input: PlayInput): Promise<number | undefined> {
+  const speed = parseSpeed(input.speed);
+  const events = eventsOf(context, input.recording);
+  if (!context.isTerminal) {
+    for await (const { kind, text } of events) if (kind === "o") await write(context.stdout, text);
+    return undefined;
+  }
+  const output = new HarmlessOutput();
+  const player = new Player(events, {
+    show: (text) => write(context.stdout, output.pass(text)),
+    speed,
+    maxIdleSeconds: input.maxIdle ?? Number.POSITIVE_INFINITY,
+    fromSeconds: input.seek ?? 0,
+    signal: context.signal,
+  });
+  const keys = listen(context, player);
   try {
-    for await (const part of readCast(source(context, recording), recording)) {
-      if ("width" in part) {
-        warnIfTooSmall(context, part);
-        continue;
-      }
-      const pause = Math.min(part.seconds - elapsed, maxIdle ?? Number.POSITIVE_INFINITY);
-      elapsed = part.seconds;
-      if (context.isTerminal && pause > 0) await sleep((pause * 1000) / speed, context.signal);
-      await show(context, part);
-    }
+    return await Promise.race([player.run().then(() => undefined), keys.left]);
   } finally {
+    keys.stop();
     // What was played may have left colours on, the cursor hidden or the other screen shown.
-    if (context.isTerminal) await write(context.stdout, "\x1b[0m\x1b[?25h\x1b[?1049l\n");
+    await write(context.stdout, "\x1b[0m\x1b[?25h\x1b[?1049l\n");
   }
 }
 
 // --- internal ---
+
+const INTERRUPTED = 130;
+
+/** Follows the keys of a terminal; where standard input is none, there are no keys. */
+function listen({ stdin, output }: CommandContext, player: Player): { readonly left: Promise<number | undefined>; stop(): void } {
+  if (stdin.isTTY !== true || stdin.setRawMode === undefined) return { left: new Promise(() => {}), stop: () => {} };
+  output.note(PLAYER_KEYS);
+  let onData = (_chunk: Buffer | string): void => {};
+  const left = new Promise<number | undefined>((resolve) => {
+    onData = (chunk) => {
+      for (const action of parseKeys(chunk.toString())) {
+        if (action.kind === "interrupt") resolve(INTERRUPTED);
+        else if (action.kind === "quit") resolve(undefined);
+        player.press(action);
+      }
+    };
+  });
+  stdin.setRawMode(true);
+  stdin.on("data", onData).resume();
+  const stop = (): void => {
+    stdin.off("data", onData).pause();
+    stdin.setRawMode?.(false);
+  };
+  return { left, stop };
+}
+
+async function* eventsOf(context: CommandContext, recording: string): AsyncGenerator<CastEvent> {
+  for await (const part of readCast(source(context, recording), recording)) {
+    if ("width" in part) warnIfTooSmall(context, part);
+    else yield part;
+  }
+}
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(\.\d+)?$/i;
 
@@ -72,23 +115,4 @@ function warnIfTooSmall({ isTerminal, stdout, output }: CommandContext, { width,
   if (!isTerminal || stdout.columns === undefined || stdout.rows === undefined) return;
   if (stdout.columns >= width && stdout.rows >= height) return;
   output.note(`recorded at ${width}×${height}; this terminal has ${stdout.columns}×${stdout.rows}, so lines may break elsewhere`);
-}
-
-async function show({ stdout }: CommandContext, { kind, text }: CastEvent): Promise<void> {
-  if (kind === "o") await write(stdout, text);
-}
-
-function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    if (signal.aborted) return reject(signal.reason as Error);
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, milliseconds);
-    signal.addEventListener("abort", stop, { once: true });
-  });
 }

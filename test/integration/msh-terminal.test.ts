@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { spawn } from "@lydell/node-pty";
 import { pinOf } from "../../core/rpc/trust-pin.js";
+import { eventually } from "../fixtures/eventually.js";
 import { mshTestBed } from "./msh-test-bed.js";
 
 const MSH = fileURLToPath(new URL("../../cli/msh.js", import.meta.url));
@@ -42,6 +44,35 @@ test("replaces a one-time password on the terminal", async (t) => {
   ]);
   assert.equal(code, 0, screen);
   assert.equal(bed.server.password, "a better one");
+});
+
+test("plays a recording that keys lead through, and leaves the terminal as it was", async (t) => {
+  const bed = await mshTestBed(t);
+  const file = join(bed.home, "session.cast");
+  const events = [
+    [0, "o", "begun "],
+    [4, "o", "middle "],
+    [3600, "o", "\u001b]52;c;cm0K\u0007\u001b[6nend "],
+    [7200, "o", "never"],
+  ];
+  writeFileSync(file, `${[{ version: 2, width: 80, height: 24 }, ...events].map((line) => JSON.stringify(line)).join("\n")}\n`);
+  const command = `"${process.execPath}" "${MSH}" play "${file}"; echo "code $?"; stty -a`;
+  const terminal = spawn("sh", ["-c", command], { env: { ...process.env, NO_COLOR: "1" }, cols: 200, rows: 50 });
+  t.after(() => terminal.kill());
+  let screen = "";
+  terminal.onData((data) => {
+    screen += data;
+  });
+  await eventually(() => /q quits.*begun/s.test(screen));
+  terminal.write("\x1b[C");
+  await eventually(() => screen.includes("middle"));
+  terminal.write(" ");
+  terminal.write(".");
+  await eventually(() => screen.includes("end"));
+  terminal.write("q");
+  await eventually(() => /code 0.*[^-]icanon/s.test(screen));
+  assert.ok(!screen.includes("never"));
+  assert.ok(!screen.includes("\x1b]52") && !screen.includes("\x1b[6n"), "nothing reaches the clipboard or asks the terminal");
 });
 
 // --- internal ---
