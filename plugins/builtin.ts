@@ -13,6 +13,7 @@ import recordingLocal from "./recording/local/plugin.json" with { type: "json" }
 import recordings from "./recordings/plugin.json" with { type: "json" };
 import roles from "./roles/plugin.json" with { type: "json" };
 import sessions from "./sessions/plugin.json" with { type: "json" };
+import spiffeBundle from "./spiffe-bundle/plugin.json" with { type: "json" };
 import sshNode from "./ssh-node/plugin.json" with { type: "json" };
 import sshProxy from "./ssh-proxy/plugin.json" with { type: "json" };
 import storageSqlite from "./storage/sqlite/plugin.json" with { type: "json" };
@@ -65,6 +66,7 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     service: () => import("./sessions/plugin.js"),
     commands: () => import("./sessions/commands.js"),
   },
+  { manifest: spiffeBundle, onByDefault: true, service: () => import("./spiffe-bundle/plugin.js") },
   { manifest: sshProxy, service: () => import("./ssh-proxy/plugin.js") },
   { manifest: sshNode, service: () => import("./ssh-node/plugin.js") },
   {

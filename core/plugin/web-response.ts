@@ -17,6 +17,11 @@ export function textResponse(text: string, details: ResponseDetails = {}): WebRe
   return { status: 200, ...details, contentType: "text/plain; charset=utf-8", body: text };
 }
 
+/** A script for `webPage`, served by a route of its own: pages may run nothing else. */
+export function scriptResponse(source: string, details: ResponseDetails = {}): WebResponse {
+  return { status: 200, ...details, contentType: "text/javascript; charset=utf-8", body: source };
+}
+
 /** @param page A whole document, as `webPage` makes it. */
 export function pageResponse(page: Html, details: ResponseDetails = {}): WebResponse {
   return { status: 200, ...details, contentType: "text/html; charset=utf-8", body: page.text };

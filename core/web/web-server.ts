@@ -55,6 +55,11 @@ export class WebServer implements WebDoor {
     this.#limiter = new AnonymousCallLimiter(requestsPerAddress, parts.clock);
   }
 
+  /** Open connections, those in the TLS handshake among them. */
+  get connections(): number {
+    return this.#connections.total;
+  }
+
   get publicOrigin(): string | null {
     return this.#open === null ? null : `https://${this.#open.settings.publicAddress.replace(/:443$/, "")}`;
   }

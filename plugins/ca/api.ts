@@ -147,7 +147,7 @@ export interface JwtSvidRequest {
   readonly spiffeId: string;
   /** One or more. */
   readonly audiences: readonly string[];
-  /** URL of the OpenID Connect provider that publishes the keys; `null` for none. */
+  /** URL of the OpenID Connect provider that publishes the keys, see `JWT_ISSUER` of the plugin spiffe-bundle; `null` for none. */
   readonly issuer: string | null;
   /** From now; 1 to 86,400. */
   readonly ttlSeconds: number;
