@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { fingerprintOf } from "../../core/ssh/public-key.js";
 import type { AuthorityType, RotationPhase, TrustFollower, TrustFollowers } from "./api.js";
 import { AUTHORITIES } from "./authority-type.js";
 import { isUnderWay } from "./rotation-phase.js";
@@ -7,7 +8,7 @@ import { isUnderWay } from "./rotation-phase.js";
 export interface Laggard {
   readonly kind: string;
   readonly name: string;
-  readonly lacks: "word" | "bundle" | "certificate";
+  readonly lacks: "word" | "bundle" | "certificate" | "hand";
   /** For people. */
   readonly reason: string;
 }
@@ -42,7 +43,8 @@ export function laggards(
   const wanted = certificatesPem.map((pem) => new X509Certificate(pem).fingerprint256);
   return followers.flatMap((follower) => {
     if (follower.follows?.includes(type) === false) return [];
-    const lacks = lackOf(type, wanted, follower);
+    const lacks =
+      follower.byHand === undefined ? lackOf(type, wanted, follower) : lackByHand(type, phase, bundle, follower.byHand);
     return lacks === null ? [] : [{ kind: follower.kind, name: follower.name, lacks, reason: REASONS[lacks] }];
   });
 }
@@ -53,6 +55,7 @@ const REASONS: Readonly<Record<Laggard["lacks"], string>> = {
   word: "has not been heard of",
   bundle: "has not taken the trust bundle",
   certificate: "shows a certificate of the key that does not sign now",
+  hand: "has to be given the User CA by hand, and no session there has shown yet that it was",
 };
 
 function lackOf(type: AuthorityType, wanted: readonly string[], { report }: TrustFollower): Laggard["lacks"] | null {
@@ -60,4 +63,15 @@ function lackOf(type: AuthorityType, wanted: readonly string[], { report }: Trus
   const taken = new Set(report.trusted[type]);
   if (!wanted.every((each) => taken.has(each))) return "bundle";
   return AUTHORITIES[type].certifies === "hosts" && report.certificateAuthority !== wanted[0] ? "certificate" : null;
+}
+
+/** Before a new key signs, nothing can show that it is trusted; after, a login does. */
+function lackByHand(
+  type: AuthorityType,
+  phase: RotationPhase,
+  { sshPublicKeys: [signing = ""] }: TrustBundle,
+  { worksUnder }: NonNullable<TrustFollower["byHand"]>,
+): Laggard["lacks"] | null {
+  if (type !== "user") return null;
+  return phase !== "init" && worksUnder === fingerprintOf(Buffer.from(signing, "base64")) ? null : "hand";
 }

@@ -2,19 +2,30 @@ import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { EventType, ServiceToken } from "../../core/plugin/contract.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 
-/** How a node is reached: `agent` runs mezd and keeps a reverse tunnel. */
-export type NodeKind = "agent";
+/** How a node is reached: `agent` runs mezd and keeps a reverse tunnel; `openssh` has an `sshd` that the proxy dials. */
+export type NodeKind = "agent" | "openssh";
+
+/** Where the `sshd` of a node without an agent is, and the key by which it is known. */
+export interface OpenSshEndpoint {
+  /** Host name or IP address, as proxies see it. */
+  readonly host: string;
+  readonly port: number;
+  /** The only host key that is believed, wire form in base64. */
+  readonly hostKey: string;
+}
 
 /** A node as proxies and the node itself know it. JSON. */
 export interface NodeEntry {
-  /** UUID, names the agent record for ever. */
+  /** UUID, names the record for ever. */
   readonly id: string;
   readonly name: string;
   readonly kind: NodeKind;
-  /** Of the machine; may differ from `name`. Empty before the agent has registered. */
+  /** Of the machine; may differ from `name`. Empty before the agent has registered. Without an agent, the host that is dialled. */
   readonly hostname: string;
   /** The agent's and the administrator's; for a key that both set, the administrator's. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Of kind `openssh` only. */
+  readonly openSsh?: OpenSshEndpoint;
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Clock } from "../../core/time/clock.js";
 import { type Agent, type AgentRole, parseAgentName, parseAgentRole, parsePublicAddresses } from "./agent.js";
 import { publishAgent } from "./agent-publication.js";
 import * as repository from "./agent-repository.js";
+import { requireFreeAddresses, requireFreeName, requireNoOpenSshNode } from "./free-name.js";
 import type { HostCertificateIssuer, HostCertificates } from "./host-certificates.js";
 import { type HostPublicKeys, parseHostPublicKeys } from "./host-keys.js";
 import { readJoinAnswer, writeJoinAnswer } from "./join-answer.js";
@@ -91,6 +92,7 @@ export class EnrolmentService {
     return this.database.transaction(async (tx) => {
       const known = await repository.findAgent(tx.em, role, name);
       if (known === null) {
+        if (role === "node") await requireNoOpenSshNode(tx, name);
         const { agent, certificates } = await this.#admit(tx, { name, role, keys, publicAddresses }, LOCAL);
         auditJoin(tx, agent, null);
         return certificates;
@@ -202,31 +204,6 @@ function checked(request: JoinRequest): LocalAgent {
 
 function refuseAddresses(addresses: readonly string[]): void {
   if (addresses.length > 0) throw new MezError("INVALID_ARGUMENT", "a node has no public addresses; only proxies are dialled");
-}
-
-// A name stands in certificates: no node may be certified under the name of another node or under a proxy's address.
-async function requireFreeName(
-  tx: Transaction,
-  role: AgentRole,
-  name: string,
-  publicAddresses: readonly string[],
-): Promise<void> {
-  if ((await repository.findAgent(tx.em, role, name)) !== null) {
-    throw new MezError(
-      "ALREADY_EXISTS",
-      `a ${role} named "${name}" has joined already; remove it first with mezctl nodes rm, or choose another name`,
-    );
-  }
-  if (role === "proxy") return requireFreeAddresses(tx, publicAddresses);
-  const proxies = await repository.findProxies(tx.em);
-  if (proxies.some((proxy) => proxy.publicAddresses.includes(name))) {
-    throw new MezError("ALREADY_EXISTS", `"${name}" is the address of a proxy; choose another name`);
-  }
-}
-
-async function requireFreeAddresses(tx: Transaction, publicAddresses: readonly string[]): Promise<void> {
-  const [taken] = await repository.findTakenNames(tx.em, "node", publicAddresses);
-  if (taken !== undefined) throw new MezError("ALREADY_EXISTS", `public address "${taken}" is the name of a node`);
 }
 
 function auditJoin(tx: Transaction, agent: Agent, clientAddress: string | null): void {

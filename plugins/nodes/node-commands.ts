@@ -12,7 +12,12 @@ export async function listNodes(context: CommandContext, role: "node" | "proxy")
 /** `mezctl nodes get` */
 export async function showNode(context: CommandContext, name: string): Promise<void> {
   const client = await context.rpc(NodeServiceService);
-  await context.output.record(await client.getNode({ name }, { signal: context.signal }), RECORD_COLUMNS);
+  await printNode(context, await client.getNode({ name }, { signal: context.signal }));
+}
+
+/** Everything that is known of a node. */
+export async function printNode(context: CommandContext, node: Node): Promise<void> {
+  await context.output.record(node, node.kind === "openssh" ? OPENSSH_COLUMNS : AGENT_COLUMNS);
 }
 
 /** `mezctl nodes update` */
@@ -40,17 +45,20 @@ const HOSTNAME: Column<Node> = { key: "hostname", header: "HOSTNAME", value: (no
 const STATUS: Column<Node> = {
   key: "online",
   header: "STATUS",
-  value: (node) => (node.online ? "online" : "offline"),
+  value: (node) => (node.kind === "openssh" ? "agentless" : node.online ? "online" : "offline"),
   json: (node) => node.online,
 };
 const LAST_SEEN: Column<Node> = { key: "lastSeen", header: "LAST SEEN", value: (node) => node.lastSeen };
 
-const LIST_COLUMNS: readonly Column<Node>[] = [NAME, HOSTNAME, ADDRESS, LABELS, STATUS, LAST_SEEN];
+const KIND: Column<Node> = { key: "kind", header: "KIND", value: (node) => node.kind };
+const ID: Column<Node> = { key: "id", header: "ID", value: (node) => node.id };
 
-const RECORD_COLUMNS: readonly Column<Node>[] = [
+const LIST_COLUMNS: readonly Column<Node>[] = [NAME, KIND, HOSTNAME, ADDRESS, LABELS, STATUS, LAST_SEEN];
+
+const AGENT_COLUMNS: readonly Column<Node>[] = [
   NAME,
-  { key: "id", header: "ID", value: (node) => node.id },
-  { key: "kind", header: "KIND", value: (node) => node.kind },
+  ID,
+  KIND,
   HOSTNAME,
   ADDRESS,
   LABELS,
@@ -62,4 +70,16 @@ const RECORD_COLUMNS: readonly Column<Node>[] = [
   { key: "version", header: "VERSION", value: (node) => node.version },
   { key: "joinedAt", header: "JOINED", value: (node) => node.joinedAt },
   { key: "certificateExpiresAt", header: "CERTIFICATE EXPIRES", value: (node) => node.certificateExpiresAt },
+];
+
+const OPENSSH_COLUMNS: readonly Column<Node>[] = [
+  NAME,
+  ID,
+  KIND,
+  ADDRESS,
+  LABELS,
+  { key: "hostKey", header: "HOST KEY", value: (node) => node.hostKey },
+  { key: "joinedAt", header: "ADDED", value: (node) => node.joinedAt },
+  { key: "lastSeen", header: "LAST SESSION", value: (node) => node.lastSeen },
+  { key: "userAuthority", header: "UNDER USER CA", value: (node) => node.userAuthority },
 ];

@@ -1,17 +1,26 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import { type Node, NodeServiceService } from "../../proto/gen/mezite/nodes/v1/nodes.js";
-import type { AgentView, NodeService } from "./node-service.js";
+import type { AgentView, NodeService, NodeView } from "./node-service.js";
+import { endpointOf, hostKeyFingerprint, type OpenSshNode } from "./openssh-node.js";
+import type { OpenSshNodeService } from "./openssh-node-service.js";
 
 const PAGE_NODES = 500;
 
 export const NODE_RPC: RpcService<typeof NodeServiceService> = {
   name: "mezite.nodes.v1.NodeService",
   definition: NodeServiceService,
-  permissions: { listNodes: "node:list", getNode: "node:read", updateNodeLabels: "node:update", deleteNode: "node:delete" },
+  permissions: {
+    listNodes: "node:list",
+    getNode: "node:read",
+    updateNodeLabels: "node:update",
+    deleteNode: "node:delete",
+    addOpenSshNode: "node:create",
+    rotateHostKey: "node:update",
+  },
 };
 
-export function nodeHandlers(nodes: NodeService): RpcHandlers<typeof NodeServiceService> {
+export function nodeHandlers(nodes: NodeService, openSsh: OpenSshNodeService): RpcHandlers<typeof NodeServiceService> {
   return {
     async *listNodes(request, call) {
       for (const page of nodes.visible(call.caller, request.role, PAGE_NODES)) {
@@ -29,12 +38,39 @@ export function nodeHandlers(nodes: NodeService): RpcHandlers<typeof NodeService
       await nodes.delete(request.role, request.name, call);
       return {};
     },
+    async addOpenSshNode(request, call) {
+      const { name, host, port, labels, hostKey, verifyHostKey: isVerified } = request;
+      return openSshMessage(await openSsh.add({ name, host, port, labels, hostKey, isVerified }, call));
+    },
+    async rotateHostKey({ name, hostKey, verifyHostKey }, call) {
+      return openSshMessage(await openSsh.rotateHostKey(name, hostKey, verifyHostKey, call));
+    },
   };
 }
 
 // --- internal ---
 
-function toMessage({ agent, labels, online, lastSeen }: AgentView): Node {
+function toMessage(view: NodeView): Node {
+  return "agent" in view ? agentMessage(view) : openSshMessage(view.openSsh);
+}
+
+function openSshMessage(node: OpenSshNode): Node {
+  const { id, name, host: hostname, labels, lastAccessAt, lastAuthority, addedAt } = node;
+  return {
+    ...{ id, name, hostname, role: "node", kind: "openssh", online: false, os: "", version: "" },
+    address: endpointOf(node),
+    labels: { ...labels },
+    agentLabels: {},
+    adminLabels: { ...labels },
+    lastSeen: lastAccessAt === null ? undefined : new Date(lastAccessAt),
+    joinedAt: new Date(addedAt),
+    certificateExpiresAt: undefined,
+    hostKey: hostKeyFingerprint(node),
+    userAuthority: lastAuthority ?? "",
+  };
+}
+
+function agentMessage({ agent, labels, online, lastSeen }: AgentView): Node {
   const { id, name, role, hostname, address, os, version } = agent;
   return {
     ...{ id, name, role, hostname, address, os, version, online },
@@ -45,5 +81,7 @@ function toMessage({ agent, labels, online, lastSeen }: AgentView): Node {
     lastSeen: lastSeen ?? undefined,
     joinedAt: new Date(agent.joinedAt),
     certificateExpiresAt: new Date(agent.certificateExpiresAt),
+    hostKey: "",
+    userAuthority: "",
   };
 }

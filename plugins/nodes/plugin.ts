@@ -10,6 +10,7 @@ import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { JOIN_METHOD } from "../../core/ports/join-method.js";
+import { verifyHostKey } from "../../core/ssh/host-key-probe.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { CA_KEYS, CERTIFICATE_AUTHORITIES, TRUST_FOLLOWERS, type TrustFollower, type TrustReport } from "../ca/api.js";
 import { JOIN_CLIENT } from "../join/token/api.js";
@@ -30,8 +31,14 @@ import { HostCertificateIssuer } from "./host-certificates.js";
 import { HostIdentityRegistry } from "./host-identity-registry.js";
 import { IdentityStore } from "./identity-store.js";
 import { CreateAgents } from "./migrations/001-agents.js";
+import { CreateOpenSshNodes } from "./migrations/002-openssh-nodes.js";
+import { NODE_ACCESS_RPC, nodeAccessHandlers } from "./node-access-rpc.js";
+import { NodeAccessService } from "./node-access-service.js";
 import { NODE_RPC, nodeHandlers } from "./node-rpc.js";
 import { NodeService } from "./node-service.js";
+import { OPENSSH_NODES, openSshEntryOf } from "./openssh-node.js";
+import { findOpenSshNodes, OPENSSH_NODE_ENTITIES } from "./openssh-node-repository.js";
+import { OpenSshNodeService } from "./openssh-node-service.js";
 import { RoleIdentity } from "./role-identity.js";
 import { trustReportOf } from "./trust-report.js";
 import { TrustReports } from "./trust-reports.js";
@@ -58,7 +65,18 @@ export default definePlugin<NodesConfig>({
     const agents = once(
       (resolve) => new AgentService(resolve(DATABASE), directory(resolve), heartbeats(resolve), trustReports(resolve)),
     );
-    const nodes = once((resolve) => new NodeService(resolve(DATABASE), directory(resolve), heartbeats(resolve), resolve(ACCESS)));
+    const openSsh = once(
+      (resolve) =>
+        new OpenSshNodeService(
+          resolve(DATABASE),
+          resolve(COLLECTIONS).of(OPENSSH_NODES),
+          resolve(CLOCK),
+          ({ host: name, port, hostKey }) => verifyHostKey(name, port, Buffer.from(hostKey, "base64")),
+        ),
+    );
+    const nodes = once(
+      (resolve) => new NodeService(resolve(DATABASE), directory(resolve), heartbeats(resolve), resolve(ACCESS), openSsh(resolve)),
+    );
     const enrolment = once((resolve) => {
       const issuer = new HostCertificateIssuer(resolve(CERTIFICATE_AUTHORITIES), resolve(PROCESS).clusterName, ttlSeconds);
       return new EnrolmentService(resolve(DATABASE), resolve(CLOCK), issuer, resolve.port(JOIN_METHOD), resolve.port(GUARD));
@@ -106,14 +124,24 @@ export default definePlugin<NodesConfig>({
     });
 
     if (isAuth) {
-      host.store(AGENT_ENTITIES, [{ name: "001-agents", class: CreateAgents }]);
+      host.store(
+        [...AGENT_ENTITIES, ...OPENSSH_NODE_ENTITIES],
+        [
+          { name: "001-agents", class: CreateAgents },
+          { name: "002-openssh-nodes", class: CreateOpenSshNodes },
+        ],
+      );
+      host.publish(OPENSSH_NODES, (resolve) => ({
+        entries: async () => (await resolve(DATABASE).read(findOpenSshNodes)).map((node) => [node.name, node] as const),
+      }));
       host.publish(AGENTS, (resolve) => ({
         entries: async () => (await resolve(DATABASE).read(findAgents)).map((agent) => [agent.id, agent] as const),
       }));
       host.publish(NODES, (resolve) => ({
         entries: async () => {
-          const all = await resolve(DATABASE).read(findAgents);
-          return all.filter((agent) => agent.role === "node").map((agent) => [agent.name, nodeEntryOf(agent)] as const);
+          const [agents, added] = await resolve(DATABASE).read(async (em) => [await findAgents(em), await findOpenSshNodes(em)]);
+          const joined = agents.filter((agent) => agent.role === "node").map(nodeEntryOf);
+          return [...joined, ...added.map(openSshEntryOf)].map((entry) => [entry.name, entry] as const);
         },
       }));
       host.provide(NODE_INVENTORY, nodes);
@@ -123,7 +151,20 @@ export default definePlugin<NodesConfig>({
         (resolve) =>
           new AgentAuthenticator(directory(resolve), resolve(PROCESS).clusterName, resolve(CLOCK), resolve.port(GUARD)),
       );
-      host.rpc(NODE_RPC, (resolve) => nodeHandlers(nodes(resolve)));
+      host.rpc(NODE_RPC, (resolve) => nodeHandlers(nodes(resolve), openSsh(resolve)));
+      host.rpc(NODE_ACCESS_RPC, (resolve) => {
+        const access = new NodeAccessService({
+          database: resolve(DATABASE),
+          nodes: openSsh(resolve),
+          authorities: resolve(CERTIFICATE_AUTHORITIES),
+          access: resolve(ACCESS),
+          guards: resolve.port(GUARD),
+          clock: resolve(CLOCK),
+          clusterName: resolve(PROCESS).clusterName,
+          hostTtlSeconds: ttlSeconds,
+        });
+        return nodeAccessHandlers(access, openSsh(resolve));
+      });
       host.rpc(AGENT_RPC, (resolve) => agentHandlers(enrolment(resolve), agents(resolve), resolve(PROCESS).clusterName));
       host.run(heartbeats);
       host.run((resolve) => ({ dispose: async () => directory(resolve).dispose() }));
@@ -136,7 +177,11 @@ export default definePlugin<NodesConfig>({
         let stop: (() => void) | null = null;
         return {
           start: async () => {
-            stop = resolve(TRUST_FOLLOWERS).add(() => [own(), ...trustReports(resolve).followers()]);
+            stop = resolve(TRUST_FOLLOWERS).add(() => [
+              own(),
+              ...trustReports(resolve).followers(),
+              ...openSsh(resolve).followers(),
+            ]);
           },
           dispose: async () => stop?.(),
         };

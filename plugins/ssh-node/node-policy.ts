@@ -1,6 +1,7 @@
 import type { Collection, Collections } from "../../core/plugin/collection.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import { type Guards, guardRefusal, onGuardChange } from "../../core/ports/guard.js";
+import type { CertificateClaims } from "../../core/ssh/certificate-claims.js";
 import { formatDuration } from "../../core/time/duration.js";
 import { CA_KEYS, type TrustBundle } from "../ca/api.js";
 import { NODES, type NodeEntry } from "../nodes/api.js";
@@ -13,7 +14,6 @@ import {
   ROLES_COLLECTION,
   USERS_COLLECTION,
 } from "../roles/api.js";
-import type { CertificateClaims } from "./certificate-claims.js";
 
 export interface NodePolicyParts {
   readonly collections: Collections;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isFileCopy, isPlainTransfer } from "../../core/ssh/file-transfer.js";
 import { isAcceptedVariable } from "./environment.js";
-import { isFileCopy, isPlainTransfer } from "./file-transfer.js";
 import { parsePasswdLine } from "./os-account.js";
 import { commandFor } from "./session-command.js";
 import { sttyWords } from "./terminal-modes.js";

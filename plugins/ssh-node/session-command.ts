@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { isFileCopy, isPlainTransfer } from "./file-transfer.js";
+import { isFileCopy, isPlainTransfer } from "../../core/ssh/file-transfer.js";
 import type { OsAccount } from "./os-account.js";
 
 /** What the client asked for. */

@@ -1,11 +1,11 @@
 import { isMezError, MezError } from "../../core/errors/error.js";
 import { checkCertificate } from "../../core/ssh/certificate-check.js";
+import { type CertificateClaims, claimsOf } from "../../core/ssh/certificate-claims.js";
 import type { SshPeer } from "../../core/ssh/server-connection.js";
 import type { AuthenticationAttempt, AuthenticationDecision, PublicKeyAttempt } from "../../core/ssh/user-authentication.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuditReporter } from "../audit/api.js";
 import type { SessionOptions } from "../roles/api.js";
-import { type CertificateClaims, claimsOf } from "./certificate-claims.js";
 import type { NodePolicy } from "./node-policy.js";
 import type { OsAccount, OsAccounts } from "./os-account.js";
 

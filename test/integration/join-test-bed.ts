@@ -32,7 +32,11 @@ import { Heartbeats } from "../../plugins/nodes/heartbeats.js";
 import { HostCertificateIssuer } from "../../plugins/nodes/host-certificates.js";
 import { IdentityStore } from "../../plugins/nodes/identity-store.js";
 import { CreateAgents } from "../../plugins/nodes/migrations/001-agents.js";
+import { CreateOpenSshNodes } from "../../plugins/nodes/migrations/002-openssh-nodes.js";
 import { NodeService } from "../../plugins/nodes/node-service.js";
+import { OPENSSH_NODES } from "../../plugins/nodes/openssh-node.js";
+import { OPENSSH_NODE_ENTITIES } from "../../plugins/nodes/openssh-node-repository.js";
+import { OpenSshNodeService } from "../../plugins/nodes/openssh-node-service.js";
 import { RoleIdentity } from "../../plugins/nodes/role-identity.js";
 import { TrustReports } from "../../plugins/nodes/trust-reports.js";
 import type { Access } from "../../plugins/roles/api.js";
@@ -69,6 +73,7 @@ export class JoinTestBed {
   declare enrolment: EnrolmentService;
   declare agents: AgentService;
   declare nodes: NodeService;
+  declare openSsh: OpenSshNodeService;
   declare heartbeats: Heartbeats;
   declare directory: AgentDirectory;
   declare authorities: KeyBackedAuthorities;
@@ -88,7 +93,14 @@ export class JoinTestBed {
           migrations: [{ name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities }],
         },
         { id: "tokens", entities: TOKEN_ENTITIES, migrations: [{ name: "001-join-tokens", class: CreateJoinTokens }] },
-        { id: "nodes", entities: AGENT_ENTITIES, migrations: [{ name: "001-agents", class: CreateAgents }] },
+        {
+          id: "nodes",
+          entities: [...AGENT_ENTITIES, ...OPENSSH_NODE_ENTITIES],
+          migrations: [
+            { name: "001-agents", class: CreateAgents },
+            { name: "002-openssh-nodes", class: CreateOpenSshNodes },
+          ],
+        },
       ],
       sinks: () => [{ append: async (events) => void bed?.audits.push(...events) }],
       clock: { now: () => bed?.clock.now() ?? new Date() },
@@ -186,7 +198,8 @@ export class JoinTestBed {
     this.directory = new AgentDirectory(this.collections.of(AGENTS));
     this.heartbeats = new Heartbeats(database, clock, silentLogger, 20);
     this.agents = new AgentService(database, this.directory, this.heartbeats, new TrustReports(this.directory));
-    this.nodes = new NodeService(database, this.directory, this.heartbeats, access as Access);
+    this.openSsh = new OpenSshNodeService(database, this.collections.of(OPENSSH_NODES), clock, async () => {});
+    this.nodes = new NodeService(database, this.directory, this.heartbeats, access as Access, this.openSsh);
     await this.#serve();
   }
 

@@ -144,13 +144,78 @@ export interface DeleteNodeRequest {
 export interface DeleteNodeResponse {
 }
 
+export interface AddOpenSshNodeRequest {
+  name: string;
+  /** Host name or IP address, as proxies see it. */
+  host: string;
+  /** 0 for 22. */
+  port: number;
+  labels: { [key: string]: string };
+  /** Wire form of an SSH public key. */
+  hostKey: Buffer;
+  /** Dial the node first, and take it only if it shows this key. */
+  verifyHostKey: boolean;
+}
+
+export interface AddOpenSshNodeRequest_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface RotateHostKeyRequest {
+  name: string;
+  hostKey: Buffer;
+  verifyHostKey: boolean;
+}
+
+export interface IssueNodeHostCertificateRequest {
+  node: string;
+  /** Wire form of an Ed25519 key. */
+  publicKey: Buffer;
+}
+
+export interface IssueNodeHostCertificateResponse {
+  /** Wire form. */
+  certificate: Buffer;
+  expiresAt?: Date | undefined;
+}
+
+export interface IssueNodeAccessCertificateRequest {
+  /** Of the record. */
+  nodeId: string;
+  node: string;
+  login: string;
+  sessionId: string;
+  /** From where the person comes. */
+  clientAddress: string;
+  /** The certificate that the person logged in to the proxy with, wire form. */
+  userCertificate: Buffer;
+  /** The key to certify, made for this connection; wire form. */
+  publicKey: Buffer;
+}
+
+export interface IssueNodeAccessCertificateResponse {
+  /** Wire form. */
+  certificate: Buffer;
+}
+
+export interface ReportNodeAccessRequest {
+  nodeId: string;
+  node: string;
+  /** SHA256 fingerprint of the User CA key. */
+  authority: string;
+}
+
+export interface ReportNodeAccessResponse {
+}
+
 export interface Node {
   id: string;
   name: string;
-  /** agent. */
+  /** agent or openssh. */
   kind: string;
   hostname: string;
-  /** Address from which the agent last registered. */
+  /** Address from which the agent last registered; host and port of an sshd. */
   address: string;
   /** What access rules see. */
   labels: { [key: string]: string };
@@ -166,6 +231,10 @@ export interface Node {
     | undefined;
   /** node or proxy. */
   role: string;
+  /** SHA256 fingerprint of the pinned host key, of kind openssh only. */
+  hostKey: string;
+  /** SHA256 fingerprint of the User CA key under which the last session got in, of kind openssh only. */
+  userAuthority: string;
 }
 
 export interface Node_LabelsEntry {
@@ -1599,6 +1668,724 @@ export const DeleteNodeResponse: MessageFns<DeleteNodeResponse> = {
   },
 };
 
+function createBaseAddOpenSshNodeRequest(): AddOpenSshNodeRequest {
+  return { name: "", host: "", port: 0, labels: {}, hostKey: Buffer.alloc(0), verifyHostKey: false };
+}
+
+export const AddOpenSshNodeRequest: MessageFns<AddOpenSshNodeRequest> = {
+  encode(message: AddOpenSshNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.host !== "") {
+      writer.uint32(18).string(message.host);
+    }
+    if (message.port !== 0) {
+      writer.uint32(24).int32(message.port);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      AddOpenSshNodeRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    if (message.hostKey.length !== 0) {
+      writer.uint32(42).bytes(message.hostKey);
+    }
+    if (message.verifyHostKey !== false) {
+      writer.uint32(48).bool(message.verifyHostKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddOpenSshNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddOpenSshNodeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.port = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = AddOpenSshNodeRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.labels[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hostKey = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.verifyHostKey = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddOpenSshNodeRequest>): AddOpenSshNodeRequest {
+    return AddOpenSshNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddOpenSshNodeRequest>): AddOpenSshNodeRequest {
+    const message = createBaseAddOpenSshNodeRequest();
+    message.name = object.name ?? "";
+    message.host = object.host ?? "";
+    message.port = object.port ?? 0;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.hostKey = object.hostKey ?? Buffer.alloc(0);
+    message.verifyHostKey = object.verifyHostKey ?? false;
+    return message;
+  },
+};
+
+function createBaseAddOpenSshNodeRequest_LabelsEntry(): AddOpenSshNodeRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const AddOpenSshNodeRequest_LabelsEntry: MessageFns<AddOpenSshNodeRequest_LabelsEntry> = {
+  encode(message: AddOpenSshNodeRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddOpenSshNodeRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddOpenSshNodeRequest_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddOpenSshNodeRequest_LabelsEntry>): AddOpenSshNodeRequest_LabelsEntry {
+    return AddOpenSshNodeRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddOpenSshNodeRequest_LabelsEntry>): AddOpenSshNodeRequest_LabelsEntry {
+    const message = createBaseAddOpenSshNodeRequest_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseRotateHostKeyRequest(): RotateHostKeyRequest {
+  return { name: "", hostKey: Buffer.alloc(0), verifyHostKey: false };
+}
+
+export const RotateHostKeyRequest: MessageFns<RotateHostKeyRequest> = {
+  encode(message: RotateHostKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.hostKey.length !== 0) {
+      writer.uint32(18).bytes(message.hostKey);
+    }
+    if (message.verifyHostKey !== false) {
+      writer.uint32(24).bool(message.verifyHostKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateHostKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateHostKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hostKey = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.verifyHostKey = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RotateHostKeyRequest>): RotateHostKeyRequest {
+    return RotateHostKeyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateHostKeyRequest>): RotateHostKeyRequest {
+    const message = createBaseRotateHostKeyRequest();
+    message.name = object.name ?? "";
+    message.hostKey = object.hostKey ?? Buffer.alloc(0);
+    message.verifyHostKey = object.verifyHostKey ?? false;
+    return message;
+  },
+};
+
+function createBaseIssueNodeHostCertificateRequest(): IssueNodeHostCertificateRequest {
+  return { node: "", publicKey: Buffer.alloc(0) };
+}
+
+export const IssueNodeHostCertificateRequest: MessageFns<IssueNodeHostCertificateRequest> = {
+  encode(message: IssueNodeHostCertificateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.publicKey.length !== 0) {
+      writer.uint32(18).bytes(message.publicKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IssueNodeHostCertificateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIssueNodeHostCertificateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.publicKey = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IssueNodeHostCertificateRequest>): IssueNodeHostCertificateRequest {
+    return IssueNodeHostCertificateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IssueNodeHostCertificateRequest>): IssueNodeHostCertificateRequest {
+    const message = createBaseIssueNodeHostCertificateRequest();
+    message.node = object.node ?? "";
+    message.publicKey = object.publicKey ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseIssueNodeHostCertificateResponse(): IssueNodeHostCertificateResponse {
+  return { certificate: Buffer.alloc(0), expiresAt: undefined };
+}
+
+export const IssueNodeHostCertificateResponse: MessageFns<IssueNodeHostCertificateResponse> = {
+  encode(message: IssueNodeHostCertificateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.certificate.length !== 0) {
+      writer.uint32(10).bytes(message.certificate);
+    }
+    if (message.expiresAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.expiresAt), writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IssueNodeHostCertificateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIssueNodeHostCertificateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificate = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expiresAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IssueNodeHostCertificateResponse>): IssueNodeHostCertificateResponse {
+    return IssueNodeHostCertificateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IssueNodeHostCertificateResponse>): IssueNodeHostCertificateResponse {
+    const message = createBaseIssueNodeHostCertificateResponse();
+    message.certificate = object.certificate ?? Buffer.alloc(0);
+    message.expiresAt = object.expiresAt ?? undefined;
+    return message;
+  },
+};
+
+function createBaseIssueNodeAccessCertificateRequest(): IssueNodeAccessCertificateRequest {
+  return {
+    nodeId: "",
+    node: "",
+    login: "",
+    sessionId: "",
+    clientAddress: "",
+    userCertificate: Buffer.alloc(0),
+    publicKey: Buffer.alloc(0),
+  };
+}
+
+export const IssueNodeAccessCertificateRequest: MessageFns<IssueNodeAccessCertificateRequest> = {
+  encode(message: IssueNodeAccessCertificateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.login !== "") {
+      writer.uint32(26).string(message.login);
+    }
+    if (message.sessionId !== "") {
+      writer.uint32(34).string(message.sessionId);
+    }
+    if (message.clientAddress !== "") {
+      writer.uint32(42).string(message.clientAddress);
+    }
+    if (message.userCertificate.length !== 0) {
+      writer.uint32(50).bytes(message.userCertificate);
+    }
+    if (message.publicKey.length !== 0) {
+      writer.uint32(58).bytes(message.publicKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IssueNodeAccessCertificateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIssueNodeAccessCertificateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.login = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sessionId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clientAddress = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.userCertificate = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.publicKey = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IssueNodeAccessCertificateRequest>): IssueNodeAccessCertificateRequest {
+    return IssueNodeAccessCertificateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IssueNodeAccessCertificateRequest>): IssueNodeAccessCertificateRequest {
+    const message = createBaseIssueNodeAccessCertificateRequest();
+    message.nodeId = object.nodeId ?? "";
+    message.node = object.node ?? "";
+    message.login = object.login ?? "";
+    message.sessionId = object.sessionId ?? "";
+    message.clientAddress = object.clientAddress ?? "";
+    message.userCertificate = object.userCertificate ?? Buffer.alloc(0);
+    message.publicKey = object.publicKey ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseIssueNodeAccessCertificateResponse(): IssueNodeAccessCertificateResponse {
+  return { certificate: Buffer.alloc(0) };
+}
+
+export const IssueNodeAccessCertificateResponse: MessageFns<IssueNodeAccessCertificateResponse> = {
+  encode(message: IssueNodeAccessCertificateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.certificate.length !== 0) {
+      writer.uint32(10).bytes(message.certificate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IssueNodeAccessCertificateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIssueNodeAccessCertificateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificate = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IssueNodeAccessCertificateResponse>): IssueNodeAccessCertificateResponse {
+    return IssueNodeAccessCertificateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IssueNodeAccessCertificateResponse>): IssueNodeAccessCertificateResponse {
+    const message = createBaseIssueNodeAccessCertificateResponse();
+    message.certificate = object.certificate ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseReportNodeAccessRequest(): ReportNodeAccessRequest {
+  return { nodeId: "", node: "", authority: "" };
+}
+
+export const ReportNodeAccessRequest: MessageFns<ReportNodeAccessRequest> = {
+  encode(message: ReportNodeAccessRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.authority !== "") {
+      writer.uint32(26).string(message.authority);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportNodeAccessRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportNodeAccessRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.authority = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReportNodeAccessRequest>): ReportNodeAccessRequest {
+    return ReportNodeAccessRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportNodeAccessRequest>): ReportNodeAccessRequest {
+    const message = createBaseReportNodeAccessRequest();
+    message.nodeId = object.nodeId ?? "";
+    message.node = object.node ?? "";
+    message.authority = object.authority ?? "";
+    return message;
+  },
+};
+
+function createBaseReportNodeAccessResponse(): ReportNodeAccessResponse {
+  return {};
+}
+
+export const ReportNodeAccessResponse: MessageFns<ReportNodeAccessResponse> = {
+  encode(_: ReportNodeAccessResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportNodeAccessResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportNodeAccessResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReportNodeAccessResponse>): ReportNodeAccessResponse {
+    return ReportNodeAccessResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ReportNodeAccessResponse>): ReportNodeAccessResponse {
+    const message = createBaseReportNodeAccessResponse();
+    return message;
+  },
+};
+
 function createBaseNode(): Node {
   return {
     id: "",
@@ -1616,6 +2403,8 @@ function createBaseNode(): Node {
     joinedAt: undefined,
     certificateExpiresAt: undefined,
     role: "",
+    hostKey: "",
+    userAuthority: "",
   };
 }
 
@@ -1665,6 +2454,12 @@ export const Node: MessageFns<Node> = {
     }
     if (message.role !== "") {
       writer.uint32(122).string(message.role);
+    }
+    if (message.hostKey !== "") {
+      writer.uint32(130).string(message.hostKey);
+    }
+    if (message.userAuthority !== "") {
+      writer.uint32(138).string(message.userAuthority);
     }
     return writer;
   },
@@ -1811,6 +2606,22 @@ export const Node: MessageFns<Node> = {
             message.role = reader.string();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.hostKey = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.userAuthority = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1867,6 +2678,8 @@ export const Node: MessageFns<Node> = {
     message.joinedAt = object.joinedAt ?? undefined;
     message.certificateExpiresAt = object.certificateExpiresAt ?? undefined;
     message.role = object.role ?? "";
+    message.hostKey = object.hostKey ?? "";
+    message.userAuthority = object.userAuthority ?? "";
     return message;
   },
 };
@@ -2115,6 +2928,27 @@ export const NodeServiceService = {
     responseSerialize: (value: DeleteNodeResponse): Buffer => Buffer.from(DeleteNodeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteNodeResponse => DeleteNodeResponse.decode(value),
   },
+  /** A machine without an agent, whose own sshd trusts the User CA. */
+  addOpenSshNode: {
+    path: "/mezite.nodes.v1.NodeService/AddOpenSshNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddOpenSshNodeRequest): Buffer =>
+      Buffer.from(AddOpenSshNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddOpenSshNodeRequest => AddOpenSshNodeRequest.decode(value),
+    responseSerialize: (value: Node): Buffer => Buffer.from(Node.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Node => Node.decode(value),
+  },
+  /** Replaces the host key by which such a machine is known. */
+  rotateHostKey: {
+    path: "/mezite.nodes.v1.NodeService/RotateHostKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateHostKeyRequest): Buffer => Buffer.from(RotateHostKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateHostKeyRequest => RotateHostKeyRequest.decode(value),
+    responseSerialize: (value: Node): Buffer => Buffer.from(Node.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Node => Node.decode(value),
+  },
 } as const;
 
 export interface NodeServiceServer extends UntypedServiceImplementation {
@@ -2125,6 +2959,10 @@ export interface NodeServiceServer extends UntypedServiceImplementation {
   updateNodeLabels: handleUnaryCall<UpdateNodeLabelsRequest, Node>;
   /** Ends the node's tunnel and sessions; its certificates are refused from then on. */
   deleteNode: handleUnaryCall<DeleteNodeRequest, DeleteNodeResponse>;
+  /** A machine without an agent, whose own sshd trusts the User CA. */
+  addOpenSshNode: handleUnaryCall<AddOpenSshNodeRequest, Node>;
+  /** Replaces the host key by which such a machine is known. */
+  rotateHostKey: handleUnaryCall<RotateHostKeyRequest, Node>;
 }
 
 export interface NodeServiceClient extends Client {
@@ -2179,6 +3017,38 @@ export interface NodeServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteNodeResponse) => void,
   ): ClientUnaryCall;
+  /** A machine without an agent, whose own sshd trusts the User CA. */
+  addOpenSshNode(
+    request: AddOpenSshNodeRequest,
+    callback: (error: ServiceError | null, response: Node) => void,
+  ): ClientUnaryCall;
+  addOpenSshNode(
+    request: AddOpenSshNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Node) => void,
+  ): ClientUnaryCall;
+  addOpenSshNode(
+    request: AddOpenSshNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Node) => void,
+  ): ClientUnaryCall;
+  /** Replaces the host key by which such a machine is known. */
+  rotateHostKey(
+    request: RotateHostKeyRequest,
+    callback: (error: ServiceError | null, response: Node) => void,
+  ): ClientUnaryCall;
+  rotateHostKey(
+    request: RotateHostKeyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Node) => void,
+  ): ClientUnaryCall;
+  rotateHostKey(
+    request: RotateHostKeyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Node) => void,
+  ): ClientUnaryCall;
 }
 
 export const NodeServiceClient = makeGenericClientConstructor(
@@ -2187,6 +3057,120 @@ export const NodeServiceClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): NodeServiceClient;
   service: typeof NodeServiceService;
+  serviceName: string;
+};
+
+/** What proxies call for nodes without an agent. */
+export type NodeAccessServiceService = typeof NodeAccessServiceService;
+export const NodeAccessServiceService = {
+  /** A host certificate for the name of such a node, to show to the clients of its sessions. */
+  issueNodeHostCertificate: {
+    path: "/mezite.nodes.v1.NodeAccessService/IssueNodeHostCertificate" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: IssueNodeHostCertificateRequest): Buffer =>
+      Buffer.from(IssueNodeHostCertificateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): IssueNodeHostCertificateRequest =>
+      IssueNodeHostCertificateRequest.decode(value),
+    responseSerialize: (value: IssueNodeHostCertificateResponse): Buffer =>
+      Buffer.from(IssueNodeHostCertificateResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): IssueNodeHostCertificateResponse =>
+      IssueNodeHostCertificateResponse.decode(value),
+  },
+  /** A user certificate for one connection to such a node. Policy is checked again. */
+  issueNodeAccessCertificate: {
+    path: "/mezite.nodes.v1.NodeAccessService/IssueNodeAccessCertificate" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: IssueNodeAccessCertificateRequest): Buffer =>
+      Buffer.from(IssueNodeAccessCertificateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): IssueNodeAccessCertificateRequest =>
+      IssueNodeAccessCertificateRequest.decode(value),
+    responseSerialize: (value: IssueNodeAccessCertificateResponse): Buffer =>
+      Buffer.from(IssueNodeAccessCertificateResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): IssueNodeAccessCertificateResponse =>
+      IssueNodeAccessCertificateResponse.decode(value),
+  },
+  /** Says that a login with a certificate of this User CA key got in. */
+  reportNodeAccess: {
+    path: "/mezite.nodes.v1.NodeAccessService/ReportNodeAccess" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReportNodeAccessRequest): Buffer =>
+      Buffer.from(ReportNodeAccessRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReportNodeAccessRequest => ReportNodeAccessRequest.decode(value),
+    responseSerialize: (value: ReportNodeAccessResponse): Buffer =>
+      Buffer.from(ReportNodeAccessResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReportNodeAccessResponse => ReportNodeAccessResponse.decode(value),
+  },
+} as const;
+
+export interface NodeAccessServiceServer extends UntypedServiceImplementation {
+  /** A host certificate for the name of such a node, to show to the clients of its sessions. */
+  issueNodeHostCertificate: handleUnaryCall<IssueNodeHostCertificateRequest, IssueNodeHostCertificateResponse>;
+  /** A user certificate for one connection to such a node. Policy is checked again. */
+  issueNodeAccessCertificate: handleUnaryCall<IssueNodeAccessCertificateRequest, IssueNodeAccessCertificateResponse>;
+  /** Says that a login with a certificate of this User CA key got in. */
+  reportNodeAccess: handleUnaryCall<ReportNodeAccessRequest, ReportNodeAccessResponse>;
+}
+
+export interface NodeAccessServiceClient extends Client {
+  /** A host certificate for the name of such a node, to show to the clients of its sessions. */
+  issueNodeHostCertificate(
+    request: IssueNodeHostCertificateRequest,
+    callback: (error: ServiceError | null, response: IssueNodeHostCertificateResponse) => void,
+  ): ClientUnaryCall;
+  issueNodeHostCertificate(
+    request: IssueNodeHostCertificateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: IssueNodeHostCertificateResponse) => void,
+  ): ClientUnaryCall;
+  issueNodeHostCertificate(
+    request: IssueNodeHostCertificateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: IssueNodeHostCertificateResponse) => void,
+  ): ClientUnaryCall;
+  /** A user certificate for one connection to such a node. Policy is checked again. */
+  issueNodeAccessCertificate(
+    request: IssueNodeAccessCertificateRequest,
+    callback: (error: ServiceError | null, response: IssueNodeAccessCertificateResponse) => void,
+  ): ClientUnaryCall;
+  issueNodeAccessCertificate(
+    request: IssueNodeAccessCertificateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: IssueNodeAccessCertificateResponse) => void,
+  ): ClientUnaryCall;
+  issueNodeAccessCertificate(
+    request: IssueNodeAccessCertificateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: IssueNodeAccessCertificateResponse) => void,
+  ): ClientUnaryCall;
+  /** Says that a login with a certificate of this User CA key got in. */
+  reportNodeAccess(
+    request: ReportNodeAccessRequest,
+    callback: (error: ServiceError | null, response: ReportNodeAccessResponse) => void,
+  ): ClientUnaryCall;
+  reportNodeAccess(
+    request: ReportNodeAccessRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReportNodeAccessResponse) => void,
+  ): ClientUnaryCall;
+  reportNodeAccess(
+    request: ReportNodeAccessRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReportNodeAccessResponse) => void,
+  ): ClientUnaryCall;
+}
+
+export const NodeAccessServiceClient = makeGenericClientConstructor(
+  NodeAccessServiceService,
+  "mezite.nodes.v1.NodeAccessService",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): NodeAccessServiceClient;
+  service: typeof NodeAccessServiceService;
   serviceName: string;
 };
 

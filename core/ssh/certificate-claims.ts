@@ -1,5 +1,5 @@
-import { MezError } from "../../core/errors/error.js";
-import type { SshCertificate } from "../../core/ssh/certificate.js";
+import { MezError } from "../errors/error.js";
+import type { SshCertificate } from "./certificate.js";
 
 /** What a user certificate of this cluster says about its holder. */
 export interface CertificateClaims {
@@ -44,5 +44,5 @@ function parseRoles(text: string | undefined): readonly string[] {
   } catch {
     // said below
   }
-  throw new MezError("SSH_CERTIFICATE_REFUSED", "the certificate names no roles; log in again");
+  throw new MezError("SSH_CERTIFICATE_REFUSED", "the certificate names no roles; log in again", { fields: { rule: "roles" } });
 }
