@@ -197,9 +197,9 @@ export interface TrustFollower {
   readonly follows?: readonly AuthorityType[];
   /** `null` when it has said nothing since the auth service started. */
   readonly report: TrustReport | null;
-  /** For one that is given the User CA by people and says nothing itself: what is known of it. It follows no other authority. */
+  /** For one that is given the CA by people and says nothing itself: what is known of it. */
   readonly byHand?: {
-    /** SHA256 fingerprint of the User CA's SSH key under which a login last succeeded there; `null` before the first. */
+    /** The CA certificate beside the key under which a login last succeeded there; `null` before the first. */
     readonly worksUnder: string | null;
   };
 }

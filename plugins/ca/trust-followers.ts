@@ -1,5 +1,4 @@
 import { X509Certificate } from "node:crypto";
-import { fingerprintOf } from "../../core/ssh/public-key.js";
 import type { AuthorityType, RotationPhase, TrustFollower, TrustFollowers } from "./api.js";
 import { AUTHORITIES } from "./authority-type.js";
 import { isUnderWay } from "./rotation-phase.js";
@@ -44,7 +43,7 @@ export function laggards(
   return followers.flatMap((follower) => {
     if (follower.follows?.includes(type) === false) return [];
     const lacks =
-      follower.byHand === undefined ? lackOf(type, wanted, follower) : lackByHand(type, phase, bundle, follower.byHand);
+      follower.byHand === undefined ? lackOf(type, wanted, follower) : lackByHand(phase, wanted, follower.byHand.worksUnder);
     return lacks === null ? [] : [{ kind: follower.kind, name: follower.name, lacks, reason: REASONS[lacks] }];
   });
 }
@@ -66,12 +65,6 @@ function lackOf(type: AuthorityType, wanted: readonly string[], { report }: Trus
 }
 
 /** Before a new key signs, nothing can show that it is trusted; after, a login does. */
-function lackByHand(
-  type: AuthorityType,
-  phase: RotationPhase,
-  { sshPublicKeys: [signing = ""] }: TrustBundle,
-  { worksUnder }: NonNullable<TrustFollower["byHand"]>,
-): Laggard["lacks"] | null {
-  if (type !== "user") return null;
-  return phase !== "init" && worksUnder === fingerprintOf(Buffer.from(signing, "base64")) ? null : "hand";
+function lackByHand(phase: RotationPhase, [signing]: readonly string[], worksUnder: string | null): Laggard["lacks"] | null {
+  return phase !== "init" && worksUnder === signing ? null : "hand";
 }

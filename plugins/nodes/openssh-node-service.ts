@@ -1,9 +1,10 @@
-import { randomUUID } from "node:crypto";
+import { randomUUID, X509Certificate } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
 import type { Collection } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
+import { fingerprintOf } from "../../core/ssh/public-key.js";
 import type { Clock } from "../../core/time/clock.js";
-import type { TrustFollower } from "../ca/api.js";
+import type { TrustBundle, TrustFollower } from "../ca/api.js";
 import { type Labels, parseAgentName, parseLabels } from "./agent.js";
 import { NODE_LEFT, NODES } from "./api.js";
 import { requireFreeName } from "./free-name.js";
@@ -56,10 +57,16 @@ export class OpenSshNodeService {
   }
 
   /** What is known of their trust in the User CA. */
-  followers(): readonly TrustFollower[] {
-    return this.all().map(({ name, lastAuthority: worksUnder }) => ({
-      ...{ kind: "openssh node", name, report: null },
-      byHand: { worksUnder },
+  followers(bundle: TrustBundle): readonly TrustFollower[] {
+    const certificates = new Map(
+      bundle.sshPublicKeys.map((key, index) => [
+        fingerprintOf(Buffer.from(key, "base64")),
+        new X509Certificate(bundle.certificatesPem[index] ?? "").fingerprint256,
+      ]),
+    );
+    return this.all().map(({ name, lastAuthority }) => ({
+      ...{ kind: "openssh", name, report: null, follows: ["user"] },
+      byHand: { worksUnder: certificates.get(lastAuthority ?? "") ?? null },
     }));
   }
 

@@ -180,7 +180,7 @@ export default definePlugin<NodesConfig>({
             stop = resolve(TRUST_FOLLOWERS).add(() => [
               own(),
               ...trustReports(resolve).followers(),
-              ...openSsh(resolve).followers(),
+              ...openSsh(resolve).followers(resolve(CERTIFICATE_AUTHORITIES).trustBundle("user")),
             ]);
           },
           dispose: async () => stop?.(),
