@@ -73,11 +73,7 @@ async function readHostKey({ hostKey, hostKeyFile }: HostKeyInput): Promise<Buff
   } catch (cause) {
     if (cause instanceof MezError && cause.code === "SSH_KEY_UNSUPPORTED")
       throw new MezError("SSH_KEY_UNSUPPORTED", `${source}: ${cause.message}`, { cause });
-    throw new MezError(
-      "INVALID_ARGUMENT",
-      `${source} holds no SSH public key; it looks like "ssh-ed25519 AAAA… comment", as in /etc/ssh/ssh_host_ed25519_key.pub`,
-      { cause },
-    );
+    throw new MezError("INVALID_ARGUMENT", `${source} holds no SSH public key`, { cause });
   }
 }
 
