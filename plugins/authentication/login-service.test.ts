@@ -4,6 +4,7 @@ import test from "node:test";
 import type { ErrorCode } from "../../core/errors/codes.js";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
+import { AttemptLimiter } from "../../core/plugin/attempt-limiter.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import { Secret } from "../../core/plugin/secret.js";
 import type { LoginStep } from "../../core/ports/login-step.js";
@@ -12,7 +13,6 @@ import { openTestDatabase, type TestDatabase } from "../../test/fixtures/databas
 import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { BUILT_IN_ROLES } from "../roles/built-in-roles.js";
 import { LiveAccess } from "../roles/live-access.js";
-import { AttemptLimiter } from "./attempt-limiter.js";
 import { LoginService, type OpenedSession, type UnfinishedLogin } from "./login-service.js";
 import { LoginSessionRecord } from "./login-session-repository.js";
 import { LoginSessions } from "./login-sessions.js";

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
+import type { AttemptLimiter } from "../../core/plugin/attempt-limiter.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Collection } from "../../core/plugin/collection.js";
@@ -11,7 +12,6 @@ import type { LoginStep } from "../../core/ports/login-step.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Access, UserEntry } from "../roles/api.js";
 import { LOGIN_SESSIONS_ENDED, type PreparedPassword } from "./api.js";
-import type { AttemptLimiter } from "./attempt-limiter.js";
 import { deleteSession, insertSession } from "./login-session-repository.js";
 import type { LoginSessions } from "./login-sessions.js";
 import { type LoginDemands, LoginSteps } from "./login-steps.js";

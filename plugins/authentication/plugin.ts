@@ -1,3 +1,4 @@
+import { AttemptLimiter } from "../../core/plugin/attempt-limiter.js";
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
@@ -12,7 +13,6 @@ import { parseDuration } from "../../core/time/duration.js";
 import { CERTIFICATE_AUTHORITIES } from "../ca/api.js";
 import { ACCESS, USERS_COLLECTION } from "../roles/api.js";
 import { LOGIN_SESSIONS_ENDED, PASSWORDS, SESSION_TTL } from "./api.js";
-import { AttemptLimiter } from "./attempt-limiter.js";
 import { AUTHENTICATION_RPC, authenticationHandlers } from "./authentication-rpc.js";
 import { LoginService } from "./login-service.js";
 import { LoginSessionRecord } from "./login-session-repository.js";

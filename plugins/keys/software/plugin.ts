@@ -4,6 +4,8 @@ import { DATABASE } from "../../../core/plugin/database.js";
 import { CLOCK, PROCESS } from "../../../core/plugin/process.js";
 import { Secret } from "../../../core/plugin/secret.js";
 import { KEY_BACKEND } from "../../../core/ports/key-backend.js";
+import { SEALING } from "./api.js";
+import { DataSealing } from "./data-sealing.js";
 import { KeyProtection } from "./key-protection.js";
 import { CreateSoftwareKeys } from "./migrations/20260101000000-software-keys.js";
 import { SoftwareKeyBackend } from "./software-key-backend.js";
@@ -20,6 +22,7 @@ export default definePlugin<Config>({
 
     host.store([KeyProtectionEntity, SoftwareKeyEntity], [{ name: "20260101000000-software-keys", class: CreateSoftwareKeys }]);
     host.implement(KEY_BACKEND, "software", (resolve) => partsOf(resolve).backend);
+    host.provide(SEALING, (resolve) => new DataSealing(partsOf(resolve).protection));
     host.run((resolve) => {
       const { protection, backend } = partsOf(resolve);
       return {

@@ -1,5 +1,5 @@
-import { MezError } from "../../core/errors/error.js";
-import type { Clock } from "../../core/time/clock.js";
+import { MezError } from "../errors/error.js";
+import type { Clock } from "../time/clock.js";
 
 export interface AttemptLimits {
   /** Failures that cost nothing, for one user name and for one address. */

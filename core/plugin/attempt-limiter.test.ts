@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { isMezError } from "../../core/errors/error.js";
+import { isMezError } from "../errors/error.js";
 import { AttemptLimiter } from "./attempt-limiter.js";
 
 const LIMITS = { freePerUser: 3, freePerAddress: 6, windowSeconds: 900, maxDelaySeconds: 60 };
