@@ -1,7 +1,7 @@
 import type { CommandSummary } from "../core/cli/route.js";
 import { isMezError, MezError } from "../core/errors/error.js";
 import type { CatalogEntry } from "../core/host/catalog.js";
-import type { CommandContext, CommandNode, Commands, ExitCode } from "../core/plugin/commands.js";
+import type { Binary, CommandContext, CommandNode, Commands, ExitCode } from "../core/plugin/commands.js";
 import type { Manifest } from "../core/plugin/manifest.js";
 import { BUILTIN_PLUGINS } from "../plugins/builtin.js";
 
@@ -17,12 +17,18 @@ export function pluginCommands(
   const owners = new Map(
     plugins.flatMap(({ manifest }) => (manifest.contributes?.rpc ?? []).map((name) => [name, manifest.id] as const)),
   );
-  return plugins
-    .flatMap(({ entry, manifest }) =>
-      (manifest.contributes?.commands ?? [])
-        .filter((contributed) => contributed.binary === binary)
-        .map(({ name, summary }) => ({ name, summary, load: () => load(entry, manifest.id, owners) })),
-    )
+  const contributed = plugins.flatMap(({ entry, manifest }) =>
+    (manifest.contributes?.commands ?? [])
+      .filter((each) => each.binary === binary)
+      .map((each) => ({ ...each, load: () => load(entry, manifest.id, owners) })),
+  );
+  return contributed
+    .filter((each) => each.extends !== true)
+    .map(({ name, summary, load: loadOwn }) => {
+      const more = contributed.filter((each) => each.extends === true && each.name === name);
+      if (more.length === 0) return { name, summary, load: loadOwn };
+      return { name, summary, load: () => loadMerged(binary, name, [loadOwn, ...more.map((each) => each.load)]) };
+    })
     .sort((left, right) => (left.name < right.name ? -1 : 1));
 }
 
@@ -30,6 +36,16 @@ export function pluginCommands(
 
 /** The plugin that serves each gRPC service. */
 type Owners = ReadonlyMap<string, string>;
+
+/** A group with the commands that other plugins add to it. */
+async function loadMerged(binary: Binary, name: string, loads: readonly (() => Promise<Commands>)[]): Promise<Commands> {
+  const [own, ...more] = (await Promise.all(loads.map((each) => each()))).map((commands) =>
+    commands[binary]?.find((node) => node.name === name),
+  );
+  if (own === undefined || !("commands" in own)) throw new MezError("INTERNAL", `"${binary} ${name}" is no group of commands`);
+  const added = more.flatMap((node) => (node !== undefined && "commands" in node ? node.commands : []));
+  return { [binary]: [{ ...own, commands: [...own.commands, ...added] }] };
+}
 
 async function load(entry: CatalogEntry, id: string, owners: Owners): Promise<Commands> {
   if (entry.commands === undefined) throw new MezError("INTERNAL", `plugin "${id}" lists commands and has no commands module`);

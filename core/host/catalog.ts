@@ -43,7 +43,8 @@ export function makeCatalog(entries: readonly CatalogEntry[], hostVersion: strin
     const manifest = check(entry.manifest, hostVersion);
     claim(`id "${manifest.id}"`, manifest.id);
     if (manifest.section !== undefined) claim(`config section "${manifest.section}" of ${sectionVariant(manifest)}`, manifest.id);
-    for (const { binary, name } of manifest.contributes?.commands ?? []) claim(`command "${binary} ${name}"`, manifest.id);
+    for (const { binary, name, extends: isMore } of manifest.contributes?.commands ?? [])
+      if (isMore !== true) claim(`command "${binary} ${name}"`, manifest.id);
     for (const name of manifest.contributes?.rpc ?? []) claim(`gRPC service "${name}"`, manifest.id);
     catalog.set(manifest.id, { ...entry, manifest });
   }

@@ -11,6 +11,8 @@ export interface CommandReference {
   readonly name: string;
   readonly binary: "mezctl" | "msh";
   readonly summary: string;
+  /** Adds commands to the group of this name that another plugin has. */
+  readonly extends?: true;
 }
 
 /** `plugin.json` as `plugin.schema.json` describes it. */
