@@ -7,6 +7,7 @@ import clusterConfig from "./cluster-config/plugin.json" with { type: "json" };
 import joinToken from "./join/token/plugin.json" with { type: "json" };
 import keysSoftware from "./keys/software/plugin.json" with { type: "json" };
 import locks from "./locks/plugin.json" with { type: "json" };
+import mfa from "./mfa/plugin.json" with { type: "json" };
 import nodes from "./nodes/plugin.json" with { type: "json" };
 import pluginCatalog from "./plugin-catalog/plugin.json" with { type: "json" };
 import recordingLocal from "./recording/local/plugin.json" with { type: "json" };
@@ -43,6 +44,13 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     onByDefault: true,
     service: () => import("./locks/plugin.js"),
     commands: () => import("./locks/commands.js"),
+  },
+  {
+    manifest: mfa,
+    onByDefault: true,
+    service: () => import("./mfa/plugin.js"),
+    commands: () => import("./mfa/commands.js"),
+    loginAnswer: () => import("./mfa/login-answer.js"),
   },
   { manifest: tokens, service: () => import("./tokens/plugin.js"), commands: () => import("./tokens/commands.js") },
   { manifest: joinToken, service: () => import("./join/token/plugin.js") },

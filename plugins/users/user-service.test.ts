@@ -156,7 +156,8 @@ test("deleting a user removes the password, tells every copy and ends the login 
       opened.removes.map(({ name, key }) => [name, key]),
       [["users", "alice"]],
     );
-    assert.deepEqual(opened.events.at(-1)?.value, { userName: "alice" });
+    assert.deepEqual(opened.events.at(-2)?.value, { userName: "alice" });
+    assert.equal(opened.events.at(-1)?.name, "user.deleted");
     assert.equal(await opened.database.read((em) => findPassword(em, "alice")), null);
     assert.equal(opened.audits.at(-1)?.type, "user.deleted");
   }));

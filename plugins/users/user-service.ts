@@ -8,7 +8,7 @@ import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Passwords } from "../authentication/api.js";
 import type { Roles } from "../roles/api.js";
-import { USERS_COLLECTION, type User, type UserEntry, type Users } from "./api.js";
+import { USER_DELETED, USERS_COLLECTION, type User, type UserEntry, type Users } from "./api.js";
 import { checkUserName, isUserName, printable } from "./user-name.js";
 import { deleteUser, findHolders, findUser, findUsers, insertUser, updateUser } from "./user-repository.js";
 import { mergeTraits, type TraitMap } from "./user-traits.js";
@@ -123,6 +123,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
       await this.passwords.forget(tx, name);
       await deleteUser(tx.em, name);
       tx.remove(USERS_COLLECTION, name);
+      tx.emit(USER_DELETED, { name, deletedAt: this.clock.now().toISOString() });
       audit(tx, "user.deleted", user, author, { roles: user.roles });
     });
   }

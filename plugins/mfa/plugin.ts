@@ -1,0 +1,114 @@
+import { AttemptLimiter } from "../../core/plugin/attempt-limiter.js";
+import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
+import { COLLECTIONS } from "../../core/plugin/collection.js";
+import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { DATABASE } from "../../core/plugin/database.js";
+import { LOGGER } from "../../core/plugin/logger.js";
+import { CLOCK, PROCESS } from "../../core/plugin/process.js";
+import { Sweeper } from "../../core/plugin/sweeper.js";
+import { LOGIN_STEP } from "../../core/ports/login-step.js";
+import { parseDuration } from "../../core/time/duration.js";
+import { SECOND_FACTOR } from "../cluster-config/api.js";
+import { SEALING } from "../keys/software/api.js";
+import { USERS_COLLECTION } from "../roles/api.js";
+import { USER_DELETED } from "../users/api.js";
+import { CEREMONY_DONE } from "./api.js";
+import { Ceremonies } from "./ceremonies.js";
+import { CeremonyRecord } from "./ceremony-repository.js";
+import { CodeCheck } from "./code-check.js";
+import { Enrolment } from "./enrolment.js";
+import { FactorRecord } from "./factor-repository.js";
+import { FactorService } from "./factor-service.js";
+import { LoginFactor } from "./login-factor.js";
+import { MFA_RPC, mfaHandlers } from "./mfa-rpc.js";
+import { CreateMfa } from "./migrations/001-mfa.js";
+import { RecoveryCodeRecord } from "./recovery-code-repository.js";
+import { SessionProofService } from "./session-proof-service.js";
+import { checkWebAddress, WebAddress, WebAddressRecord } from "./web-address.js";
+import { WebAuthnLogin } from "./webauthn-login.js";
+
+interface Config {
+  readonly web_address: string;
+  readonly rp_id: string;
+  readonly enrolment_link_ttl: string;
+  readonly free_attempts_per_user: number;
+  readonly free_attempts_per_address: number;
+}
+
+export default definePlugin<Config>({
+  register(host, config) {
+    if (config.web_address !== "") checkWebAddress(config.web_address);
+    const limits = {
+      freePerUser: config.free_attempts_per_user,
+      freePerAddress: config.free_attempts_per_address,
+      windowSeconds: 900,
+      maxDelaySeconds: 900,
+    };
+    const ceremonies = once((resolve) => new Ceremonies(resolve(DATABASE), resolve(CLOCK)));
+    const webAddress = once((resolve) => new WebAddress(resolve(DATABASE), resolve(CLOCK), config.web_address));
+    const factors = once((resolve) => {
+      const settings = resolve(CLUSTER_SETTINGS);
+      return new FactorService({
+        database: resolve(DATABASE),
+        ceremonies: ceremonies(resolve),
+        users: resolve(COLLECTIONS).of(USERS_COLLECTION),
+        mode: () => settings.get(SECOND_FACTOR),
+        linkTtlSeconds: parseDuration(config.enrolment_link_ttl),
+      });
+    });
+
+    host.store([FactorRecord, RecoveryCodeRecord, CeremonyRecord, WebAddressRecord], [{ name: "001-mfa", class: CreateMfa }]);
+    host.implement(LOGIN_STEP, "mfa", (resolve) => {
+      const settings = resolve(CLUSTER_SETTINGS);
+      return new LoginFactor({
+        ceremonies: ceremonies(resolve),
+        mode: () => settings.get(SECOND_FACTOR),
+        webAddress: ({ em }) => webAddress(resolve).base(em),
+      });
+    });
+    host.on(CEREMONY_DONE, (resolve) => async (event) => ceremonies(resolve).wake(event));
+    host.on(
+      USER_DELETED,
+      (resolve) =>
+        ({ name, deletedAt }) =>
+          factors(resolve).forgetUser(name, new Date(deletedAt)),
+    );
+    host.run(
+      (resolve) =>
+        new Sweeper({
+          what: "second factors that took too long",
+          everyMs: 60_000,
+          sweep: () => ceremonies(resolve).sweep(),
+          logger: resolve(LOGGER),
+        }),
+    );
+    host.rpc(MFA_RPC, (resolve) => {
+      const parts = {
+        database: resolve(DATABASE),
+        clock: resolve(CLOCK),
+        ceremonies: ceremonies(resolve),
+        sealing: resolve(SEALING),
+        limiter: new AttemptLimiter(resolve(CLOCK), limits),
+        clusterName: resolve(PROCESS).clusterName,
+      };
+      return mfaHandlers({
+        ...parts,
+        codes: new CodeCheck(parts),
+        enrolment: new Enrolment(parts),
+        webAuthn: new WebAuthnLogin(parts),
+        factors: factors(resolve),
+        sessions: new SessionProofService({ ...parts, users: resolve(COLLECTIONS).of(USERS_COLLECTION) }),
+        webAddress: webAddress(resolve),
+        rpId: config.rp_id,
+      });
+    });
+  },
+});
+
+// --- internal ---
+
+/** Several declarations share one service. */
+function once<T>(factory: Factory<T>): Factory<T> {
+  let made: T | undefined;
+  return (resolve) => (made ??= factory(resolve));
+}
