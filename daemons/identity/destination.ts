@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-import { once } from "node:events";
 import {
   accessSync,
   chmodSync,
@@ -11,10 +9,10 @@ import {
   type Stats,
   statSync,
 } from "node:fs";
-import { createServer, type Server } from "node:net";
 import { dirname } from "node:path";
 import { MezError } from "../../core/errors/error.js";
 import { systemReason } from "../../core/errors/system-reason.js";
+import { claim } from "./abstract-claim.js";
 
 /** A folder that is ours alone, and who may read it. */
 export interface Destination {
@@ -28,7 +26,7 @@ export interface Destination {
 
 /**
  * Makes the destination ready for this process alone: 0700 (0750 for a group), ours, in a place where nobody else can put
- * another in its stead. The claim is an abstract unix socket, which the kernel frees however the process ends.
+ * another in its stead.
  * @param group Name or number, `null` for none.
  * @throws {MezError} `DESTINATION_UNUSABLE`, `DESTINATION_IN_USE`
  */
@@ -36,20 +34,18 @@ export async function claimDestination(path: string, group: string | null): Prom
   const groupId = group === null ? null : findGroup(group);
   const place = prepare(path, groupId);
   const { dev, ino } = statSync(place);
-  const name = createHash("sha256").update(`${dev}:${ino}`).digest("hex").slice(0, 32);
-  const server = createServer((socket) => socket.destroy());
+  let release: (() => Promise<void>) | null;
   try {
-    server.listen(`\0mezite-identity-${name}`);
-    await once(server, "listening");
+    release = await claim(`${dev}:${ino}`);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "EADDRINUSE") throw unusable(path, systemReason(cause), cause);
+    throw unusable(path, systemReason(cause), cause);
+  }
+  if (release === null)
     throw new MezError(
       "DESTINATION_IN_USE",
       `destination ${path} is in use by another mezd identity; stop that one, or give this one its own --destination-dir`,
     );
-  }
-  server.unref();
-  return { path: place, groupId, release: () => close(server) };
+  return { path: place, groupId, release };
 }
 
 // --- internal ---
@@ -98,10 +94,4 @@ function octal({ mode }: Stats): string {
 
 function unusable(path: string, why: string, cause?: unknown): MezError {
   return new MezError("DESTINATION_UNUSABLE", `destination ${path} cannot be used: ${why}`, { cause });
-}
-
-async function close(server: Server): Promise<void> {
-  const closed = once(server, "close");
-  server.close();
-  await closed;
 }

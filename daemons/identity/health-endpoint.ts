@@ -1,11 +1,12 @@
 import { once } from "node:events";
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import type { AddressInfo } from "node:net";
 import { MezError } from "../../core/errors/error.js";
 import { systemReason } from "../../core/errors/system-reason.js";
 import { parseHostPort } from "../../core/rpc/address.js";
 import type { HealthState } from "./health.js";
+import { isTaken } from "./unix-socket.js";
 
 /**
  * Answers `GET /healthz`: 200 while the certificates are good, 503 before the first and after the last.
@@ -46,7 +47,7 @@ async function listenOnLoopback(server: Server, address: string): Promise<string
 }
 
 async function listenOnPath(server: Server, path: string): Promise<string> {
-  if (await isAnswered(path)) throw inUse(path);
+  if (await isTaken(path)) throw inUse(path);
   rmSync(path, { force: true }); // of a daemon that was killed; anything but a socket has answered ENOTSOCK
   await listen(server, { path }, path);
   chmodSync(path, 0o600);
@@ -61,23 +62,6 @@ async function listen(server: Server, where: { path: string } | { host: string; 
     if ((cause as NodeJS.ErrnoException).code === "EADDRINUSE") throw inUse(address);
     throw new MezError("ADDRESS_UNUSABLE", `--health-addr: cannot listen on ${address}: ${systemReason(cause)}`, { cause });
   }
-}
-
-/** Whether something is at the path that is not the socket of a process that has ended. */
-function isAnswered(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    const end = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once("connect", () => end(true));
-    socket.once("error", async ({ code }: NodeJS.ErrnoException) => {
-      const { lstat } = await import("node:fs/promises");
-      const found = await lstat(path).catch(() => null);
-      end(code !== "ENOENT" && found !== null && !(found.isSocket() && code === "ECONNREFUSED"));
-    });
-  });
 }
 
 function inUse(address: string): MezError {
