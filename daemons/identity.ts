@@ -15,6 +15,7 @@ export default defineCommands({
             "mezd identity start --auth-server=auth.example.com:3025 --token-file=/run/secrets/token --destination-dir=/var/lib/mezite/identity",
             "mezd identity start --config=/etc/mezite/identity.yaml",
             "mezd identity start --auth-server=auth.example.com:3025 --destination-dir=/tmp/mezite-certs --one-shot",
+            "mezd identity start --config=/etc/mezite/identity.yaml --workload-socket=/run/mezite/workload.sock",
           ],
           flags: {
             authServer: { type: "list", description: "Auth service; several are tried in order", valueName: "host:port" },
@@ -43,6 +44,17 @@ export default defineCommands({
               type: "string",
               description: "Answer GET /healthz here: a loopback address or the path of a unix socket",
               valueName: "host:port|path",
+            },
+            workloadSocket: {
+              type: "string",
+              env: "MEZITE_IDENTITY_WORKLOAD_SOCKET",
+              description: "Serve the SPIFFE Workload API to programs of this host on this unix socket",
+              valueName: "path",
+            },
+            workloadSocketMode: {
+              type: "string",
+              description: "Permissions of that socket (default 0666: programs are told apart by what they are)",
+              valueName: "mode",
             },
           },
           async run(context, input) {

@@ -56,6 +56,7 @@ export const ERROR_CODES = {
   NOT_FOUND: "not-found",
   PASSWORD_CHANGE_REQUIRED: "denied",
   PASSWORD_REFUSED: "usage",
+  PEER_CREDENTIALS_UNAVAILABLE: "environment",
   PLUGIN_DISPOSE_FAILED: "internal",
   PLUGIN_DRAIN_FAILED: "internal",
   PLUGIN_GRAPH_INVALID: "environment",

@@ -16,7 +16,10 @@ const NOTHING: IdentityInput = {
   oneShot: false,
   groupReadable: undefined,
   healthAddr: undefined,
+  workloadSocket: undefined,
+  workloadSocketMode: undefined,
 };
+const GOOD = "auth-server: a:1\ndestination-dir: /x\n";
 const folder = mkdtempSync(join(tmpdir(), "mezite-settings-"));
 const token = join(folder, "token");
 writeFileSync(token, `${"ab".repeat(32)}\n`, { mode: 0o600 });
@@ -35,8 +38,20 @@ test("takes the keys of a file, the command line over it, and the defaults below
     oneShot: false,
     group: null,
     healthAddress: null,
+    workloadSocket: null,
   });
 });
+
+for (const [text, path] of [
+  ["/run/mezite/workload.sock", "/run/mezite/workload.sock"],
+  ["unix:///run/mezite/workload.sock", "/run/mezite/workload.sock"],
+  ["unix:/run/mezite/workload.sock", "/run/mezite/workload.sock"],
+] as const) {
+  test(`takes ${text} for the socket of the Workload API`, async () => {
+    const { workloadSocket } = await readIdentitySettings({ ...NOTHING, workloadSocket: text }, write(GOOD), {});
+    assert.deepEqual(workloadSocket, { path, mode: 0o666 });
+  });
+}
 
 for (const [text, message] of [
   ["destination-dir: /x\n", /--auth-server=<host:port> is missing/],
@@ -47,6 +62,13 @@ for (const [text, message] of [
   ],
   ["auth-server: a:1\ndestination-dir: /x\ncert-ttl: 10m\n", /--renewal-interval of 20m must be shorter than --cert-ttl of 10m/],
   ["auth-server: a:1\ndestination-dir: /x\ncert-ttl: soon\n", /duration "soon" is not valid/],
+  [`${GOOD}workload-socket: run/w.sock\n`, /--workload-socket run\/w\.sock is not the absolute path of a socket/],
+  [`${GOOD}workload-socket: unix://host/w.sock\n`, /is not the absolute path of a socket/],
+  [`${GOOD}workload-socket: /${"x".repeat(110)}\n`, /--workload-socket has 111 bytes; a socket's path has 107 at most/],
+  [`${GOOD}workload-socket: /run/w\nworkload-socket-mode: rw\n`, /--workload-socket-mode rw is not a mode like 0666 or 0660/],
+  [`${GOOD}workload-socket: /run/w\nworkload-socket-mode: 666\n`, /:4: .*in quotes/],
+  [`${GOOD}workload-socket-mode: "0600"\n`, /--workload-socket-mode is given without --workload-socket/],
+  [`${GOOD}one-shot: true\nworkload-socket: /run/w\n`, /--workload-socket and --one-shot do not go together/],
   ["auth-server: nowhere\ndestination-dir: /x\n", /nowhere/],
   [`auth-server: a:1\ndestination-dir: /x\ntoken-file: ${folder}/absent\n`, /cannot read .*absent: no such file or directory/],
 ] as const) {

@@ -19,6 +19,16 @@ export interface IdentityInput {
   readonly oneShot: boolean;
   readonly groupReadable: string | undefined;
   readonly healthAddr: string | undefined;
+  readonly workloadSocket: string | undefined;
+  readonly workloadSocketMode: string | undefined;
+}
+
+/** Where programs of this host get their SVIDs. */
+export interface WorkloadSocketSettings {
+  /** Absolute. */
+  readonly path: string;
+  /** Permission bits of the socket. */
+  readonly mode: number;
 }
 
 export interface IdentitySettings {
@@ -32,6 +42,8 @@ export interface IdentitySettings {
   readonly oneShot: boolean;
   readonly group: string | null;
   readonly healthAddress: string | null;
+  /** `null` when no Workload API is served. */
+  readonly workloadSocket: WorkloadSocketSettings | null;
 }
 
 /**
@@ -58,6 +70,15 @@ export async function readIdentitySettings(
       "INVALID_ARGUMENT",
       `--renewal-interval of ${formatDuration(renewalIntervalSeconds)} must be shorter than --cert-ttl of ${formatDuration(certTtlSeconds)}`,
     );
+  const socket = input.workloadSocket ?? written["workload-socket"];
+  const mode = input.workloadSocketMode ?? written["workload-socket-mode"];
+  if (socket !== undefined && oneShot)
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      "--workload-socket and --one-shot do not go together: programs are served while it runs",
+    );
+  if (socket === undefined && mode !== undefined)
+    throw new MezError("INVALID_ARGUMENT", "--workload-socket-mode is given without --workload-socket");
   return {
     authServers,
     token: readToken(input, written, env),
@@ -67,6 +88,7 @@ export async function readIdentitySettings(
     oneShot,
     group: input.groupReadable ?? written["group-readable"] ?? null,
     healthAddress: input.healthAddr ?? written["health-addr"] ?? null,
+    workloadSocket: socket === undefined ? null : { path: parseSocketPath(socket), mode: parseMode(mode ?? "0666") },
   };
 }
 
@@ -82,8 +104,11 @@ interface SettingsFile {
   readonly "one-shot"?: boolean;
   readonly "group-readable"?: string;
   readonly "health-addr"?: string;
+  readonly "workload-socket"?: string;
+  readonly "workload-socket-mode"?: string;
 }
 
+const MAX_SOCKET_PATH_BYTES = 107; // unix(7), sun_path
 const TEXT = { type: "string", minLength: 1 } as const;
 const SCHEMA = {
   type: "object",
@@ -101,6 +126,8 @@ const SCHEMA = {
     "one-shot": { type: "boolean" },
     "group-readable": TEXT,
     "health-addr": TEXT,
+    "workload-socket": TEXT,
+    "workload-socket-mode": { type: "string", description: 'Write it in quotes, e.g. "0660".' },
   },
 } as const;
 
@@ -126,6 +153,29 @@ function readToken(
   if (input.tokenFile !== undefined) return readSecretReference(`file:${input.tokenFile}`, "--token-file", env);
   if (written.token !== undefined) return readSecretReference(written.token, "token", env);
   return written["token-file"] === undefined ? null : readSecretReference(`file:${written["token-file"]}`, "token-file", env);
+}
+
+/** As `SPIFFE_ENDPOINT_SOCKET` is written, or the path alone. */
+function parseSocketPath(text: string): string {
+  const path = /^(?:unix:(?:\/\/)?)?(\/[^/].*[^/])$/.exec(text)?.[1];
+  if (path === undefined)
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      `--workload-socket ${text} is not the absolute path of a socket; write /run/mezite/workload.sock`,
+    );
+  const bytes = Buffer.byteLength(path);
+  if (bytes > MAX_SOCKET_PATH_BYTES)
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      `--workload-socket has ${bytes} bytes; a socket's path has ${MAX_SOCKET_PATH_BYTES} at most`,
+    );
+  return resolve(path);
+}
+
+function parseMode(text: string): number {
+  if (!/^0?[0-7]{3}$/.test(text))
+    throw new MezError("INVALID_ARGUMENT", `--workload-socket-mode ${text} is not a mode like 0666 or 0660`);
+  return Number.parseInt(text, 8);
 }
 
 function missing(flag: string): MezError {

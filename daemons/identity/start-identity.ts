@@ -1,5 +1,6 @@
 import { makeLogger } from "../../core/host/logger.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
+import type { RpcConnection } from "../../core/plugin/rpc.js";
 import { systemClock } from "../../core/time/clock.js";
 import { AuthLink } from "./auth-link.js";
 import { CertificateFolder } from "./certificate-folder.js";
@@ -11,6 +12,7 @@ import { dueAfterMs, RenewalLoop } from "./renewal-loop.js";
 import { serviceManagerOf } from "./service-manager.js";
 import { type IdentityInput, type IdentitySettings, readIdentitySettings } from "./settings.js";
 import { TrustWatch } from "./trust-watch.js";
+import type { WorkloadApi } from "./workload-api/workload-api.js";
 
 /**
  * `mezd identity start`: until it is told to stop, or once.
@@ -40,7 +42,9 @@ async function runIn(folder: CertificateFolder, settings: IdentitySettings, cont
   const instance = new IdentityInstance({ folder, link, clock: systemClock, token, certTtlSeconds });
   const watch = new TrustWatch({ instance, link, clock: systemClock, logger, onSigningKey: () => renewSoon() });
   const onRenewal = (): void => {
-    if (!settings.oneShot) watch.follow();
+    if (settings.oneShot) return;
+    watch.follow();
+    workloads?.follow();
   };
   const loop = new RenewalLoop({ instance, intervalSeconds, health, clock: systemClock, logger, random: Math.random, onRenewal });
   // Not all machines at the same moment, when the User CA is rotated.
@@ -49,12 +53,22 @@ async function runIn(folder: CertificateFolder, settings: IdentitySettings, cont
   const manager = serviceManagerOf(context.env, logger, () => health.report().status !== "expired");
   const onHangup = (): void => loop.renewNow();
   process.on("SIGHUP", onHangup);
+  let workloads: WorkloadApi | null = null;
   let endpoint: { readonly address: string; close(): Promise<void> } | null = null;
   try {
     const isRestored = await instance.restore();
     if (settings.healthAddress !== null && !settings.oneShot) {
       endpoint = await serveHealth(settings.healthAddress, health);
       logger.info("answering GET /healthz", { address: endpoint.address });
+    }
+    if (settings.workloadSocket !== null) {
+      const [{ serveWorkloadApi }, { RemoteWorkloadIssuer }] = await Promise.all([
+        import("./workload-api/workload-api.js"),
+        import("./workload-api/workload-issuer.js"),
+      ]);
+      const connection = (): RpcConnection | null => (instance.current === null ? null : link.connection(instance.current));
+      const auth = new RemoteWorkloadIssuer(connection);
+      workloads = await serveWorkloadApi({ socket: settings.workloadSocket, auth, clock: systemClock, logger });
     }
     if (settings.oneShot) {
       await loop.begin(isRestored, true, ONE_SHOT_PATIENCE_MS, signal);
@@ -65,6 +79,7 @@ async function runIn(folder: CertificateFolder, settings: IdentitySettings, cont
     if (signal.aborted || instance.current === null) return;
     health.succeeded(instance.current);
     watch.follow();
+    workloads?.follow();
     manager.ready(`certificates of ${instance.current.identity} are in ${settings.destination}`);
     logger.info("ready", { identity: instance.current.identity, destination: settings.destination });
     await loop.run(signal);
@@ -74,6 +89,7 @@ async function runIn(folder: CertificateFolder, settings: IdentitySettings, cont
     manager.close();
     process.off("SIGHUP", onHangup);
     await endpoint?.close();
+    await workloads?.close();
     await watch.close();
     link.close();
   }
