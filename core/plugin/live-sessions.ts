@@ -12,6 +12,8 @@ export interface LiveSession {
   readonly node: string;
   readonly clientAddress: string;
   readonly startedAt: Date;
+  /** Grows whenever the person or the session sends data. Absent where nobody counts: such a session is never idle. */
+  readonly activity?: number;
   /** Ends it at once on this side; `reason` is shown to the person. May be called twice. */
   end(reason: string): void;
 }

@@ -1,14 +1,16 @@
 import type { ChannelEnds, Connection } from "./ssh2-internals.js";
-import { DISCONNECT, failConnection } from "./transport.js";
+import { DISCONNECT, failConnection, transportOf } from "./transport.js";
 
 /**
  * Holds the peer to the rules of flow control, which ssh2 does not: no data beyond the window (it would pile up in
  * memory), no channel with packets of size 0 (sending on it would never end), no more than `maxChannels` at once.
+ * Counts data both ways for `Transport.dataMessages`.
  * @see RFC 4254, 5
  */
 export function guardFlow(connection: Connection, maxChannels: number): void {
   const { _protocol: protocol, _chanMgr: channels } = connection;
   const handlers = protocol._handlers;
+  const transport = transportOf(protocol);
   const { CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_DATA, CHANNEL_EXTENDED_DATA } = handlers;
   handlers.CHANNEL_OPEN = (self, open) => {
     if (!open.packetSize) return failConnection(protocol, DISCONNECT.protocolError, "channel with packets of size 0");
@@ -28,10 +30,21 @@ export function guardFlow(connection: Connection, maxChannels: number): void {
     return false;
   };
   handlers.CHANNEL_DATA = (self, recipient, data) => {
+    transport.dataMessages += 1;
     if (fits(recipient, data)) CHANNEL_DATA(self, recipient, data);
   };
   handlers.CHANNEL_EXTENDED_DATA = (self, recipient, data, type) => {
+    transport.dataMessages += 1;
     if (fits(recipient, data)) CHANNEL_EXTENDED_DATA(self, recipient, data, type);
+  };
+  const { channelData, channelExtData } = protocol;
+  protocol.channelData = (channel, data) => {
+    transport.dataMessages += 1;
+    channelData.call(protocol, channel, data);
+  };
+  protocol.channelExtData = (channel, data, type) => {
+    transport.dataMessages += 1;
+    channelExtData.call(protocol, channel, data, type);
   };
 }
 

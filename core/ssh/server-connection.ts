@@ -108,6 +108,11 @@ export class SshServerConnection<Identity> {
     return { bytesSent, bytesReceived };
   }
 
+  /** How many messages with data of channels went either way; keepalives and key changes do not count. */
+  get dataMessages(): number {
+    return transportOf(this.connection._protocol).dataMessages;
+  }
+
   get isClosed(): boolean {
     return this.connection._protocol._destruct === undefined || transportOf(this.connection._protocol).isOver;
   }

@@ -11,6 +11,8 @@ import { string, uint32, WireReader } from "./wire.js";
  * agree upon stays between the two. What the rules do not allow never reaches the other side.
  */
 export class SessionRelay {
+  /** How many messages with data of channels went either way. */
+  dataMessages = 0;
   readonly #ends: { readonly client: RelayEnd; readonly node: RelayEnd };
   readonly #channels = new Map<number, RelayedChannel>();
   readonly #globals: GlobalRequests;
@@ -67,7 +69,7 @@ export class SessionRelay {
     this.#ends[from].fail(`message ${type} in the wrong place`);
   }
 
-  /** The hot path: one look-up, one number changed. */
+  /** The hot path: one look-up, three numbers changed. */
   #data(from: Side, payload: Buffer, type: number): void {
     const start = type === MESSAGE.channelData ? DATA_START : EXTENDED_START;
     const channel = payload.length < start ? undefined : this.#channels.get(payload.readUInt32BE(1));
@@ -77,6 +79,7 @@ export class SessionRelay {
     const length = payload.length - start;
     if (payload.readUInt32BE(start - 4) !== length) return this.#ends[from].fail("malformed channel data");
     if (length > target.window) return this.#ends[from].fail("channel data beyond the window");
+    this.dataMessages += 1;
     target.window -= length;
     payload.writeUInt32BE(target.id, 1);
     if (!target.end.send(payload)) this.#ends[from].waitFor(target.end);

@@ -33,6 +33,8 @@ export interface Protocol {
   channelSuccess(channel: number): void;
   channelFailure(channel: number): void;
   channelClose(channel: number): void;
+  channelData(channel: number, data: Buffer): void;
+  channelExtData(channel: number, data: Buffer, type: number): void;
   channelOpenFail(channel: number, reason: number, description: string): void;
   openssh_authAgent(channel: number, window: number, packetSize: number): void;
 }

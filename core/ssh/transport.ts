@@ -18,6 +18,8 @@ export const DISCONNECT = {
 export class Transport {
   bytesSent = 0;
   bytesReceived = 0;
+  /** Messages with data of channels, both ways: keepalives and key changes are none. */
+  dataMessages = 0;
   /** Keys are changed after this many bytes in both directions together… */
   rekeyBytes = 2 ** 30; // RFC 4253, 9: "after each gigabyte"
   /** …or after this time, whichever comes first. */

@@ -1,3 +1,4 @@
+import type { DurationSetting, NumberSetting } from "../../core/plugin/cluster-settings.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { ServiceToken } from "../../core/plugin/contract.js";
 
@@ -40,6 +41,12 @@ export interface SessionOutcome {
  */
 export interface SessionReporter {
   started(session: StartedSession): void;
+  /**
+   * Resolves when a session that was announced may begin its work: at once, unless `max_sessions_per_user` asks for the
+   * auth service's word. One that cannot be reached stops nobody. A session that is refused is also ended.
+   * @throws {MezError} `LIMIT_EXCEEDED`
+   */
+  admitted(id: string): Promise<void>;
   exec(id: string, command: ExecutedCommand): void;
   ended(id: string, outcome: SessionOutcome): void;
 }
@@ -61,4 +68,26 @@ export const SESSION_TERMINATIONS: CollectionKind<SessionTermination> = {
   name: "session-terminations",
   version: 1,
   visibleTo: (caller) => caller.kind === "agent" && (caller.role === "proxy" || caller.role === "node"),
+};
+
+/** When sessions that nobody uses end. */
+export const SESSION_IDLE_TIMEOUT: DurationSetting = {
+  key: "session_idle_timeout",
+  type: "duration",
+  minSeconds: 10,
+  maxSeconds: 604_800,
+  zero: "off",
+  default: 0,
+  description: "SSH sessions end when nothing was sent either way for so long",
+};
+
+/** How many sessions a person may have at once. */
+export const MAX_SESSIONS_PER_USER: NumberSetting = {
+  key: "max_sessions_per_user",
+  type: "number",
+  min: 1,
+  max: 10_000,
+  zero: "no limit",
+  default: 0,
+  description: "how many SSH sessions a person may have at once in the whole cluster; machines are not counted",
 };

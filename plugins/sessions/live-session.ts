@@ -37,6 +37,13 @@ export interface LiveList {
   readonly otherIds: readonly string[];
 }
 
+/** A session that may not be. */
+export interface RefusedSession {
+  readonly id: string;
+  /** One line for the person. */
+  readonly reason: string;
+}
+
 /** How a reporter is named in the table. */
 export function reporterName({ role, name }: Pick<Reporter, "role" | "name">): string {
   return `${role}:${name}`;

@@ -1,3 +1,4 @@
+import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin, type Factory } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
@@ -5,9 +6,11 @@ import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
+import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { SessionServiceService } from "../../proto/gen/mezite/sessions/v1/sessions.js";
 import { NODES } from "../nodes/api.js";
-import { SESSION_REPORTER, SESSION_TERMINATIONS } from "./api.js";
+import { MAX_SESSIONS_PER_USER, SESSION_IDLE_TIMEOUT, SESSION_REPORTER, SESSION_TERMINATIONS } from "./api.js";
+import { IdleEnforcer } from "./idle-enforcer.js";
 import { CreateLiveSessions } from "./migrations/001-live-sessions.js";
 import { RemoteSessionReporter } from "./remote-session-reporter.js";
 import { SessionLedger } from "./session-ledger.js";
@@ -24,10 +27,20 @@ const PROCESS_ID = `${process.pid}.${performance.timeOrigin}`;
 export default definePlugin({
   register(host) {
     if (host.roles.has("auth")) {
-      const ledger = once((resolve) => new SessionLedger(resolve(DATABASE), resolve(CLOCK), resolve(COLLECTIONS).of(NODES)));
+      const ledger = once(
+        (resolve) =>
+          new SessionLedger({
+            database: resolve(DATABASE),
+            clock: resolve(CLOCK),
+            nodes: resolve(COLLECTIONS).of(NODES),
+            settings: resolve(CLUSTER_SETTINGS),
+          }),
+      );
       const service = once(
         (resolve) => new SessionService({ database: resolve(DATABASE), clock: resolve(CLOCK), ledger: ledger(resolve) }),
       );
+      for (const setting of [SESSION_IDLE_TIMEOUT, MAX_SESSIONS_PER_USER])
+        host.implement(CLUSTER_SETTING, setting.key, () => ({ setting, file: null }));
       host.store(SESSION_ENTITIES, [{ name: "001-live-sessions", class: CreateLiveSessions }]);
       host.rpc(SESSION_RPC, (resolve) => sessionHandlers(service(resolve), ledger(resolve), resolve(CLOCK)));
       host.publish(SESSION_TERMINATIONS, service);
@@ -42,11 +55,13 @@ export default definePlugin({
         dataDirectory: resolve(PROCESS).dataDirectory,
         processId: PROCESS_ID,
         roles,
-        async send(role, events, live, signal) {
+        async send(role, report, signal) {
           const client = identities.of(role).connection().client(SessionServiceService);
-          return (await client.report(toReport(PROCESS_ID, events, live), { signal })).sendLive;
+          const { sendLive: wantsLive, refused } = await client.report(toReport(PROCESS_ID, report), { signal });
+          return { wantsLive, refused };
         },
         liveSessions: resolve(LIVE_SESSIONS),
+        settings: resolve(CLUSTER_SETTINGS),
         takeLease: () => leases.take(),
         clock: resolve(CLOCK),
         logger: resolve(LOGGER),
@@ -54,6 +69,14 @@ export default definePlugin({
     });
     host.provide(SESSION_REPORTER, reporter);
     host.run(reporter);
+    host.run(
+      (resolve) =>
+        new IdleEnforcer({
+          liveSessions: resolve(LIVE_SESSIONS),
+          settings: resolve(CLUSTER_SETTINGS),
+          logger: resolve(LOGGER),
+        }),
+    );
     host.run((resolve) => new SessionTerminator(resolve(COLLECTIONS).of(SESSION_TERMINATIONS), resolve(LIVE_SESSIONS)));
   },
 });

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { MezError } from "../../core/errors/error.js";
+import { isMezError, MezError } from "../../core/errors/error.js";
 import type { LiveSession } from "../../core/plugin/live-sessions.js";
+import { ProcessLiveSessions } from "../../core/sessions/live-sessions.js";
 import { systemClock } from "../../core/time/clock.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import type { StartedSession } from "./api.js";
@@ -42,13 +43,14 @@ async function startReporter(
   const reporter = new RemoteSessionReporter({
     ...{ dataDirectory, processId: "1" },
     roles: ["proxy", "node"],
-    async send(role, events, live) {
+    async send(role, { events, live }) {
       const report = { role, events: events.map(word), live };
       const wantsLive = answer([...reports, report]);
       reports.push(report);
-      return wantsLive;
+      return { wantsLive, refused: [] };
     },
-    liveSessions: { all: () => [] },
+    liveSessions: new ProcessLiveSessions(),
+    settings: { get: ({ default: value }) => value },
     takeLease: () => {
       leases += 1;
       return {
@@ -134,7 +136,7 @@ test("goes on behind reports that the auth service refuses for good", async (t) 
 test("sends the list when it is asked for, with what another instance has", async (t) => {
   const other = { id: "old" } as LiveSession;
   const { reporter, reports } = await startReporter(t, (all) => all.filter(({ role }) => role === "node").length === 2, {
-    liveSessions: { all: () => [other, { ...other, id: "a" }, other] },
+    liveSessions: { all: () => [other, { ...other, id: "a" }, other], get: () => [] },
   });
   reporter.started(sessionOf("a"));
   reporter.started(sessionOf("b"));
@@ -182,9 +184,9 @@ test("what waited when the process was killed is told by the next one, once and 
   let taken: readonly SessionEvent[] = [];
   const next = await startReporter(t, () => false, {
     ...{ dataDirectory, processId: "2" },
-    send: async (_role, events) => {
+    send: async (_role, { events }) => {
       taken = [...taken, ...events];
-      return false;
+      return { wantsLive: false, refused: [] };
     },
   });
   next.reporter.started(sessionOf("b"));
@@ -221,4 +223,47 @@ test("does not hold up a stop for an auth service that is away", async (t) => {
   await until(() => leases() === 0);
   reporter.ended("a", OUTCOME);
   assert.equal(leases(), 0);
+});
+
+const LIMITED = { settings: { get: <T>() => 1 as T } };
+
+test("a session waits for the word of the auth service, and one that is refused ends", async (t) => {
+  const live = new ProcessLiveSessions();
+  const ends: string[] = [];
+  live.add({ id: "b", end: (reason: string) => void ends.push(reason) } as LiveSession);
+  const asked: (readonly string[])[] = [];
+  const { reporter } = await startReporter(t, () => false, {
+    ...LIMITED,
+    liveSessions: live,
+    send: async (role, { asking }) => {
+      if (role === "node" && asking.length > 0) asked.push([...asking].sort());
+      return { wantsLive: false, refused: asking.includes("b") ? [{ id: "b", reason: "one too many" }] : [] };
+    },
+  });
+  reporter.started(sessionOf("a"));
+  reporter.started(sessionOf("b"));
+  const answers = await Promise.allSettled([reporter.admitted("a"), reporter.admitted("b")]);
+  assert.deepEqual(asked, [["a", "b"]]);
+  assert.equal(answers[0].status, "fulfilled");
+  assert.ok(answers[1].status === "rejected" && isMezError(answers[1].reason, "LIMIT_EXCEEDED"));
+  assert.deepEqual(ends, ["one too many"]);
+});
+
+test("nobody waits without a limit, nor for an auth service that is away", async (t) => {
+  const never: ReporterOptions["send"] = (_role, _report, signal) =>
+    new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new MezError("CANCELLED", "stopped"))));
+  const unlimited = await startReporter(t, () => false, { send: never });
+  unlimited.reporter.started(sessionOf("a"));
+  await unlimited.reporter.admitted("a");
+  const away = await startReporter(
+    t,
+    () => {
+      throw new MezError("UNAVAILABLE", "gone");
+    },
+    LIMITED,
+  );
+  away.reporter.started(sessionOf("a"));
+  await away.reporter.admitted("a");
+  away.reporter.started(sessionOf("b"));
+  await away.reporter.admitted("b");
 });

@@ -1,16 +1,31 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { isMezError, messageOf } from "../../core/errors/error.js";
+import { isMezError, MezError, messageOf } from "../../core/errors/error.js";
+import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { LiveSessions } from "../../core/plugin/live-sessions.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Lease } from "../../core/plugin/process.js";
 import type { Clock } from "../../core/time/clock.js";
-import type { ExecutedCommand, SessionOutcome, SessionReporter, StartedSession } from "./api.js";
-import type { LiveList, SessionEvent } from "./live-session.js";
+import { Admissions } from "./admissions.js";
+import {
+  type ExecutedCommand,
+  MAX_SESSIONS_PER_USER,
+  type SessionOutcome,
+  type SessionReporter,
+  type StartedSession,
+} from "./api.js";
+import type { LiveList, RefusedSession, SessionEvent } from "./live-session.js";
 import { ReportQueue } from "./report-queue.js";
 
 type AgentRole = "proxy" | "node";
+
+export interface SentReport {
+  readonly events: readonly SessionEvent[];
+  readonly live: LiveList | null;
+  /** Sessions that wait with their work for the answer. */
+  readonly asking: readonly string[];
+}
 
 export interface ReporterOptions {
   readonly dataDirectory: string;
@@ -20,15 +35,15 @@ export interface ReporterOptions {
   readonly roles: readonly AgentRole[];
   /**
    * Reports under the certificate of a role; resolves when the auth service has stored it.
-   * @returns Whether it wants the list of live sessions with the next report.
+   * @returns Whether it wants the list of live sessions with the next report, and which sessions may not be.
    */
   readonly send: (
     role: AgentRole,
-    events: readonly SessionEvent[],
-    live: LiveList | null,
+    report: SentReport,
     signal: AbortSignal,
-  ) => Promise<boolean>;
-  readonly liveSessions: Pick<LiveSessions, "all">;
+  ) => Promise<{ readonly wantsLive: boolean; readonly refused: readonly RefusedSession[] }>;
+  readonly liveSessions: Pick<LiveSessions, "all" | "get">;
+  readonly settings: Pick<ClusterSettings, "get">;
   readonly takeLease: () => Lease;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -46,7 +61,7 @@ export class RemoteSessionReporter implements SessionReporter, Lifecycle {
   readonly #channels: ReadonlyMap<AgentRole, RoleReports>;
   readonly #main: RoleReports;
 
-  constructor(options: ReporterOptions) {
+  constructor(private readonly options: ReporterOptions) {
     this.#channels = new Map(options.roles.map((role) => [role, new RoleReports(role, options)]));
     this.#main = this.#channels.get(options.roles.at(-1) as AgentRole) as RoleReports;
   }
@@ -66,6 +81,12 @@ export class RemoteSessionReporter implements SessionReporter, Lifecycle {
   started({ by, ...session }: StartedSession): void {
     const reports = by === undefined ? this.#main : (this.#channels.get(by) ?? this.#main);
     reports.add(session.id, { kind: "started", session });
+  }
+
+  async admitted(id: string): Promise<void> {
+    if (this.options.settings.get(MAX_SESSIONS_PER_USER) === 0) return;
+    const reason = await this.#of(id)?.admission(id);
+    if (typeof reason === "string") throw new MezError("LIMIT_EXCEEDED", reason);
   }
 
   exec(id: string, command: ExecutedCommand): void {
@@ -99,6 +120,7 @@ class RoleReports {
   #draining = false;
   #wantsLive = false;
   #failures = 0;
+  readonly #admissions = new Admissions();
 
   constructor(
     private readonly role: AgentRole,
@@ -136,6 +158,11 @@ class RoleReports {
     else this.#save();
   }
 
+  /** Why the session may not be, `null` when it may, or when nobody can say. */
+  async admission(id: string): Promise<string | null> {
+    return this.#failures > 0 ? null : this.#admissions.wait(id);
+  }
+
   #save(): void {
     try {
       this.queue.save();
@@ -162,16 +189,20 @@ class RoleReports {
     // With an end still waiting behind, the list would call that session lost.
     const live = this.#wantsLive && events.length === this.queue.size ? this.queue.live(idsOf(liveSessions)) : null;
     try {
-      const wantsLive = await send(this.role, events, live, this.#stop.signal);
+      const { wantsLive, refused } = await send(this.role, { events, live, asking: this.#admissions.waiting }, this.#stop.signal);
       this.#wantsLive = wantsLive || (this.#wantsLive && live === null);
       this.#taken(events.length);
+      for (const { id, reason } of refused) for (const session of liveSessions.get(id)) session.end(reason);
+      this.#admissions.answer(startsOf(events), refused);
     } catch (error) {
       if (isMezError(error, "INVALID_ARGUMENT", "ACCESS_DENIED") && events.length > 0) {
         // Sent again it would be refused again, and everything behind it would wait for ever.
         logger.error("the auth service refused reports of sessions; they are only here", { events, error: messageOf(error) });
+        this.#admissions.giveUp();
         return this.#taken(events.length);
       }
       this.#failures += 1;
+      this.#admissions.giveUp();
       this.#save();
       if (this.#draining) this.#returnLease();
       if (this.#failures === LOUD_AFTER_FAILURES && !this.#stop.signal.aborted) {
@@ -198,4 +229,8 @@ class RoleReports {
 
 function idsOf(liveSessions: Pick<LiveSessions, "all">): readonly string[] {
   return [...new Set(liveSessions.all().map(({ id }) => id))];
+}
+
+function startsOf(events: readonly SessionEvent[]): readonly string[] {
+  return events.filter(({ event }) => event.kind === "started").map(({ sessionId }) => sessionId);
 }

@@ -1,4 +1,5 @@
 import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { StartedSession } from "./api.js";
 import type { LiveSessionRow, Reporter } from "./live-session.js";
 
 /** `session.start` of a session, at the moment when it began. */
@@ -28,6 +29,11 @@ export function endRecord(
   return { ...record, type: "session.end", occurredAt: at, metadata };
 }
 
+/** `access.denied` of a session that was one too many. */
+export function refusalRecord(session: StartedSession, reporter: Reporter, reason: string): AuditRecord {
+  return { ...common(session, reporter), type: "access.denied", success: false, errorMessage: reason };
+}
+
 /** `session.end` of a session whose process is gone without having said so. */
 export function lostRecord(row: LiveSessionRow, at: Date, reason: string): AuditRecord {
   const metadata = { kind: row.kind, login: row.login, reason, lost: true };
@@ -36,7 +42,7 @@ export function lostRecord(row: LiveSessionRow, at: Date, reason: string): Audit
 
 // --- internal ---
 
-function of(row: LiveSessionRow): Omit<AuditRecord, "type"> {
+function of(row: StartedSession): Omit<AuditRecord, "type"> {
   return {
     userName: row.user,
     userRoles: row.roles,
@@ -48,7 +54,7 @@ function of(row: LiveSessionRow): Omit<AuditRecord, "type"> {
   };
 }
 
-function common(row: LiveSessionRow, reporter: Reporter): Omit<AuditRecord, "type"> {
+function common(row: StartedSession, reporter: Reporter): Omit<AuditRecord, "type"> {
   return {
     ...of(row),
     ...(reporter.role === "node" ? { serverId: reporter.id } : {}),

@@ -42,6 +42,7 @@ describe("the list of live sessions", () => {
   let ledger: SessionLedger;
   let service: SessionService;
   let now: Date;
+  let limit: number;
   const databases: TestDatabase[] = [];
 
   beforeEach(async () => {
@@ -51,6 +52,7 @@ describe("the list of live sessions", () => {
     });
     databases.push(opened);
     now = new Date("2026-03-01T01:00:00Z");
+    limit = 0;
     restart();
   });
   after(async () => {
@@ -60,7 +62,7 @@ describe("the list of live sessions", () => {
   /** The auth service comes back with what is in its database. */
   function restart(): void {
     const clock = { now: () => now };
-    ledger = new SessionLedger(opened.database, clock, NODES);
+    ledger = new SessionLedger({ database: opened.database, clock, nodes: NODES, settings: { get: <T>() => limit as T } });
     service = new SessionService({ database: opened.database, ledger, clock, confirmMs: 30 });
   }
 
@@ -102,13 +104,13 @@ describe("the list of live sessions", () => {
 
   test("survives a restart of the auth service, which then asks for the list once", async () => {
     const session = sessionOf();
-    assert.equal(await ledger.report(NODE, "p1", [started(session)], null), true);
-    assert.equal(await ledger.report(NODE, "p1", [], { sessions: [session], otherIds: [] }), false);
+    assert.equal((await ledger.report(NODE, "p1", [started(session)], null)).wantsLive, true);
+    assert.equal((await ledger.report(NODE, "p1", [], { sessions: [session], otherIds: [] })).wantsLive, false);
     restart();
     assert.deepEqual(await ids(), [session.id]);
-    assert.equal(await ledger.report(NODE, "p1", [], null), true);
-    assert.equal(await ledger.report(NODE, "p1", [], { sessions: [session], otherIds: [] }), false);
-    assert.equal(await ledger.report(NODE, "p1", [], null), false);
+    assert.equal((await ledger.report(NODE, "p1", [], null)).wantsLive, true);
+    assert.equal((await ledger.report(NODE, "p1", [], { sessions: [session], otherIds: [] })).wantsLive, false);
+    assert.equal((await ledger.report(NODE, "p1", [], null)).wantsLive, false);
     assert.deepEqual(audited(), ["session.start"]);
   });
 
@@ -117,7 +119,7 @@ describe("the list of live sessions", () => {
     const elsewhere = sessionOf({ node: "web-02" });
     await ledger.report(NODE, "p1", [started(gone), started(kept)], null);
     await ledger.report({ ...NODE, name: "web-02" }, "p9", [started(elsewhere)], null);
-    assert.equal(await ledger.report(NODE, "p2", [], null), true);
+    assert.equal((await ledger.report(NODE, "p2", [], null)).wantsLive, true);
     await ledger.report(NODE, "p2", [], { sessions: [], otherIds: [kept.id] });
     assert.deepEqual((await ids()).sort(), [kept.id, elsewhere.id].sort());
     assert.deepEqual(audited().slice(3), ["session.end lost"]);
@@ -229,6 +231,63 @@ describe("the list of live sessions", () => {
     now = new Date(now.getTime() + 25 * 3_600_000);
     await service.sweep();
     assert.equal(await rows(opened), 0);
+  });
+
+  describe("with max_sessions_per_user", () => {
+    const begin = (session: StartedSession, reporter = NODE) =>
+      ledger.report(reporter, "p1", [started(session)], null, new Set([session.id]));
+
+    test("refuses the session that is one too many, says why, and audits it once", async () => {
+      limit = 2;
+      const [first, second, third] = [sessionOf(), sessionOf(), sessionOf()];
+      assert.deepEqual((await begin(first)).refused, []);
+      assert.deepEqual((await begin(second)).refused, []);
+      const reason = "alice has 2 sessions, and 2 at once are allowed; end one first";
+      assert.deepEqual((await begin(third)).refused, [{ id: third.id, reason }]);
+      assert.deepEqual((await begin(third, PROXY)).refused, [{ id: third.id, reason }]);
+      assert.deepEqual((await ids()).sort(), [first.id, second.id].sort());
+      assert.deepEqual(audited(), ["session.start", "session.start", "access.denied lost"]);
+      await ledger.report(NODE, "p1", [ended(first.id, 2)], null);
+      assert.deepEqual((await begin(sessionOf())).refused, []);
+    });
+
+    test("of sessions that begin at once, as many as there is room for are admitted", async () => {
+      limit = 3;
+      const other: Reporter = { role: "node", name: "db-01", id: "agent-3" };
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, (_, index) =>
+          index % 2 === 0 ? begin(sessionOf()) : begin(sessionOf({ node: "db-01" }), other),
+        ),
+      );
+      assert.equal(answers.filter(({ refused }) => refused.length === 0).length, 3);
+      assert.equal((await ids()).length, 3);
+    });
+
+    test("counts a session once that proxy and node tell of", async () => {
+      limit = 1;
+      const session = sessionOf();
+      await begin(session, PROXY);
+      assert.deepEqual((await begin(session)).refused, []);
+    });
+
+    test("does not count machines, nor the sessions of others", async () => {
+      limit = 1;
+      for (const user of ["alice", "bob", "identity/ci", "identity/ci"])
+        assert.deepEqual((await begin(sessionOf({ user }))).refused, []);
+    });
+
+    test("ends nothing that is under way: not when the limit sinks, and not what is told late", async () => {
+      const early = [sessionOf(), sessionOf()];
+      for (const session of early) await begin(session);
+      limit = 1;
+      const late = sessionOf();
+      const answer = await ledger.report(NODE, "p1", [started(late), ended(late.id, 2)], null);
+      assert.deepEqual(answer.refused, []);
+      restart();
+      assert.deepEqual((await ledger.report(NODE, "p1", [], { sessions: early, otherIds: [] })).refused, []);
+      assert.equal((await ids()).length, 2);
+      assert.equal((await begin(sessionOf())).refused.length, 1);
+    });
   });
 });
 

@@ -1,20 +1,37 @@
 import { MezError } from "../../core/errors/error.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
 import type { Collection } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { NodeEntry } from "../nodes/api.js";
-import type { StartedSession } from "./api.js";
+import { MACHINE_PREFIX } from "../roles/api.js";
+import { MAX_SESSIONS_PER_USER, type StartedSession } from "./api.js";
 import {
   type LiveList,
   type LiveSessionRow,
   mayTakeOver,
+  type RefusedSession,
   type Reporter,
   reporterName,
   type SessionEvent,
 } from "./live-session.js";
-import { endRecord, execRecord, lostRecord, startRecord } from "./session-audit.js";
-import { findLiveSessions, findSession, saveProgress, saveSession } from "./session-repository.js";
+import { endRecord, execRecord, lostRecord, refusalRecord, startRecord } from "./session-audit.js";
+import { countLiveSessions, findLiveSessions, findSession, saveProgress, saveSession } from "./session-repository.js";
+
+export interface SessionLedgerParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly nodes: Pick<Collection<NodeEntry>, "get">;
+  readonly settings: Pick<ClusterSettings, "get">;
+}
+
+/** What a process hears back. */
+export interface ReportAnswer {
+  /** The process is not known: its list of live sessions is wanted. */
+  readonly wantsLive: boolean;
+  readonly refused: readonly RefusedSession[];
+}
 
 /**
  * Keeps the list of live sessions from what proxies and nodes report, and audits each event with it. Reports may come
@@ -26,41 +43,52 @@ export class SessionLedger {
   readonly #endListeners = new Map<string, Set<() => void>>();
 
   readonly #openedAt: Date;
+  readonly #refusals = new Refusals();
 
-  constructor(
-    private readonly database: Database,
-    private readonly clock: Clock,
-    private readonly nodes: Pick<Collection<NodeEntry>, "get">,
-  ) {
-    this.#openedAt = clock.now();
+  constructor(private readonly parts: SessionLedgerParts) {
+    this.#openedAt = parts.clock.now();
   }
 
   /**
-   * Takes a report.
-   * @returns `true` when the process is not known, so that its list of live sessions is wanted.
+   * Takes a report. Sessions are counted one after the other as their starts arrive, from whichever process, so that of
+   * two at once for one free place exactly one gets it.
+   * @param asking Sessions that wait with their work: those alone may be refused.
    * @throws {MezError} `ACCESS_DENIED` for a session of another node.
    */
-  async report(reporter: Reporter, processId: string, events: readonly SessionEvent[], live: LiveList | null): Promise<boolean> {
+  async report(
+    reporter: Reporter,
+    processId: string,
+    events: readonly SessionEvent[],
+    live: LiveList | null,
+    asking: ReadonlySet<string> = NOBODY,
+  ): Promise<ReportAnswer> {
     const name = reporterName(reporter);
     const isKnown = live !== null || this.#heard.get(name)?.processId === processId;
     for (const { event } of events) if (event.kind === "started") checkNode(event.session, reporter);
     for (const session of live?.sessions ?? []) checkNode(session, reporter);
     const ended: string[] = [];
+    const refused: RefusedSession[] = [];
     if (events.length > 0 || live !== null) {
-      await this.database.transaction(async (tx) => {
+      await this.parts.database.transaction(async (tx) => {
         ended.length = 0;
-        for (const event of events) if (await this.#take(tx, reporter, event)) ended.push(event.sessionId);
+        refused.length = 0;
+        for (const event of events) {
+          if (event.event.kind === "started" && asking.has(event.sessionId))
+            refused.push(...(await this.#admit(tx, reporter, event.event.session, event.number)));
+          else if (await this.#take(tx, reporter, event)) ended.push(event.sessionId);
+        }
         if (live !== null) ended.push(...(await this.#reconcile(tx, reporter, live)));
       });
     }
-    if (isKnown) this.#heard.set(name, { processId, at: this.clock.now().getTime() });
+    if (isKnown) this.#heard.set(name, { processId, at: this.parts.clock.now().getTime() });
     for (const id of ended) for (const listener of this.#endListeners.get(id) ?? []) listener();
-    return !isKnown;
+    for (const refusal of refused) this.#refusals.add(refusal);
+    return { wantsLive: !isKnown, refused };
   }
 
   /** Oldest first. */
   list(): Promise<readonly LiveSessionRow[]> {
-    return this.database.read((em) => findLiveSessions(em));
+    return this.parts.database.read((em) => findLiveSessions(em));
   }
 
   /** Calls back when the end of a session is reported. Returns the way to stop. */
@@ -78,7 +106,7 @@ export class SessionLedger {
     const isSilent = ({ reporter }: LiveSessionRow): boolean =>
       (this.#heard.get(reporter)?.at ?? this.#openedAt.getTime()) < moment.getTime();
     if (!(await this.list()).some(isSilent)) return 0;
-    return this.database.transaction(async (tx) => {
+    return this.parts.database.transaction(async (tx) => {
       const silent = (await findLiveSessions(tx.em)).filter(isSilent);
       for (const row of silent) await this.#lose(tx, row, reason);
       return silent.length;
@@ -103,6 +131,27 @@ export class SessionLedger {
     this.#audit(tx, row, endRecord(row, reporter, at, event));
     await saveProgress(tx.em, sessionId, { lastNumber: number, endedAt: at });
     return true;
+  }
+
+  /** Begins a session unless it is one too many. @returns The refusal, if any. */
+  async #admit(tx: Transaction, reporter: Reporter, session: StartedSession, number: number): Promise<readonly RefusedSession[]> {
+    const earlier = this.#refusals.get(session.id);
+    if (earlier !== undefined) return [earlier];
+    const known = await findSession(tx.em, session.id);
+    const reason = known === null ? await this.#limitReached(tx, session) : null;
+    if (reason === null) {
+      await this.#begin(tx, reporter, known, session, number);
+      return [];
+    }
+    this.#audit(tx, session, refusalRecord(session, reporter, reason));
+    return [{ id: session.id, reason }];
+  }
+
+  async #limitReached(tx: Transaction, { user }: StartedSession): Promise<string | null> {
+    const limit = this.parts.settings.get(MAX_SESSIONS_PER_USER);
+    if (limit === 0 || user.startsWith(MACHINE_PREFIX)) return null;
+    const held = await countLiveSessions(tx.em, user);
+    return held < limit ? null : `${user} has ${held} sessions, and ${limit} at once are allowed; end one first`;
   }
 
   async #begin(
@@ -134,17 +183,35 @@ export class SessionLedger {
   }
 
   async #lose(tx: Transaction, row: LiveSessionRow, reason: string): Promise<void> {
-    const at = this.clock.now();
+    const at = this.parts.clock.now();
     this.#audit(tx, row, lostRecord(row, at, reason));
     await saveProgress(tx.em, row.id, { lastNumber: row.lastNumber, endedAt: at });
   }
 
-  #audit(tx: Transaction, { node }: LiveSessionRow, record: AuditRecord): void {
-    tx.audit({ ...record, resourceLabels: this.nodes.get(node)?.labels ?? {} });
+  #audit(tx: Transaction, { node }: Pick<LiveSessionRow, "node">, record: AuditRecord): void {
+    tx.audit({ ...record, resourceLabels: this.parts.nodes.get(node)?.labels ?? {} });
   }
 }
 
 // --- internal ---
+
+const NOBODY: ReadonlySet<string> = new Set();
+const MAX_REFUSALS = 10_000;
+
+/** The sessions that were refused last: a proxy and a node ask about the same one, and hear the same. */
+class Refusals {
+  readonly #byId = new Map<string, RefusedSession>();
+
+  get(id: string): RefusedSession | undefined {
+    return this.#byId.get(id);
+  }
+
+  add(refusal: RefusedSession): void {
+    this.#byId.set(refusal.id, refusal);
+    const oldest = this.#byId.keys().next();
+    if (this.#byId.size > MAX_REFUSALS && !oldest.done) this.#byId.delete(oldest.value);
+  }
+}
 
 function checkNode(session: StartedSession, reporter: Reporter): void {
   if (reporter.role === "proxy" || session.node === reporter.name) return;

@@ -21,19 +21,21 @@ const EVENTS: readonly SessionEvent[] = [
 
 test("a report says on the other side what it said here", () => {
   const live = { sessions: [SESSION], otherIds: ["x"] };
-  const sent = ReportRequest.decode(ReportRequest.encode(toReport("p1", EVENTS, live)).finish());
-  assert.deepEqual(parseReport(sent, NOW), { events: EVENTS, live });
+  const sent = ReportRequest.decode(
+    ReportRequest.encode(toReport("p1", { events: EVENTS, live, asking: [SESSION.id] })).finish(),
+  );
+  assert.deepEqual(parseReport(sent, NOW), { events: EVENTS, live, asking: new Set([SESSION.id]) });
 });
 
 test("a moment that has not come yet is now", () => {
   const [event] = parseReport(
-    toReport("p1", [{ ...EVENTS[1], at: new Date(NOW.getTime() + 9e9) } as SessionEvent], null),
+    toReport("p1", { events: [{ ...EVENTS[1], at: new Date(NOW.getTime() + 9e9) } as SessionEvent], live: null, asking: [] }),
     NOW,
   ).events;
   assert.equal(event?.at.getTime(), NOW.getTime());
 });
 
-const report = toReport("p1", EVENTS, null);
+const report = toReport("p1", { events: EVENTS, live: null, asking: [] });
 const first = report.events[0] as WireEvent;
 const REFUSED: readonly (readonly [what: string, request: ReportRequest])[] = [
   ["no process", { ...report, processId: "" }],
@@ -42,7 +44,10 @@ const REFUSED: readonly (readonly [what: string, request: ReportRequest])[] = [
   ["an event without content", { ...report, events: [{ sessionId: ID, number: 1 }] }],
   ["the start of another session", { ...report, events: [{ ...first, sessionId: randomUUID() }] }],
   ["too many events", { ...report, events: Array.from({ length: 1001 }, () => first) }],
-  ["an unknown kind of session", toReport("p1", [], { sessions: [{ ...SESSION, kind: "rdp" as "ssh" }], otherIds: [] })],
+  [
+    "an unknown kind of session",
+    toReport("p1", { events: [], live: { sessions: [{ ...SESSION, kind: "rdp" as "ssh" }], otherIds: [] }, asking: [] }),
+  ],
 ];
 for (const [what, request] of REFUSED) {
   test(`refuses a report with ${what}`, () => {

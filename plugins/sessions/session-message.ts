@@ -12,9 +12,17 @@ export function toSessionMessage(session: StartedSession): SessionMessage {
   return { id, kind, user, roles: [...roles], login, node, clientAddress, startedAt };
 }
 
-export function toReport(processId: string, events: readonly SessionEvent[], live: LiveList | null): ReportRequest {
+export function toReport(
+  processId: string,
+  {
+    events,
+    live,
+    asking,
+  }: { readonly events: readonly SessionEvent[]; readonly live: LiveList | null; readonly asking: readonly string[] },
+): ReportRequest {
   return {
     processId,
+    asking: [...asking],
     events: events.map(toWire),
     live: live === null ? undefined : { sessions: live.sessions.map(toSessionMessage), otherIds: [...live.otherIds] },
   };
@@ -27,11 +35,12 @@ export function toReport(processId: string, events: readonly SessionEvent[], liv
 export function parseReport(
   request: ReportRequest,
   now: Date,
-): { readonly events: readonly SessionEvent[]; readonly live: LiveList | null } {
-  const { processId, events, live } = request;
+): { readonly events: readonly SessionEvent[]; readonly live: LiveList | null; readonly asking: ReadonlySet<string> } {
+  const { processId, events, live, asking } = request;
   if (processId === "" || processId.length > 100) throw new MezError("INVALID_ARGUMENT", "a report has to name its process");
   if (events.length > MAX_EVENTS) throw new MezError("INVALID_ARGUMENT", `a report has at most ${MAX_EVENTS} events`);
   return {
+    asking: new Set(asking),
     events: events.map((event) => fromWire(event, now)),
     live:
       live === undefined

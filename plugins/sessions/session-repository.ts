@@ -41,6 +41,11 @@ export async function findLiveSessions(em: EntityManager, reporter?: string): Pr
   return (await em.find(LiveSessionRecord, where, { orderBy, disableIdentityMap: true })).map(fromRecord);
 }
 
+/** How many sessions of a user are under way. */
+export async function countLiveSessions(em: EntityManager, userName: string): Promise<number> {
+  return em.count(LiveSessionRecord, { userName, endedAt: null });
+}
+
 /** Writes a session, new or known. */
 export async function saveSession(em: EntityManager, row: LiveSessionRow): Promise<void> {
   const { id, kind, user, roles, login, node, clientAddress, startedAt, endedAt, reporter, lastNumber } = row;

@@ -21,8 +21,9 @@ export function sessionHandlers(
   return {
     async report(request, call) {
       const reporter = reporterOf(call);
-      const { events, live } = parseReport(request, clock.now());
-      return { sendLive: await ledger.report(reporter, request.processId, events, live) };
+      const { events, live, asking } = parseReport(request, clock.now());
+      const { wantsLive: sendLive, refused } = await ledger.report(reporter, request.processId, events, live, asking);
+      return { sendLive, refused: [...refused] };
     },
     async listSessions() {
       return { sessions: (await sessions.list()).map(toSessionMessage) };

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { messageOf } from "../../core/errors/error.js";
 import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Leases } from "../../core/plugin/process.js";
@@ -40,6 +41,8 @@ export class NodeSession implements LiveSession {
   readonly node: string;
   readonly clientAddress: string;
   readonly startedAt: Date;
+  /** Rejects when the session is one too many; programs wait for it. */
+  admitted: Promise<void> = Promise.resolve();
   #endReason: string | null = null;
   readonly #channels = new Set<SessionChannel>();
   #channelCount = 0;
@@ -58,6 +61,10 @@ export class NodeSession implements LiveSession {
     this.node = parts.nodeName;
     this.clientAddress = connection.peer.remoteAddress;
     this.startedAt = parts.clock.now();
+  }
+
+  get activity(): number {
+    return this.connection.dataMessages;
   }
 
   /** Begins to serve; resolves when the session is over and everything of it is freed. */
@@ -85,6 +92,8 @@ export class NodeSession implements LiveSession {
       startedAt: this.startedAt,
       by: "node",
     });
+    this.admitted = parts.reporter?.admitted(this.id) ?? this.admitted;
+    this.admitted.catch((error: unknown) => this.end(messageOf(error)));
     this.checkAgain();
     const failure = await connection.closed;
     unregister();

@@ -65,6 +65,7 @@ export class SessionChannel {
     if (command.isTransfer)
       this.session.audit({ type: "session.file", metadata: { program: command.shown, channel: this.number } });
     try {
+      await this.session.admitted;
       await this.#run(program, command);
     } catch (error) {
       this.session.parts.logger.error("a program was not started", { session: this.session.id, error: messageOf(error) });

@@ -20,6 +20,7 @@ export class ProxySession implements LiveSession {
   #channel: SshChannel | null = null;
   #stream: Duplex | null = null;
   #endReason: string | null = null;
+  #activity = 0;
 
   constructor(
     readonly person: CertifiedPerson,
@@ -34,6 +35,11 @@ export class ProxySession implements LiveSession {
     this.instance = person.instance;
     this.roles = person.roles;
     this.node = target.name;
+  }
+
+  /** Everything inside is encrypted, so a keepalive of the client counts here; the node knows better. */
+  get activity(): number {
+    return this.#activity;
   }
 
   /** Aborts with the session; its reason is a `MezError` with the words of `end`. */
@@ -56,6 +62,11 @@ export class ProxySession implements LiveSession {
     this.#stream = stream;
     // A client that never confirms the end of its channel does not keep the session in the list.
     const gone = new Promise<void>((resolve) => stream.once("close", () => resolve()));
+    for (const side of [channel, stream]) {
+      side.on("data", () => {
+        this.#activity += 1;
+      });
+    }
     void relay(channel, stream);
     await gone;
   }

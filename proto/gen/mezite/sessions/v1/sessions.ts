@@ -40,12 +40,24 @@ export interface ReportRequest {
   /** In the order in which they happened. */
   events: SessionEvent[];
   /** Every session that is under way, when the server asked for it. */
-  live?: LiveSessions | undefined;
+  live?:
+    | LiveSessions
+    | undefined;
+  /** Sessions among the starts that wait for a word: those alone can be refused. */
+  asking: string[];
 }
 
 export interface ReportResponse {
   /** The server does not know this process: the next report has to say which sessions are under way. */
   sendLive: boolean;
+  /** Sessions whose start was reported and that may not be: they have to end. */
+  refused: RefusedSession[];
+}
+
+export interface RefusedSession {
+  id: string;
+  /** One line for the person. */
+  reason: string;
 }
 
 export interface LiveSessions {
@@ -240,7 +252,7 @@ export const Session: MessageFns<Session> = {
 };
 
 function createBaseReportRequest(): ReportRequest {
-  return { processId: "", events: [], live: undefined };
+  return { processId: "", events: [], live: undefined, asking: [] };
 }
 
 export const ReportRequest: MessageFns<ReportRequest> = {
@@ -253,6 +265,9 @@ export const ReportRequest: MessageFns<ReportRequest> = {
     }
     if (message.live !== undefined) {
       LiveSessions.encode(message.live, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.asking) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -294,6 +309,14 @@ export const ReportRequest: MessageFns<ReportRequest> = {
             message.live = LiveSessions.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.asking.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -316,18 +339,22 @@ export const ReportRequest: MessageFns<ReportRequest> = {
     message.live = (object.live !== undefined && object.live !== null)
       ? LiveSessions.fromPartial(object.live)
       : undefined;
+    message.asking = object.asking?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseReportResponse(): ReportResponse {
-  return { sendLive: false };
+  return { sendLive: false, refused: [] };
 }
 
 export const ReportResponse: MessageFns<ReportResponse> = {
   encode(message: ReportResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.sendLive !== false) {
       writer.uint32(8).bool(message.sendLive);
+    }
+    for (const v of message.refused) {
+      RefusedSession.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -353,6 +380,14 @@ export const ReportResponse: MessageFns<ReportResponse> = {
             message.sendLive = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.refused.push(RefusedSession.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -371,6 +406,74 @@ export const ReportResponse: MessageFns<ReportResponse> = {
   fromPartial(object: DeepPartial<ReportResponse>): ReportResponse {
     const message = createBaseReportResponse();
     message.sendLive = object.sendLive ?? false;
+    message.refused = object.refused?.map((e) => RefusedSession.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRefusedSession(): RefusedSession {
+  return { id: "", reason: "" };
+}
+
+export const RefusedSession: MessageFns<RefusedSession> = {
+  encode(message: RefusedSession, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefusedSession {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusedSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RefusedSession>): RefusedSession {
+    return RefusedSession.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RefusedSession>): RefusedSession {
+    const message = createBaseRefusedSession();
+    message.id = object.id ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };
