@@ -1,4 +1,5 @@
 import type { MezError } from "../../core/errors/error.js";
+import type { ChoiceSetting } from "../../core/plugin/cluster-settings.js";
 import type { ServiceToken } from "../../core/plugin/contract.js";
 
 /** What is to be recorded: one channel of a session. */
@@ -43,3 +44,22 @@ export interface RecordingSpool {
 }
 
 export const RECORDING_SPOOL: ServiceToken<RecordingSpool> = { id: "recording-spool", version: 1 };
+
+/** Who records sessions. A proxy can read those to nodes without an agent only. */
+export const RECORDING_MODE: ChoiceSetting<"node" | "proxy" | "off"> = {
+  key: "recording_mode",
+  type: "choice",
+  choices: ["node", "proxy", "off"],
+  default: "node",
+  description:
+    "who records: the node, or the proxy where there is no agent; proxies alone; or nobody. Events are audited in any case",
+};
+
+/** What happens to a session that cannot be recorded as it should. */
+export const RECORDING_POLICY: ChoiceSetting<"strict" | "best_effort"> = {
+  key: "recording_policy",
+  type: "choice",
+  choices: ["strict", "best_effort"],
+  default: "strict",
+  description: "what happens to a session that cannot be recorded as it should: it ends, or goes on and says so",
+};

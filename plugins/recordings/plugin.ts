@@ -4,9 +4,10 @@ import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
+import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { RECORDING_STORE } from "../../core/ports/recording-store.js";
 import { RecordingServiceService } from "../../proto/gen/mezite/recordings/v1/recordings.js";
-import { RECORDING_SPOOL } from "./api.js";
+import { RECORDING_MODE, RECORDING_POLICY, RECORDING_SPOOL } from "./api.js";
 import { DiskRecordingSpool } from "./disk-recording-spool.js";
 import { CreateRecordings } from "./migrations/001-recordings.js";
 import { RECORDING_ENTITIES } from "./recording-repository.js";
@@ -16,11 +17,20 @@ import { RecordingUploader } from "./recording-uploader.js";
 import { SpoolFolder } from "./spool-folder.js";
 
 interface RecordingsConfig {
+  readonly mode: "node" | "proxy" | "off";
+  readonly policy: "strict" | "best_effort";
   readonly max_exec_output_bytes: number;
 }
 
 export default definePlugin<RecordingsConfig>({
   register(host, config) {
+    for (const [setting, key] of [
+      [RECORDING_MODE, "mode"],
+      [RECORDING_POLICY, "policy"],
+    ] as const) {
+      const file = { key: `plugins.recordings.config.${key}`, value: config[key] };
+      host.implement(CLUSTER_SETTING, setting.key, () => ({ setting, file }));
+    }
     if (host.roles.has("auth")) {
       host.store(RECORDING_ENTITIES, [{ name: "001-recordings", class: CreateRecordings }]);
       host.rpc(RECORDING_RPC, (resolve) => recordingHandlers(new RecordingService(resolve(DATABASE), resolve(RECORDING_STORE))));

@@ -136,8 +136,33 @@ describe("who may come in", () => {
     assert.match(stderr, /can no longer be recorded: no space left/);
   });
 
-  test("goes on unrecorded, and says so, when the config wants it", async () => {
-    const lenient = new TestNode({ on_recording_failure: "continue" });
+  test("records nothing when recording_mode is off, and still tells of the session", async (t) => {
+    node.set.set("recording_mode", "off");
+    t.after(() => node.set.clear());
+    const [recordings, started] = [node.recordings.length, node.started.length];
+    const { stdout } = await node.ssh(key, ["node1", "echo unseen"]);
+    assert.equal(stdout, "unseen\n");
+    assert.deepEqual(
+      [node.recordings.length, node.started.length, node.executed.at(-1)],
+      [recordings, started + 1, "echo unseen"],
+    );
+  });
+
+  test("lets nobody in when only proxies may record, and records by itself when best effort will do", async (t) => {
+    node.set.set("recording_mode", "proxy");
+    t.after(() => node.set.clear());
+    const { code, stderr } = await node.ssh(key, ["node1", "echo unseen"]);
+    assert.equal(code, 255);
+    assert.match(stderr, /sessions are recorded by proxies \(recording_mode\), and no proxy can read a session to a node/);
+    assert.equal(node.audited.at(-1)?.type, "access.denied");
+    node.set.set("recording_policy", "best_effort");
+    assert.equal((await node.ssh(key, ["node1", "echo seen"])).code, 0);
+    assert.match(node.recordings.at(-1)?.text ?? "", /seen/);
+  });
+
+  test("goes on unrecorded, and says so, when recording_policy is best_effort", async () => {
+    const lenient = new TestNode();
+    lenient.set.set("recording_policy", "best_effort");
     await lenient.listen();
     const client = lenient.start(lenient.key(), ["node1", "echo up; read x; echo down"]);
     let output = "";

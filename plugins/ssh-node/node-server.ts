@@ -30,11 +30,11 @@ export class NodeServer {
   #isCheckDue = false;
 
   constructor(private readonly parts: NodeServerParts) {
-    const { identity, collections, access, guards, accounts, settings, audit, clock, logger } = parts;
+    const { identity, collections, access, guards, accounts, settings, cluster, audit, clock, logger } = parts;
     const nodeName = identity.current().name;
     const policy = new NodePolicy({ collections, identity, access, guards, staleSeconds: settings.policyStaleSeconds });
     const onlyLogin = isRoot() ? null : userInfo().username;
-    const door = new SessionDoor({ nodeName, policy, accounts, onlyLogin, audit, clock });
+    const door = new SessionDoor({ nodeName, policy, cluster, accounts, onlyLogin, audit, clock });
     const hostKeys = new HostKeyRing(identity);
     this.#server = createSshServer<NodeLogin>({
       hostKeys: () => hostKeys.current(),

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { messageOf } from "../../core/errors/error.js";
+import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
 import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Leases } from "../../core/plugin/process.js";
@@ -20,6 +21,8 @@ import { SocketForwarding } from "./socket-forwarding.js";
 export interface NodeSessionParts {
   readonly nodeName: string;
   readonly settings: NodeSettings;
+  /** What the whole cluster is set to. */
+  readonly cluster: Pick<ClusterSettings, "get">;
   readonly policy: NodePolicy;
   readonly liveSessions: LiveSessions;
   readonly leases: Leases;

@@ -4,7 +4,7 @@ import { type NodeConfig, nodeSettings } from "./node-settings.js";
 
 const CONFIG: NodeConfig = {
   ...{ name: "web-01", labels: {}, proxy_addrs: [], accept_env: [] },
-  ...{ sftp_server: "", on_recording_failure: "end", policy_stale_after: "1h" },
+  ...{ sftp_server: "", policy_stale_after: "1h" },
 };
 
 for (const [authAddresses, proxyAddress] of [

@@ -9,7 +9,6 @@ export interface NodeConfig {
   readonly proxy_addrs: readonly string[];
   readonly accept_env: readonly string[];
   readonly sftp_server: string;
-  readonly on_recording_failure: "end" | "continue";
   readonly policy_stale_after: string;
 }
 
@@ -22,7 +21,6 @@ export interface NodeSettings {
   readonly acceptedVariables: readonly string[];
   /** `null` when this machine has none. */
   readonly sftpServer: string | null;
-  readonly onRecordingFailure: "end" | "continue";
   readonly policyStaleSeconds: number;
 }
 
@@ -38,7 +36,6 @@ export function nodeSettings(config: NodeConfig, authAddresses: readonly string[
     proxyAddresses: config.proxy_addrs.length > 0 ? [...new Set(config.proxy_addrs)] : [tunnelAddress(authAddresses[0])],
     acceptedVariables: config.accept_env,
     sftpServer: config.sftp_server === "" ? (SFTP_SERVERS.find((path) => existsSync(path)) ?? null) : config.sftp_server,
-    onRecordingFailure: config.on_recording_failure,
     policyStaleSeconds: parseStaleAfter("node.policy_stale_after", config.policy_stale_after),
   };
 }

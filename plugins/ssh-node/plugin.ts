@@ -1,3 +1,4 @@
+import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
@@ -27,6 +28,7 @@ export default definePlugin<NodeConfig>({
           recordings: resolve.optional(RECORDING_SPOOL),
           reporter: resolve.optional(SESSION_REPORTER),
           collections: resolve(COLLECTIONS),
+          cluster: resolve(CLUSTER_SETTINGS),
           liveSessions: resolve(LIVE_SESSIONS),
           leases: resolve(LEASES),
           logger: resolve(LOGGER),

@@ -1,6 +1,6 @@
 import { MezError, messageOf } from "../../core/errors/error.js";
 import type { TerminalRequest } from "../../core/ssh/server-session.js";
-import type { RecordingWriter } from "../recordings/api.js";
+import { RECORDING_MODE, RECORDING_POLICY, type RecordingWriter } from "../recordings/api.js";
 import type { NodeSession } from "./node-session.js";
 
 export interface RecordedProgram {
@@ -10,7 +10,7 @@ export interface RecordedProgram {
   readonly terminal: TerminalRequest | null;
 }
 
-/** Takes down what a program shows. When that fails, the session ends or goes on as the config says, never in silence. */
+/** Takes down what a program shows. When that fails, the session ends or goes on as `recording_policy` says, never in silence. */
 export class ProgramRecording {
   #writer: RecordingWriter | null = null;
 
@@ -30,8 +30,8 @@ export class ProgramRecording {
     program: RecordedProgram,
     tell: (line: string) => void,
   ): Promise<ProgramRecording | null> {
-    const { recordings, clock } = session.parts;
-    if (recordings === null) return null;
+    const { recordings, clock, cluster } = session.parts;
+    if (recordings === null || cluster.get(RECORDING_MODE) === "off") return null;
     const { channel, command, terminal } = program;
     const recording = new ProgramRecording(session, channel, tell);
     const { id: sessionId, user, login, node } = session;
@@ -75,7 +75,7 @@ export class ProgramRecording {
   }
 
   get #mayGoOn(): boolean {
-    return this.session.parts.settings.onRecordingFailure === "continue";
+    return this.session.parts.cluster.get(RECORDING_POLICY) === "best_effort";
   }
 
   #onFailure(error: MezError): void {

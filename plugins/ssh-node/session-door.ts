@@ -1,10 +1,12 @@
 import { isMezError, MezError } from "../../core/errors/error.js";
+import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
 import { checkCertificate } from "../../core/ssh/certificate-check.js";
 import { type CertificateClaims, claimsOf } from "../../core/ssh/certificate-claims.js";
 import type { SshPeer } from "../../core/ssh/server-connection.js";
 import type { AuthenticationAttempt, AuthenticationDecision, PublicKeyAttempt } from "../../core/ssh/user-authentication.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuditReporter } from "../audit/api.js";
+import { RECORDING_MODE, RECORDING_POLICY } from "../recordings/api.js";
 import type { SessionOptions } from "../roles/api.js";
 import type { NodePolicy } from "./node-policy.js";
 import type { OsAccount, OsAccounts } from "./os-account.js";
@@ -19,6 +21,7 @@ export interface NodeLogin {
 export interface SessionDoorParts {
   readonly nodeName: string;
   readonly policy: NodePolicy;
+  readonly cluster: Pick<ClusterSettings, "get">;
   readonly accounts: Pick<OsAccounts, "find">;
   /** The one login that a process without root's rights can serve; `null` for all. */
   readonly onlyLogin: string | null;
@@ -76,14 +79,23 @@ export class SessionDoor {
     if (onlyLogin !== null && login !== onlyLogin) {
       throw denied(`node ${nodeName} does not run as root and serves the login ${onlyLogin} only`);
     }
+    if (this.#isUnreadable) throw denied(RECORDED_BY_PROXIES);
     const account = await accounts.find(login);
     if (account === null) throw denied(`there is no user ${printable(login)} on node ${nodeName}`);
     return { claims, options: decision.options, account };
+  }
+
+  /** Only proxies may record, and no proxy can read what goes to a node with an agent. */
+  get #isUnreadable(): boolean {
+    const { cluster } = this.parts;
+    return cluster.get(RECORDING_MODE) === "proxy" && cluster.get(RECORDING_POLICY) === "strict";
   }
 }
 
 // --- internal ---
 
+const RECORDED_BY_PROXIES =
+  "sessions are recorded by proxies (recording_mode), and no proxy can read a session to a node with an agent; ask an administrator";
 const NO_OPTIONS: SessionOptions = {
   maxSessionTtlSeconds: null,
   requireSessionMfa: "",

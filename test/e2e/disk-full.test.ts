@@ -16,7 +16,7 @@ describe("a node whose disk for recordings is full", NEEDED, () => {
   const disks: SmallDisk[] = [];
   before(async () => {
     cluster = await Cluster.start({ node: "apart" });
-    await cluster.startNode("web-02", [], { MEZITE_NODE_ON_RECORDING_FAILURE: "continue" });
+    await cluster.startNode("web-02");
     await eventually(() => recordings(cluster).length >= 2 && recordings(cluster).every(({ state }) => state === "complete"));
     for (const name of ["web-01", "web-02"]) disks.push(new SmallDisk(join(cluster.folder, name, "recordings"), MIB));
   });
@@ -61,7 +61,9 @@ describe("a node whose disk for recordings is full", NEEDED, () => {
     });
   }
 
-  test("goes on where the configuration says so, tells the person, and the audit log", async () => {
+  test("goes on when recording_policy is best_effort, tells the person, and the audit log", async (t) => {
+    cluster.mezctlOk(["config", "set", "recording_policy", "best_effort"]);
+    t.after(() => cluster.mezctlOk(["config", "unset", "recording_policy"]));
     const session = await SshSession.open(cluster, `${cluster.login}@web-02`, ["-tt"]);
     session.type("head -c 3000000 /dev/zero | base64");
     await session.printed(/this session is no longer recorded: .*the disk is full/);

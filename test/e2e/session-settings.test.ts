@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+import { Cluster } from "../fixtures/cluster.js";
+import { eventually } from "../fixtures/eventually.js";
+import { SshSession } from "../fixtures/ssh-session.js";
+import { needsPeers } from "../peers/require-peer.js";
+
+const SETTINGS = ["session_idle_timeout", "max_sessions_per_user", "recording_mode", "recording_policy"];
+
+describe("settings of sessions hold without a restart", needsPeers("ssh"), () => {
+  let cluster: Cluster;
+  let target: string;
+  let home: string;
+  before(async () => {
+    cluster = await Cluster.start({ node: "apart" });
+    target = `${cluster.login}@${cluster.nodeName}`;
+    home = cluster.person("alice", ["--roles=access", `--logins=${cluster.login}`]);
+  });
+  after(() => cluster.stop());
+  afterEach(() => {
+    for (const key of SETTINGS) cluster.mezctlOk(["config", "unset", key]);
+  });
+
+  test("an idle session ends with a message, also one that sends keepalives; one that is used goes on", async () => {
+    const idle = await SshSession.open(cluster, target, ["-tt", "-o", "ServerAliveInterval=1"], { home });
+    const used = await SshSession.open(cluster, target, ["-tt"], { home });
+    cluster.mezctlOk(["config", "set", "session_idle_timeout", "10s"]);
+    const typing = setInterval(() => used.type("true"), 1000);
+    try {
+      assert.equal(await idle.ended(), 255);
+      assert.match(`${idle.output}${idle.errors}`, /session ended: nothing was sent for 10s, and idle sessions end after that/);
+      assert.ok(used.isOpen);
+    } finally {
+      clearInterval(typing);
+      await used.close();
+    }
+    await eventually(() =>
+      events("session.end").find(({ metadata }) => /nothing was sent/.test(String(metadata["reason"]))),
+    );
+  });
+
+  test("of sessions that begin at once, as many begin as max_sessions_per_user allows; the others are told why", async () => {
+    await eventually(() => live().length === 0);
+    cluster.mezctlOk(["config", "set", "max_sessions_per_user", "2"]);
+    const all = await Promise.all(Array.from({ length: 5 }, () => run("echo in; sleep 4; echo out")));
+    const admitted = all.filter(({ code }) => code === 0);
+    assert.deepEqual(
+      admitted.map(({ stdout }) => stdout),
+      ["in\nout\n", "in\nout\n"],
+    );
+    for (const { code, stdout, stderr } of all.filter((one) => !admitted.includes(one))) {
+      assert.notEqual(code, 0);
+      assert.equal(stdout, "", "a refused session runs nothing");
+      assert.match(stderr, /alice has 2 sessions, and 2 at once are allowed; end one first/);
+    }
+    assert.equal((await run("true")).code, 0);
+    assert.equal(events("access.denied").length, 3);
+  });
+
+  test("recording_mode off records nothing, and the audit log has the session", async () => {
+    cluster.mezctlOk(["config", "set", "recording_mode", "off"]);
+    assert.equal((await run("echo unrecorded")).code, 0);
+    const command = await eventually(() =>
+      events("session.exec").find(({ metadata }) => metadata["command"] === "echo unrecorded"),
+    );
+    cluster.mezctlOk(["config", "unset", "recording_mode"]);
+    assert.equal((await run("echo recorded")).code, 0);
+    const recordings = await eventually(() => {
+      const found = JSON.parse(cluster.mezctlOk(["recordings", "ls", "--user=alice", "--format=json"])) as {
+        id: string;
+        command: string;
+      }[];
+      return found.some((recording) => JSON.stringify(recording).includes("echo recorded")) ? found : undefined;
+    });
+    assert.ok(!JSON.stringify(recordings).includes(command.session_id));
+  });
+
+  test("recording_mode proxy closes nodes with an agent, unless best effort will do", async () => {
+    cluster.mezctlOk(["config", "set", "recording_mode", "proxy"]);
+    const { code, stderr } = await eventually(async () => {
+      const refused = await run("true");
+      return refused.code === 0 ? undefined : refused;
+    });
+    assert.equal(code, 255);
+    assert.match(stderr, /sessions are recorded by proxies \(recording_mode\)/);
+    cluster.mezctlOk(["config", "set", "recording_policy", "best_effort"]);
+    await eventually(async () => (await run("true")).code === 0);
+  });
+
+  interface ShownEvent {
+    readonly session_id: string;
+    readonly metadata: Readonly<Record<string, unknown>>;
+  }
+
+  function events(type: string): readonly ShownEvent[] {
+    return JSON.parse(cluster.mezctlOk(["audit", "ls", `--type=${type}`, "--user=alice", "--format=json"])) as ShownEvent[];
+  }
+
+  function live(): readonly unknown[] {
+    return JSON.parse(cluster.mezctlOk(["sessions", "ls", "--format=json"])) as unknown[];
+  }
+
+  function run(command: string) {
+    return cluster.sshMeanwhile([target, command], { home });
+  }
+});
