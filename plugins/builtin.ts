@@ -20,6 +20,7 @@ import sshProxy from "./ssh-proxy/plugin.json" with { type: "json" };
 import storageSqlite from "./storage/sqlite/plugin.json" with { type: "json" };
 import tokens from "./tokens/plugin.json" with { type: "json" };
 import users from "./users/plugin.json" with { type: "json" };
+import webSessions from "./web-sessions/plugin.json" with { type: "json" };
 
 /** The plugins shipped in this build. Taking a folder and its line away removes the subsystem. */
 export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
@@ -75,6 +76,7 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     commands: () => import("./sessions/commands.js"),
   },
   { manifest: spiffeBundle, onByDefault: true, service: () => import("./spiffe-bundle/plugin.js") },
+  { manifest: webSessions, onByDefault: true, service: () => import("./web-sessions/plugin.js") },
   { manifest: sshProxy, service: () => import("./ssh-proxy/plugin.js") },
   { manifest: sshNode, service: () => import("./ssh-node/plugin.js") },
   {

@@ -87,6 +87,32 @@ for (const [name, manifest, register, message] of MISMATCHES) {
   });
 }
 
+const PAGE = { method: "GET", path: "/page/:id", access: "public" } as const;
+
+for (const [name, webRoutes, register, message] of [
+  ["a web route that the manifest does not name", [], (host) => host.web({ page: PAGE }, nothing), /adds "GET \/page\/:id"/],
+  [
+    "a web route that register does not serve",
+    ["GET /page/:id"],
+    () => {},
+    /names "GET \/page\/:id", which register\(\) does not/,
+  ],
+] as readonly (readonly [string, readonly string[], (host: Registrar) => void, RegExp])[]) {
+  test(`refuses ${name}, in a proxy`, () => {
+    const manifest = manifestOf("pages", { runsIn: ["auth", "proxy"], contributes: { webRoutes } });
+    const roles = new Set(["proxy"] as const);
+    assert.throws(
+      () => collectDeclarations({ register }, manifest, roles, {}),
+      (error) => isMezError(error, "PLUGIN_MANIFEST_MISMATCH") && message.test(error.message),
+    );
+  });
+}
+
+test("web routes are a proxy's business: an auth service alone has none", () => {
+  const manifest = manifestOf("pages", { runsIn: ["auth", "proxy"], contributes: { webRoutes: ["GET /page/:id"] } });
+  assert.deepEqual(collectDeclarations({ register() {} }, manifest, new Set(["auth"]), {}).web, []);
+});
+
 test("names the plugin whose register throws, and keeps the cause", () => {
   const boom = new Error("boom");
   assert.throws(

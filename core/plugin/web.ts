@@ -1,4 +1,3 @@
-import type { Caller } from "./caller.js";
 import type { Secret } from "./secret.js";
 
 /**
@@ -32,8 +31,17 @@ export type WebHandler = (request: WebRequest) => Promise<WebResponse>;
 export type WebHandlers<Routes extends WebRoutes> = { readonly [Name in keyof Routes]: WebHandler };
 
 /** Somebody who is logged in, as the auth service said. */
-export interface WebSession {
-  readonly caller: Caller & { readonly kind: "user" };
+export interface WebPerson {
+  readonly userName: string;
+  readonly roles: readonly string[];
+  /** Names the login session in the audit log; not its token. */
+  readonly sessionId: string;
+  /** `null` when the session has no end of its own. */
+  readonly expiresAt: Date | null;
+}
+
+/** What a request of theirs brings along. */
+export interface WebSession extends WebPerson {
   /** For calls to the auth service in the person's name. */
   readonly token: Secret;
   /** For the forms of a page; see `WebRoute.access`. */

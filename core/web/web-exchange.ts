@@ -78,7 +78,7 @@ export class WebExchange {
     if (route.method !== "GET" && isCrossSite(this.incoming.headers, host.origin))
       return new Problem(403, "ACCESS_DENIED", "a page of another site made this request");
     const session =
-      route.access === "public" ? null : await sessionOf(this.incoming, this.parts.authenticators(), this.#clientAddress);
+      route.access === "public" ? null : await sessionOf(this.incoming, this.parts.authenticators(), this.#gone.signal);
     const body = await readBody(this.incoming, this.outgoing, route);
     if (body instanceof Problem) return body;
     if (session?.fromCookie === true && route.method !== "GET") requireFormToken(this.incoming, route, body, session);

@@ -16,7 +16,7 @@ export interface FoundSession extends WebSession {
 export async function sessionOf(
   incoming: IncomingMessage,
   authenticators: readonly WebAuthenticator[],
-  clientAddress: string,
+  signal: AbortSignal,
 ): Promise<FoundSession> {
   const bearer = bearerToken(incoming.headers.authorization);
   const text = bearer ?? cookieOf(incoming, SESSION_COOKIE);
@@ -24,8 +24,8 @@ export async function sessionOf(
   if (text === null || text === "" || text.length > MAX_TOKEN_LENGTH || authenticator === undefined)
     throw new MezError("UNAUTHENTICATED", "log in first");
   const token = new Secret(text);
-  const caller = await authenticator.authenticate(token, clientAddress);
-  return { caller, token, csrfToken: csrfTokenOf(text), fromCookie: bearer === null };
+  const person = await authenticator.authenticate(token, signal);
+  return { ...person, token, csrfToken: csrfTokenOf(text), fromCookie: bearer === null };
 }
 
 /** @throws {MezError} `ACCESS_DENIED` */

@@ -34,9 +34,7 @@ describe("settings of sessions hold without a restart", needsPeers("ssh"), () =>
       clearInterval(typing);
       await used.close();
     }
-    await eventually(() =>
-      events("session.end").find(({ metadata }) => /nothing was sent/.test(String(metadata["reason"]))),
-    );
+    await eventually(() => events("session.end").find(({ metadata }) => /nothing was sent/.test(String(metadata["reason"]))));
   });
 
   test("of sessions that begin at once, as many begin as max_sessions_per_user allows; the others are told why", async () => {

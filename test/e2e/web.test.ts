@@ -133,6 +133,22 @@ for (const proxy of ["together", "apart"] as const) {
       );
     });
 
+    test("knows people by the token of their session, until it ends", () => {
+      const input = `${cluster.adminPassword}\n`;
+      const token = cluster.mezctlOk(["login", "--user=admin", "--password-stdin"], { input }).trim();
+      const header = join(cluster.folder, "header");
+      writeFileSync(header, `authorization: Bearer ${token}\n`, { mode: 0o600 });
+      const session = (...flags: readonly string[]) =>
+        curl(`https://localhost:${port}/v1/webapi/session`, ["-H", `@${header}`, "-w", "\n%{http_code}", ...flags]).stdout.split(
+          "\n",
+        );
+      const [body = "", status] = session();
+      assert.equal(status, "200", body);
+      assert.equal((JSON.parse(body) as { user_name: string }).user_name, "admin");
+      assert.deepEqual(session("-X", "DELETE"), ["", "204"]);
+      assert.match(session().join(), /"code":"UNAUTHENTICATED".*,401$/);
+    });
+
     if (proxy === "together")
       test("the routes of a plugin come and go with it", () => {
         const status = () =>
