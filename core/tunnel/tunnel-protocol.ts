@@ -24,8 +24,14 @@ export const PING_INTERVAL_SECONDS = 15;
 /** From TCP connect to the first HTTP/2 settings of the peer. */
 export const HANDSHAKE_SECONDS = 10;
 
-/** HTTP/2 carries requests only, so its default windows do. */
-export const HTTP2_OPTIONS = { settings: { enablePush: false, maxConcurrentStreams: 10_000 } };
+/**
+ * HTTP/2 carries requests only, so its default windows do, and headers need no tables (RFC 7541, 4.2), of which a proxy
+ * would keep two for each agent.
+ */
+export const HTTP2_OPTIONS = {
+  maxDeflateDynamicTableSize: 0,
+  settings: { enablePush: false, maxConcurrentStreams: 10_000, headerTableSize: 0 },
+};
 
 /** TLS for both ends: 1.3 only, and the 128-bit cipher first, the cheaper of the two per byte. */
 export function tunnelTlsOptions(credentials: TunnelCredentials): SecureContextOptions {

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { MEZD_NODE_FLAGS } from "../fixtures/cluster.js";
 import { testAuthority } from "../fixtures/tls.js";
 import { PROXY_NAME, STREAM_INFO } from "../fixtures/tunnel-pair.js";
 import { residentKib } from "./resident-memory.js";
@@ -50,6 +51,7 @@ async function kibPerAgent(pems: Pick<BenchSetup, "proxy" | "agent">): Promise<n
 
 async function start(role: string, setup: BenchSetup): Promise<{ child: ChildProcess; ready: Record<string, number> }> {
   const child = fork(fileURLToPath(new URL("tunnel-process.js", import.meta.url)), [role], {
+    execArgv: [...MEZD_NODE_FLAGS, ...process.execArgv],
     env: { ...process.env, TUNNEL_BENCH: JSON.stringify(setup) },
   });
   const [ready] = await once(child, "message");
