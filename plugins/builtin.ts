@@ -21,6 +21,7 @@ import storageSqlite from "./storage/sqlite/plugin.json" with { type: "json" };
 import tokens from "./tokens/plugin.json" with { type: "json" };
 import users from "./users/plugin.json" with { type: "json" };
 import webSessions from "./web-sessions/plugin.json" with { type: "json" };
+import workloadIdentities from "./workload-identities/plugin.json" with { type: "json" };
 
 /** The plugins shipped in this build. Taking a folder and its line away removes the subsystem. */
 export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
@@ -62,6 +63,12 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     commands: () => import("./agent-identities/commands.js"),
   },
   { manifest: nodes, service: () => import("./nodes/plugin.js"), commands: () => import("./nodes/commands.js") },
+  {
+    manifest: workloadIdentities,
+    onByDefault: true,
+    service: () => import("./workload-identities/plugin.js"),
+    commands: () => import("./workload-identities/commands.js"),
+  },
   { manifest: recordingLocal, onByDefault: true, service: () => import("./recording/local/plugin.js") },
   {
     manifest: recordings,

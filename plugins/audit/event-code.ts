@@ -68,4 +68,9 @@ const EVENT_CODES: ReadonlyMap<string, string> = new Map([
   ["agent_identity.bootstrapped", "MZ5013"],
   ["agent_identity.renewed", "MZ5014"],
   ["agent_identity.copied", "MZ5015"],
+  ["workload_identity.created", "MZ5020"],
+  ["workload_identity.updated", "MZ5021"],
+  ["workload_identity.deleted", "MZ5022"],
+  ["workload_identity.svid_issued", "MZ5023"],
+  ["workload_identity.svid_refused", "MZ5024"],
 ]);

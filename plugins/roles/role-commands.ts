@@ -1,7 +1,5 @@
-import { readFile } from "node:fs/promises";
-import { MezError } from "../../core/errors/error.js";
-import { systemReason } from "../../core/errors/system-reason.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
+import { readDocument } from "../../core/plugin/document-file.js";
 import { formatDuration } from "../../core/time/duration.js";
 import { RoleServiceService } from "../../proto/gen/mezite/roles/v1/roles.js";
 import { parseRoleDocument, roleToDocument } from "./role-document.js";
@@ -9,7 +7,7 @@ import { fromMessage, toMessage } from "./role-message.js";
 
 /** `mezctl roles create`: the file is checked here, where its lines are known, and again by the server. */
 export async function createRole(context: CommandContext, file: string): Promise<void> {
-  const role = await parseRoleDocument(file === "-" ? await readStdin(context) : await readText(file), file);
+  const role = await parseRoleDocument(await readDocument(context, file), file);
   const client = await context.rpc(RoleServiceService);
   const { created } = await client.putRole({ role: toMessage(role) });
   context.output.note(`role ${role.name} ${created ? "created" : "updated"}`);
@@ -56,27 +54,6 @@ export async function deleteRole(context: CommandContext, name: string): Promise
 }
 
 // --- internal ---
-
-const MAX_BYTES = 1_048_576;
-
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (cause) {
-    throw new MezError("INVALID_ARGUMENT", `cannot read ${file}: ${systemReason(cause)}`, { cause });
-  }
-}
-
-async function readStdin(context: CommandContext): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of context.stdin) {
-    chunks.push(Buffer.from(chunk));
-    length += chunk.length;
-    if (length > MAX_BYTES) throw new MezError("INVALID_ARGUMENT", `standard input holds more than ${MAX_BYTES} bytes`);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
 
 function labelText(selector: Readonly<Record<string, readonly string[]>>): string {
   return Object.entries(selector)

@@ -11,6 +11,7 @@ import { loadConfig } from "../../core/config/load.js";
 import type { Binary } from "../../core/plugin/commands.js";
 import { eventCodeOf } from "../../plugins/audit/event-code.js";
 import { parseRoleDocument } from "../../plugins/roles/role-document.js";
+import { parseWorkloadDocument } from "../../plugins/workload-identities/workload-document.js";
 import { BUILTIN_MANIFESTS, configKeys } from "../fixtures/config-keys.js";
 import { projectFile } from "../fixtures/project-file.js";
 import { checkCommand, commandsIn, PROGRAMS } from "./command-line.js";
@@ -43,11 +44,12 @@ for (const path of DOCUMENTS) {
     }
   });
 
-  test(`${path}: roles and configurations are valid`, async (t) => {
+  test(`${path}: roles, workload identities and configurations are valid`, async (t) => {
     for (const { language, text, line } of document.blocks) {
       if (language !== "yaml") continue;
       const where = `${path}:${line}`;
       if (text.includes("kind: role")) await assert.doesNotReject(parseRoleDocument(text, where), where);
+      else if (text.includes("kind: workload_identity")) await assert.doesNotReject(parseWorkloadDocument(text, where), where);
       else await assert.doesNotReject(loadConfig(fileOf(t, text), BUILTIN_MANIFESTS, {}), where);
     }
   });

@@ -69,6 +69,14 @@ export interface CreateWorkloadIdentityRequest {
   workloadIdentity?: WorkloadIdentity | undefined;
 }
 
+export interface CreateWorkloadIdentityResponse {
+  workloadIdentity?:
+    | WorkloadIdentity
+    | undefined;
+  /** False when it replaced one. */
+  created: boolean;
+}
+
 export interface ListWorkloadIdentitiesRequest {
 }
 
@@ -730,6 +738,75 @@ export const CreateWorkloadIdentityRequest: MessageFns<CreateWorkloadIdentityReq
     message.workloadIdentity = (object.workloadIdentity !== undefined && object.workloadIdentity !== null)
       ? WorkloadIdentity.fromPartial(object.workloadIdentity)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseCreateWorkloadIdentityResponse(): CreateWorkloadIdentityResponse {
+  return { workloadIdentity: undefined, created: false };
+}
+
+export const CreateWorkloadIdentityResponse: MessageFns<CreateWorkloadIdentityResponse> = {
+  encode(message: CreateWorkloadIdentityResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workloadIdentity !== undefined) {
+      WorkloadIdentity.encode(message.workloadIdentity, writer.uint32(10).fork()).join();
+    }
+    if (message.created !== false) {
+      writer.uint32(16).bool(message.created);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateWorkloadIdentityResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateWorkloadIdentityResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workloadIdentity = WorkloadIdentity.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.created = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CreateWorkloadIdentityResponse>): CreateWorkloadIdentityResponse {
+    return CreateWorkloadIdentityResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateWorkloadIdentityResponse>): CreateWorkloadIdentityResponse {
+    const message = createBaseCreateWorkloadIdentityResponse();
+    message.workloadIdentity = (object.workloadIdentity !== undefined && object.workloadIdentity !== null)
+      ? WorkloadIdentity.fromPartial(object.workloadIdentity)
+      : undefined;
+    message.created = object.created ?? false;
     return message;
   },
 };
@@ -2388,6 +2465,7 @@ export const IssueJwtSvidResponse: MessageFns<IssueJwtSvidResponse> = {
 /** The identities of programs, for administrators. */
 export type WorkloadIdentityServiceService = typeof WorkloadIdentityServiceService;
 export const WorkloadIdentityServiceService = {
+  /** Creates it, or replaces the one of that name. */
   createWorkloadIdentity: {
     path: "/mezite.workload_identities.v1.WorkloadIdentityService/CreateWorkloadIdentity" as const,
     requestStream: false as const,
@@ -2395,8 +2473,10 @@ export const WorkloadIdentityServiceService = {
     requestSerialize: (value: CreateWorkloadIdentityRequest): Buffer =>
       Buffer.from(CreateWorkloadIdentityRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): CreateWorkloadIdentityRequest => CreateWorkloadIdentityRequest.decode(value),
-    responseSerialize: (value: WorkloadIdentity): Buffer => Buffer.from(WorkloadIdentity.encode(value).finish()),
-    responseDeserialize: (value: Buffer): WorkloadIdentity => WorkloadIdentity.decode(value),
+    responseSerialize: (value: CreateWorkloadIdentityResponse): Buffer =>
+      Buffer.from(CreateWorkloadIdentityResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CreateWorkloadIdentityResponse =>
+      CreateWorkloadIdentityResponse.decode(value),
   },
   listWorkloadIdentities: {
     path: "/mezite.workload_identities.v1.WorkloadIdentityService/ListWorkloadIdentities" as const,
@@ -2436,7 +2516,8 @@ export const WorkloadIdentityServiceService = {
 } as const;
 
 export interface WorkloadIdentityServiceServer extends UntypedServiceImplementation {
-  createWorkloadIdentity: handleUnaryCall<CreateWorkloadIdentityRequest, WorkloadIdentity>;
+  /** Creates it, or replaces the one of that name. */
+  createWorkloadIdentity: handleUnaryCall<CreateWorkloadIdentityRequest, CreateWorkloadIdentityResponse>;
   listWorkloadIdentities: handleUnaryCall<ListWorkloadIdentitiesRequest, ListWorkloadIdentitiesResponse>;
   getWorkloadIdentity: handleUnaryCall<GetWorkloadIdentityRequest, WorkloadIdentity>;
   /** From here on no SVID is issued for it, and no identity daemon serves one. */
@@ -2444,20 +2525,21 @@ export interface WorkloadIdentityServiceServer extends UntypedServiceImplementat
 }
 
 export interface WorkloadIdentityServiceClient extends Client {
+  /** Creates it, or replaces the one of that name. */
   createWorkloadIdentity(
     request: CreateWorkloadIdentityRequest,
-    callback: (error: ServiceError | null, response: WorkloadIdentity) => void,
+    callback: (error: ServiceError | null, response: CreateWorkloadIdentityResponse) => void,
   ): ClientUnaryCall;
   createWorkloadIdentity(
     request: CreateWorkloadIdentityRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: WorkloadIdentity) => void,
+    callback: (error: ServiceError | null, response: CreateWorkloadIdentityResponse) => void,
   ): ClientUnaryCall;
   createWorkloadIdentity(
     request: CreateWorkloadIdentityRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: WorkloadIdentity) => void,
+    callback: (error: ServiceError | null, response: CreateWorkloadIdentityResponse) => void,
   ): ClientUnaryCall;
   listWorkloadIdentities(
     request: ListWorkloadIdentitiesRequest,

@@ -1,0 +1,62 @@
+import { defineEntity, type EntityManager, p } from "@mikro-orm/core";
+import type { Entities } from "../../core/plugin/database.js";
+import type { StoredWorkloadIdentity, WorkloadIdentity } from "./workload-identity.js";
+
+const WorkloadRecord = defineEntity({
+  name: "WorkloadIdentityRecord",
+  tableName: "workload_identities",
+  properties: {
+    name: p.text().primary(),
+    id: p.text(),
+    /** JSON. */
+    definition: p.text(),
+    createdBy: p.text(),
+    createdAt: p.datetime(3),
+  },
+});
+
+export const WORKLOAD_ENTITIES: Entities = [WorkloadRecord];
+
+/** Sorted by name. */
+export async function findWorkloads(em: EntityManager): Promise<readonly StoredWorkloadIdentity[]> {
+  return (await em.find(WorkloadRecord, {}, { orderBy: { name: "asc" } })).map(fromRecord);
+}
+
+export async function findWorkload(em: EntityManager, name: string): Promise<StoredWorkloadIdentity | null> {
+  const record = await em.findOne(WorkloadRecord, { name });
+  return record === null ? null : fromRecord(record);
+}
+
+/** Which of these states of workload identities are still the current ones. */
+export async function findCurrentIds(em: EntityManager, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  const records = await em.find(WorkloadRecord, { id: { $in: [...ids] } }, { fields: ["id"], disableIdentityMap: true });
+  return new Set(records.map(({ id }) => id));
+}
+
+/** Stores a workload identity in place of the one of that name. */
+export async function saveWorkload(em: EntityManager, workload: StoredWorkloadIdentity): Promise<void> {
+  const { id, createdBy, createdAt, ...definition } = workload;
+  await em.nativeDelete(WorkloadRecord, { name: workload.name });
+  await em.insert(WorkloadRecord, {
+    ...{ id, createdBy, name: workload.name },
+    definition: JSON.stringify(definition),
+    createdAt: new Date(createdAt),
+  });
+}
+
+export async function deleteWorkload(em: EntityManager, name: string): Promise<void> {
+  await em.nativeDelete(WorkloadRecord, { name });
+}
+
+// --- internal ---
+
+interface StoredRecord {
+  readonly id: string;
+  readonly definition: string;
+  readonly createdBy: string;
+  readonly createdAt: Date;
+}
+
+function fromRecord({ id, definition, createdBy, createdAt }: StoredRecord): StoredWorkloadIdentity {
+  return { ...(JSON.parse(definition) as WorkloadIdentity), id, createdBy, createdAt: createdAt.toISOString() };
+}
