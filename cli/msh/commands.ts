@@ -82,8 +82,35 @@ const play = command({
   },
 });
 
+const agent = command({
+  name: "agent",
+  summary: "Hold the login's key for every program that can use an SSH agent",
+  description:
+    "Speaks the protocol of ssh-agent on a socket, renews the certificate while the login lasts, and can stand in front of your own agent. Without a program to run it prints the line that sets SSH_AUTH_SOCK, and stays until it is interrupted.",
+  examples: [
+    "msh agent -- bash                                 # a shell whose ssh, git and rsync use it",
+    "msh agent --upstream=$SSH_AUTH_SOCK &             # in front of your own agent",
+    "msh config --agent > ~/.ssh/mezite.conf           # what OpenSSH needs to find it",
+  ],
+  flags: {
+    socket: {
+      type: "string",
+      env: false,
+      description: "Where to listen (default: ~/.mezite/agent/agent.sock)",
+      valueName: "path",
+    },
+    upstream: { type: "string", env: false, description: "Socket of the agent to ask for other keys", valueName: "path" },
+    confirm: { type: "boolean", env: false, description: "Ask with SSH_ASKPASS at each use of the login's key" },
+  },
+  rest: { name: "command", description: "Program to run with the agent" },
+  async run(context, input) {
+    const { runAgent } = await import("./agent/start-agent.js");
+    return runAgent(context, input);
+  },
+});
+
 /** The commands of msh that belong to no plugin. */
-export const USER_COMMANDS: readonly CommandSummary[] = [login, logout, status, ls, ...OPENSSH_COMMANDS, play].map(
+export const USER_COMMANDS: readonly CommandSummary[] = [login, logout, status, ls, ...OPENSSH_COMMANDS, play, agent].map(
   (entry: Command) => ({
     ...entry,
     load: async () => ({ msh: [entry] }),

@@ -90,10 +90,11 @@ const config = command({
   ],
   flags: {
     include: { type: "boolean", env: false, description: "For ~/.ssh/config: speak of names ending in the cluster's name only" },
+    agent: { type: "boolean", env: false, description: "Take the key from msh agent in place of files" },
   },
   async run(context, input) {
     const { printConfig } = await import("./print-config.js");
-    await printConfig(context, input.include);
+    await printConfig(context, input);
   },
 });
 

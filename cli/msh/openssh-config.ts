@@ -10,10 +10,16 @@ export interface IdentityFiles {
 
 /**
  * Writes an OpenSSH client configuration: one host for the proxy, and every node reached through it.
+ * @param agentSocket Of the agent that holds key and certificate, in place of files.
  * @param scope `everything` for `ssh -F`; `cluster` speaks of `*.<cluster>` only, to be included by a person's own file.
  * @see ssh_config(5)
  */
-export function formatSshConfig(profile: Profile, files: IdentityFiles, scope: "everything" | "cluster"): string {
+export function formatSshConfig(
+  profile: Profile,
+  files: IdentityFiles,
+  scope: "everything" | "cluster",
+  agentSocket: string | null = null,
+): string {
   const { host, port } = parseHostPort(profile.proxy);
   const proxy = proxyHostName(profile.cluster);
   const nodes = scope === "everything" ? "*" : `*.${profile.cluster}`;
@@ -29,9 +35,9 @@ export function formatSshConfig(profile: Profile, files: IdentityFiles, scope: "
     `  ProxyJump ${proxy}`,
     "",
     `Host ${scope === "everything" ? nodes : `${nodes} ${proxy}`}`,
-    `  IdentityFile ${path(files.identity)}`,
-    `  CertificateFile ${path(files.certificate)}`,
-    "  IdentitiesOnly yes",
+    ...(agentSocket === null
+      ? [`  IdentityFile ${path(files.identity)}`, `  CertificateFile ${path(files.certificate)}`, "  IdentitiesOnly yes"]
+      : [`  IdentityAgent ${path(agentSocket)}`, "  IdentityFile none"]),
     "  PreferredAuthentications publickey",
     `  UserKnownHostsFile ${path(files.knownHosts)}`,
     "  GlobalKnownHostsFile /dev/null",

@@ -68,8 +68,15 @@ export class ProfileStore {
     };
   }
 
-  /** Keeps a login and makes it the current one, with `~/.mezite/ssh_config` as its OpenSSH configuration. `profile.json` is written last: it vouches for the rest. */
+  /** Keeps a login and makes it the current one, with `~/.mezite/ssh_config` as its OpenSSH configuration. */
   save(profile: Profile, credentials: Credentials, sshConfig: string): void {
+    this.keep(profile, credentials, sshConfig);
+    writePrivateFile(this.#currentSshConfig, sshConfig);
+    writePrivateFile(this.#current, `${profile.cluster}\n`);
+  }
+
+  /** Keeps a login, whichever is the current one. `profile.json` is written last: it vouches for the rest. */
+  keep(profile: Profile, credentials: Credentials, sshConfig: string): void {
     const files = this.filesOf(profile.cluster);
     for (const folder of [this.meziteFolder, this.#profiles, files.folder]) makePrivateFolder(folder);
     writePrivateFile(files.identity, credentials.sshPrivateKey.expose());
@@ -82,8 +89,6 @@ export class ProfileStore {
     writePrivateFile(files.hostCa, credentials.hostCaPem);
     writePrivateFile(join(files.folder, "session"), `${credentials.sessionToken.expose()}\n`);
     writePrivateFile(join(files.folder, "profile.json"), formatProfile(profile));
-    writePrivateFile(this.#currentSshConfig, sshConfig);
-    writePrivateFile(this.#current, `${profile.cluster}\n`);
   }
 
   /** Replaces what a login trusts, where it differs. */

@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { MezError } from "../errors/error.js";
-import { ECDSA_CURVES, isSshKeyType, parsePublicKey, publicKeyOf, type SshKeyType, type SshPublicKey } from "./public-key.js";
+import { ECDSA_CURVES, parsePublicKey, publicKeyOf, type SshKeyType, type SshPublicKey } from "./public-key.js";
 import { mpint, string, uint32, WireReader } from "./wire.js";
 
 /** A private key held in this process. `JSON.stringify` and `console.log` show the public half only. */
@@ -69,6 +69,17 @@ export function parsePrivateKey(text: string, passphrase?: string): SshPrivateKe
   }
 }
 
+/**
+ * Reads the numbers of a private key that make it one, behind those of its public half.
+ * @throws {MezError} `SSH_MALFORMED`, also when they belong to another public key
+ * @see OpenSSH PROTOCOL.key; draft-ietf-sshm-ssh-agent, 3.2
+ */
+export function readSecretPart(publicKey: SshPublicKey, reader: WireReader): SshPrivateKey {
+  const key = keyOf(secretJwk(publicKey, reader));
+  if (!key.publicKeyBlob.equals(publicKey.blob)) throw malformed();
+  return key;
+}
+
 // --- internal ---
 
 const HEADER = "-----BEGIN OPENSSH PRIVATE KEY-----";
@@ -98,31 +109,31 @@ function readOpenSsh(text: string, passphrase: string | undefined): SshPrivateKe
   reader.end();
   const [check, again] = [secret.uint32(), secret.uint32()];
   if (check !== again) throw malformed();
-  const key = new SshPrivateKey(createPrivateKey({ key: privateJwk(secret, publicKey), format: "jwk" }));
-  if (!key.publicKeyBlob.equals(publicKey.blob)) throw malformed();
-  return key;
+  if (secret.text() !== publicKey.type) throw malformed();
+  secret.string();
+  if (publicKey.type !== "ssh-ed25519") secret.string();
+  return readSecretPart(publicKey, secret);
 }
 
-function privateJwk(reader: WireReader, publicKey: SshPublicKey): JsonWebKey {
-  const type = reader.text();
-  if (!isSshKeyType(type) || type !== publicKey.type) throw malformed();
-  const jwk = publicKey.keyObject.export({ format: "jwk" });
-  const number = () => base64urlNumber(reader.string());
-  if (type === "ssh-ed25519") {
-    reader.string();
-    return { ...jwk, d: reader.string().subarray(0, 32).toString("base64url") };
+function keyOf(jwk: JsonWebKey): SshPrivateKey {
+  try {
+    return new SshPrivateKey(createPrivateKey({ key: jwk, format: "jwk" }));
+  } catch (cause) {
+    throw new MezError("SSH_MALFORMED", "the numbers of the private key make no key", { cause });
   }
+}
+
+function secretJwk({ type, keyObject }: SshPublicKey, reader: WireReader): JsonWebKey {
+  const jwk = keyObject.export({ format: "jwk" });
+  const number = () => base64urlNumber(reader.string());
+  if (type === "ssh-ed25519") return { ...jwk, d: reader.string().subarray(0, 32).toString("base64url") };
   if (type === "ssh-rsa") {
-    reader.string();
-    reader.string();
     const [d, qi, p, q] = [number(), number(), number(), number()];
     const value = (field: string) => BigInt(`0x${Buffer.from(field, "base64url").toString("hex")}`);
     const remainder = (prime: string) =>
       base64urlNumber(Buffer.from((value(d) % (value(prime) - 1n)).toString(16).padStart(prime.length * 2, "0"), "hex"));
     return { ...jwk, d, p, q, qi, dp: remainder(p), dq: remainder(q) };
   }
-  reader.string();
-  reader.string();
   return { ...jwk, d: reader.mpint(ECDSA_CURVES[type].bytes).toString("base64url") };
 }
 
@@ -143,5 +154,5 @@ function base64urlNumber(bytes: Buffer): string {
 }
 
 function malformed(): MezError {
-  return new MezError("SSH_MALFORMED", "the OpenSSH private key file is damaged");
+  return new MezError("SSH_MALFORMED", "the OpenSSH private key is damaged");
 }

@@ -83,6 +83,23 @@ describe("mezd identity", needsPeers("ssh", "scp", "rsync", "git"), () => {
     assert.equal(clone.code, 0, clone.stderr);
   });
 
+  test("is all that Ansible needs, with the files of the documentation's command", needsPeers("ansible"), () => {
+    const machine = new IdentityMachine(cluster, "ansible");
+    assert.equal(machine.once(IdentityMachine.create(cluster, "ansible")).code, 0);
+    const inventory = join(cluster.folder, "inventory");
+    writeFileSync(inventory, `${cluster.nodeName} ansible_user=${cluster.login} ansible_python_interpreter=/usr/bin/python3\n`);
+    const copied = join(cluster.folder, "by-ansible");
+    const { code, stdout, stderr } = cluster.run(
+      "ansible",
+      ["-i", inventory, "all", "-m", "copy", "-a", `content=built dest=${copied}`],
+      {
+        env: { ANSIBLE_SSH_ARGS: machine.sshFlags.join(" "), ANSIBLE_HOME: join(cluster.folder, "ansible") },
+      },
+    );
+    assert.equal(code, 0, stdout + stderr);
+    assert.equal(readFileSync(copied, "utf8"), "built");
+  });
+
   test("has the identity's roles and no more", () => {
     IdentityMachine.createRole(cluster, "elsewhere");
     const machine = new IdentityMachine(cluster, "nothing");

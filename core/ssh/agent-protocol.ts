@@ -1,0 +1,156 @@
+import { MezError } from "../errors/error.js";
+import { parseCertificate } from "./certificate.js";
+import { readSecretPart, type SshPrivateKey } from "./private-key.js";
+import { isSshKeyType, parsePublicKey } from "./public-key.js";
+import type { SignatureAlgorithm } from "./signature.js";
+import { mpint, string, uint32, WireReader } from "./wire.js";
+
+/** The longest message of the protocol, without its length. As OpenSSH has it. */
+export const MAX_AGENT_MESSAGE_BYTES = 256 * 1024;
+
+/** What a client asks of an agent. `other` is left to the agent behind, or refused. */
+export type AgentRequest =
+  | { readonly kind: "list" | "remove-all" | "other" }
+  | {
+      readonly kind: "sign";
+      readonly keyBlob: Buffer;
+      readonly data: Buffer;
+      /** Which hash an RSA key shall use. */
+      readonly rsaAlgorithm: SignatureAlgorithm;
+    }
+  | {
+      readonly kind: "add";
+      readonly key: SshPrivateKey;
+      readonly certificateBlob: Buffer | null;
+      readonly comment: string;
+      /** `null` for as long as the agent runs. */
+      readonly lifetimeSeconds: number | null;
+      /** Whether the person is asked at each use. */
+      readonly confirm: boolean;
+    }
+  | { readonly kind: "remove"; readonly keyBlob: Buffer }
+  | { readonly kind: "lock" | "unlock"; readonly passphrase: Buffer }
+  | { readonly kind: "extension"; readonly name: string };
+
+/** One key as an agent lists it. */
+export interface AgentIdentity {
+  /** A public key, or a certificate. */
+  readonly blob: Buffer;
+  readonly comment: string;
+}
+
+/**
+ * Reads a message to an agent, without its length.
+ * @throws {MezError} `SSH_MALFORMED`; `SSH_KEY_UNSUPPORTED` for a key or a constraint that cannot be kept
+ * @see draft-ietf-sshm-ssh-agent; OpenSSH PROTOCOL.agent
+ */
+export function parseAgentRequest(message: Buffer): AgentRequest {
+  const reader = new WireReader(message, "agent request");
+  const type = reader.byte();
+  const request = parseBody(type, reader);
+  if (request.kind !== "other" && request.kind !== "extension") reader.end();
+  return request;
+}
+
+/** The answer to a request that only succeeds or fails, without its length. */
+export function agentResult(succeeded: boolean): Buffer {
+  return Buffer.of(succeeded ? SUCCESS : FAILURE);
+}
+
+export function agentIdentities(identities: readonly AgentIdentity[]): Buffer {
+  const entries = identities.flatMap(({ blob, comment }) => [string(blob), string(comment)]);
+  return Buffer.concat([Buffer.of(IDENTITIES_ANSWER), uint32(identities.length), ...entries]);
+}
+
+/** @param signature As `createSignature` returns it. */
+export function agentSignature(signature: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(SIGN_RESPONSE), string(signature)]);
+}
+
+/** The answer to the extension `query`. */
+export function agentExtensions(names: readonly string[]): Buffer {
+  return Buffer.concat([Buffer.of(SUCCESS), ...names.map(string)]);
+}
+
+/** Reads the list of an agent; `null` when the answer is none. @throws {MezError} `SSH_MALFORMED` */
+export function parseAgentIdentities(message: Buffer): readonly AgentIdentity[] | null {
+  const reader = new WireReader(message, "agent answer");
+  if (reader.byte() !== IDENTITIES_ANSWER) return null;
+  const count = reader.uint32();
+  const identities: AgentIdentity[] = [];
+  for (let number = 0; number < count; number++) identities.push({ blob: reader.string(), comment: reader.text() });
+  reader.end();
+  return identities;
+}
+
+/** The message that asks for the list. */
+export const LIST_REQUEST = Buffer.of(11);
+
+// --- internal ---
+
+const FAILURE = 5;
+const SUCCESS = 6;
+const IDENTITIES_ANSWER = 12;
+const SIGN_RESPONSE = 14;
+const RSA_SHA2_512 = 4;
+
+function parseBody(type: number, reader: WireReader): AgentRequest {
+  switch (type) {
+    case 11:
+      return { kind: "list" };
+    case 13: {
+      const [keyBlob, data, flags] = [reader.string(), reader.string(), reader.uint32()];
+      return { kind: "sign", keyBlob, data, rsaAlgorithm: flags & RSA_SHA2_512 ? "rsa-sha2-512" : "rsa-sha2-256" };
+    }
+    case 17:
+      return { ...readKey(reader), lifetimeSeconds: null, confirm: false };
+    case 18:
+      return { kind: "remove", keyBlob: reader.string() };
+    case 19:
+      return { kind: "remove-all" };
+    case 22:
+      return { kind: "lock", passphrase: reader.string() };
+    case 23:
+      return { kind: "unlock", passphrase: reader.string() };
+    case 25:
+      return { ...readKey(reader), ...readConstraints(reader) };
+    case 27:
+      return { kind: "extension", name: reader.text() };
+    default:
+      return { kind: "other" };
+  }
+}
+
+function readKey(reader: WireReader): {
+  kind: "add";
+  key: SshPrivateKey;
+  certificateBlob: Buffer | null;
+  comment: string;
+} {
+  const type = reader.text();
+  const certificateBlob = isSshKeyType(type) ? null : reader.string();
+  const publicBlob = certificateBlob === null ? readPublicHalf(type, reader) : parseCertificate(certificateBlob).subjectBlob;
+  const publicKey = parsePublicKey(publicBlob);
+  if (certificateBlob !== null && publicKey.type === "ssh-ed25519") reader.string();
+  return { kind: "add", key: readSecretPart(publicKey, reader), certificateBlob, comment: reader.text() };
+}
+
+function readPublicHalf(type: string, reader: WireReader): Buffer {
+  const first = reader.string();
+  if (type === "ssh-ed25519") return Buffer.concat([string(type), string(first)]);
+  const second = reader.string();
+  // The agent protocol has n before e, the key itself e before n.
+  if (type === "ssh-rsa") return Buffer.concat([string(type), mpint(second), mpint(first)]);
+  return Buffer.concat([string(type), string(first), string(second)]);
+}
+
+function readConstraints(reader: WireReader): { lifetimeSeconds: number | null; confirm: boolean } {
+  let [lifetimeSeconds, confirm]: [number | null, boolean] = [null, false];
+  while (!reader.isAtEnd) {
+    const constraint = reader.byte();
+    if (constraint === 1) lifetimeSeconds = reader.uint32();
+    else if (constraint === 2) confirm = true;
+    else throw new MezError("SSH_KEY_UNSUPPORTED", "the key has a constraint that this agent cannot keep");
+  }
+  return { lifetimeSeconds, confirm };
+}
