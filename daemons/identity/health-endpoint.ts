@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net";
 import { MezError } from "../../core/errors/error.js";
 import { systemReason } from "../../core/errors/system-reason.js";
 import { parseHostPort } from "../../core/rpc/address.js";
+import { isTaken } from "../../core/unix-socket/taken-socket.js";
 import type { HealthState } from "./health.js";
-import { isTaken } from "./unix-socket.js";
 
 /**
  * Answers `GET /healthz`: 200 while the certificates are good, 503 before the first and after the last.

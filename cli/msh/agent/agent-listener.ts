@@ -1,9 +1,10 @@
 import { chmodSync, lstatSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { MezError } from "../../../core/errors/error.js";
 import { systemReason } from "../../../core/errors/system-reason.js";
 import type { PeerCredentialsReader } from "../../../core/unix-socket/peer-credentials.js";
+import { isTaken } from "../../../core/unix-socket/taken-socket.js";
 import { makePrivateFolder } from "../private-folder.js";
 import { readMessages, writeMessage } from "./agent-stream.js";
 import type { SshAgent } from "./ssh-agent.js";
@@ -96,18 +97,7 @@ async function removeStale(path: string): Promise<void> {
   if (found === undefined) return;
   if (!found.isSocket())
     throw new MezError("ADDRESS_UNUSABLE", `${path} is there and is no socket; remove it, or give another path with --socket`);
-  if (await answers(path))
+  if (await isTaken(path))
     throw new MezError("ADDRESS_IN_USE", `an agent listens on ${path} already; use it: SSH_AUTH_SOCK=${path}`);
   rmSync(path);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    const end = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once("connect", () => end(true)).once("error", () => end(false));
-  });
 }

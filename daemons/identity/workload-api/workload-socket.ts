@@ -4,9 +4,9 @@ import { createServer, type Server, type Socket } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { isMezError, MezError } from "../../../core/errors/error.js";
 import { systemReason } from "../../../core/errors/system-reason.js";
+import { isTaken } from "../../../core/unix-socket/taken-socket.js";
 import { claim } from "../abstract-claim.js";
 import type { WorkloadSocketSettings } from "../settings.js";
-import { isTaken } from "../unix-socket.js";
 
 /**
  * Listens on a unix socket. One that an ended process left is replaced, anything else is not. The folder is made where it is

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isMezError } from "../../../core/errors/error.js";
-import type { PeerCredentials } from "./peer-credentials.js";
+import type { PeerCredentials } from "../../../core/unix-socket/peer-credentials.js";
 import type { ProcessState } from "./process-table.js";
 import { Workload } from "./workload.js";
 

@@ -1,5 +1,5 @@
 import { MezError } from "../../../core/errors/error.js";
-import type { PeerCredentials } from "./peer-credentials.js";
+import type { PeerCredentials } from "../../../core/unix-socket/peer-credentials.js";
 import type { ProcessState, ProcessTable } from "./process-table.js";
 import type { ProgramDigests } from "./program-digests.js";
 import type { UnixFacts } from "./selectors.js";
