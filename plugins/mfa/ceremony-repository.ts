@@ -61,8 +61,11 @@ export async function deleteCeremony(em: EntityManager, id: string): Promise<voi
   await em.nativeDelete(CeremonyRecord, { id });
 }
 
-export async function deleteCeremoniesOf(em: EntityManager, userName: string): Promise<void> {
+/** @returns The ids of what was under way. */
+export async function deleteCeremoniesOf(em: EntityManager, userName: string): Promise<readonly string[]> {
+  const ids = (await em.find(CeremonyRecord, { userName }, { fields: ["id"] })).map(({ id }) => id);
   await em.nativeDelete(CeremonyRecord, { userName });
+  return ids;
 }
 
 /** @returns How many had expired. */
