@@ -61,11 +61,8 @@ export async function deleteCeremony(em: EntityManager, id: string): Promise<voi
   await em.nativeDelete(CeremonyRecord, { id });
 }
 
-/** @returns The ids of what was under way. */
-export async function deleteCeremoniesOf(em: EntityManager, userName: string): Promise<readonly string[]> {
-  const ids = (await em.find(CeremonyRecord, { userName }, { fields: ["id"] })).map(({ id }) => id);
+export async function deleteCeremoniesOf(em: EntityManager, userName: string): Promise<void> {
   await em.nativeDelete(CeremonyRecord, { userName });
-  return ids;
 }
 
 /** @returns How many had expired. */

@@ -37,7 +37,7 @@ export default definePlugin<Config>({
       return issuanceHandlers(
         new SvidService({ database: resolve(DATABASE), directory, authority, jwtIssuer: jwt_issuer ?? null }),
         {
-          ...{ directory, authority, followers: followers(resolve) },
+          ...{ directory, followers: followers(resolve) },
           ...{ machines: collections.of(MACHINES_COLLECTION), guards: resolve.port(GUARD) },
         },
       );

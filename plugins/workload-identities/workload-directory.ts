@@ -1,5 +1,6 @@
+import { MezError } from "../../core/errors/error.js";
 import type { Collection } from "../../core/plugin/collection.js";
-import type { SpiffeAuthority, TrustBundle } from "../ca/api.js";
+import type { SpiffeAuthority, SpiffeBundle, TrustBundle } from "../ca/api.js";
 import type { NodeEntry } from "../nodes/api.js";
 import { entryOn, type WorkloadEntry, type WorkloadHost } from "./workload-entry.js";
 import type { StoredWorkloadIdentity } from "./workload-identity.js";
@@ -30,6 +31,16 @@ export class WorkloadDirectory {
     return entryOn(this.#hostOf(identityName), workload, this.parts.authority.trustDomain());
   }
 
+  /**
+   * The keys of the SPIFFE CA, from the live copy: the authority itself takes a moment more to load new keys.
+   * @throws {MezError} `UNAVAILABLE` before there are any
+   */
+  bundle(): TrustBundle & { readonly spiffe: SpiffeBundle } {
+    const { spiffe, ...bundle } = this.parts.caKeys.get(SPIFFE) ?? NO_KEYS;
+    if (spiffe === undefined) throw new MezError("UNAVAILABLE", "the spiffe CA is not ready yet");
+    return { ...bundle, spiffe };
+  }
+
   /** Calls `listener` after each change that may be one for the identity. Returns the way to stop. */
   onChange(identityName: string, listener: () => void): () => void {
     const stops = [
@@ -48,3 +59,4 @@ export class WorkloadDirectory {
 // --- internal ---
 
 const SPIFFE = "spiffe";
+const NO_KEYS: TrustBundle = { sshPublicKeys: [], certificatesPem: [] };

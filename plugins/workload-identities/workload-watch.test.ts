@@ -36,8 +36,7 @@ test("sends a snapshot, and another one for each change that says something else
   bed.workloads.set("other", { ...WORKLOAD, name: "other", agentIdentities: ["web-02"] });
   bed.nodes.set("web-01", node("us"));
   assert.deepEqual(await ids(), ["spiffe://prod/us/payments"]);
-  bed.sequence = 2;
-  bed.caKeys.set("spiffe", { sshPublicKeys: [], certificatesPem: [] });
+  bed.rotate();
   assert.equal((await bed.snapshot()).bundle?.sequence, 2);
   bed.workloads.set("payments", undefined);
   assert.deepEqual(await ids(), []);
@@ -97,28 +96,25 @@ function node(env: string): NodeEntry {
 async function open(t: TestContext, heartbeatMs = 60_000) {
   const { certificatePem } = await testAuthority("SPIFFE CA");
   const clock = { time: 0, now: () => new Date(clock.time) };
-  const state = { sequence: 1 };
-  const authority = {
-    trustDomain: () => "prod",
-    bundle: () => ({
-      sshPublicKeys: [],
-      certificatesPem: [certificatePem],
-      spiffe: {
-        ...{ trustDomain: "prod", sequence: state.sequence, refreshHintSeconds: 300 },
-        ...{ jwtAuthorities: [], bundleJson: "{}", jwksJson: "{}" },
-      },
-    }),
-  };
+  const bundleOf = (sequence: number): TrustBundle => ({
+    sshPublicKeys: [],
+    certificatesPem: [certificatePem],
+    spiffe: {
+      ...{ trustDomain: "prod", sequence, refreshHintSeconds: 300 },
+      ...{ jwtAuthorities: [], bundleJson: "{}", jwksJson: "{}" },
+    },
+  });
   const workloads = new FakeCollection<StoredWorkloadIdentity>();
   const nodes = new FakeCollection<NodeEntry>();
   const caKeys = new FakeCollection<TrustBundle>();
+  caKeys.set("spiffe", bundleOf(1));
   const machines = new FakeCollection<UserEntry>();
   machines.set("identity/web-01", MACHINE);
   const guards = new FakeGuards();
   const followers = new IdentityFollowers(clock);
-  const directory = new WorkloadDirectory({ workloads, nodes, caKeys, authority });
+  const directory = new WorkloadDirectory({ workloads, nodes, caKeys, authority: { trustDomain: () => "prod" } });
   const ended = new AbortController();
-  const parts = { directory, authority, machines, guards, followers, heartbeatMs };
+  const parts = { directory, machines, guards, followers, heartbeatMs };
   const messages = watchWorkloads(parts, CALLER, ended.signal)[Symbol.asyncIterator]();
   const stop = async (): Promise<void> => {
     ended.abort();
@@ -129,12 +125,13 @@ async function open(t: TestContext, heartbeatMs = 60_000) {
     const { value } = (await messages.next()) as IteratorResult<WatchWorkloadsMessage, undefined>;
     return value;
   };
-  return Object.assign(state, {
-    ...{ workloads, nodes, caKeys, machines, guards, followers, clock, next, stop },
+  return {
+    ...{ workloads, nodes, machines, guards, followers, clock, next, stop },
+    rotate: () => caKeys.set("spiffe", bundleOf(2)),
     snapshot: async (): Promise<WorkloadSnapshot> => {
       const message = (await next())?.message;
       assert.ok(message?.$case === "snapshot");
       return message.snapshot;
     },
-  });
+  };
 }

@@ -7,7 +7,6 @@ import type {
   WorkloadEntry as EntryMessage,
   WatchWorkloadsMessage,
 } from "../../proto/gen/mezite/workload_identities/v1/workload_identities.js";
-import type { SpiffeAuthority } from "../ca/api.js";
 import { MACHINE_PREFIX, type UserEntry } from "../roles/api.js";
 import type { IdentityFollowers } from "./identity-followers.js";
 import type { PresentedInstance } from "./svid-service.js";
@@ -17,7 +16,6 @@ import { selectorsToMessage } from "./workload-message.js";
 
 export interface WorkloadWatchParts {
   readonly directory: WorkloadDirectory;
-  readonly authority: Pick<SpiffeAuthority, "bundle">;
   readonly machines: Collection<UserEntry>;
   readonly guards: Guards;
   readonly followers: IdentityFollowers;
@@ -87,8 +85,8 @@ function requireStanding({ machines, guards }: WorkloadWatchParts, { name, roles
   requireNoRefusal(guards, { agentIdentity: name, roles, instance });
 }
 
-function snapshotFor({ directory, authority }: WorkloadWatchParts, identityName: string) {
-  const { certificatesPem, spiffe } = authority.bundle();
+function snapshotFor({ directory }: WorkloadWatchParts, identityName: string) {
+  const { certificatesPem, spiffe } = directory.bundle();
   const bundle: BundleMessage = {
     sequence: spiffe.sequence,
     x509Authorities: certificatesPem.map((pem) => new X509Certificate(pem).raw),
