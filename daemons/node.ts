@@ -29,7 +29,12 @@ export default defineCommands({
       async run(context, input) {
         const { runDaemon } = await import("./run.js");
         const { name, labels, proxy, ...join } = input;
-        await runDaemon(context, { roles: ["node"], ...join, sections: { node: { name, labels, proxy_addrs: proxy } } });
+        const laid = [
+          { path: ["node", "name"], value: name, flag: "--name" },
+          { path: ["node", "labels"], value: labels, flag: "--labels" },
+          { path: ["node", "proxy_addrs"], value: proxy, flag: "--proxy" },
+        ];
+        await runDaemon(context, { roles: ["node"], ...join, laid });
       },
     }),
   ],

@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import { PACKAGE_ROOT, RELEASE } from "../core/cli/release.js";
 import type { Config } from "../core/config/config.js";
 import { loadConfig } from "../core/config/load.js";
+import type { LaidValue } from "../core/config/value-origin.js";
 import { MezError } from "../core/errors/error.js";
 import { systemReason } from "../core/errors/system-reason.js";
 import { type Catalog, makeCatalog } from "../core/host/catalog.js";
@@ -20,8 +21,8 @@ export interface DaemonInput {
   readonly token?: Secret;
   readonly tokenFile?: string;
   readonly dataDir?: string;
-  /** Values for sections of the file; they win over it. */
-  readonly sections?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** More values of flags; they win over the file. */
+  readonly laid?: readonly LaidValue[];
 }
 
 /** The plugins of this build, their manifests checked. */
@@ -32,11 +33,12 @@ export function builtinCatalog(): Catalog {
 /** @throws {MezError} `CONFIG_INVALID`, `INVALID_DOCUMENT` */
 export async function readSettings(context: CommandContext, catalog: Catalog, input: DaemonInput): Promise<Config> {
   const file = (context.globals.config as string | undefined) ?? null;
-  const laid = {
-    ...(input.dataDir === undefined ? {} : { data_dir: resolve(input.dataDir) }),
-    ...(input.authServer === undefined ? {} : { auth: { addresses: input.authServer } }),
-    ...input.sections,
-  };
+  const dataDirectory = input.dataDir === undefined ? undefined : resolve(input.dataDir);
+  const laid: readonly LaidValue[] = [
+    { path: ["data_dir"], value: dataDirectory, flag: "--data-dir" },
+    { path: ["auth", "addresses"], value: input.authServer, flag: "--auth-server" },
+    ...(input.laid ?? []),
+  ];
   return loadConfig(
     file,
     [...catalog.values()].map(({ manifest }) => manifest),

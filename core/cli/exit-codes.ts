@@ -23,8 +23,9 @@ export const EXIT_CODES = {
 
 /** The exit code for anything thrown. Errors of the operating system, such as `ENOENT`, count as `environment`. */
 export function exitCodeOf(thrown: unknown): number {
-  // Why a plugin could not start says more than that it could not.
-  if (isMezError(thrown, "PLUGIN_START_FAILED") && isMezError(thrown.cause)) return exitCodeOf(thrown.cause);
+  // Why a plugin could not register or start says more than that it could not.
+  if (isMezError(thrown, "PLUGIN_REGISTER_FAILED", "PLUGIN_START_FAILED") && isMezError(thrown.cause))
+    return exitCodeOf(thrown.cause);
   if (isMezError(thrown)) return EXIT_CODES[thrown.kind];
   return isSystemError(thrown) ? EXIT_CODES.environment : EXIT_CODES.internal;
 }

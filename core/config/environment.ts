@@ -1,4 +1,5 @@
 import { MezError } from "../errors/error.js";
+import { setValue, type ValueOrigins } from "./value-origin.js";
 
 /** The part of JSON Schema that the configuration is described with. */
 export interface ConfigSchema {
@@ -12,22 +13,20 @@ export interface ConfigSchema {
  * `plugins.recording.local.config.directory` by `MEZITE_PLUGINS_RECORDING_LOCAL_DIRECTORY`. Lists are separated by commas.
  * Only values that the schema knows have a variable, so nothing can be set by a misspelt one; the command line's own
  * variables (MEZITE_AUTH_TOKEN …) are not looked at.
+ * @param origins Learns which variable each value came from.
  * @throws {MezError} `CONFIG_INVALID` for a number or boolean that is none.
  */
 export function applyEnvironment(
   config: Record<string, unknown>,
   schema: ConfigSchema,
   env: Readonly<Record<string, string | undefined>>,
+  origins: ValueOrigins,
 ): void {
   for (const { path, variable, leaf } of leaves(schema, [])) {
     const text = env[variable];
     if (text === undefined) continue;
-    let place = config;
-    for (const key of path.slice(0, -1)) {
-      place[key] ??= {};
-      place = place[key] as Record<string, unknown>;
-    }
-    place[path.at(-1) as string] = convert(text, leaf, variable);
+    setValue(config, path, convert(text, leaf, variable));
+    origins.note(path, variable);
   }
 }
 

@@ -40,6 +40,7 @@ const MANIFESTS = [
         secret_key: { type: "string" },
         parallel: { type: "integer", default: 4 },
         sse: { type: "boolean", default: false },
+        part_timeout: { type: "string", format: "duration" },
       },
     },
   }),
@@ -80,9 +81,10 @@ test("lays variables over the file, and the command line over both", async (t) =
     MEZITE_PLUGINS_RECORDING_S3_SSE: "true",
     MEZITE_NODE_NAME: "env-node",
   };
-  const config = await loadConfig(fileOf(t, "cluster_name: from-file\nnode: { name: file-node }\n"), MANIFESTS, env, {
-    node: { name: "flag-node" },
-  });
+  const config = await loadConfig(fileOf(t, "cluster_name: from-file\nnode: { name: file-node }\n"), MANIFESTS, env, [
+    { path: ["node", "name"], value: "flag-node", flag: "--name" },
+    { path: ["node", "labels"], value: undefined, flag: "--labels" },
+  ]);
   assert.equal(config.clusterName, "from-env");
   assert.deepEqual(config.plugins.get("recording.s3")?.config, { parallel: 9, sse: true });
   assert.deepEqual(config.plugins.get("ssh-node")?.config, { name: "flag-node" });
@@ -125,6 +127,31 @@ const REFUSED: readonly (readonly [name: string, text: string, env: Record<strin
     /MEZITE_PLUGINS_RECORDING_S3_PARALLEL is "nine"; write a number/,
   ],
   [
+    "a duration that is none, with file and line",
+    "plugins:\n  recording.s3:\n    config: { part_timeout: 5 parsecs }\n",
+    {},
+    /mezite\.yaml:3: plugins\.recording\.s3\.config\.part_timeout is "5 parsecs", which is not a duration; write it like 90s/,
+  ],
+  [
+    "an address that is none, with file and line",
+    "auth:\n  listen_addr: here\n",
+    {},
+    /mezite\.yaml:2: address "here" is not valid/,
+  ],
+  ["a variable whose address is none", "", { MEZITE_AUTH_LISTEN_ADDR: "here" }, /^MEZITE_AUTH_LISTEN_ADDR: address "here"/],
+  [
+    "a variable with another word than those of a list",
+    "",
+    { MEZITE_LOG_LEVEL: "loud" },
+    /^MEZITE_LOG_LEVEL: log\.level is "loud"/,
+  ],
+  [
+    "a variable with a duration that is none",
+    "",
+    { MEZITE_PLUGINS_RECORDING_S3_PART_TIMEOUT: "0s" },
+    /^MEZITE_PLUGINS_RECORDING_S3_PART_TIMEOUT: .*part_timeout is "0s", which is not a duration/,
+  ],
+  [
     "a secret of a variable that is not set",
     "plugins: { recording.s3: { config: { secret_key: env:NOPE } } }\n",
     {},
@@ -137,6 +164,18 @@ for (const [name, text, env, message] of REFUSED) {
     const file = fileOf(t, text === "" ? "cluster_name: a\n" : text);
     await assert.rejects(
       loadConfig(file, MANIFESTS, env),
+      (error) => error instanceof MezError && error.kind === "usage" && message.test(error.message),
+    );
+  });
+}
+
+for (const [path, value, message] of [
+  [["auth", "addresses"], ["auth.example.com:99999"], /^--flag: address "auth\.example\.com:99999" is not valid/],
+  [["node", "name"], 7, /^--flag: node\.name has to be text/],
+] as const) {
+  test(`names the flag that ${path.join(".")} came from`, async (t) => {
+    await assert.rejects(
+      loadConfig(fileOf(t, "cluster_name: a\n"), MANIFESTS, {}, [{ path, value, flag: "--flag" }]),
       (error) => error instanceof MezError && error.kind === "usage" && message.test(error.message),
     );
   });

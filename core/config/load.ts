@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { MezError } from "../errors/error.js";
+import { MezError, messageOf } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
 import { parseLocatedYaml } from "../plugin/checked-yaml.js";
 import type { ProcessRole } from "../plugin/contract.js";
@@ -11,11 +11,13 @@ import type { Config, PluginSetting } from "./config.js";
 import { applyEnvironment, type ConfigSchema } from "./environment.js";
 import { ENABLED_SWITCH, HOST_SECTIONS, pluginEntry } from "./schema.js";
 import { readSecrets } from "./secret-reference.js";
+import { type LaidValue, layOver, ValueOrigins } from "./value-origin.js";
 
 export const DEFAULT_CONFIG_FILE = "/etc/mezite/mezite.yaml";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Tree = Record<string, unknown>;
+type AuthSection = { readonly enabled: boolean; readonly listen_addr: string; readonly addresses?: readonly string[] };
 type RootSchema = ConfigSchema & {
   readonly additionalProperties: false;
   readonly properties: Readonly<Record<string, ConfigSchema>>;
@@ -25,43 +27,39 @@ type RootSchema = ConfigSchema & {
  * Reads the configuration: defaults, then the file, then `MEZITE_…` variables. All of it is checked, plugins' parts by
  * their manifests, and an unknown key is refused with file and line.
  * @param file `null` for the default file, which may be absent.
- * @param laid Values of the command line, in the shape of the file; they win. `undefined` ones are not there.
+ * @param laid Values of the command line; they win.
  * @throws {MezError} `CONFIG_INVALID`, `INVALID_DOCUMENT`
  */
 export async function loadConfig(
   file: string | null,
   manifests: readonly Manifest[],
   env: Environment,
-  laid: Readonly<Record<string, unknown>> = {},
+  laid: readonly LaidValue[] = [],
 ): Promise<Config> {
   const text = readFile(file ?? DEFAULT_CONFIG_FILE, file === null);
   const driver = await chosenDriver(text, file ?? DEFAULT_CONFIG_FILE, env);
   const here = manifests.filter((manifest) => storageName(manifest) === null || storageName(manifest) === driver);
   if (!here.some((manifest) => storageName(manifest) === driver)) throw unknownDriver(driver, manifests);
   const schema = schemaFor(here);
-  const tree =
+  const written =
     text === null
-      ? {}
-      : ((await parseLocatedYaml<Tree>(text, { file: file ?? DEFAULT_CONFIG_FILE, schema, what: "configuration" }))
-          .value as Tree);
-  applyEnvironment(tree, schema, env);
-  layOver(tree, laid);
+      ? null
+      : await parseLocatedYaml<Tree>(text, { file: file ?? DEFAULT_CONFIG_FILE, schema, what: "configuration" });
+  const tree = written?.value ?? {};
+  const origins = new ValueOrigins();
+  applyEnvironment(tree, schema, env, origins);
+  layOver(tree, laid, origins);
   const named = new Set(Object.keys((tree.plugins ?? {}) as Tree));
-  const checked = await fillDefaults(tree, schema);
+  const checked = await fillDefaults(tree, schema, origins);
+  checkAddresses(checked, (path, message) => {
+    const origin = origins.of(path);
+    if (origin === null && written !== null) return written.problem(path, message);
+    return new MezError("CONFIG_INVALID", `${origin ?? "configuration"}: ${message}`);
+  });
   return freeze(toConfig(checked, named, text === null ? null : (file ?? DEFAULT_CONFIG_FILE), here, driver, env));
 }
 
 // --- internal ---
-
-function layOver(tree: Tree, laid: Readonly<Record<string, unknown>>): void {
-  for (const [key, value] of Object.entries(laid)) {
-    if (value === undefined) continue;
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      tree[key] ??= {};
-      layOver(tree[key] as Tree, value as Tree);
-    } else tree[key] = value;
-  }
-}
 
 function readFile(file: string, mayBeAbsent: boolean): string | null {
   try {
@@ -120,7 +118,7 @@ function schemaFor(manifests: readonly Manifest[]): RootSchema {
 }
 
 /** A second pass: the environment may have added values, and absent sections get their defaults. */
-async function fillDefaults(tree: Tree, schema: RootSchema): Promise<Tree> {
+async function fillDefaults(tree: Tree, schema: RootSchema, origins: ValueOrigins): Promise<Tree> {
   for (const [name, section] of Object.entries(schema.properties)) {
     if (section.type === "object") tree[name] ??= {};
   }
@@ -130,11 +128,28 @@ async function fillDefaults(tree: Tree, schema: RootSchema): Promise<Tree> {
     if (plugins[name].enabled === undefined) delete plugins[name].enabled;
   }
   const { value } = await parseLocatedYaml<Tree>(JSON.stringify(tree), {
-    file: "configuration with MEZITE_ variables",
+    file: "configuration",
     schema,
     what: "configuration",
+    origin: (path) => origins.of(path) ?? "configuration",
   });
   return value;
+}
+
+/** @param problem Makes the error about the value at a path. */
+function checkAddresses(tree: Tree, problem: (path: readonly (string | number)[], message: string) => MezError): void {
+  const { listen_addr, addresses = [] } = tree.auth as AuthSection;
+  const written = [
+    [listen_addr, ["auth", "listen_addr"]] as const,
+    ...addresses.map((address, index) => [address, ["auth", "addresses", index]] as const),
+  ];
+  for (const [address, path] of written) {
+    try {
+      parseHostPort(address);
+    } catch (error) {
+      throw problem(path, messageOf(error));
+    }
+  }
 }
 
 function toConfig(
@@ -145,8 +160,7 @@ function toConfig(
   driver: string,
   env: Environment,
 ): Config {
-  const auth = tree.auth as { enabled: boolean; listen_addr: string; addresses?: readonly string[] };
-  for (const address of [auth.listen_addr, ...(auth.addresses ?? [])]) parseHostPort(address);
+  const auth = tree.auth as AuthSection;
   const log = tree.log as { level: Config["logLevel"]; format: Config["logFormat"] };
   const listed = tree.plugins as Record<string, { enabled?: boolean; config: Tree }>;
   const plugins = new Map<string, PluginSetting>();

@@ -1,15 +1,21 @@
 import type { ErrorObject, ValidateFunction } from "ajv";
 import type { Document, LineCounter, Node } from "yaml";
 import { MezError } from "../errors/error.js";
+import { isDuration } from "../time/duration.js";
 import { explain, keyAtFault, pathOf } from "./schema-error.js";
 
 export interface CheckedYamlOptions {
   /** File name for messages; `-` reads `standard input`. */
   readonly file: string;
-  /** JSON Schema, draft-07. Its defaults are filled in; its descriptions say what would be right. */
+  /**
+   * JSON Schema, draft-07. Its defaults are filled in; its descriptions say what would be right. The format `duration` is
+   * what `parseDuration` reads.
+   */
   readonly schema: object;
   /** What the document is, for messages: `role`. */
   readonly what: string;
+  /** Named in front of a message about the value at a path, instead of file and line: where the value really came from. */
+  readonly origin?: (path: readonly (string | number)[]) => string;
 }
 
 /** A document that passed its schema, and still knows where each value was written. */
@@ -39,7 +45,7 @@ export async function parseLocatedYaml<T = unknown>(text: string, options: Check
   if (document === undefined || (document.contents === null && document.errors.length === 0)) {
     throw new MezError("INVALID_DOCUMENT", `${file}: is empty; it has to hold a ${options.what}`, { fields: { file } });
   }
-  const place = new Place(file, document, lines);
+  const place = new Place(file, document, lines, options.origin);
   const syntaxError = document.errors[0] ?? document.warnings[0];
   if (syntaxError) throw place.errorAt(syntaxError.pos[0], lowerFirst(syntaxError.message));
   const second = documents[1];
@@ -61,9 +67,8 @@ async function validatorOf(schema: object): Promise<ValidateFunction> {
   let validator = validators.get(schema);
   if (!validator) {
     const { Ajv } = await import("ajv");
-    validator = new Ajv({ allErrors: true, verbose: true, useDefaults: true, strictTypes: false, allowUnionTypes: true }).compile(
-      schema,
-    );
+    const options = { allErrors: true, verbose: true, useDefaults: true, strictTypes: false, allowUnionTypes: true };
+    validator = new Ajv({ ...options, formats: { duration: isDuration } }).compile(schema);
     validators.set(schema, validator);
   }
   return validator;
@@ -74,6 +79,7 @@ class Place {
     private readonly file: string,
     private readonly document: Document.Parsed,
     private readonly lines: LineCounter,
+    private readonly origin: CheckedYamlOptions["origin"],
   ) {}
 
   valueOf(what: string): unknown {
@@ -93,12 +99,14 @@ class Place {
     const found = (roots.length > 0 ? roots : errors).map((error) => {
       const path = pathOf(error.instancePath, this.document.toJS({ maxAliasCount: MAX_ALIASES }));
       const key = keyAtFault(error);
-      return { offset: this.offsetOf(path, key), message: explain(error, path, what) };
+      return { offset: this.offsetOf(path, key), message: explain(error, path, what), path };
     });
     found.sort((left, right) => left.offset - right.offset);
     const messages = [...new Set(found.map((each) => each.message))];
     const others = messages.length - 1;
-    return this.errorAt(found[0]?.offset ?? 0, `${messages[0]}${others > 0 ? ` (and ${others} more)` : ""}`);
+    const message = `${messages[0]}${others > 0 ? ` (and ${others} more)` : ""}`;
+    if (this.origin) return new MezError("INVALID_DOCUMENT", `${this.origin(found[0]?.path ?? [])}: ${message}`);
+    return this.errorAt(found[0]?.offset ?? 0, message);
   }
 
   errorOn(path: readonly (string | number)[], message: string): MezError {

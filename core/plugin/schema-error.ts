@@ -36,6 +36,8 @@ export function explain(error: ErrorObject, path: readonly (string | number)[], 
     case "maxProperties":
     case "maxLength":
       return `${here} is too long; at most ${String(params.limit)}`;
+    case "format":
+      return `${here} is ${shown(error.data, where)}, which is not a ${String(params.format)}; ${FORMAT_HINTS[String(params.format)] ?? "see its description"}`;
     case "uniqueItems":
       return `${here} holds the same value twice`;
     default:
@@ -75,6 +77,7 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   boolean: "true or false",
   null: "empty",
 };
+const FORMAT_HINTS: Readonly<Record<string, string>> = { duration: "write it like 90s, 30m, 12h or 1h30m" };
 const SECRET_NAME = /pass(?:word|phrase)|secret|token|key/i;
 
 function unknownKey(key: string, error: ErrorObject, where: string): string {

@@ -9,13 +9,14 @@ const DURATION = /^(?:\d+[smhd])+$/;
  * @throws {MezError} `INVALID_DURATION`
  */
 export function parseDuration(text: string): number {
-  if (!DURATION.test(text)) throw invalid(text);
-  let seconds = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+)([smhd])/g)) {
-    seconds += Number(amount) * UNIT_SECONDS[unit as keyof typeof UNIT_SECONDS];
-  }
-  if (seconds < 1 || !Number.isSafeInteger(seconds * 1000)) throw invalid(text);
-  return seconds;
+  const seconds = secondsOf(text);
+  if (seconds !== null) return seconds;
+  throw new MezError("INVALID_DURATION", `duration "${text.slice(0, 40)}" is not valid; write it like 90s, 30m, 12h or 1h30m`);
+}
+
+/** Tells whether `parseDuration` reads a text. */
+export function isDuration(text: string): boolean {
+  return secondsOf(text) !== null;
 }
 
 /** Writes seconds the way `parseDuration` reads them, largest unit first: 5400 is `1h30m`. */
@@ -32,6 +33,11 @@ export function formatDuration(seconds: number): string {
 
 // --- internal ---
 
-function invalid(text: string): MezError {
-  return new MezError("INVALID_DURATION", `duration "${text.slice(0, 40)}" is not valid; write it like 90s, 30m, 12h or 1h30m`);
+function secondsOf(text: string): number | null {
+  if (!DURATION.test(text)) return null;
+  let seconds = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+)([smhd])/g)) {
+    seconds += Number(amount) * UNIT_SECONDS[unit as keyof typeof UNIT_SECONDS];
+  }
+  return seconds >= 1 && Number.isSafeInteger(seconds * 1000) ? seconds : null;
 }

@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { toDiskError } from "../../core/errors/disk-error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import { RecordingServiceService } from "../../proto/gen/mezite/recordings/v1/recordings.js";
-import { parseRecordingId } from "./recording-id.js";
+import { wantedRecordingId } from "./recording-id.js";
 
 /**
  * `mezctl recordings download`. A file appears only when all of it has arrived.
@@ -14,7 +14,7 @@ import { parseRecordingId } from "./recording-id.js";
  */
 export async function downloadRecording(context: CommandContext, id: string, out: string | undefined): Promise<void> {
   const client = await context.rpc(RecordingServiceService);
-  const answers = client.downloadRecording({ id: parseRecordingId(id) }, { signal: context.signal });
+  const answers = client.downloadRecording({ id: wantedRecordingId(id) }, { signal: context.signal });
   if (out === "-") return pipeline(bytesOf(answers), context.stdout, { end: false });
   const path = out ?? `${id}.cast`;
   const bytes = await writeFile(path, answers);

@@ -8,7 +8,7 @@ import {
   RecordingState as WireState,
 } from "../../proto/gen/mezite/recordings/v1/recordings.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
-import { parseRecordingId } from "./recording-id.js";
+import { parseRecordingId, wantedRecordingId } from "./recording-id.js";
 import type { Recorder, RecordingDescription, RecordingService, SizedRecording } from "./recording-service.js";
 
 export const RECORDING_RPC: RpcService<typeof RecordingServiceService> = {
@@ -54,7 +54,7 @@ export function recordingHandlers(recordings: RecordingService): RpcHandlers<typ
       };
     },
     async *downloadRecording({ id }, call) {
-      const bytes = await recordings.download(parseRecordingId(id), readerOf(call));
+      const bytes = await recordings.download(wantedRecordingId(id), readerOf(call));
       call.signal.addEventListener("abort", () => bytes.destroy(), { once: true });
       for await (const data of bytes) yield { data: data as Buffer };
     },

@@ -100,8 +100,12 @@ async function boot(
   mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
   const authAddresses = address === undefined ? [] : [address];
   const manifests = [...catalog.values()].map(({ manifest }) => manifest);
-  const sections = { cluster_name: "test", data_dir: dataDirectory, auth: { listen_addr: listen } };
-  const readConfig = () => loadConfig(null, manifests, {}, sections);
+  const laid = [
+    { path: ["cluster_name"], value: "test", flag: "cluster name" },
+    { path: ["data_dir"], value: dataDirectory, flag: "data directory" },
+    { path: ["auth", "listen_addr"], value: listen, flag: "listen address" },
+  ];
+  const readConfig = () => loadConfig(null, manifests, {}, laid);
   const host = new Host({
     catalog,
     config: await readConfig(),
