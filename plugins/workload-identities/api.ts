@@ -7,8 +7,7 @@ export type { StoredWorkloadIdentity, WorkloadIdentity } from "./workload-identi
 /**
  * Every workload identity by name, for the auth services alone: an identity daemon is told of those that it may serve by
  * `WorkloadIssuanceService.WatchWorkloads`. What verifies SVIDs is in the collection `CA_KEYS` of plugin `ca`, under
- * `spiffe`; a proxy that publishes it serves `bundleJson` at its SPIFFE bundle endpoint, and `jwksJson` as the `jwks_uri`
- * of OpenID Connect, whose issuer must be what `plugins.workload-identities.config.jwt_issuer` says.
+ * `spiffe`; proxies publish it (plugin `spiffe-bundle`).
  */
 export const WORKLOADS_COLLECTION: CollectionKind<StoredWorkloadIdentity> = {
   name: "workload-identities",

@@ -6,6 +6,7 @@ import { GUARD } from "../../core/ports/guard.js";
 import { CA_KEYS, SPIFFE_AUTHORITY, TRUST_FOLLOWERS } from "../ca/api.js";
 import { NODES } from "../nodes/api.js";
 import { MACHINE_PREFIX, MACHINES_COLLECTION } from "../roles/api.js";
+import { JWT_ISSUER } from "../spiffe-bundle/api.js";
 import { WORKLOADS_COLLECTION } from "./api.js";
 import { IdentityFollowers } from "./identity-followers.js";
 import { ISSUANCE_RPC, issuanceHandlers } from "./issuance-rpc.js";
@@ -16,12 +17,8 @@ import { WORKLOAD_ENTITIES } from "./workload-repository.js";
 import { WORKLOAD_RPC, workloadHandlers } from "./workload-rpc.js";
 import { WorkloadService } from "./workload-service.js";
 
-interface Config {
-  readonly jwt_issuer?: string;
-}
-
-export default definePlugin<Config>({
-  register(host, { jwt_issuer }) {
+export default definePlugin({
+  register(host) {
     const workloads = once((resolve) => new WorkloadService(resolve(DATABASE), resolve(CLOCK)));
     const followers = once((resolve) => new IdentityFollowers(resolve(CLOCK)));
     host.store(WORKLOAD_ENTITIES, [{ name: "001-workload-identities", class: CreateWorkloadIdentities }]);
@@ -35,7 +32,12 @@ export default definePlugin<Config>({
         ...{ nodes: collections.of(NODES), caKeys: collections.of(CA_KEYS) },
       });
       return issuanceHandlers(
-        new SvidService({ database: resolve(DATABASE), directory, authority, jwtIssuer: jwt_issuer ?? null }),
+        new SvidService({
+          database: resolve(DATABASE),
+          directory,
+          authority,
+          jwtIssuer: resolve.optional(JWT_ISSUER)?.url ?? null,
+        }),
         {
           ...{ directory, followers: followers(resolve) },
           ...{ machines: collections.of(MACHINES_COLLECTION), guards: resolve.port(GUARD) },

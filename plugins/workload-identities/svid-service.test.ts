@@ -93,12 +93,12 @@ test("refuses another identity, and a host whose label changed", async (t) => {
 });
 
 for (const [what, change] of [
-  ["deleted", (bed: Bed) => bed.service.delete("payments", {})],
-  ["changed", (bed: Bed) => bed.service.put({ ...PAYMENTS, hint: "other" }, {})],
+  ["deleted", (bed: Bed) => bed.workloads.set("payments", undefined)],
+  ["changed", (bed: Bed) => bed.workloads.set("payments", { ...bed.stored, id: "another" })],
 ] as const) {
   test(`gives out nothing that was signed while its workload identity was ${what}`, async (t) => {
     const bed = await open(t);
-    bed.beforeSigned = async () => void (await change(bed));
+    bed.beforeSigned = async () => change(bed);
     const [result] = await bed.svids.issueX509([{ ...bed.order(), publicKey, process: null }], CALLER);
     assert.ok(isMezError(result, "NOT_FOUND"));
     assert.equal(bed.events("workload_identity.svid_issued").length, 0);
@@ -179,7 +179,7 @@ async function open(t: TestContext) {
   const directory = new WorkloadDirectory({ workloads, nodes, caKeys: new FakeCollection(), authority });
   const svids = new SvidService({ database, directory, authority, jwtIssuer: "https://id.example.com" });
   return Object.assign(state, {
-    ...{ backend, service, svids, nodes },
+    ...{ backend, workloads, svids, nodes, stored: workload },
     order: (): Pick<SvidOrder, "entry" | "revision"> => ({
       entry: "payments",
       revision: directory.entryFor("web-01", "payments")?.revision ?? "",

@@ -6,7 +6,6 @@ import { type AttestedProgram, matchesProgram } from "./unix-selectors.js";
 import type { WorkloadDirectory } from "./workload-directory.js";
 import type { WorkloadEntry } from "./workload-entry.js";
 import { isWorkloadName, printable } from "./workload-identity.js";
-import { findCurrentIds } from "./workload-repository.js";
 
 /** The instance of an agent identity that asks, as its certificate names it. */
 export interface PresentedInstance {
@@ -138,16 +137,18 @@ export class SvidService {
     caller: SvidCaller,
   ): Promise<readonly (Svid | MezError)[]> {
     if (signed.length === 0) return [];
-    return this.parts.database.transaction(async (tx) => {
-      const ids = new Set(signed.flatMap((each) => (each instanceof MezError ? [] : each.entry.workloadId)));
-      const current = ids.size === 0 ? ids : await findCurrentIds(tx.em, [...ids]);
-      return signed.map((each, index) => {
-        const isLate = !(each instanceof MezError) && !current.has(each.entry.workloadId);
-        const result = isLate ? new MezError("NOT_FOUND", `workload identity ${each.entry.name} was changed or deleted`) : each;
+    return this.parts.database.transaction(async (tx) =>
+      signed.map((each, index) => {
+        const result = each instanceof MezError || this.#isCurrent(each.entry, caller) ? each : changedMeanwhile(each.entry);
         record(tx, result, orders[index], caller);
         return result instanceof MezError ? result : result.svid;
-      });
-    });
+      }),
+    );
+  }
+
+  /** Asked by the writer: every change that somebody was told of is in the live copies by then. */
+  #isCurrent({ name, revision }: WorkloadEntry, caller: SvidCaller): boolean {
+    return this.parts.directory.entryFor(caller.name, name)?.revision === revision;
   }
 }
 
@@ -173,6 +174,10 @@ function checkAudiences(audiences: readonly string[]): void {
     "INVALID_ARGUMENT",
     `a JWT-SVID is for 1 to ${MAX_AUDIENCES} audiences of 1 to ${MAX_AUDIENCE_LENGTH} characters`,
   );
+}
+
+function changedMeanwhile({ name }: WorkloadEntry): MezError {
+  return new MezError("NOT_FOUND", `workload identity ${name} was changed or deleted meanwhile`);
 }
 
 /** A revision that is behind is what a change looks like for a moment; all else is worth a line. */

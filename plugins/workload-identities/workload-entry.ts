@@ -6,8 +6,6 @@ import type { StoredWorkloadIdentity } from "./workload-identity.js";
 /** A workload identity as one agent identity may serve it on its host. */
 export interface WorkloadEntry {
   readonly name: string;
-  /** Of the stored state that it was made of. */
-  readonly workloadId: string;
   /** Changes with everything that SVIDs say or that decides who gets them. */
   readonly revision: string;
   readonly spiffeId: string;
@@ -36,13 +34,13 @@ export function entryOn(host: WorkloadHost, workload: StoredWorkloadIdentity, tr
   const dnsSans = workload.dnsSans.map((san) => renderTemplate(DNS_TEMPLATE, san, values));
   const spiffeId = `spiffe://${trustDomain}${path}`;
   if (path === null || dnsSans.includes(null) || spiffeId.length > MAX_SPIFFE_ID_LENGTH) return null;
-  const { name, id: workloadId, unix, x509TtlSeconds, jwtTtlSeconds, hint } = workload;
+  const { name, id, unix, x509TtlSeconds, jwtTtlSeconds, hint } = workload;
   const said = { spiffeId, unix, x509TtlSeconds, jwtTtlSeconds, hint, dnsSans: dnsSans.filter((san) => san !== null) };
   const revision = createHash("sha256")
-    .update(JSON.stringify([workloadId, said]))
+    .update(JSON.stringify([id, said]))
     .digest("hex")
     .slice(0, 32);
-  return { ...said, name, workloadId, revision };
+  return { ...said, name, revision };
 }
 
 // --- internal ---

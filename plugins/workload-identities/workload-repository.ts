@@ -27,12 +27,6 @@ export async function findWorkload(em: EntityManager, name: string): Promise<Sto
   return record === null ? null : fromRecord(record);
 }
 
-/** Which of these states of workload identities are still the current ones. */
-export async function findCurrentIds(em: EntityManager, ids: readonly string[]): Promise<ReadonlySet<string>> {
-  const records = await em.find(WorkloadRecord, { id: { $in: [...ids] } }, { fields: ["id"], disableIdentityMap: true });
-  return new Set(records.map(({ id }) => id));
-}
-
 /** Stores a workload identity in place of the one of that name. */
 export async function saveWorkload(em: EntityManager, workload: StoredWorkloadIdentity): Promise<void> {
   const { id, createdBy, createdAt, ...definition } = workload;

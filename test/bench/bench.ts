@@ -12,9 +12,10 @@ import { logins } from "./rows/logins.js";
 import { memory } from "./rows/memory.js";
 import { nodes } from "./rows/nodes.js";
 import { startUp } from "./rows/start-up.js";
+import { svids } from "./rows/svids.js";
 import { throughput } from "./rows/throughput.js";
 
-const ROWS: readonly Row[] = [logins, throughput, echo, certificates, startUp, memory, nodes, locks, identity];
+const ROWS: readonly Row[] = [logins, throughput, echo, certificates, startUp, memory, nodes, locks, identity, svids];
 const FULL = { rounds: 7, transferBytes: 2 ** 30 };
 const QUICK = { rounds: 5, transferBytes: 2 ** 28 };
 const USAGE = `usage: npm run bench -- [--quick] [--out=file] [row…]
