@@ -91,7 +91,6 @@ export function connectSsh(options: SshClientOptions): Promise<SshClientConnecti
  * @throws {MezError} as `connectSsh`; what `credentials` rejects with
  */
 export function dialSsh(options: SshDialOptions, credentials: Promise<SshCredentials>): Promise<SshClientConnection> {
-  credentials.catch(() => undefined); // it may reject before anybody asks
   return new Promise((resolve, reject) => {
     const client = new Ssh2Client();
     const stream = "host" in options.to ? connect({ host: options.to.host, port: options.to.port, noDelay: true }) : options.to;
@@ -128,6 +127,7 @@ export function dialSsh(options: SshDialOptions, credentials: Promise<SshCredent
     });
     try {
       const attempts = credentials.then((known) => attemptsOf(options, known, stream));
+      attempts.catch(() => undefined); // it may reject before anybody asks
       const nextAttempt = (_left: unknown, _isPartial: unknown, next: (attempt: object | false) => void): void => {
         attempts.then(
           (list) => next(list.shift() ?? false),

@@ -91,6 +91,11 @@ export class SshServer<Identity> {
     this.#open.add(waiting);
     waiting.graceTimer = setTimeout(() => this.#onGraceOver(waiting), this.options.loginGraceMs ?? 30_000).unref();
     stream.once("close", () => this.#onClosed(waiting));
+    // SSH knows no half-close below its channels, but streams do: a client that went away would stay for ever.
+    stream.once("end", () => {
+      stream.end();
+      setTimeout(() => stream.destroy(), CLOSE_MS).unref();
+    });
     this.#waiting.set(stream, waiting);
     try {
       this.#currentBackend().injectSocket(stream);

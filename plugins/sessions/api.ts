@@ -9,7 +9,7 @@ export interface StartedSession {
   readonly kind: "ssh";
   readonly user: string;
   readonly roles: readonly string[];
-  /** Empty at a proxy, which does not see it. */
+  /** Empty at a proxy, which does not see it, unless it stands for a node without an agent. */
   readonly login: string;
   readonly node: string;
   /** Without a port. */

@@ -53,3 +53,8 @@ export function reporterName({ role, name }: Pick<Reporter, "role" | "name">): s
 export function mayTakeOver(row: LiveSessionRow, reporter: Reporter): boolean {
   return row.reporter.startsWith("proxy:") && reporter.role === "node" && row.node === reporter.name;
 }
+
+/** Whether the session ends at the reporter: at a node, or at a proxy that stands for a node without an agent and so knows the login. */
+export function servesSession({ role }: Pick<Reporter, "role">, { login }: Pick<StartedSession, "login">): boolean {
+  return role === "node" || login !== "";
+}

@@ -15,6 +15,7 @@ import {
   type Reporter,
   reporterName,
   type SessionEvent,
+  servesSession,
 } from "./live-session.js";
 import { endRecord, execRecord, lostRecord, refusalRecord, startRecord } from "./session-audit.js";
 import { countLiveSessions, findLiveSessions, findSession, saveProgress, saveSession } from "./session-repository.js";
@@ -127,7 +128,7 @@ export class SessionLedger {
       return false;
     }
     // A session that only its proxy saw was not announced in the log: it might still have reached the node.
-    if (reporter.role === "proxy") this.#audit(tx, row, startRecord(row, reporter));
+    if (!servesSession(reporter, row)) this.#audit(tx, row, startRecord(row, reporter));
     this.#audit(tx, row, endRecord(row, reporter, at, event));
     await saveProgress(tx.em, sessionId, { lastNumber: number, endedAt: at });
     return true;
@@ -164,7 +165,7 @@ export class SessionLedger {
     if (known !== null && !mayTakeOver(known, reporter)) return;
     const row = { ...session, endedAt: null, reporter: reporterName(reporter), lastNumber: number };
     await saveSession(tx.em, row);
-    if (reporter.role === "node") this.#audit(tx, row, startRecord(row, reporter));
+    if (servesSession(reporter, row)) this.#audit(tx, row, startRecord(row, reporter));
   }
 
   /** Makes the list what the process says it is. @returns Ids that are gone. */

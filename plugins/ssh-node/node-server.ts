@@ -48,11 +48,6 @@ export class NodeServer {
 
   /** Serves SSH on a stream. `peer` is the person's client as the proxy saw it. */
   serve(stream: Duplex, peer: SshPeer): void {
-    // SSH knows no half-close below its channels, but a tunnel's stream does: a client that went away would stay for ever.
-    stream.once("end", () => {
-      stream.end();
-      setTimeout(() => stream.destroy(), CLOSE_MS).unref();
-    });
     this.#server.serve(stream, peer);
   }
 
@@ -84,7 +79,3 @@ export class NodeServer {
     });
   }
 }
-
-// --- internal ---
-
-const CLOSE_MS = 1_000;

@@ -12,7 +12,12 @@ import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
 import { CA_KEYS } from "../ca/api.js";
 import { NODES } from "../nodes/api.js";
+import { RECORDING_SPOOL } from "../recordings/api.js";
 import { ACCESS, MACHINE_INSTANCES_COLLECTION, MACHINES_COLLECTION, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
+import { SESSION_REPORTER } from "../sessions/api.js";
+import { AgentlessAccess } from "./agentless-access.js";
+import { AgentlessDoor } from "./agentless-door.js";
+import { AgentlessHostKeys } from "./agentless-host-keys.js";
 import { CertificateGate } from "./certificate-gate.js";
 import { DenialLog } from "./denial-log.js";
 import { parseListenAddress, parsePublicAddress } from "./listen-address.js";
@@ -55,14 +60,26 @@ export default definePlugin<ProxyConfig>({
       const guards = resolve.port(GUARD);
       const { clusterName } = resolve(PROCESS);
       const gate = new CertificateGate(caKeys, access, clock, guards);
+      const policy = new SessionPolicy({
+        ...{ collections, nodes, access, gate, guards, clusterName, staleAfterSeconds },
+        proxyName: () => identities.of("proxy").current().name,
+      });
+      const audit = resolve(AUDIT_REPORTER);
+      const denials = new DenialLog(audit, logger, clock);
+      const [liveSessions, leases] = [resolve(LIVE_SESSIONS), resolve(LEASES)];
+      const agentlessAccess = new AgentlessAccess({ connection: () => identities.of("proxy").connection() });
       return new ProxyServer({
         identity: () => identities.of("proxy"),
         gate,
-        policy: new SessionPolicy({
-          ...{ collections, nodes, access, gate, guards, clusterName, staleAfterSeconds },
-          proxyName: () => identities.of("proxy").current().name,
+        policy,
+        denials,
+        agentless: new AgentlessDoor({
+          ...{ policy, denials, audit, gate, nodes, liveSessions, leases, clock, logger },
+          access: agentlessAccess,
+          hostKeys: new AgentlessHostKeys(agentlessAccess, caKeys, clock),
+          recordings: resolve.optional(RECORDING_SPOOL),
+          reporter: resolve.optional(SESSION_REPORTER),
         }),
-        denials: new DenialLog(resolve(AUDIT_REPORTER), logger, clock),
         directory: new TunnelDirectory(),
         watched: [
           ...[nodes, collections.of(ROLES_COLLECTION), collections.of(USERS_COLLECTION)],
@@ -70,8 +87,8 @@ export default definePlugin<ProxyConfig>({
           { onChange: (listener: () => void) => onGuardChange(guards, listener) },
         ],
         guards,
-        liveSessions: resolve(LIVE_SESSIONS),
-        leases: resolve(LEASES),
+        liveSessions,
+        leases,
         collections,
         nodes,
         clusterName,

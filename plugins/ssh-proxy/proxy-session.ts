@@ -56,6 +56,12 @@ export class ProxySession implements LiveSession {
     this.#channel?.close();
   }
 
+  /** Has somebody else serve the client on its channel, until the channel is gone. */
+  async lend(channel: SshChannel, serve: (channel: SshChannel) => Promise<void>): Promise<void> {
+    this.#channel = channel;
+    await serve(channel);
+  }
+
   /** Copies until the node's side is gone; never rejects. */
   async carry(channel: SshChannel, stream: Duplex): Promise<void> {
     this.#channel = channel;

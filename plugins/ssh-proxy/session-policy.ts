@@ -3,7 +3,7 @@ import type { Collection, Collections } from "../../core/plugin/collection.js";
 import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import { formatDuration } from "../../core/time/duration.js";
 import type { NodeEntry } from "../nodes/api.js";
-import type { Access } from "../roles/api.js";
+import { type Access, guardSubjectOf, type SessionOptions } from "../roles/api.js";
 import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";
 import { findNode } from "./session-target.js";
 
@@ -48,6 +48,24 @@ export class SessionPolicy {
     const locked = this.#locked(node.name);
     if (locked !== null) throw locked;
     return node;
+  }
+
+  /**
+   * May a person who was admitted to a node log in there? Asked where the proxy stands for the node.
+   * @throws {MezError} `ACCESS_DENIED`
+   */
+  admitLogin(person: CertifiedPerson, node: NodeEntry, login: string): SessionOptions {
+    const { access, guards, nodes } = this.parts;
+    const refusal = guardRefusal(guards, { ...guardSubjectOf(person), agent: node.name });
+    if (refusal !== null) throw denied(refusal.message, refusal.detail);
+    const { labels } = nodes.get(node.name) ?? node;
+    const decision = access.decide({ ...person, node: { name: node.name, labels }, login });
+    if (!decision.allowed) throw denied(decision.reason, decision.detail);
+    if (!person.certificate.principals.includes(login)) {
+      const shown = login.slice(0, 60).replace(/[^\x20-\x7e]/g, "?");
+      throw denied(`your certificate does not name the login ${shown}; log in again to renew it`);
+    }
+    return decision.options;
   }
 
   /**

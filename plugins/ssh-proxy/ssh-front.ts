@@ -10,6 +10,7 @@ import type { DirectTcpipRequest, SshPeer, SshServerConnection } from "../../cor
 import type { AuthenticationAttempt, AuthenticationDecision } from "../../core/ssh/user-authentication.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
+import type { AgentlessDoor } from "./agentless-door.js";
 import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";
 import type { DenialLog } from "./denial-log.js";
 import { ProxySession } from "./proxy-session.js";
@@ -22,6 +23,8 @@ export interface SshFrontParts {
   readonly gate: CertificateGate;
   readonly policy: SessionPolicy;
   readonly directory: Pick<TunnelDirectory, "open">;
+  /** Stands for the nodes that have no agent. */
+  readonly agentless: Pick<AgentlessDoor, "prepare" | "recheck" | "close">;
   readonly liveSessions: LiveSessions;
   readonly leases: Leases;
   readonly denials: DenialLog;
@@ -73,11 +76,13 @@ export class SshFront {
       const objection = gate.objection(client.person);
       if (objection !== null) client.connection.disconnect(objection.message);
     }
+    this.parts.agentless.recheck();
   }
 
   /** Ends every connection. */
   close(reason: string): void {
     this.#stopFollowing();
+    this.parts.agentless.close(reason);
     for (const client of this.#clients) for (const session of [...client.sessions]) session.end(reason);
     this.server.close(reason);
   }
@@ -144,6 +149,7 @@ export class SshFront {
       // Registered first, checked second: whatever arrives in between finds this session.
       const objection = policy.objection(person, session.target);
       if (objection !== null) throw objection;
+      if (session.target.openSsh !== undefined) return await this.#visit(client, session, request);
       const { id: sessionId, node: nodeName, signal } = session;
       const stream = await directory.open({ nodeName, sessionId, clientAddress: address, clientPort: client.port }, signal);
       const channel = signal.aborted ? null : request.accept();
@@ -155,6 +161,16 @@ export class SshFront {
     } finally {
       finish();
     }
+  }
+
+  /** The proxy itself stands for a node without an agent. */
+  async #visit(client: Client, session: ProxySession, request: DirectTcpipRequest): Promise<void> {
+    const { person, address: clientAddress, port: clientPort } = client;
+    const { id: sessionId, target: node, signal } = session;
+    const serve = await this.parts.agentless.prepare({ sessionId, person, node, clientAddress, clientPort }, signal);
+    signal.throwIfAborted();
+    const channel = request.accept();
+    if (channel !== null) await session.lend(channel, serve);
   }
 
   #register(client: Client, target: ProxySession["target"]): ProxySession {

@@ -1,0 +1,199 @@
+import { isMezError, messageOf } from "../../core/errors/error.js";
+import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.js";
+import type { Logger } from "../../core/plugin/logger.js";
+import type { Leases } from "../../core/plugin/process.js";
+import { type CertificateClaims, claimsOf } from "../../core/ssh/certificate-claims.js";
+import type { SshServerConnection } from "../../core/ssh/server-connection.js";
+import { SessionRelay } from "../../core/ssh/session-relay.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { AuditReporter } from "../audit/api.js";
+import type { NodeEntry } from "../nodes/api.js";
+import type { RecordingSpool } from "../recordings/api.js";
+import type { SessionOptions } from "../roles/api.js";
+import type { SessionReporter } from "../sessions/api.js";
+import type { AgentlessAccess } from "./agentless-access.js";
+import type { AgentlessLink, LinkedNode } from "./agentless-link.js";
+import { decideProgram, type SessionRecord } from "./agentless-programs.js";
+import type { CertifiedPerson } from "./certificate-gate.js";
+import type { DenialLog } from "./denial-log.js";
+import type { SessionPolicy } from "./session-policy.js";
+
+export interface AgentlessSessionParts {
+  readonly policy: Pick<SessionPolicy, "objection" | "admitLogin">;
+  readonly access: Pick<AgentlessAccess, "report">;
+  readonly denials: Pick<DenialLog, "session">;
+  readonly audit: AuditReporter;
+  /** `null` when the cluster records nothing. */
+  readonly recordings: RecordingSpool | null;
+  readonly reporter: SessionReporter | null;
+  readonly liveSessions: LiveSessions;
+  readonly leases: Leases;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A person who was let in to a node without an agent. */
+export interface AgentlessLogin {
+  readonly person: CertifiedPerson;
+  readonly node: NodeEntry;
+  readonly login: string;
+  readonly options: SessionOptions;
+  readonly link: AgentlessLink;
+  readonly sessionId: string;
+}
+
+/** One SSH connection to a node without an agent: it ends here, another one leads from here to the node. */
+export class AgentlessSession implements LiveSession {
+  readonly id: string;
+  readonly user: string;
+  readonly instance: string | undefined;
+  readonly roles: readonly string[];
+  readonly login: string;
+  readonly node: string;
+  readonly clientAddress: string;
+  readonly startedAt: Date;
+  readonly #claims: CertificateClaims;
+  #endReason: string | null = null;
+
+  constructor(
+    private readonly connection: SshServerConnection<unknown>,
+    private readonly entered: AgentlessLogin,
+    private readonly parts: AgentlessSessionParts,
+  ) {
+    const { person, node, login, sessionId } = entered;
+    this.id = sessionId;
+    this.user = person.user;
+    this.instance = person.instance;
+    this.roles = person.roles;
+    this.login = login;
+    this.node = node.name;
+    this.clientAddress = connection.peer.remoteAddress;
+    this.startedAt = parts.clock.now();
+    this.#claims = claimsOf(person.certificate);
+  }
+
+  /** Resolves when the session is over and everything of it is freed. */
+  async serve(): Promise<void> {
+    const { connection, parts } = this;
+    const { link } = this.entered;
+    const client = connection.handOver();
+    const lease = parts.leases.take();
+    // Register before checking again: what takes the access away in between still finds this session.
+    const unregister = parts.liveSessions.add(this);
+    this.checkAgain();
+    try {
+      const gone = connection.closed.then((): null => null);
+      const linked = await Promise.race([link.ready, gone]);
+      if (linked !== null) await this.#carry(linked, new SessionRelay(client, linked.end, this.#rules()));
+    } catch (error) {
+      this.#refuse(error);
+      await connection.closed;
+    } finally {
+      unregister();
+      link.close();
+      lease.return();
+    }
+  }
+
+  /** Ends the session when policy does not allow it any more. */
+  checkAgain(): void {
+    const { policy, denials } = this.parts;
+    const { person, node, login, sessionId } = this.entered;
+    if (this.#endReason !== null) return;
+    try {
+      const objection = policy.objection(person, node);
+      if (objection !== null) throw objection;
+      policy.admitLogin(person, node, login);
+    } catch (error) {
+      if (isMezError(error)) denials.session(person, this.clientAddress, node.name, node, error, sessionId);
+      this.end(`your access has ended: ${messageOf(error)}`);
+    }
+  }
+
+  end(reason: string): void {
+    if (this.#endReason !== null) return;
+    this.#endReason = reason;
+    this.connection.disconnect(reason);
+    this.entered.link.close();
+  }
+
+  async #carry({ connection: node, authority }: LinkedNode, relay: SessionRelay): Promise<void> {
+    const { connection, parts, id, user, roles, login, clientAddress, startedAt } = this;
+    const { access, reporter, logger } = parts;
+    reporter?.started({ ...{ id, user, roles, login, clientAddress, startedAt }, kind: "ssh", node: this.node, by: "proxy" });
+    access
+      .report(this.entered.node, authority)
+      .catch((error: unknown) =>
+        logger.warn("the auth service did not hear of a login", { node: this.node, error: messageOf(error) }),
+      );
+    const probe = setInterval(() => {
+      if (relay.probe() > MAX_UNANSWERED) this.end("the other side gives no sign of life");
+    }, PROBE_MS).unref();
+    const reason = await Promise.race([
+      connection.closed.then((failure) => failure ?? "the client closed the connection"),
+      node.closed.then((failure) => failure ?? `node ${this.node} closed the connection`),
+    ]);
+    clearInterval(probe);
+    relay.close();
+    if (!connection.isClosed) connection.disconnect(reason);
+    const { bytesReceived, bytesSent } = connection.stats;
+    reporter?.ended(id, { reason: this.#endReason ?? reason, bytesIn: bytesReceived, bytesOut: bytesSent });
+    node.close();
+    await connection.closed;
+  }
+
+  /** The node did not let us in. */
+  #refuse(error: unknown): void {
+    const { person, node, sessionId } = this.entered;
+    const { denials, logger } = this.parts;
+    if (this.#endReason !== null) return;
+    if (isMezError(error) && (error.kind === "denied" || error.kind === "unauthenticated"))
+      denials.session(person, this.clientAddress, node.name, node, error, sessionId);
+    else logger.warn("a node without an agent was not reached", { node: node.name, user: person.user, error: messageOf(error) });
+    this.end(isMezError(error) ? error.message : "the proxy failed; its log says why");
+  }
+
+  #rules(): ConstructorParameters<typeof SessionRelay>[2] {
+    const { parts, id: sessionId, user, login, node } = this;
+    const { recordings, reporter, clock, logger } = parts;
+    const { fileCopy, portForwarding } = this.entered.options;
+    const { forceCommand, permitsTerminal, permitsPortForwarding, permitsAgentForwarding } = this.#claims;
+    const programs = {
+      ...{ sessionId, user, login, node, recordings, clock, logger, fileCopy, forceCommand },
+      mayGoUnrecorded: () => false,
+      admitted: async () => {},
+      audit: (record: SessionRecord) => this.#audit(record),
+      end: (reason: string) => this.end(reason),
+      onExec: (command: string, channel: number) => reporter?.exec(sessionId, { command, channel }),
+    };
+    const told = new Set<string>();
+    return {
+      terminal: permitsTerminal,
+      forwarding: portForwarding && permitsPortForwarding,
+      agentForwarding: permitsAgentForwarding,
+      start: (program) => decideProgram(program, programs),
+      forwards: (direction, target) => {
+        // Each target once: a browser behind -D opens hundreds.
+        const key = `${direction} ${target}`;
+        if (told.has(key) || told.size >= MAX_TOLD) return;
+        told.add(key);
+        this.#audit({ type: "session.forward", metadata: { direction, target } });
+      },
+    };
+  }
+
+  #audit(record: SessionRecord): void {
+    const { name: resourceName, labels: resourceLabels } = this.entered.node;
+    this.parts.audit.report("proxy", {
+      ...{ userName: this.user, userRoles: this.roles, sessionId: this.id, clientIp: this.clientAddress },
+      ...{ resourceType: "node", resourceName, resourceLabels },
+      ...record,
+    });
+  }
+}
+
+// --- internal ---
+
+const MAX_TOLD = 1_000;
+const PROBE_MS = 15_000;
+const MAX_UNANSWERED = 3;
