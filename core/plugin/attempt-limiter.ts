@@ -1,5 +1,6 @@
 import { MezError } from "../errors/error.js";
 import type { Clock } from "../time/clock.js";
+import { networkOf } from "./client-network.js";
 
 export interface AttemptLimits {
   /** Failures that cost nothing, for one user name and for one address. */
@@ -87,17 +88,4 @@ function trim(entries: Map<string, unknown> | Set<string>): void {
     entries.delete(oldest);
     return;
   }
-}
-
-/** One person usually has a whole IPv6 /64. */
-function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped) return mapped[1] ?? address;
-  if (!address.includes(":")) return address;
-  const [head = "", tail] = address.split("%")[0]!.toLowerCase().split("::");
-  const left = head === "" ? [] : head.split(":");
-  if (tail === undefined) return left.slice(0, 4).join(":");
-  const right = tail === "" ? [] : tail.split(":");
-  const full = [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill("0"), ...right];
-  return full.slice(0, 4).join(":");
 }

@@ -1,8 +1,9 @@
 import type { Socket } from "node:net";
-import { plainAddress } from "../rpc/address.js";
+import { networkOf } from "../plugin/client-network.js";
 
 export interface ConnectionCaps {
   readonly total: number;
+  /** See `networkOf`. */
   readonly perAddress: number;
 }
 
@@ -19,7 +20,7 @@ export class ConnectionCount {
 
   /** @returns False when there are too many; nothing is counted then. */
   admit(socket: Socket): boolean {
-    const address = plainAddress(socket.remoteAddress ?? "");
+    const address = networkOf(socket.remoteAddress ?? "");
     const own = this.#byAddress.get(address) ?? 0;
     if (this.#open.size >= this.caps.total || own >= this.caps.perAddress) return false;
     this.#open.add(socket);
