@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { promisify } from "node:util";
 import { FakeKeyBackend } from "../../test/fakes/key-backend.js";
 import { openTestDatabase } from "../../test/fixtures/database.js";
+import { RELYING_PARTY_PEERS, verifyToken } from "../../test/fixtures/relying-party.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { WebBed } from "../../test/fixtures/web-bed.js";
-import { needsPeers, requirePeer } from "../../test/peers/require-peer.js";
+import { needsPeers } from "../../test/peers/require-peer.js";
 import type { SpiffeBundle } from "../ca/api.js";
 import { AuthorityEntity, AuthorityKeyEntity } from "../ca/authority-repository.js";
 import { createMissingAuthorities } from "../ca/authority-setup.js";
@@ -25,34 +24,20 @@ const PATHS = {
   keySet: "/.well-known/jwks.json",
 };
 
-/** Fetches the discovery document and the keys as a relying party does, and verifies a token with them. */
-const RELYING_PARTY = `
-import json, sys, urllib.request, jwt
-issuer, token = sys.argv[1], sys.stdin.read()
-found = json.load(urllib.request.urlopen(issuer + "/.well-known/openid-configuration"))
-key = jwt.PyJWKClient(found["jwks_uri"]).get_signing_key_from_jwt(token).key
-claims = jwt.decode(token, key, algorithms=found["id_token_signing_alg_values_supported"], audience="db", issuer=found["issuer"])
-print(json.dumps(claims))
-`;
-
-test(
-  "a relying party finds the keys by the issuer and verifies a JWT-SVID",
-  needsPeers("python3", "python3-jwt", "python3-cryptography"),
-  async (t) => {
-    const svids = await issuer(t);
-    const bed = await WebBed.open(t, { routes: routesOf({ bundle: () => svids.bundle().spiffe, issuer: () => bed.origin }) });
-    const folder = mkdtempSync(join(tmpdir(), "mezite-issuer-"));
-    t.after(() => rmSync(folder, { recursive: true }));
-    writeFileSync(join(folder, "ca.pem"), bed.authority.certificatePem);
-    const order = { spiffeId: "spiffe://prod.example.com/payments", audiences: ["db"], ttlSeconds: 60 };
-    const { token } = await svids.issueJwtSvid({ ...order, issuer: bed.origin });
-    const env = { SSL_CERT_FILE: join(folder, "ca.pem") };
-    const running = promisify(execFile)(requirePeer("python3"), ["-c", RELYING_PARTY, bed.origin], { env });
-    running.child.stdin?.end(token);
-    const claims = JSON.parse((await running).stdout) as Record<string, unknown>;
-    assert.deepEqual([claims.sub, claims.iss, claims.aud], [order.spiffeId, bed.origin, ["db"]]);
-  },
-);
+test("a relying party finds the keys by the issuer and verifies a JWT-SVID", needsPeers(...RELYING_PARTY_PEERS), async (t) => {
+  const svids = await issuer(t);
+  const bed = await WebBed.open(t, { routes: routesOf({ bundle: () => svids.bundle().spiffe, issuer: () => bed.origin }) });
+  const folder = mkdtempSync(join(tmpdir(), "mezite-issuer-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const caFile = join(folder, "ca.pem");
+  writeFileSync(caFile, bed.authority.certificatePem);
+  const order = { spiffeId: "spiffe://prod.example.com/payments", audiences: ["db"], ttlSeconds: 60 };
+  const { token } = await svids.issueJwtSvid({ ...order, issuer: bed.origin });
+  const claims = await verifyToken(token, bed.origin, "db", caFile);
+  assert.deepEqual([claims.sub, claims.iss, claims.aud], [order.spiffeId, bed.origin, ["db"]]);
+  const foreign = await svids.issueJwtSvid({ ...order, issuer: "https://other.example.com" });
+  await assert.rejects(verifyToken(foreign.token, bed.origin, "db", caFile), /InvalidIssuerError/);
+});
 
 test("publishes the bundle that holds now, and lets it be kept for a minute", async (t) => {
   let sequence = 1;
