@@ -137,6 +137,10 @@ test("one address cannot ask without end", async (t) => {
   const statuses: number[] = [];
   for (let asked = 0; asked < 5; asked += 1) statuses.push((await bed.ask("/v1/webapi/ping")).status);
   assert.deepEqual(statuses, [200, 200, 200, 429, 429]);
+  assert.deepEqual(
+    bed.log.filter(({ status }) => status === 429).map(({ level }) => level),
+    ["debug", "debug"],
+  );
 });
 
 test("speaks TLS 1.3 and HTTP/1.1 only", async (t) => {

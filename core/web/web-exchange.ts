@@ -172,7 +172,9 @@ export class WebExchange {
   /** Never the path: it may hold a one-time link. */
   #log(status: number, problem: Problem | null): void {
     const isProbe = HEALTH_PATHS.has(this.#match?.served.route.path ?? "");
-    this.parts.logger[isProbe ? "debug" : "info"]("web request", {
+    // Whoever asks without end must not fill the disk.
+    const isFlood = problem?.code === "LIMIT_EXCEEDED" && this.#match === null;
+    this.parts.logger[isProbe || isFlood ? "debug" : "info"]("web request", {
       request: this.#id,
       address: this.#clientAddress,
       method: this.incoming.method,
