@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { isMezError, MezError } from "../../../core/errors/error.js";
 import { FakeWorkloadAuthority } from "../../../test/fakes/workload-authority.js";
+import { silentLogger } from "../../../test/fixtures/silent-logger.js";
 import { JwtSvids } from "./jwt-svids.js";
 import type { UnixFacts } from "./selectors.js";
 import { readSnapshot, type WorkloadDirectory, type WorkloadEntry } from "./workload-entry.js";
@@ -16,7 +17,7 @@ beforeEach(async () => {
   const clock = { now: () => new Date(now) };
   authority = await FakeWorkloadAuthority.make(clock);
   authority.entries = [authority.entry("web", { uids: [1000] })];
-  svids = new JwtSvids({ issuer: authority, clock, random: () => 0 });
+  svids = new JwtSvids({ issuer: authority, clock, logger: silentLogger, random: () => 0 });
 });
 
 test("hands the same token out until half of its life is over, for the same audiences in any order", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { appendFileSync, chmodSync, copyFileSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { appendFileSync, chmodSync, copyFileSync, mkdtempSync, readFileSync, readlinkSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -59,7 +59,7 @@ test("knows no path for a program that was replaced, and its digest all the same
   assert.equal(after?.program?.path, null);
   assert.equal(after?.startTime, before.startTime);
   const digests = new ProgramDigests(processes);
-  assert.equal(await digests.of(child.pid as number, after?.program?.id as string), digestOf("/bin/sleep"));
+  assert.equal(await digests.of(child.pid as number, after?.program?.id as string, 0), digestOf("/bin/sleep"));
 });
 
 test("reads a program once, and again when the file has changed", async () => {
@@ -74,8 +74,8 @@ test("reads a program once, and again when the file has changed", async () => {
   const first = sleepFrom(program);
   const { program: one } = await running(first, program);
   const id = one?.id as string;
-  const found = await Promise.all([digests.of(first.pid as number, id), digests.of(first.pid as number, id)]);
-  found.push(await digests.of(first.pid as number, id));
+  const found = await Promise.all([digests.of(first.pid as number, id, 0), digests.of(first.pid as number, id, 0)]);
+  found.push(await digests.of(first.pid as number, id, 0));
   assert.deepEqual([...new Set(found), opened], [digestOf("/bin/sleep"), 1]);
 
   const ended = once(first, "exit");
@@ -85,13 +85,43 @@ test("reads a program once, and again when the file has changed", async () => {
   const second = sleepFrom(program);
   const { program: other } = await running(second, program);
   assert.notEqual(other?.id, id);
-  assert.equal(await digests.of(second.pid as number, other?.id as string), digestOf(program));
+  assert.equal(await digests.of(second.pid as number, other?.id as string, 0), digestOf(program));
+});
+
+test("reads one program of a user at a time, and those of another user meanwhile", async () => {
+  const order: string[] = [];
+  const openProgram = (pid: number): number => {
+    order.push(`opens ${pid}`);
+    throw new Error("not readable");
+  };
+  const digests = new ProgramDigests({ openProgram });
+  const read = (pid: number, uid: number) => digests.of(pid, `id ${pid}`, uid).then(() => order.push(`read ${pid}`));
+  await Promise.all([read(1, 1000), read(2, 1000), read(3, 1001)]);
+  assert.ok(order.indexOf("opens 2") > order.indexOf("opens 3"), order.join());
+  assert.deepEqual([...order].sort(), ["opens 1", "opens 2", "opens 3", "read 1", "read 2", "read 3"]);
+});
+
+test("knows no path for a program that another mount shows there", async (t) => {
+  const program = join(folder, "app");
+  copyFileSync("/bin/cat", program);
+  const inside = 'mount --bind /bin/sleep "$0" && exec "$0" 60';
+  const child = spawn("unshare", ["--mount", "sh", "-c", inside, program], { stdio: "ignore" });
+  children.push(child);
+  const ended = once(child, "exit").then(() => "ended");
+  const found = await eventually(async () => {
+    if ((await Promise.race([ended, Promise.resolve("runs")])) === "ended") return "ended" as const;
+    const state = processes.look(child.pid as number);
+    return state?.program?.path === null ? state.program : null;
+  });
+  if (found === "ended") return t.diagnostic("needs the right to mount");
+  assert.equal(readlinkSync(`/proc/${child.pid}/exe`), program, "the kernel calls it by the name");
+  assert.equal(await new ProgramDigests(processes).of(child.pid as number, found.id, 0), digestOf("/bin/sleep"));
 });
 
 test("has no digest of a program that the process does not run, or that is gone", async () => {
   const digests = new ProgramDigests(processes);
-  assert.equal(await digests.of(process.pid, "1:2:3:4:5"), null);
-  assert.equal(await digests.of(2 ** 22 + 1, "1:2:3:4:5"), null);
+  assert.equal(await digests.of(process.pid, "1:2:3:4:5", 0), null);
+  assert.equal(await digests.of(2 ** 22 + 1, "1:2:3:4:5", 0), null);
 });
 
 // --- internal ---

@@ -3,22 +3,36 @@ import { close, fstatSync, read } from "node:fs";
 import { promisify } from "node:util";
 import { fileId, type ProcessTable } from "./process-table.js";
 
-/** SHA-256 of the programs of processes, each read once as long as it does not change. */
+/**
+ * SHA-256 of the programs of processes, each read once as long as it does not change. Of one user's programs one is read at a
+ * time: whoever makes new ones all the time waits for themselves.
+ */
 export class ProgramDigests {
   readonly #known = new Map<string, string>();
   readonly #reading = new Map<string, Promise<string | null>>();
+  readonly #lastOfUser = new Map<number, Promise<unknown>>();
 
   constructor(private readonly processes: Pick<ProcessTable, "openProgram">) {}
 
   /**
    * @param id Of the program that the process was seen to run.
+   * @param uid Of the process.
    * @returns Lower case hex; `null` when it runs another one by now, or one that cannot be read or is too large.
    */
-  of(pid: number, id: string): Promise<string | null> {
+  of(pid: number, id: string, uid: number): Promise<string | null> {
     const known = this.#known.get(id);
     if (known !== undefined) return Promise.resolve(known);
-    const reading = this.#reading.get(id) ?? this.#read(pid, id).finally(() => this.#reading.delete(id));
-    this.#reading.set(id, reading);
+    let reading = this.#reading.get(id);
+    if (reading === undefined) {
+      const turn = this.#lastOfUser.get(uid) ?? Promise.resolve();
+      reading = turn.then(() => this.#read(pid, id));
+      const read = reading.finally(() => {
+        this.#reading.delete(id);
+        if (this.#lastOfUser.get(uid) === read) this.#lastOfUser.delete(uid);
+      });
+      this.#reading.set(id, reading);
+      this.#lastOfUser.set(uid, read);
+    }
     return reading;
   }
 

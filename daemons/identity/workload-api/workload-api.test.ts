@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
-import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { status } from "@grpc/grpc-js";
+import { credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { MezError } from "../../../core/errors/error.js";
 import { systemClock } from "../../../core/time/clock.js";
+import { SpiffeWorkloadAPIClient } from "../../../proto/gen/spiffe/workload.js";
 import { FakeWorkloadAuthority } from "../../../test/fakes/workload-authority.js";
 import { eventually } from "../../../test/fixtures/eventually.js";
 import { silentLogger } from "../../../test/fixtures/silent-logger.js";
@@ -252,6 +255,41 @@ describe("the Workload API", () => {
     const answers = await Promise.all([1, 2, 3].map(() => ask({ method: "fetchX509Svid" })));
     assert.equal(new Set(answers.map(({ svids }) => svids?.[0]?.x509SvidKey)).size, 1);
     assert.deepEqual(authority.issued, ["web"]);
+  });
+
+  test("gives one process 64 calls at once, and serves others meanwhile", async () => {
+    const client = new SpiffeWorkloadAPIClient(`unix:${socket}`, credentials.createInsecure());
+    const metadata = new Metadata();
+    metadata.set("workload.spiffe.io", "true");
+    const codes = await Promise.all(
+      Array.from({ length: 65 }, () => {
+        const stream = client.fetchX509Svid({}, metadata);
+        return new Promise<number>((resolve) => {
+          stream.once("data", () => resolve(status.OK)).on("error", ({ code }: ServiceError) => resolve(code));
+        });
+      }),
+    );
+    assert.deepEqual([codes.filter((code) => code === status.OK).length, codes.at(-1)], [64, status.RESOURCE_EXHAUSTED]);
+    assert.equal((await askOnce(socket, { method: "fetchX509Svid" })).svids?.length, 1);
+    client.close();
+  });
+
+  test("gives one process 16 connections, and serves others meanwhile", async () => {
+    const sockets = Array.from({ length: 16 }, () => connect(socket));
+    await Promise.all(sockets.map((one) => once(one, "data"))); // HTTP/2 settings of the server
+    const refused = connect(socket).on("error", () => {});
+    await once(refused, "close");
+    assert.equal((await askOnce(socket, { method: "fetchX509Svid" })).svids?.length, 1);
+    for (const one of sockets) one.destroy();
+    await eventually(async () => (await ask({ method: "fetchX509Svid" })).svids?.length === 1);
+  });
+
+  test("keeps no descriptors of connections that are closed", async () => {
+    const count = (): number => readdirSync("/proc/self/fd").length;
+    await ask({ method: "fetchJwtsvid", request: { audience: ["db"] } });
+    const before = count();
+    for (let round = 0; round < 50; round += 1) await ask({ method: "fetchJwtsvid", request: { audience: ["db"] } });
+    await eventually(() => count() <= before + 2);
   });
 
   test("tells the auth service which bundle is handed out, after each change and each new SVID", async () => {

@@ -39,8 +39,8 @@ export async function serveWorkloadApi({ socket, auth, clock, logger }: Workload
   const readCredentials = await loadPeerCredentials();
   const random = Math.random;
   const changes = new ChangeSignal();
-  const x509 = new X509Svids({ issuer: auth, clock, random }, () => watch.report());
-  const jwt = new JwtSvids({ issuer: auth, clock, random });
+  const x509 = new X509Svids({ issuer: auth, clock, logger, random }, () => watch.report());
+  const jwt = new JwtSvids({ issuer: auth, clock, logger, random });
   const watch = new WorkloadWatch({
     ...{ source: auth, changes, logger, random },
     onChange: (directory) => {

@@ -16,7 +16,7 @@ test("tells what the kernel says of the process", async () => {
   assert.deepEqual(await workload.attest(false), { ...known, sha256: null });
   assert.deepEqual(asked, []);
   assert.deepEqual(await workload.attest(true), { ...known, sha256: "digest of 1:2:3" });
-  assert.deepEqual(asked, [[42, "1:2:3"]]);
+  assert.deepEqual(asked, [[42, "1:2:3", 1000]]);
 });
 
 test("says so when the program cannot be seen, and asks for no digest", async () => {
@@ -67,10 +67,10 @@ function bed(states: (ProcessState | null)[], runs = true) {
     look: (): ProcessState | null => (table.states.length > 1 ? table.states.shift() : table.states[0]) ?? null,
   };
   const credentials = { pid: 42, uid: 1000, gid: 100, runs, isRunning: () => credentials.runs, close() {} };
-  const asked: [number, string][] = [];
+  const asked: [number, string, number][] = [];
   const digests = {
-    of: async (pid: number, id: string) => {
-      asked.push([pid, id]);
+    of: async (pid: number, id: string, uid: number) => {
+      asked.push([pid, id, uid]);
       return `digest of ${id}`;
     },
   };

@@ -35,7 +35,7 @@ export class Workload {
   async attest(wantsDigest: boolean): Promise<UnixFacts> {
     const { pid, uid, gid } = this.credentials;
     const { program } = this.#look();
-    const sha256 = wantsDigest && program !== null ? await this.digests.of(pid, program.id) : null;
+    const sha256 = wantsDigest && program !== null ? await this.digests.of(pid, program.id, uid) : null;
     const { groups } = this.#look();
     return { pid, uid, gid, groups, path: program?.path ?? null, sha256, isProgramVisible: program !== null };
   }

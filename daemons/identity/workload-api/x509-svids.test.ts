@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { beforeEach, test } from "node:test";
 import { isMezError, MezError } from "../../../core/errors/error.js";
 import { FakeWorkloadAuthority } from "../../../test/fakes/workload-authority.js";
+import { silentLogger } from "../../../test/fixtures/silent-logger.js";
 import type { UnixFacts } from "./selectors.js";
 import { readSnapshot, type WorkloadDirectory } from "./workload-entry.js";
 import { X509Svids } from "./x509-svids.js";
@@ -21,7 +22,7 @@ beforeEach(async () => {
   const clock = { now: () => new Date(now) };
   authority = await FakeWorkloadAuthority.make(clock);
   authority.entries = [authority.entry("web", { uids: [1000] }), authority.entry("db", { uids: [1000] })];
-  svids = new X509Svids({ issuer: authority, clock, random: () => 0 }, () => {
+  svids = new X509Svids({ issuer: authority, clock, logger: silentLogger, random: () => 0 }, () => {
     renewals += 1;
   });
 });

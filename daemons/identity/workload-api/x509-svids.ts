@@ -1,6 +1,7 @@
 import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } from "node:crypto";
 import { promisify } from "node:util";
 import { isMezError, MezError, messageOf } from "../../../core/errors/error.js";
+import type { Logger } from "../../../core/plugin/logger.js";
 import type { Clock } from "../../../core/time/clock.js";
 import { BackOff } from "../../../core/tunnel/back-off.js";
 import type { UnixFacts } from "./selectors.js";
@@ -10,6 +11,7 @@ import type { IssuedX509Svid, WorkloadIssuer } from "./workload-issuer.js";
 export interface SvidParts {
   readonly issuer: WorkloadIssuer;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly random: () => number;
 }
 
@@ -127,9 +129,16 @@ export class X509Svids {
   }
 
   #fail(entry: WorkloadEntry, error: MezError): void {
-    const backOff =
-      this.#failed.get(keyOf(entry))?.backOff ?? new BackOff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, this.parts.random);
-    const retryAt = this.parts.clock.now().getTime() + backOff.nextSeconds() * 1000;
+    const { clock, logger, random } = this.parts;
+    const held = this.#held.get(keyOf(entry));
+    if (!this.#failed.has(keyOf(entry)))
+      logger.warn("could not get an X.509-SVID, trying again", {
+        workload: entry.name,
+        reason: error.detail ?? error.message,
+        heldUntil: held?.expiresAt.toISOString() ?? null,
+      });
+    const backOff = this.#failed.get(keyOf(entry))?.backOff ?? new BackOff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, random);
+    const retryAt = clock.now().getTime() + backOff.nextSeconds() * 1000;
     if (error.kind === "denied") this.#held.delete(keyOf(entry));
     this.#failed.set(keyOf(entry), { error, retryAt, backOff });
   }
