@@ -22,7 +22,8 @@ const { randomFillSync } = crypto;
 const store = Buffer.alloc(16_384);
 let used = store.length;
 
-function fillPadding(packet: Buffer, start: number, length: number): Buffer {
+/** Fills `length` bytes from `start` on. */
+export function fillPadding(packet: Buffer, start: number, length: number): Buffer {
   if (used + length > store.length) {
     randomFillSync(store);
     used = 0;

@@ -1,8 +1,9 @@
 import { MezError } from "../errors/error.js";
+import { lendFrom } from "./channel-flow.js";
 import { RelayEnd } from "./relay-end.js";
 import { type SshChannel, SshServerSession } from "./server-session.js";
 import { MAX_WINDOW, PACKET_SIZE } from "./ssh2.js";
-import type { IncomingConnection, Negotiated, Session } from "./ssh2-internals.js";
+import type { Channel, IncomingConnection, Negotiated, Session } from "./ssh2-internals.js";
 import { DISCONNECT, sendDisconnect, transportOf } from "./transport.js";
 
 /** Asks for a channel to somewhere else; answer once. */
@@ -281,6 +282,7 @@ const CLOSE_MS = 1_000;
  */
 function halfClosing(channel: SshChannel): SshChannel {
   (channel as SshChannel & { server: boolean }).server = false;
+  lendFrom(channel as Channel & SshChannel);
   let endsLeft = 2;
   const onEnd = () => {
     if (--endsLeft === 0) channel.close();

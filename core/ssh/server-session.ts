@@ -1,4 +1,5 @@
 import type { Duplex, Writable } from "node:stream";
+import { lendFrom } from "./channel-flow.js";
 import { Ssh2Channel } from "./ssh2.js";
 import type { Channel, Connection, Session } from "./ssh2-internals.js";
 
@@ -112,6 +113,7 @@ export class SshServerSession {
     // The channel exists from now on, not from `accept` on: a client may send data, and its end, at once.
     const channel: Channel = new Ssh2Channel(this.connection, this.session._chanInfo, { server: true });
     channel.on("error", () => undefined);
+    lendFrom(channel);
     this.session._channel = channel;
     let isAnswered = false;
     const answer = (isAccepted: boolean): boolean => {

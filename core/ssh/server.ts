@@ -1,5 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
+import { lendToListeners } from "../flow/lending.js";
 import { OFFER } from "./algorithms.js";
 import { ssh2KeysOf } from "./certificate-key.js";
 import { guardFlow } from "./flow-guard.js";
@@ -54,7 +55,6 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   return new SshServer(options);
 }
 
-/** The server side of SSH for any number of connections; what a person may do is decided by the options. */
 export class SshServer<Identity> {
   readonly #open = new Set<Waiting>();
   readonly #waiting = new WeakMap<Duplex, Waiting>();
@@ -154,6 +154,7 @@ export class SshServer<Identity> {
     transport.rekeyBytes = options.rekeyBytes ?? transport.rekeyBytes;
     transport.rekeyMs = options.rekeyMs ?? transport.rekeyMs;
     transport.gatherWrites(waiting.stream);
+    lendToListeners(waiting.stream);
     guardFlow(connection, options.maxChannels ?? 1_000);
     const client = { ...waiting.peer, clientSoftware };
     const authentication = new UserAuthentication<Identity>(protocol, {

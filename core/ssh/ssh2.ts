@@ -2,7 +2,8 @@ import { MezError } from "../errors/error.js";
 import { installAlgorithms } from "./algorithms.js";
 import { installCertificateLogin, installCertificateParsing, prepareHostCertificate } from "./certificate-key.js";
 import { installChacha20 } from "./chacha20.js";
-import { installFullPackets } from "./full-packets.js";
+import { installChannelFlow } from "./channel-flow.js";
+import { installGcmCipher } from "./gcm-cipher.js";
 import { installKeyExchangeNames, prepareKeyExchange, renameInOffer } from "./key-exchange.js";
 import { installPadding } from "./padding.js";
 import {
@@ -28,12 +29,13 @@ if (version !== SSH2_VERSION)
 installPadding();
 installAlgorithms();
 installChacha20();
+installGcmCipher();
 installCertificateParsing();
 installKeyExchangeNames();
 installTransport();
 installCertificateLogin();
 installAccessors();
-installFullPackets();
+installChannelFlow();
 
 /** Which code encrypts: ssh2's compiled binding, or JavaScript at about half the speed. Logged at start. */
 export function sshCryptoBackend(): "native" | "javascript" {

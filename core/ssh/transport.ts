@@ -1,6 +1,8 @@
 import type { Writable } from "node:stream";
+import { isLent, owned } from "../flow/lent-memory.js";
 import { SIGNATURE_ALGORITHMS } from "./algorithms.js";
-import { GatheredWrites } from "./gathered-writes.js";
+import { isOnSlab } from "./packet-slab.js";
+import { PacketWrites } from "./packet-writes.js";
 import { type Protocol, requireSsh2 } from "./ssh2-internals.js";
 import { string, uint32 } from "./wire.js";
 import { countBytes } from "./young-collection.js";
@@ -37,16 +39,20 @@ export class Transport {
   #isOver = false;
   #exchanges = 0;
   #timer: NodeJS.Timeout | undefined;
-  #writes: GatheredWrites | null = null;
+  readonly #send: (data: Buffer) => void;
+  #writes: PacketWrites | null = null;
+  #socket: Writable | null = null;
 
   constructor(private readonly protocol: Protocol) {
     const write = protocol._onWrite;
     protocol._onWrite = (data) => {
       this.bytesSent += data.length;
+      if (!isOnSlab(data)) countBytes(data.length);
       this.#count(data.length);
-      this.#writes?.expect(data.length);
-      write(data);
+      if (this.#writes === null) write(data);
+      else this.#writes.write(data);
     };
+    this.#send = write;
     const complete = protocol._onHandshakeComplete;
     protocol._onHandshakeComplete = (negotiated) => {
       this.#onExchange();
@@ -67,7 +73,18 @@ export class Transport {
 
   /** From now on writes fewer and larger pieces to the connection's socket. */
   gatherWrites(socket: Writable): void {
-    this.#writes ??= new GatheredWrites(socket);
+    this.#socket ??= socket;
+    this.#writes ??= new PacketWrites(socket, this.#send);
+  }
+
+  /** True while the peer does not read what is sent; then nobody should make more of it until `onRoom`. */
+  get isBehind(): boolean {
+    return this.#socket !== null && this.#socket.writableLength > MAX_BACKLOG_BYTES;
+  }
+
+  /** Calls once when all that was sent is on its way. */
+  onRoom(listener: () => void): void {
+    this.#socket?.once("drain", listener);
   }
 
   /** Sends at once what is gathered. */
@@ -75,8 +92,9 @@ export class Transport {
     this.#writes?.flush();
   }
 
-  received(length: number): void {
+  received(length: number, isLent: boolean): void {
     this.bytesReceived += length;
+    if (!isLent) countBytes(length);
     this.#count(length);
   }
 
@@ -89,7 +107,6 @@ export class Transport {
   }
 
   #count(length: number): void {
-    countBytes(length);
     this.#bytesSinceRekey += length;
     if (this.#bytesSinceRekey >= this.rekeyBytes && !this.#isRekeyDue && this.#exchanges > 0) this.#rekeySoon();
   }
@@ -175,8 +192,10 @@ export function installTransport(): void {
   prototype.parse = function (chunk, start, end) {
     const transport = transportOf(this);
     if (transport.isOver) return;
-    transport.received(end - start);
-    parse.call(this, chunk, start, end);
+    transport.received(end - start, isLent(chunk));
+    if (transport.exchanges > 0) return parse.call(this, chunk, start, end);
+    const own = owned(chunk.subarray(start, end)); // what is said before there are keys is kept for the exchange hash
+    parse.call(this, own, 0, own.length);
   };
   prototype.disconnect = function (reason) {
     const transport = transportOf(this);
@@ -204,6 +223,7 @@ export function installTransport(): void {
 const USERAUTH_REQUEST = 50;
 const FIRST_CONNECTION_MESSAGE = 80; // RFC 4250, 4.1.2
 const LAST_CONNECTION_MESSAGE = 100;
+const MAX_BACKLOG_BYTES = 512 * 1024;
 
 const transports = new WeakMap<Protocol, Transport>();
 

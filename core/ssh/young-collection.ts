@@ -8,7 +8,7 @@ let bytesSince = 0;
 let collectYoung: (() => void) | null = null;
 
 /**
- * Counts bytes that pass through connections, and frees the buffers that carried them now and then.
+ * Counts bytes that pass through connections in buffers made for them, and frees those buffers now and then.
  *
  * V8 does not see the size of buffers when it decides about its cheap collections, and answers every 64 MiB of them with
  * a full one: at hundreds of MiB per second that was half of all CPU time. Nearly all of these buffers die young, so a

@@ -1,9 +1,6 @@
 import type { Duplex } from "node:stream";
-
-/** What is smaller leaves at once: somebody types. */
-const BULK_BYTES = 1024;
-/** Enough for one write to be cheap; more than this only delays the first byte. */
-const MAX_HELD_BYTES = 128 * 1024;
+import { takeBytes } from "../flow/lending.js";
+import { LentWriter } from "../flow/lent-writer.js";
 
 /**
  * Copies bytes both ways between two connections until both directions have ended, keeping half-close, back-pressure
@@ -34,32 +31,14 @@ export function relay(left: Duplex, right: Duplex): Promise<Error | null> {
 // --- internal ---
 
 function copy(source: Duplex, target: Duplex): void {
-  let isCorked = false;
-  let heldBytes = 0;
-  const flush = () => {
-    if (!isCorked) return;
-    isCorked = false;
-    heldBytes = 0;
-    target.uncork();
-    if (target.writableNeedDrain && !target.destroyed) source.pause();
-  };
-  target.on("drain", () => source.resume());
-  source.on("data", (chunk: Buffer) => {
-    if (!isCorked && chunk.length >= BULK_BYTES) {
-      isCorked = true;
-      target.cork();
-      setImmediate(flush);
-    }
-    const takesMore = target.write(chunk);
-    if (!isCorked) {
-      if (!takesMore) source.pause();
-      return;
-    }
-    heldBytes += chunk.length;
-    if (heldBytes >= MAX_HELD_BYTES) flush();
-  });
+  const writer = new LentWriter(
+    target,
+    () => source.pause(),
+    () => source.resume(),
+  );
+  takeBytes(source, (bytes) => writer.write(bytes));
   source.once("end", () => {
-    flush();
+    writer.flush();
     target.end();
   });
   source.resume();

@@ -1,4 +1,6 @@
 import type { Readable, Writable } from "node:stream";
+import { takeBytes } from "../../core/flow/lending.js";
+import { LentWriter } from "../../core/flow/lent-writer.js";
 import type { SshChannel } from "../../core/ssh/server-session.js";
 import type { ProgramRecording } from "./program-recording.js";
 import type { UserProcess } from "./user-process.js";
@@ -7,8 +9,9 @@ import type { UserProcess } from "./user-process.js";
  * Joins a program without a terminal to its channel: half-close and back-pressure both ways, the exit status when it
  * has ended and all of its output is sent.
  */
-export function joinPiped({ child }: UserProcess, channel: SshChannel, recording: ProgramRecording | null): void {
-  const { stdin, stdout, stderr } = child;
+export function joinPiped(program: UserProcess, channel: SshChannel, recording: ProgramRecording | null): void {
+  const { stdin, stderr } = program.child;
+  const { stdout } = program;
   if (stdin === null || stdout === null || stderr === null) return;
   copyInput(channel, stdin);
   copyOutput(stdout, channel, recording);
@@ -17,7 +20,7 @@ export function joinPiped({ child }: UserProcess, channel: SshChannel, recording
     stdout.destroy();
     stderr.destroy();
   });
-  child.once("close", (status: number | null, signal: NodeJS.Signals | null) => endChannel(channel, status, signal));
+  void program.ended.then(({ status, signal }) => endChannel(channel, status, signal));
 }
 
 /** Sends the end of a program, after everything that was written before. */
@@ -42,19 +45,30 @@ function copyInput(channel: SshChannel, stdin: Writable): void {
   };
   stdin.on("error", discard);
   stdin.once("close", discard);
-  stdin.on("drain", () => channel.resume());
-  channel.on("data", (chunk: Buffer) => {
-    if (isOpen && !stdin.write(chunk)) channel.pause();
+  const writer = new LentWriter(
+    stdin,
+    () => channel.pause(),
+    () => channel.resume(),
+  );
+  takeBytes(channel, (bytes) => {
+    if (isOpen) writer.write(bytes);
   });
-  channel.once("end", () => stdin.end());
+  channel.once("end", () => {
+    writer.flush();
+    stdin.end();
+  });
   channel.once("close", () => stdin.destroy());
 }
 
 function copyOutput(source: Readable, target: Writable, recording: ProgramRecording | null): void {
-  source.on("data", (chunk: Buffer) => {
-    recording?.output(chunk);
-    if (!target.write(chunk)) source.pause();
+  const writer = new LentWriter(
+    target,
+    () => source.pause(),
+    () => source.resume(),
+  );
+  takeBytes(source, (bytes) => {
+    writer.write(bytes);
+    recording?.output(bytes);
   });
-  target.on("drain", () => source.resume());
   source.on("error", () => undefined);
 }

@@ -1,6 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { openSync } from "node:fs";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { access } from "node:fs/promises";
+import type { Socket } from "node:net";
+import { lendingPipe, lendingSocket } from "../../core/flow/lending-socket.js";
+import { openWidePipe, type WidePipe } from "../../core/flow/wide-pipe.js";
 import type { OsAccount } from "./os-account.js";
 import { type SessionCommand, withName } from "./session-command.js";
 import { coveringStdio, type Terminal } from "./terminal.js";
@@ -13,9 +17,33 @@ export interface ProcessPlace {
   readonly terminal: Terminal | null;
 }
 
+export interface ProgramEnd {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
 /** A program that runs with the rights of an account, at the head of a session and process group of its own. */
 export class UserProcess {
-  private constructor(readonly child: ChildProcess) {}
+  /** What the program writes, unless it has a terminal. */
+  readonly stdout: Socket | null;
+  /** Settles when the program has ended and all that it wrote is read. */
+  readonly ended: Promise<ProgramEnd>;
+
+  private constructor(
+    readonly child: ChildProcess,
+    output: WidePipe | null,
+  ) {
+    const closed = new Promise<ProgramEnd>((resolve) => {
+      child.once("close", (status: number | null, signal: NodeJS.Signals | null) => resolve({ status, signal }));
+    });
+    if (output !== null) this.stdout = lendingPipe(output.readEnd);
+    else this.stdout = child.stdout === null ? null : lendingSocket(child.stdout as Socket);
+    const read = this.stdout === null || this.stdout.destroyed ? null : once(this.stdout, "close");
+    this.ended = closed.then(async (end) => {
+      await read;
+      return end;
+    });
+  }
 
   static async start(command: SessionCommand, { account, environment, terminal }: ProcessPlace): Promise<UserProcess> {
     const cwd = await homeOf(account);
@@ -25,8 +53,11 @@ export class UserProcess {
     const [file = command.file, ...args] = isDirect
       ? [command.file, ...command.args]
       : [...controlling, ...rights, ...withName(command)];
+    const output = terminal === null ? openWidePipe() : null;
     const streams =
-      terminal === null ? (["pipe", "pipe", "pipe"] as const) : ([terminal.slave, terminal.slave, terminal.slave] as const);
+      terminal === null
+        ? (["pipe", output?.writeEnd ?? "pipe", "pipe"] as const)
+        : ([terminal.slave, terminal.slave, terminal.slave] as const);
     const child = spawn(file, args, {
       cwd,
       env: environment,
@@ -35,7 +66,8 @@ export class UserProcess {
       ...(isDirect ? { argv0: command.argv0 } : {}),
     });
     terminal?.closeSlave();
-    return new UserProcess(child);
+    if (output !== null) closeSync(output.writeEnd);
+    return new UserProcess(child, output);
   }
 
   get isRunning(): boolean {

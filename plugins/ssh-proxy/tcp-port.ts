@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { MezError } from "../../core/errors/error.js";
 import { systemReason } from "../../core/errors/system-reason.js";
+import { lendingSocket } from "../../core/flow/lending-socket.js";
 import type { ListenAddress } from "./listen-address.js";
 
 /** A TCP port that hands each connection on. */
@@ -14,7 +15,7 @@ export class TcpPort {
     private readonly listenAddress: ListenAddress,
     onConnection: (socket: Socket) => void,
   ) {
-    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, onConnection);
+    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => onConnection(lendingSocket(socket)));
   }
 
   /**

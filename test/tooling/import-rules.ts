@@ -23,8 +23,8 @@ const RULES: readonly Rule[] = [
   { from: /^plugins\/builtin\.ts$/, to: [/^plugins\//, /^core\//], words: "plugins and core" },
   {
     from: /^plugins\//,
-    to: [/^core\/(plugin|ports|errors|time|ssh|tunnel|join)\//, /^proto\/gen\//, /^plugins\/.+\/api\.ts$/],
-    words: "core/{plugin,ports,errors,time,ssh,tunnel,join}, proto/gen, its own folder and another plugin's api.ts",
+    to: [/^core\/(plugin|ports|errors|time|flow|ssh|tunnel|join)\//, /^proto\/gen\//, /^plugins\/.+\/api\.ts$/],
+    words: "core/{plugin,ports,errors,time,flow,ssh,tunnel,join}, proto/gen, its own folder and another plugin's api.ts",
   },
   {
     from: /^core\/(ports|plugin)\//,

@@ -1,0 +1,47 @@
+import { isLending } from "../flow/lent-memory.js";
+
+const SLAB_BYTES = 384 * 1024;
+const MAX_SPARE = 8;
+
+let memory: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+let used = 0;
+let isKept = false;
+const spare: Buffer[] = [];
+
+/**
+ * Memory for a packet that is made, encrypted and written before the read that caused it is over: all packets of one
+ * read lie one after the other, leave in one write, and the next ones are laid over them.
+ * @returns `null` when there is none; then the packet needs memory of its own.
+ */
+export function slabPacket(length: number): Buffer | null {
+  if (!isLending() || used + length > memory.length) return null;
+  const packet = memory.subarray(used, used + length);
+  used += length;
+  return packet;
+}
+
+export function isOnSlab(packet: Buffer): boolean {
+  return packet.buffer === memory.buffer;
+}
+
+/** The piece of the slab between two places. */
+export function slabPiece(start: number, end: number): Buffer {
+  return memory.subarray(start, end);
+}
+
+/** Leaves the slab to a write that has not ended. Call the answer when it has. */
+export function keepSlab(): () => void {
+  isKept = true;
+  const kept = memory;
+  return () => {
+    if (spare.length < MAX_SPARE) spare.push(kept);
+  };
+}
+
+/** After everything on it is written: uses it again, or another one. */
+export function clearSlab(): void {
+  used = 0;
+  if (!isKept) return;
+  isKept = false;
+  memory = spare.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+}
