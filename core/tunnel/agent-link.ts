@@ -8,6 +8,7 @@ import {
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { MezError, messageOf } from "../errors/error.js";
+import { dialBareStream } from "./bare-stream.js";
 import { readGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
 import { dialStream, dialTls, type StreamDialerOptions } from "./stream-dialer.js";
@@ -16,6 +17,8 @@ import * as protocol from "./tunnel-protocol.js";
 
 export interface AgentLinkOptions extends StreamDialerOptions {
   readonly pingIntervalSeconds: number;
+  /** `ssh`: streams come without TLS where the proxy allows it. */
+  readonly sessionEncryption: protocol.SessionEncryption;
   readonly onStream: (stream: Duplex, info: TunnelStreamInfo) => void;
 }
 
@@ -23,6 +26,7 @@ export interface AgentLinkOptions extends StreamDialerOptions {
 export class AgentLink {
   readonly #session: ServerHttp2Session;
   #isDraining = false;
+  #needsTls = false;
   #endReason: string | null = null;
 
   /** Resolves when the connection is gone, with the proxy's reason or our own; never rejects. */
@@ -87,6 +91,17 @@ export class AgentLink {
     this.#endReason ??= reason;
   }
 
+  /** Where a network lets nothing but TLS through, it is TLS after one attempt. */
+  async #dial({ key, secret }: ReturnType<typeof parseStreamHeaders>, options: AgentLinkOptions): Promise<Duplex> {
+    if (secret === null || options.sessionEncryption === "tls" || this.#needsTls) return dialStream(key, options);
+    const handshakeSeconds = Math.min(options.handshakeSeconds, BARE_HANDSHAKE_SECONDS);
+    return dialBareStream({ key, secret }, { ...options, handshakeSeconds }).catch(async () => {
+      const stream = await dialStream(key, options);
+      this.#needsTls = true;
+      return stream;
+    });
+  }
+
   #receive(request: ServerHttp2Stream, headers: IncomingHttpHeaders, options: AgentLinkOptions): void {
     const answer = (status: number) => {
       if (!request.destroyed && !request.closed) request.respond({ ":status": status }, { endStream: true });
@@ -100,7 +115,7 @@ export class AgentLink {
     } catch {
       return answer(400);
     }
-    dialStream(asked.key, options).then(
+    this.#dial(asked, options).then(
       (stream) => {
         answer(200);
         options.onStream(stream, asked.info);
@@ -111,6 +126,9 @@ export class AgentLink {
 }
 
 // --- internal ---
+
+/** Leaves the time for a second attempt. */
+const BARE_HANDSHAKE_SECONDS = 3;
 
 function greeted(socket: TLSSocket, options: AgentLinkOptions, signal: AbortSignal): Promise<AgentLink> {
   return new Promise((resolve, reject) => {

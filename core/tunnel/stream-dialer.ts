@@ -47,9 +47,8 @@ export function dialStream(key: Buffer, options: StreamDialerOptions): Promise<D
   });
 }
 
-// --- internal ---
-
-function parseAddress(address: string): { host: string; port: number } {
+/** Takes `host:port` apart; an IPv6 address stands in brackets. @throws {MezError} `INVALID_ARGUMENT` */
+export function parseAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(address);
   if (match === null)
     throw new MezError("INVALID_ARGUMENT", `address "${address}" is not valid; write it like proxy.example.com:3024`);

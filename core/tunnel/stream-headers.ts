@@ -8,6 +8,8 @@ export const STREAM_PATH = "/streams";
 export const NODE_NAME_HEADER = "mezite-node";
 /** 32 hex digits that the agent sends back, as 16 bytes, on the connection it dials for the stream. */
 export const STREAM_KEY_HEADER = "mezite-stream-key";
+/** 64 hex digits, 32 bytes: the proxy would take the stream without TLS, from whoever knows them. Left out when it would not. */
+export const STREAM_SECRET_HEADER = "mezite-stream-secret";
 /** Id of the session at the proxy, a UUID; the node uses the same in its own records. */
 export const SESSION_ID_HEADER = "mezite-session-id";
 /** IP address of the person's client as the proxy saw it. */
@@ -27,8 +29,9 @@ export interface TunnelStreamInfo {
 }
 
 /** The request that asks an agent to dial back for a stream. */
-export function streamRequestHeaders(info: TunnelStreamInfo, key: Buffer): OutgoingHttpHeaders {
+export function streamRequestHeaders(info: TunnelStreamInfo, key: Buffer, secret: Buffer | null = null): OutgoingHttpHeaders {
   return {
+    ...(secret === null ? {} : { [STREAM_SECRET_HEADER]: secret.toString("hex") }),
     ":method": "POST",
     ":path": STREAM_PATH,
     [STREAM_KEY_HEADER]: key.toString("hex"),
@@ -43,7 +46,12 @@ export function streamRequestHeaders(info: TunnelStreamInfo, key: Buffer): Outgo
  * Checks a proxy's request for a stream.
  * @throws {MezError} `INVALID_ARGUMENT` naming the header.
  */
-export function parseStreamHeaders(headers: IncomingHttpHeaders): { info: TunnelStreamInfo; key: Buffer } {
+export function parseStreamHeaders(headers: IncomingHttpHeaders): {
+  info: TunnelStreamInfo;
+  key: Buffer;
+  /** `null` when the stream must have TLS. */
+  secret: Buffer | null;
+} {
   if (headers[":method"] !== "POST") throw invalid(":method", headers[":method"], "POST");
   if (headers[":path"] !== STREAM_PATH) throw invalid(":path", headers[":path"], STREAM_PATH);
   const info = {
@@ -53,7 +61,14 @@ export function parseStreamHeaders(headers: IncomingHttpHeaders): { info: Tunnel
     clientPort: Number(matching(headers, CLIENT_PORT_HEADER, isPort, "a port from 1 to 65535")),
   };
   const key = matching(headers, STREAM_KEY_HEADER, (text) => /^[0-9a-f]{32}$/.test(text), "32 hex digits");
-  return { info, key: Buffer.from(key, "hex") };
+  const secret =
+    headers[STREAM_SECRET_HEADER] === undefined
+      ? null
+      : Buffer.from(
+          matching(headers, STREAM_SECRET_HEADER, (text) => /^[0-9a-f]{64}$/.test(text), "64 hex digits"),
+          "hex",
+        );
+  return { info, key: Buffer.from(key, "hex"), secret };
 }
 
 // --- internal ---

@@ -6,7 +6,13 @@ import type { Logger } from "../plugin/logger.js";
 import { AgentLink } from "./agent-link.js";
 import { BackOff } from "./back-off.js";
 import type { TunnelStreamInfo } from "./stream-headers.js";
-import { HANDSHAKE_SECONDS, PING_INTERVAL_SECONDS, type TunnelCredentials, tunnelSecureContext } from "./tunnel-protocol.js";
+import {
+  HANDSHAKE_SECONDS,
+  PING_INTERVAL_SECONDS,
+  type SessionEncryption,
+  type TunnelCredentials,
+  tunnelSecureContext,
+} from "./tunnel-protocol.js";
 
 export type TunnelAgentState = "idle" | "connecting" | "connected" | "waiting" | "draining" | "closed";
 
@@ -21,6 +27,8 @@ export interface TunnelAgentOptions {
   readonly onStream: (stream: Duplex, info: TunnelStreamInfo) => void;
   readonly onStateChange?: (state: TunnelAgentState) => void;
   readonly logger: Logger;
+  /** `ssh`: streams come without TLS where the proxy allows it. Default `tls`. */
+  readonly sessionEncryption?: SessionEncryption;
   /** From 0 up to 1; default `Math.random`. */
   readonly random?: () => number;
   /** First and longest wait between attempts; default 0.5 and 30. */
@@ -107,8 +115,9 @@ export class TunnelAgent implements Lifecycle {
       try {
         const secureContext = tunnelSecureContext(this.#options.credentials());
         const { handshakeSeconds = HANDSHAKE_SECONDS, pingIntervalSeconds = PING_INTERVAL_SECONDS } = this.#options;
+        const { sessionEncryption = "tls" } = this.#options;
         const link = await AgentLink.dial(
-          { address, secureContext, serverName, handshakeSeconds, pingIntervalSeconds, onStream },
+          { address, secureContext, serverName, handshakeSeconds, pingIntervalSeconds, sessionEncryption, onStream },
           this.#stop.signal,
         );
         if (!this.#stop.signal.aborted) {

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import { MezError } from "../errors/error.js";
 import type { TunnelStreamInfo } from "./stream-headers.js";
 import { nodeOffline, type Tunnel } from "./tunnel.js";
+import type { SessionEncryption } from "./tunnel-protocol.js";
 
 export type TunnelChangeListener = (change: "connected" | "disconnected", tunnel: Tunnel) => void;
 
@@ -23,12 +24,13 @@ export class TunnelDirectory {
 
   /**
    * Opens a stream to a node through its newest tunnel that takes streams.
+   * @param encryption See `Tunnel.open`.
    * @throws {MezError} `NODE_OFFLINE`, `TUNNEL_LOST`; see `Tunnel.open`.
    */
-  async open(info: TunnelStreamInfo, signal?: AbortSignal): Promise<Duplex> {
+  async open(info: TunnelStreamInfo, signal?: AbortSignal, encryption: SessionEncryption = "tls"): Promise<Duplex> {
     const tunnel = this.of(info.nodeName).findLast((candidate) => candidate.isOpen);
     if (tunnel === undefined) throw nodeOffline(info.nodeName);
-    const stream = await tunnel.open(info, signal);
+    const stream = await tunnel.open(info, signal, encryption);
     this.#keep(info.nodeName, stream);
     return stream;
   }

@@ -3,8 +3,10 @@ import { connect as connectHttp2 } from "node:http2";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import { MezError, messageOf } from "../errors/error.js";
+import { lendingSocket } from "../flow/lending-socket.js";
 import type { Logger } from "../plugin/logger.js";
 import { type Clock, systemClock } from "../time/clock.js";
+import { BARE_STREAM_MAGIC, receiveBareStream } from "./bare-stream.js";
 import { sayGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
 import { Rendezvous } from "./rendezvous.js";
@@ -60,7 +62,7 @@ export class TunnelListener {
       options.logger.debug("tunnel handshake failed", { address: socket.remoteAddress, error: messageOf(error) });
       socket.destroy();
     });
-    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.accept(socket));
+    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.accept(lendingSocket(socket)));
   }
 
   /**
@@ -100,7 +102,7 @@ export class TunnelListener {
       this.#pending.delete(oldestId);
       oldest.destroy();
     }
-    if (!socket.destroyed) this.#tls.emit("connection", socket);
+    if (!socket.destroyed) this.#recognise(socket);
   }
 
   /** Connections that are not tunnels yet. */
@@ -123,6 +125,38 @@ export class TunnelListener {
   async dispose(): Promise<void> {
     await this.drain();
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** A stream without TLS says so first; everything else is TLS, or fails as such. */
+  #recognise(socket: Socket): void {
+    let begun: Buffer = Buffer.alloc(0);
+    const read = () => {
+      const chunk: Buffer | null = socket.read();
+      if (chunk === null) return;
+      begun = begun.length === 0 ? chunk : Buffer.concat([begun, chunk]);
+      const length = Math.min(begun.length, BARE_STREAM_MAGIC.length);
+      const isBare = begun.subarray(0, length).equals(BARE_STREAM_MAGIC.subarray(0, length));
+      if (isBare && length < BARE_STREAM_MAGIC.length) return;
+      socket.off("readable", read).off("end", abandon);
+      socket.unshift(begun);
+      if (isBare) void this.#receiveBareStream(socket);
+      else this.#tls.emit("connection", socket);
+    };
+    const abandon = () => void socket.destroy();
+    socket.on("readable", read).once("end", abandon);
+  }
+
+  async #receiveBareStream(socket: Socket): Promise<void> {
+    const address = socket.remoteAddress ?? "unknown";
+    const id = endPoints(socket);
+    const seconds = this.#options.handshakeSeconds ?? protocol.HANDSHAKE_SECONDS;
+    try {
+      const { key, stream } = await receiveBareStream(socket, (asked) => this.#rendezvous.secretOf(asked), seconds);
+      this.#pending.delete(id);
+      if (!this.#rendezvous.bringProven(key, stream)) stream.destroy();
+    } catch (error) {
+      this.#options.logger.debug("a stream was not taken", { address, error: messageOf(error) });
+    }
   }
 
   #welcome(socket: TLSSocket): void {

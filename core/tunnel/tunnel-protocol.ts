@@ -10,6 +10,15 @@ export const STREAM_ALPN = "mezite-stream";
 /** Random bytes that match a stream's connection with the request for it. Used once. */
 export const STREAM_KEY_BYTES = 16;
 
+/** Random bytes that prove to proxy and agent who is at the other end of a stream without TLS. Used once. */
+export const STREAM_SECRET_BYTES = 32;
+
+/**
+ * What keeps a session's bytes secret between proxy and node: `tls`, or `ssh` alone, which runs inside in either case, from
+ * the person's client to the node.
+ */
+export type SessionEncryption = "tls" | "ssh";
+
 /** What one end of a tunnel shows and trusts. `HostCredentials` of `core/plugin` fits. */
 export interface TunnelCredentials {
   readonly certificatePem: string;

@@ -34,6 +34,21 @@ export function tunnelStream(socket: TLSSocket, tcp: Socket): Duplex {
   return socket;
 }
 
+/** The same manners for a stream without TLS of its own. */
+export function bareTunnelStream(socket: Socket): Duplex {
+  socket.setKeepAlive(true, KEEP_ALIVE_MILLISECONDS);
+  const inside = socket as Socket & { resetAndClosing?: boolean };
+  const destroy = inside._destroy.bind(inside);
+  inside._destroy = (error, callback) => {
+    const isWhole = inside.readableEnded && inside.writableFinished;
+    const isHalfClosed = inside.writableEnded && inside.writableLength === 0;
+    if (!isWhole && !isHalfClosed) inside.resetAndClosing = true; // what `resetAndDestroy()` does, without its wait
+    destroy(error === null || isMezError(error) ? error : streamReset(error), callback);
+  };
+  inside.on("error", () => {});
+  return inside;
+}
+
 // --- internal ---
 
 function streamReset(cause: Error): MezError {

@@ -4,8 +4,9 @@ import type { Duplex } from "node:stream";
 import { MezError } from "../errors/error.js";
 import type { ProcessRole } from "../plugin/contract.js";
 import { sayGoodbye } from "./goodbye.js";
-import type { Rendezvous } from "./rendezvous.js";
+import type { ExpectedStream, Rendezvous } from "./rendezvous.js";
 import { streamRequestHeaders, type TunnelStreamInfo } from "./stream-headers.js";
+import type { SessionEncryption } from "./tunnel-protocol.js";
 
 /** Who a tunnel belongs to, as the proxy's `authorize` read it from the certificate. */
 export interface TunnelPeer {
@@ -41,15 +42,16 @@ export class Tunnel {
 
   /**
    * Asks the agent for a stream; resolves when its connection has arrived.
+   * @param encryption `ssh` when what it will carry is SSH, and may come without TLS if the agent likes that too.
    * @throws {MezError} `NODE_OFFLINE` when the agent drains or brings none in 10 s; `TUNNEL_LOST` when the tunnel
    *   breaks meanwhile; `INVALID_ARGUMENT` when the agent refuses the headers. The signal's reason when it aborts.
    */
-  async open(info: TunnelStreamInfo, signal?: AbortSignal): Promise<Duplex> {
+  async open(info: TunnelStreamInfo, signal?: AbortSignal, encryption: SessionEncryption = "tls"): Promise<Duplex> {
     signal?.throwIfAborted();
     if (!this.isOpen) throw nodeOffline(info.nodeName);
-    const expected = this.#rendezvous.expect(this.peer.nodeName);
+    const expected = this.#rendezvous.expect(this.peer.nodeName, encryption);
     try {
-      return await Promise.race([expected.arrived, this.#refused(info, expected.key, signal)]);
+      return await Promise.race([expected.arrived, this.#refused(info, expected, signal)]);
     } finally {
       expected.cancel();
     }
@@ -67,8 +69,8 @@ export class Tunnel {
   }
 
   /** Sends the request; rejects when it is plain that no stream will come, and never resolves. */
-  #refused(info: TunnelStreamInfo, key: Buffer, signal: AbortSignal | undefined): Promise<never> {
-    const request = this.#session.request(streamRequestHeaders(info, key), { endStream: true });
+  #refused(info: TunnelStreamInfo, { key, secret }: ExpectedStream, signal: AbortSignal | undefined): Promise<never> {
+    const request = this.#session.request(streamRequestHeaders(info, key, secret), { endStream: true });
     request.resume();
     return new Promise((_, reject) => {
       const abort = () => {

@@ -19,7 +19,6 @@ export function trustReportOf(
   };
 }
 
-/** A report as it goes over the wire. */
 export function writeTrustReport({ trusted, certificateAuthority }: TrustReport): AgentTrust {
   const entries = Object.entries(trusted).map(([type, list]) => ({ type, fingerprints: [...list] }));
   return { trusted: entries, certificateAuthority };

@@ -33,6 +33,7 @@ export class NodeService implements Lifecycle {
           addresses: [address],
           credentials: () => identity.current(),
           serverName: PROXY_NAME,
+          sessionEncryption: settings.sessionEncryption,
           onStream: (stream, { clientAddress: remoteAddress, clientPort: remotePort, sessionId }) =>
             server.serve(stream, { remoteAddress, remotePort, sessionId }),
           logger,

@@ -4,7 +4,7 @@ import { type NodeConfig, nodeSettings } from "./node-settings.js";
 
 const CONFIG: NodeConfig = {
   ...{ name: "web-01", labels: {}, proxy_addrs: [], accept_env: [] },
-  ...{ sftp_server: "", policy_stale_after: "1h" },
+  ...{ sftp_server: "", policy_stale_after: "1h", session_encryption: "ssh" },
 };
 
 for (const [authAddresses, proxyAddress] of [

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseStaleAfter } from "../../core/plugin/stale-after.js";
+import type { SessionEncryption } from "../../core/tunnel/tunnel-protocol.js";
 
 /** Section `node` of the config file, after its schema. */
 export interface NodeConfig {
@@ -10,6 +11,7 @@ export interface NodeConfig {
   readonly accept_env: readonly string[];
   readonly sftp_server: string;
   readonly policy_stale_after: string;
+  readonly session_encryption: SessionEncryption;
 }
 
 export interface NodeSettings {
@@ -22,6 +24,8 @@ export interface NodeSettings {
   /** `null` when this machine has none. */
   readonly sftpServer: string | null;
   readonly policyStaleSeconds: number;
+  /** What keeps a session's bytes secret on their way from the proxy. */
+  readonly sessionEncryption: SessionEncryption;
 }
 
 /**
@@ -37,6 +41,7 @@ export function nodeSettings(config: NodeConfig, authAddresses: readonly string[
     acceptedVariables: config.accept_env,
     sftpServer: config.sftp_server === "" ? (SFTP_SERVERS.find((path) => existsSync(path)) ?? null) : config.sftp_server,
     policyStaleSeconds: parseStaleAfter("node.policy_stale_after", config.policy_stale_after),
+    sessionEncryption: config.session_encryption,
   };
 }
 

@@ -9,6 +9,7 @@ import { parseStaleAfter } from "../../core/plugin/stale-after.js";
 import { WEB_DOOR } from "../../core/plugin/web-door.js";
 import { GUARD, onGuardChange } from "../../core/ports/guard.js";
 import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
+import type { SessionEncryption } from "../../core/tunnel/tunnel-protocol.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
 import { CA_KEYS } from "../ca/api.js";
 import { NODES } from "../nodes/api.js";
@@ -34,6 +35,7 @@ interface ProxyConfig {
   readonly web_listen_addr: string;
   readonly web_public_addr: string;
   readonly web_tls?: { readonly certificate: string; readonly key: string };
+  readonly session_encryption: SessionEncryption;
   readonly policy_stale_after: string;
 }
 
@@ -81,6 +83,7 @@ export default definePlugin<ProxyConfig>({
           reporter: resolve.optional(SESSION_REPORTER),
         }),
         directory: new TunnelDirectory(),
+        sessionEncryption: config.session_encryption,
         watched: [
           ...[nodes, collections.of(ROLES_COLLECTION), collections.of(USERS_COLLECTION)],
           ...[collections.of(MACHINES_COLLECTION), collections.of(MACHINE_INSTANCES_COLLECTION)],

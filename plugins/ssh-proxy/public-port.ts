@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Logger } from "../../core/plugin/logger.js";
+import { BARE_STREAM_MAGIC } from "../../core/tunnel/bare-stream.js";
 import { STREAM_ALPN, TUNNEL_ALPN } from "../../core/tunnel/tunnel-protocol.js";
 import type { ListenAddress } from "./listen-address.js";
 import { type HelloReading, readClientHello } from "./public-port-client-hello.js";
@@ -125,9 +126,14 @@ const NO_APPLICATION_PROTOCOL = Buffer.from([21, 3, 3, 0, 2, 2, 120]);
 
 function recognise(bytes: Buffer): Recognised | "incomplete" {
   if (bytes[0] === TLS_HANDSHAKE) return recogniseTls(readClientHello(bytes));
-  const start = bytes.subarray(0, SSH_VERSION.length);
-  if (!SSH_VERSION.subarray(0, start.length).equals(start)) return "none";
-  return start.length === SSH_VERSION.length ? "ssh" : "incomplete";
+  if (bytes[0] === BARE_STREAM_MAGIC[0]) return recogniseStart(bytes, BARE_STREAM_MAGIC, "tunnel");
+  return recogniseStart(bytes, SSH_VERSION, "ssh");
+}
+
+function recogniseStart(bytes: Buffer, expected: Buffer, server: Recognised): Recognised | "incomplete" {
+  const start = bytes.subarray(0, expected.length);
+  if (!expected.subarray(0, start.length).equals(start)) return "none";
+  return start.length === expected.length ? server : "incomplete";
 }
 
 function recogniseTls(reading: HelloReading): Recognised | "incomplete" {

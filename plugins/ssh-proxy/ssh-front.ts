@@ -10,6 +10,7 @@ import type { DirectTcpipRequest, SshPeer, SshServerConnection } from "../../cor
 import type { AuthenticationAttempt, AuthenticationDecision } from "../../core/ssh/user-authentication.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
+import type { SessionEncryption } from "../../core/tunnel/tunnel-protocol.js";
 import type { AgentlessDoor } from "./agentless-door.js";
 import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";
 import type { DenialLog } from "./denial-log.js";
@@ -25,6 +26,8 @@ export interface SshFrontParts {
   readonly directory: Pick<TunnelDirectory, "open">;
   /** Stands for the nodes that have no agent. */
   readonly agentless: Pick<AgentlessDoor, "prepare" | "recheck" | "close">;
+  /** What keeps a session's bytes secret on their way to the node. */
+  readonly sessionEncryption: SessionEncryption;
   readonly liveSessions: LiveSessions;
   readonly leases: Leases;
   readonly denials: DenialLog;
@@ -128,7 +131,7 @@ export class SshFront {
   }
 
   async #open(client: Client, request: DirectTcpipRequest): Promise<void> {
-    const { policy, denials, directory, logger } = this.parts;
+    const { policy, denials, directory, sessionEncryption, logger } = this.parts;
     const { person, address } = client;
     const refuse = (error: unknown, session?: ProxySession): void => {
       if (!isMezError(error)) logger.error("a session could not be opened", { user: person.user, error: messageOf(error) });
@@ -151,7 +154,11 @@ export class SshFront {
       if (objection !== null) throw objection;
       if (session.target.openSsh !== undefined) return await this.#visit(client, session, request);
       const { id: sessionId, node: nodeName, signal } = session;
-      const stream = await directory.open({ nodeName, sessionId, clientAddress: address, clientPort: client.port }, signal);
+      const stream = await directory.open(
+        { nodeName, sessionId, clientAddress: address, clientPort: client.port },
+        signal,
+        sessionEncryption,
+      );
       const channel = signal.aborted ? null : request.accept();
       if (channel !== null) return await session.carry(channel, stream);
       stream.destroy();

@@ -12,7 +12,6 @@ export interface EndableSessions {
   end(token: Secret, signal: AbortSignal): Promise<void>;
 }
 
-/** Answers the requests that show a login session and end it. */
 export function sessionHandlers(sessions: EndableSessions): WebHandlers<typeof SESSION_ROUTES> {
   return {
     show: async ({ session }) => {

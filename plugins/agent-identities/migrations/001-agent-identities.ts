@@ -1,6 +1,5 @@
 import { Migration } from "@mikro-orm/migrations";
 
-/** Identities, their join tokens, and the instances that joined. */
 export class CreateAgentIdentities extends Migration {
   override up(): void {
     this.addSql(

@@ -1,6 +1,5 @@
 import { Migration } from "@mikro-orm/migrations";
 
-/** The cluster's settings that were set; the others have their defaults. */
 export class CreateClusterSettings extends Migration {
   override up(): void {
     this.addSql(
