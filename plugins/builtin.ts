@@ -11,8 +11,10 @@ import mfa from "./mfa/plugin.json" with { type: "json" };
 import nodes from "./nodes/plugin.json" with { type: "json" };
 import pluginCatalog from "./plugin-catalog/plugin.json" with { type: "json" };
 import recordingLocal from "./recording/local/plugin.json" with { type: "json" };
+import recordingS3 from "./recording/s3/plugin.json" with { type: "json" };
 import recordings from "./recordings/plugin.json" with { type: "json" };
 import roles from "./roles/plugin.json" with { type: "json" };
+import s3 from "./s3/plugin.json" with { type: "json" };
 import sessions from "./sessions/plugin.json" with { type: "json" };
 import spiffeBundle from "./spiffe-bundle/plugin.json" with { type: "json" };
 import sshNode from "./ssh-node/plugin.json" with { type: "json" };
@@ -69,6 +71,8 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     service: () => import("./workload-identities/plugin.js"),
     commands: () => import("./workload-identities/commands.js"),
   },
+  { manifest: s3, service: () => import("./s3/plugin.js") },
+  { manifest: recordingS3, service: () => import("./recording/s3/plugin.js") },
   { manifest: recordingLocal, onByDefault: true, service: () => import("./recording/local/plugin.js") },
   {
     manifest: recordings,

@@ -60,6 +60,7 @@ export function parseProfile(text: string, file: string): Profile {
   }
 }
 
+/** Writes a profile as the JSON of its file. */
 export function formatProfile(profile: Profile): string {
   return `${JSON.stringify(profile, null, 2)}\n`;
 }

@@ -23,6 +23,8 @@ export const ERROR_CODES = {
   ADDRESS_UNUSABLE: "environment",
   ALREADY_EXISTS: "already-exists",
   AUDIT_CHAIN_BROKEN: "corrupt",
+  BUCKET_REFUSED: "environment",
+  BUCKET_UNAVAILABLE: "unavailable",
   CANCELLED: "unavailable",
   CONFIG_INVALID: "usage",
   CONFLICT: "conflict",

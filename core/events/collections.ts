@@ -11,6 +11,7 @@ export interface CollectionChange {
 
 type Listener = (key: string, value: unknown) => void;
 
+/** Names a collection kind with its version, e.g. `roles@1`. */
 export function kindId(kind: CollectionKind<unknown>): string {
   return `${kind.name}@${kind.version}`;
 }

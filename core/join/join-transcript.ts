@@ -57,6 +57,7 @@ export function isSignedBy(publicKey: Buffer, statement: Buffer, signature: Buff
   return signature.length === 64 && verify(null, statement, key, signature);
 }
 
+/** SHA-256 of bytes, 32 bytes. */
 export function sha256(bytes: Uint8Array): Buffer {
   return createHash("sha256").update(bytes).digest();
 }

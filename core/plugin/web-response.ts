@@ -13,6 +13,7 @@ export function jsonResponse(value: unknown, details: ResponseDetails = {}): Web
   return { status: 200, ...details, contentType: "application/json; charset=utf-8", body: JSON.stringify(value) };
 }
 
+/** An answer of plain text in UTF-8, with status 200 unless `details` say otherwise. */
 export function textResponse(text: string, details: ResponseDetails = {}): WebResponse {
   return { status: 200, ...details, contentType: "text/plain; charset=utf-8", body: text };
 }

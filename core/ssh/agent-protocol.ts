@@ -57,6 +57,7 @@ export function agentResult(succeeded: boolean): Buffer {
   return Buffer.of(succeeded ? SUCCESS : FAILURE);
 }
 
+/** Encodes the answer to a request for identities: each public key or certificate with its comment. */
 export function agentIdentities(identities: readonly AgentIdentity[]): Buffer {
   const entries = identities.flatMap(({ blob, comment }) => [string(blob), string(comment)]);
   return Buffer.concat([Buffer.of(IDENTITIES_ANSWER), uint32(identities.length), ...entries]);

@@ -28,6 +28,7 @@ export const ECDSA_CURVES = {
   "ecdsa-sha2-nistp521": { name: "nistp521", jwk: "P-521", bytes: 66, hash: "sha512" },
 } as const;
 
+/** Tells whether a key type is one that we read, e.g. `ssh-ed25519`. */
 export function isSshKeyType(type: string): type is SshKeyType {
   return (SSH_KEY_TYPES as readonly string[]).includes(type);
 }

@@ -55,6 +55,7 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
   return new SshServer(options);
 }
 
+/** The server side of SSH for any number of connections; what a person may do is decided by the options. */
 export class SshServer<Identity> {
   readonly #open = new Set<Waiting>();
   readonly #waiting = new WeakMap<Duplex, Waiting>();

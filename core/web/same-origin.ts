@@ -17,6 +17,7 @@ export function csrfTokenOf(sessionToken: string): string {
   return createHmac("sha256", sessionToken).update("mezite web form").digest("base64url");
 }
 
+/** Tells, in constant time, whether a page gave back its session's token against forged requests. */
 export function isCsrfToken(given: string, sessionToken: string): boolean {
   const right = Buffer.from(csrfTokenOf(sessionToken));
   const bytes = Buffer.from(given);

@@ -14,6 +14,7 @@ export interface InstanceKeys {
   readonly x509PublicKey: Buffer;
 }
 
+/** Makes fresh keys for an instance: Ed25519 for SSH, ECDSA P-256 for TLS. */
 export function generateInstanceKeys(): InstanceKeys {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const pem = privateKey.export({ format: "pem", type: "pkcs8" }).toString();

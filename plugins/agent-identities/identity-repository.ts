@@ -40,11 +40,13 @@ export async function findIdentities(em: EntityManager): Promise<readonly AgentI
   return (await em.find(IdentityRecord, {}, { orderBy: { name: "asc" } })).map(identityOf);
 }
 
+/** An identity by its name, `null` when there is none. */
 export async function findIdentity(em: EntityManager, name: string): Promise<AgentIdentity | null> {
   const record = await em.findOne(IdentityRecord, { name });
   return record === null ? null : identityOf(record);
 }
 
+/** Stores a new identity. */
 export async function insertIdentity(em: EntityManager, identity: AgentIdentity): Promise<void> {
   await em.insert(IdentityRecord, { ...identity, roles: JSON.stringify(identity.roles) });
 }
@@ -64,19 +66,23 @@ export async function findInstances(em: EntityManager, identity?: string): Promi
   return records.map(instanceOf);
 }
 
+/** An instance by its id, `null` when there is none. */
 export async function findInstance(em: EntityManager, id: string): Promise<Instance | null> {
   const record = await em.findOne(InstanceRecord, { id });
   return record === null ? null : instanceOf(record);
 }
 
+/** Stores a new instance. */
 export async function insertInstance(em: EntityManager, instance: Instance): Promise<void> {
   await em.insert(InstanceRecord, { ...instance });
 }
 
+/** Replaces what is stored of an instance. */
 export async function updateInstance(em: EntityManager, { id, ...change }: Instance): Promise<void> {
   await em.nativeUpdate(InstanceRecord, { id }, change);
 }
 
+/** Instances whose last certificate expired before a time. */
 export async function findExpiredInstances(em: EntityManager, before: Date): Promise<readonly Instance[]> {
   return (await em.find(InstanceRecord, { certificateExpiresAt: { $lt: before } })).map(instanceOf);
 }
@@ -87,19 +93,23 @@ export async function deleteInstance(em: EntityManager, id: string): Promise<voi
   await em.nativeDelete(TokenRecord, { instanceId: id });
 }
 
+/** Stores a new join token of an identity. */
 export async function insertToken(em: EntityManager, token: IdentityToken): Promise<void> {
   await em.insert(TokenRecord, { ...token });
 }
 
+/** The join tokens of one identity, or of all. */
 export async function findTokens(em: EntityManager, identity?: string): Promise<readonly IdentityToken[]> {
   return (await em.find(TokenRecord, identity === undefined ? {} : { identity })).map(tokenOf);
 }
 
+/** A join token by its id, `null` when there is none. */
 export async function findToken(em: EntityManager, tokenId: string): Promise<IdentityToken | null> {
   const record = await em.findOne(TokenRecord, { tokenId });
   return record === null ? null : tokenOf(record);
 }
 
+/** Notes which instance joined with a token; it admits nobody else. */
 export async function markTokenUsed(em: EntityManager, tokenId: string, instanceId: string): Promise<void> {
   await em.nativeUpdate(TokenRecord, { tokenId }, { instanceId });
 }

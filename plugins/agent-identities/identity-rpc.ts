@@ -20,6 +20,7 @@ export const IDENTITY_RPC: RpcService<typeof AgentIdentityServiceService> = {
   },
 };
 
+/** Answers the calls of administrators about identities. */
 export function identityHandlers(identities: IdentityService): RpcHandlers<typeof AgentIdentityServiceService> {
   return {
     async createAgentIdentity({ name, roles, tokenTtlSeconds }, call) {

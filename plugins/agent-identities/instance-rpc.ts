@@ -18,6 +18,7 @@ export const INSTANCE_RPC: RpcService<typeof InstanceServiceService> = {
   },
 };
 
+/** Answers the calls of the machines themselves: joining, renewing, confirming what they hold. */
 export function instanceHandlers(instances: InstanceService): RpcHandlers<typeof InstanceServiceService> {
   return {
     async bootstrapAgentIdentity({ method, proof, request }, { serverFingerprint, clientAddress }) {

@@ -15,6 +15,7 @@ export const AUDIT_RPC: RpcService<typeof AuditServiceService> = {
   permissions: { listEvents: "audit:list", verify: "audit:read", reportEvents: "audit:create" },
 };
 
+/** Answers the calls that read the audit log and verify its chain, and takes events that others report. */
 export function auditHandlers(database: Database, clock: Clock): RpcHandlers<typeof AuditServiceService> {
   const verifier = new ChainVerifier(database);
   return {

@@ -36,6 +36,7 @@ export interface AuthenticationRpcParts {
   readonly sshProxyAddress: string;
 }
 
+/** Answers the calls about logins, passwords and user certificates. */
 export function authenticationHandlers(parts: AuthenticationRpcParts): RpcHandlers<typeof AuthenticationServiceService> {
   const { process, clock, login, sessions, certificates, authorities, access } = parts;
   return {

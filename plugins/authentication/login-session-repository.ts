@@ -27,18 +27,22 @@ export interface LoginSession {
   readonly clientAddress: string;
 }
 
+/** Stores a new login session. */
 export async function insertSession(em: EntityManager, session: LoginSession): Promise<void> {
   await em.insert(LoginSessionRecord, { ...session });
 }
 
+/** A session by the hash of its token, `null` when there is none; it may have expired. */
 export async function findSession(em: EntityManager, tokenHash: string): Promise<LoginSession | null> {
   return em.findOne(LoginSessionRecord, { tokenHash });
 }
 
+/** A session by its id, `null` when there is none; it may have expired. */
 export async function findSessionById(em: EntityManager, id: string): Promise<LoginSession | null> {
   return em.findOne(LoginSessionRecord, { id });
 }
 
+/** Deletes a session; one that is gone already is no error. */
 export async function deleteSession(em: EntityManager, id: string): Promise<void> {
   await em.nativeDelete(LoginSessionRecord, { id });
 }
@@ -48,14 +52,17 @@ export async function deleteSessionsOf(em: EntityManager, userName: string, exce
   await em.nativeDelete(LoginSessionRecord, exceptId === undefined ? { userName } : { userName, id: { $ne: exceptId } });
 }
 
+/** Deletes the sessions that have ended by `now`. */
 export async function deleteExpiredSessions(em: EntityManager, now: Date): Promise<void> {
   await em.nativeDelete(LoginSessionRecord, { expiresAt: { $lte: now } });
 }
 
+/** Tells whether `deleteExpiredSessions` would find any. */
 export async function hasExpiredSessions(em: EntityManager, now: Date): Promise<boolean> {
   return (await em.count(LoginSessionRecord, { expiresAt: { $lte: now } })) > 0;
 }
 
+/** Notes when a session was last used. */
 export async function markSessionUsed(em: EntityManager, id: string, lastUsedAt: Date): Promise<void> {
   await em.nativeUpdate(LoginSessionRecord, { id }, { lastUsedAt });
 }

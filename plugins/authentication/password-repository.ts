@@ -17,11 +17,13 @@ export interface StoredPassword {
   readonly mustChange: boolean;
 }
 
+/** A user's password as its hash, `null` when he has none. */
 export async function findPassword(em: EntityManager, userName: string): Promise<StoredPassword | null> {
   const record = await em.findOne(PasswordRecord, { userName });
   return record === null ? null : { hash: new Secret(record.hash), mustChange: record.mustChange };
 }
 
+/** Sets a user's password, his first or the next. */
 export async function savePassword(
   em: EntityManager,
   userName: string,
@@ -33,6 +35,7 @@ export async function savePassword(
     await em.insert(PasswordRecord, { userName, ...values });
 }
 
+/** Deletes a user's password. */
 export async function deletePassword(em: EntityManager, userName: string): Promise<void> {
   await em.nativeDelete(PasswordRecord, { userName });
 }

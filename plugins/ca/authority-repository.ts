@@ -69,6 +69,7 @@ export function findAuthorityKeys(em: EntityManager): Promise<readonly Authority
   return em.find(AuthorityKeyEntity, { state: { $ne: "retired" } }, { orderBy: { state: "asc", generation: "desc" } });
 }
 
+/** Stores a new authority with its keys. */
 export async function insertAuthority(
   em: EntityManager,
   authority: AuthorityRow,
@@ -78,14 +79,17 @@ export async function insertAuthority(
   await insertAuthorityKeys(em, keys);
 }
 
+/** An authority with the phase of its rotation, `null` before the first start. */
 export function findAuthority(em: EntityManager, type: AuthorityType): Promise<AuthorityRow | null> {
   return em.findOne(AuthorityEntity, { type });
 }
 
+/** Stores keys of authorities that exist. */
 export async function insertAuthorityKeys(em: EntityManager, keys: readonly AuthorityKeyRow[]): Promise<void> {
   for (const key of keys) await em.insert(AuthorityKeyEntity, key);
 }
 
+/** Moves an authority to a phase of its rotation. */
 export async function updatePhase(em: EntityManager, type: AuthorityType, phase: RotationPhase, since: Date): Promise<void> {
   await em.nativeUpdate(AuthorityEntity, { type }, { phase, phaseSince: since });
 }
@@ -103,18 +107,22 @@ export async function lastGeneration(em: EntityManager, authority: AuthorityType
   return last?.generation ?? 0;
 }
 
+/** Keys that no rotation needs any more and whose private halves are to be destroyed. */
 export function findRetiredKeys(em: EntityManager): Promise<readonly AuthorityKeyRow[]> {
   return em.find(AuthorityKeyEntity, { state: "retired" });
 }
 
+/** Deletes what is stored of a key; its private half lies with the key backend. */
 export async function deleteKey(em: EntityManager, id: string): Promise<void> {
   await em.nativeDelete(AuthorityKeyEntity, { id });
 }
 
+/** How many certificates were issued, by set of keys and expiry. */
 export async function findIssued(em: EntityManager): Promise<readonly IssuedCertificatesRow[]> {
   return em.find(IssuedCertificatesEntity, {});
 }
 
+/** Stores counts of issued certificates in place of those with the same id. */
 export async function storeIssued(em: EntityManager, rows: readonly IssuedCertificatesRow[]): Promise<void> {
   await em.upsertMany(
     IssuedCertificatesEntity,
@@ -123,6 +131,7 @@ export async function storeIssued(em: EntityManager, rows: readonly IssuedCertif
   );
 }
 
+/** Deletes the counts of certificates that have expired by a time. */
 export async function deleteIssuedBefore(em: EntityManager, time: Date): Promise<void> {
   await em.nativeDelete(IssuedCertificatesEntity, { expiresAt: { $lte: time } });
 }

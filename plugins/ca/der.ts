@@ -7,10 +7,12 @@ export function tagged(tag: number, ...parts: readonly Buffer[]): Buffer {
   return Buffer.concat([header(tag, length), ...parts]);
 }
 
+/** SEQUENCE: the parts in their order (X.690, 8.9). */
 export function sequence(...parts: readonly Buffer[]): Buffer {
   return tagged(0x30, ...parts);
 }
 
+/** SET of the parts, which the caller has put in order (X.690, 10.3). */
 export function set(...parts: readonly Buffer[]): Buffer {
   return tagged(0x31, ...parts);
 }
@@ -30,10 +32,12 @@ export function objectIdentifier(dotted: string): Buffer {
   return tagged(0x06, Buffer.from([first * 40 + second, ...rest.flatMap(base128)]));
 }
 
+/** BOOLEAN, true as 0xff (X.690, 11.1). */
 export function boolean(value: boolean): Buffer {
   return tagged(0x01, Buffer.of(value ? 0xff : 0));
 }
 
+/** OCTET STRING (X.690, 8.7). */
 export function octetString(content: Buffer): Buffer {
   return tagged(0x04, content);
 }
@@ -43,6 +47,7 @@ export function bitString(content: Buffer, unusedBits = 0): Buffer {
   return tagged(0x03, Buffer.of(unusedBits), content);
 }
 
+/** UTF8String (X.690, 8.23). */
 export function utf8String(text: string): Buffer {
   return tagged(0x0c, Buffer.from(text, "utf8"));
 }

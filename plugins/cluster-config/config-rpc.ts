@@ -13,6 +13,7 @@ export const CLUSTER_CONFIG_RPC: RpcService<typeof ClusterConfigServiceService> 
   permissions: { getSettings: "config:read", setSetting: "config:update", unsetSetting: "config:update" },
 };
 
+/** Answers the calls about the cluster's settings. */
 export function clusterConfigHandlers(settings: SettingService): RpcHandlers<typeof ClusterConfigServiceService> {
   return {
     async getSettings({ key }) {

@@ -23,10 +23,12 @@ export async function findSettings(em: EntityManager): Promise<ReadonlyMap<strin
   return new Map(records.map(({ key, value, updatedBy, updatedAt }) => [key, { key, value, updatedBy, updatedAt }]));
 }
 
+/** Sets a setting, for the first time or anew. */
 export async function saveSetting(em: EntityManager, setting: StoredSetting): Promise<void> {
   await em.upsert(ClusterSettingRecord, { ...setting });
 }
 
+/** Deletes a setting, so that its default counts again. */
 export async function deleteSetting(em: EntityManager, key: string): Promise<void> {
   await em.nativeDelete(ClusterSettingRecord, { key });
 }

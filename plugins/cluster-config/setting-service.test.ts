@@ -113,6 +113,8 @@ test("the setting of a plugin that is off is not shown, and is kept until it is 
   await settings.set("mode", "off", AUTHOR);
   const [mode] = declared.splice(2, 1);
   assert.equal((await settings.list()).length, 2);
+  await settings.publish();
+  assert.deepEqual(opened.removes.at(-1), { name: "cluster-settings", key: "mode", value: undefined });
   await assert.rejects(settings.get("mode"), (error) => isMezError(error, "SETTING_UNKNOWN"));
   declared.push(mode as DeclaredSetting);
   assert.equal((await settings.get("mode")).value, "off");

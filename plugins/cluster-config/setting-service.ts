@@ -71,7 +71,9 @@ export class SettingService implements CollectionSource<SettingValue> {
   /** Tells everybody what holds now: plugins and their part of the file may have changed while others watched. */
   async publish(): Promise<void> {
     await this.parts.database.transaction(async (tx) => {
-      for (const [key, value] of await this.entries()) tx.put(CLUSTER_SETTINGS_COLLECTION, key, value);
+      const held = new Map(await this.entries());
+      for (const [key, value] of held) tx.put(CLUSTER_SETTINGS_COLLECTION, key, value);
+      for (const key of (await findSettings(tx.em)).keys()) if (!held.has(key)) tx.remove(CLUSTER_SETTINGS_COLLECTION, key);
     });
   }
 

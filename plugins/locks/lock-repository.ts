@@ -18,6 +18,7 @@ const LockRecord = defineEntity({
 
 export const LOCK_ENTITIES: Entities = [LockRecord];
 
+/** Stores a new lock. */
 export async function insertLock(em: EntityManager, { target, ...lock }: Lock): Promise<void> {
   await em.insert(LockRecord, { ...lock, targetType: target.type, targetName: target.name });
 }
@@ -28,6 +29,7 @@ export async function findLocks(em: EntityManager): Promise<readonly Lock[]> {
   return records.map(fromRecord);
 }
 
+/** A lock by its id, `null` when there is none. */
 export async function findLock(em: EntityManager, id: string): Promise<Lock | null> {
   const record = await em.findOne(LockRecord, { id });
   return record === null ? null : fromRecord(record);
@@ -45,6 +47,7 @@ export async function findExpiredLocks(em: EntityManager, now: Date): Promise<re
   return (await em.find(LockRecord, { expiresAt: { $lte: now } }, { orderBy: { id: "asc" } })).map(fromRecord);
 }
 
+/** Deletes a lock; one that is gone already is no error. */
 export async function deleteLock(em: EntityManager, id: string): Promise<void> {
   await em.nativeDelete(LockRecord, { id });
 }

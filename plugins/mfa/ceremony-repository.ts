@@ -49,6 +49,7 @@ export async function findCeremony(em: EntityManager, token: "holder" | "link", 
   };
 }
 
+/** Changes what has happened in a ceremony so far. */
 export async function updateCeremony(
   em: EntityManager,
   id: string,
@@ -57,10 +58,12 @@ export async function updateCeremony(
   await em.nativeUpdate(CeremonyRecord, { id }, change);
 }
 
+/** Deletes a ceremony; nobody can go on with it. */
 export async function deleteCeremony(em: EntityManager, id: string): Promise<void> {
   await em.nativeDelete(CeremonyRecord, { id });
 }
 
+/** Deletes all ceremonies of a user. */
 export async function deleteCeremoniesOf(em: EntityManager, userName: string): Promise<void> {
   await em.nativeDelete(CeremonyRecord, { userName });
 }
@@ -70,6 +73,7 @@ export async function deleteExpiredCeremonies(em: EntityManager, now: Date): Pro
   return em.nativeDelete(CeremonyRecord, { expiresAt: { $lte: now } });
 }
 
+/** Tells whether any ceremony has ended by `now`. */
 export async function hasExpiredCeremonies(em: EntityManager, now: Date): Promise<boolean> {
   return (await em.count(CeremonyRecord, { expiresAt: { $lte: now } })) > 0;
 }

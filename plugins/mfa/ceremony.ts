@@ -49,6 +49,7 @@ export const MAX_FAILURES = 5;
 export type NewCeremony = Pick<Ceremony, "purpose" | "userName" | "clientAddress"> &
   Partial<Pick<Ceremony, "mayEnrol" | "minimum" | "factorName">> & { readonly ttlSeconds?: number };
 
+/** Makes a ceremony that nothing has happened in yet, and the two secrets to it, of which it keeps the hashes alone. */
 export function makeCeremony({ ttlSeconds, ...wanted }: NewCeremony, now: Date): OpenedCeremony {
   const [holder, link] = [generateToken(), generateToken()];
   const ceremony: Ceremony = {

@@ -21,6 +21,7 @@ export const FactorRecord = defineEntity({
   },
 });
 
+/** Stores a new factor. */
 export async function insertFactor(em: EntityManager, factor: StoredFactor): Promise<void> {
   if (factor.kind === "totp") await em.insert(FactorRecord, { ...factor });
   else await em.insert(FactorRecord, { ...factor, transports: factor.transports.join(",") });
@@ -55,6 +56,7 @@ export async function moveCounter(
   return (await em.nativeUpdate(FactorRecord, where, { counter: counter.to, lastUsedAt: now })) === 1;
 }
 
+/** Deletes a factor; one that is gone already is no error. */
 export async function deleteFactor(em: EntityManager, id: string): Promise<void> {
   await em.nativeDelete(FactorRecord, { id });
 }

@@ -27,10 +27,12 @@ export function kindsFor({ purpose, mayEnrol, minimum }: Ceremony, factors: read
   return [...kinds, ...(minimum === "" ? (["recovery_code"] as const) : [])];
 }
 
+/** A factor as it goes over the wire, without its secret. */
 export function factorToMessage({ id, kind, name, createdAt, lastUsedAt }: Factor): FactorMessage {
   return { id, kind: kindToMessage(kind), name, createdAt, lastUsedAt: lastUsedAt ?? undefined };
 }
 
+/** A kind of factor as the enumeration of the wire. */
 export function kindToMessage(kind: ProvenKind): FactorKind {
   return MESSAGES[kind];
 }

@@ -62,6 +62,7 @@ export interface MfaRpcParts {
   readonly rpId: string;
 }
 
+/** Answers the calls about second factors. */
 export function mfaHandlers(parts: MfaRpcParts): RpcHandlers<typeof MfaServiceService> {
   const { database, ceremonies, codes, enrolment, webAuthn, factors, sessions, webAddress, clusterName } = parts;
   const party = (origin: string): RelyingParty => relyingParty(origin, parts.rpId, clusterName);

@@ -16,6 +16,7 @@ export async function replaceRecoveryCodes(em: EntityManager, userName: string):
   return codes;
 }
 
+/** How many recovery codes a user has left. */
 export async function countRecoveryCodes(em: EntityManager, userName: string): Promise<number> {
   return em.count(RecoveryCodeRecord, { userName });
 }
@@ -25,6 +26,7 @@ export async function takeRecoveryCode(em: EntityManager, userName: string, code
   return (await em.nativeDelete(RecoveryCodeRecord, { hash: hashRecoveryCode(userName, code), userName })) === 1;
 }
 
+/** Deletes all recovery codes of a user. */
 export async function deleteRecoveryCodes(em: EntityManager, userName: string): Promise<void> {
   await em.nativeDelete(RecoveryCodeRecord, { userName });
 }

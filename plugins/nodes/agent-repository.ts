@@ -48,15 +48,18 @@ export interface StoredJoin {
   readonly createdAt: Date;
 }
 
+/** All agents, of both roles. */
 export async function findAgents(em: EntityManager): Promise<readonly Agent[]> {
   return (await em.find(AgentRecord, {})).map(fromRecord);
 }
 
+/** An agent by role and name, `null` when there is none. */
 export async function findAgent(em: EntityManager, role: AgentRole, name: string): Promise<Agent | null> {
   const record = await em.findOne(AgentRecord, { role, name });
   return record === null ? null : fromRecord(record);
 }
 
+/** An agent by its id, `null` when there is none. */
 export async function findAgentById(em: EntityManager, id: string): Promise<Agent | null> {
   const record = await em.findOne(AgentRecord, { id });
   return record === null ? null : fromRecord(record);
@@ -69,28 +72,34 @@ export async function findTakenNames(em: EntityManager, role: AgentRole, names: 
   return records.map((record) => record.name);
 }
 
+/** The agents that are proxies. */
 export async function findProxies(em: EntityManager): Promise<readonly Agent[]> {
   return (await em.find(AgentRecord, { role: "proxy" })).map(fromRecord);
 }
 
+/** Stores a new agent. */
 export async function insertAgent(em: EntityManager, agent: Agent): Promise<void> {
   await em.insert(AgentRecord, toRecord(agent));
 }
 
+/** Replaces what is stored of an agent. */
 export async function updateAgent(em: EntityManager, agent: Agent): Promise<void> {
   const { id, ...fields } = toRecord(agent);
   await em.nativeUpdate(AgentRecord, { id }, fields);
 }
 
+/** Deletes an agent and its heartbeat. */
 export async function deleteAgent(em: EntityManager, id: string): Promise<void> {
   await em.nativeDelete(AgentRecord, { id });
   await em.nativeDelete(HeartbeatRecord, { agentId: id });
 }
 
+/** When each agent was last heard, by its id. */
 export async function findHeartbeats(em: EntityManager): Promise<readonly (readonly [agentId: string, lastSeen: Date])[]> {
   return (await em.find(HeartbeatRecord, {})).map((record) => [record.agentId, record.lastSeen] as const);
 }
 
+/** Stores when agents were last heard, in place of what was stored before. */
 export async function storeHeartbeats(
   em: EntityManager,
   beats: readonly (readonly [agentId: string, lastSeen: Date])[],
@@ -99,14 +108,17 @@ export async function storeHeartbeats(
   await em.upsertMany(HeartbeatRecord, rows, { onConflictFields: ["agentId"], onConflictAction: "merge" });
 }
 
+/** The answer that was given to a proof of joining, `null` for a proof that is new. */
 export async function findJoin(em: EntityManager, proof: string): Promise<StoredJoin | null> {
   return em.findOne(JoinRecord, { proof });
 }
 
+/** Stores the answer to a proof, so that asking again gives the same one. */
 export async function insertJoin(em: EntityManager, join: StoredJoin): Promise<void> {
   await em.insert(JoinRecord, { ...join });
 }
 
+/** Deletes answers from before a time. */
 export async function deleteJoinsBefore(em: EntityManager, time: Date): Promise<void> {
   await em.nativeDelete(JoinRecord, { createdAt: { $lt: time } });
 }

@@ -18,6 +18,7 @@ export const AGENT_RPC: RpcService<typeof AgentServiceService> = {
   },
 };
 
+/** Answers the calls of agents: joining, renewing, registering, heartbeats, leaving. */
 export function agentHandlers(
   enrolment: EnrolmentService,
   agents: AgentService,

@@ -40,6 +40,7 @@ export function labelsOf(agent: Pick<Agent, "agentLabels" | "adminLabels">): Lab
   return { ...agent.agentLabels, ...agent.adminLabels };
 }
 
+/** An agent as the collection `nodes` holds it, with the labels that access rules see. */
 export function nodeEntryOf(agent: Agent): NodeEntry {
   return { id: agent.id, name: agent.name, kind: "agent", hostname: agent.hostname, labels: labelsOf(agent) };
 }

@@ -20,6 +20,7 @@ export interface HostKeys extends HostPublicKeys {
   readonly tlsPrivateKeyPem: Secret;
 }
 
+/** Makes fresh keys for a host: Ed25519 for SSH, ECDSA P-256 for TLS. */
 export function generateHostKeys(): HostKeys {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const tlsPrivateKeyPem = new Secret(privateKey.export({ format: "pem", type: "pkcs8" }).toString());

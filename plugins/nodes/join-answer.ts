@@ -9,6 +9,7 @@ export function writeJoinAnswer(certificates: HostCertificates): string {
   });
 }
 
+/** Reads what `writeJoinAnswer` wrote. */
 export function readJoinAnswer(text: string): HostCertificates {
   const stored = JSON.parse(text) as Omit<HostCertificates, "sshCertificate" | "expiresAt"> & {
     sshCertificate: string;

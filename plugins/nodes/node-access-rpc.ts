@@ -14,6 +14,7 @@ export const NODE_ACCESS_RPC: RpcService<typeof NodeAccessServiceService> = {
   },
 };
 
+/** Answers the calls about access to nodes that run OpenSSH. */
 export function nodeAccessHandlers(
   access: NodeAccessService,
   nodes: OpenSshNodeService,

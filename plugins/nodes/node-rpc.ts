@@ -20,6 +20,7 @@ export const NODE_RPC: RpcService<typeof NodeServiceService> = {
   },
 };
 
+/** Answers the calls about the inventory. */
 export function nodeHandlers(nodes: NodeService, openSsh: OpenSshNodeService): RpcHandlers<typeof NodeServiceService> {
   return {
     async *listNodes(request, call) {

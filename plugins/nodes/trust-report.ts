@@ -19,6 +19,7 @@ export function trustReportOf(
   };
 }
 
+/** A report as it goes over the wire. */
 export function writeTrustReport({ trusted, certificateAuthority }: TrustReport): AgentTrust {
   const entries = Object.entries(trusted).map(([type, list]) => ({ type, fingerprints: [...list] }));
   return { trusted: entries, certificateAuthority };

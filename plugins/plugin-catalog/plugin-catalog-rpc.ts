@@ -22,6 +22,7 @@ export const PLUGIN_CATALOG_RPC: RpcService<typeof PluginCatalogServiceService> 
   },
 };
 
+/** Answers the calls that list and switch plugins. */
 export function pluginCatalogHandlers(catalog: PluginCatalog): RpcHandlers<typeof PluginCatalogServiceService> {
   return {
     async listPlugins() {

@@ -11,6 +11,7 @@ export interface PluginDescription {
   readonly permissions: readonly { readonly permission: string; readonly grantedTo: readonly string[] }[];
 }
 
+/** Says what a plugin contributes, as its manifest has it. */
 export function describePlugin({ id, version, contributes }: Manifest): PluginDescription {
   return {
     ...{ id, version },

@@ -34,10 +34,12 @@ export interface RecordingFilter {
   readonly before?: RecordingPageEnd;
 }
 
+/** Stores what is known of a new recording. */
 export async function insertRecording(em: EntityManager, recording: Recording): Promise<void> {
   await em.insert(RecordingRecord, { ...recording });
 }
 
+/** A recording by its id, `null` when there is none. */
 export async function findRecording(em: EntityManager, id: string): Promise<Recording | null> {
   const record = await em.findOne(RecordingRecord, { id }, { disableIdentityMap: true });
   return record === null ? null : fromRecord(record);
@@ -56,6 +58,7 @@ export async function listRecordings(em: EntityManager, filter: RecordingFilter,
   return records.map(fromRecord);
 }
 
+/** Notes when a recording ended, how large it is, and whether it is whole. */
 export async function markEnded(
   em: EntityManager,
   id: string,

@@ -23,6 +23,7 @@ export const RECORDING_RPC: RpcService<typeof RecordingServiceService> = {
   },
 };
 
+/** Answers the calls of nodes that upload recordings and of people who list and download them. */
 export function recordingHandlers(recordings: RecordingService): RpcHandlers<typeof RecordingServiceService> {
   return {
     async appendRecording({ id, offset, data, description }, call) {

@@ -21,11 +21,13 @@ export async function findRoles(em: EntityManager): Promise<readonly Role[]> {
   return records.map(({ document }) => JSON.parse(document) as Role);
 }
 
+/** A stored role by its name, `null` when there is none; built-in roles are not stored. */
 export async function findRole(em: EntityManager, name: string): Promise<Role | null> {
   const record = await em.findOne(RoleRecord, { name });
   return record === null ? null : (JSON.parse(record.document) as Role);
 }
 
+/** Tells whether a role of this name is stored. */
 export async function roleExists(em: EntityManager, name: string): Promise<boolean> {
   return (await em.count(RoleRecord, { name })) > 0;
 }

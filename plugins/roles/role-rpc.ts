@@ -11,6 +11,7 @@ export const ROLE_RPC: RpcService<typeof RoleServiceService> = {
   permissions: { putRole: "role:update", listRoles: "role:list", getRole: "role:read", deleteRole: "role:delete" },
 };
 
+/** Answers the calls about roles. */
 export function roleHandlers(roles: RoleService): RpcHandlers<typeof RoleServiceService> {
   return {
     async putRole({ role }, call) {

@@ -7,6 +7,7 @@ import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
+import { parseDuration } from "../../core/time/duration.js";
 import { SessionServiceService } from "../../proto/gen/mezite/sessions/v1/sessions.js";
 import { NODES } from "../nodes/api.js";
 import { MAX_SESSIONS_PER_USER, SESSION_IDLE_TIMEOUT, SESSION_REPORTER, SESSION_TERMINATIONS } from "./api.js";
@@ -24,8 +25,19 @@ import { SessionTerminator } from "./session-terminator.js";
 // The same in every generation of this process, and in no other process.
 const PROCESS_ID = `${process.pid}.${performance.timeOrigin}`;
 
-export default definePlugin({
-  register(host) {
+interface SessionsConfig {
+  readonly idle_timeout: string;
+  readonly max_per_user: number;
+}
+
+export default definePlugin<SessionsConfig>({
+  register(host, config) {
+    const idleSeconds = config.idle_timeout === "" ? 0 : parseDuration(config.idle_timeout);
+    for (const [setting, name, value] of [
+      [SESSION_IDLE_TIMEOUT, "idle_timeout", idleSeconds],
+      [MAX_SESSIONS_PER_USER, "max_per_user", config.max_per_user],
+    ] as const)
+      host.implement(CLUSTER_SETTING, setting.key, () => ({ setting, file: { key: `plugins.sessions.config.${name}`, value } }));
     if (host.roles.has("auth")) {
       const ledger = once(
         (resolve) =>
@@ -39,8 +51,6 @@ export default definePlugin({
       const service = once(
         (resolve) => new SessionService({ database: resolve(DATABASE), clock: resolve(CLOCK), ledger: ledger(resolve) }),
       );
-      for (const setting of [SESSION_IDLE_TIMEOUT, MAX_SESSIONS_PER_USER])
-        host.implement(CLUSTER_SETTING, setting.key, () => ({ setting, file: null }));
       host.store(SESSION_ENTITIES, [{ name: "001-live-sessions", class: CreateLiveSessions }]);
       host.rpc(SESSION_RPC, (resolve) => sessionHandlers(service(resolve), ledger(resolve), resolve(CLOCK)));
       host.publish(SESSION_TERMINATIONS, service);

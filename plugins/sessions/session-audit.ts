@@ -7,6 +7,7 @@ export function startRecord(row: LiveSessionRow, reporter: Reporter): AuditRecor
   return { ...common(row, reporter), type: "session.start", occurredAt: row.startedAt };
 }
 
+/** The audit record of a command in a session. */
 export function execRecord(
   row: LiveSessionRow,
   reporter: Reporter,
@@ -17,6 +18,7 @@ export function execRecord(
   return { ...record, type: "session.exec", occurredAt: at, metadata: { ...record.metadata, command, channel } };
 }
 
+/** The audit record of the end of a session, with how long it was and the bytes of both directions. */
 export function endRecord(
   row: LiveSessionRow,
   reporter: Reporter,

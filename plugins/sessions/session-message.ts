@@ -7,11 +7,13 @@ import type {
 import type { StartedSession } from "./api.js";
 import type { LiveList, SessionEvent } from "./live-session.js";
 
+/** A session as it goes over the wire. */
 export function toSessionMessage(session: StartedSession): SessionMessage {
   const { id, kind, user, roles, login, node, clientAddress, startedAt } = session;
   return { id, kind, user, roles: [...roles], login, node, clientAddress, startedAt };
 }
 
+/** What a process tells the auth service of its sessions, as it goes over the wire. */
 export function toReport(
   processId: string,
   {

@@ -29,6 +29,7 @@ const TerminationRecord = defineEntity({
 
 export const SESSION_ENTITIES: Entities = [LiveSessionRecord, TerminationRecord];
 
+/** A session by its id, `null` when there is none; it may have ended. */
 export async function findSession(em: EntityManager, id: string): Promise<LiveSessionRow | null> {
   const record = await em.findOne(LiveSessionRecord, { id }, { disableIdentityMap: true });
   return record === null ? null : fromRecord(record);
@@ -65,6 +66,7 @@ export async function saveProgress(
   await em.nativeUpdate(LiveSessionRecord, { id }, { ...progress });
 }
 
+/** Tells whether any stored session ended before a moment. */
 export async function hasEndedBefore(em: EntityManager, moment: Date): Promise<boolean> {
   return (await em.count(LiveSessionRecord, { endedAt: { $lt: moment } })) > 0;
 }
@@ -74,11 +76,13 @@ export async function deleteEndedBefore(em: EntityManager, moment: Date): Promis
   return em.nativeDelete(LiveSessionRecord, { endedAt: { $lt: moment } });
 }
 
+/** Stores the word that ends a session, in place of an earlier one. */
 export async function saveTermination(em: EntityManager, sessionId: string, termination: SessionTermination): Promise<void> {
   const { reason, by, at } = termination;
   await em.upsert(TerminationRecord, { sessionId, reason, terminatedBy: by, terminatedAt: new Date(at) });
 }
 
+/** The words that end sessions, by session id. */
 export async function findTerminations(em: EntityManager): Promise<readonly (readonly [string, SessionTermination])[]> {
   const records = await em.findAll(TerminationRecord, { disableIdentityMap: true });
   return records.map(({ sessionId, reason, terminatedBy, terminatedAt }) => [

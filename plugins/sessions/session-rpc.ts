@@ -13,6 +13,7 @@ export const SESSION_RPC: RpcService<typeof SessionServiceService> = {
   permissions: { report: "session:create", listSessions: "session:list", terminateSession: "session:update" },
 };
 
+/** Answers the calls of processes that report sessions and of people who list and end them. */
 export function sessionHandlers(
   sessions: SessionService,
   ledger: SessionLedger,

@@ -30,6 +30,7 @@ export interface StoredToken {
   readonly requestHash: Buffer | null;
 }
 
+/** Stores a new join token: the keys derived from it, and not the token. */
 export async function insertToken(em: EntityManager, { token, keys }: StoredToken): Promise<void> {
   await em.insert(JoinTokenRecord, {
     ...token,
@@ -40,6 +41,7 @@ export async function insertToken(em: EntityManager, { token, keys }: StoredToke
   });
 }
 
+/** A join token by its id, `null` when there is none. */
 export async function findToken(em: EntityManager, id: string): Promise<StoredToken | null> {
   const record = await em.findOne(JoinTokenRecord, { id });
   return record === null ? null : fromRecord(record);
@@ -62,6 +64,7 @@ export async function markUsed(em: EntityManager, id: string, usedAt: Date, requ
   );
 }
 
+/** Deletes a join token; nobody can join with it after the commit. */
 export async function deleteToken(em: EntityManager, id: string): Promise<void> {
   await em.nativeDelete(JoinTokenRecord, { id });
 }
@@ -71,6 +74,7 @@ export async function deleteExpiredTokens(em: EntityManager, now: Date): Promise
   return em.nativeDelete(JoinTokenRecord, { expiresAt: { $lte: now } });
 }
 
+/** Tells whether any token has expired by `now`. */
 export async function hasExpiredTokens(em: EntityManager, now: Date): Promise<boolean> {
   return (await em.count(JoinTokenRecord, { expiresAt: { $lte: now } })) > 0;
 }

@@ -11,6 +11,7 @@ export const TOKEN_RPC: RpcService<typeof TokenServiceService> = {
   permissions: { createToken: "token:create", listTokens: "token:list", deleteToken: "token:delete" },
 };
 
+/** Answers the calls about join tokens. */
 export function tokenHandlers(tokens: TokenService): RpcHandlers<typeof TokenServiceService> {
   return {
     async createToken(request, call) {

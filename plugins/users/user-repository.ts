@@ -35,6 +35,7 @@ export async function findUsers(em: EntityManager): Promise<readonly User[]> {
   return records.map((record) => fromRecord(record, roles.get(record.name) ?? []));
 }
 
+/** A user with his roles in order, `null` when there is none. */
 export async function findUser(em: EntityManager, name: string): Promise<User | null> {
   const record = await em.findOne(UserRecord, { name });
   if (record === null) return null;
@@ -45,6 +46,7 @@ export async function findUser(em: EntityManager, name: string): Promise<User | 
   );
 }
 
+/** Tells whether there is any user at all. */
 export async function hasUsers(em: EntityManager): Promise<boolean> {
   return (await em.count(UserRecord, {})) > 0;
 }
@@ -55,18 +57,21 @@ export async function findHolders(em: EntityManager, role: string): Promise<read
   return records.map(({ userName }) => userName);
 }
 
+/** Stores a new user with his roles. */
 export async function insertUser(em: EntityManager, user: User): Promise<void> {
   const { name, createdAt, updatedAt } = user;
   await em.insert(UserRecord, { name, traits: JSON.stringify(user.traits), createdAt, updatedAt });
   await insertRoles(em, user);
 }
 
+/** Replaces a user's traits and roles. */
 export async function updateUser(em: EntityManager, user: User): Promise<void> {
   await em.nativeUpdate(UserRecord, { name: user.name }, { traits: JSON.stringify(user.traits), updatedAt: user.updatedAt });
   await em.nativeDelete(UserRoleRecord, { userName: user.name });
   await insertRoles(em, user);
 }
 
+/** Deletes a user and what roles he held. */
 export async function deleteUser(em: EntityManager, name: string): Promise<void> {
   await em.nativeDelete(UserRoleRecord, { userName: name });
   await em.nativeDelete(UserRecord, { name });

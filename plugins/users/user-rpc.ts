@@ -18,6 +18,7 @@ export const USER_RPC: RpcService<typeof UserServiceService> = {
   },
 };
 
+/** Answers the calls about users. */
 export function userHandlers(users: UserService): RpcHandlers<typeof UserServiceService> {
   return {
     async createUser({ name, roles, internalTraits, password, requireChange }, call) {

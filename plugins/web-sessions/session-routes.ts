@@ -12,6 +12,7 @@ export interface EndableSessions {
   end(token: Secret, signal: AbortSignal): Promise<void>;
 }
 
+/** Answers the requests that show a login session and end it. */
 export function sessionHandlers(sessions: EndableSessions): WebHandlers<typeof SESSION_ROUTES> {
   return {
     show: async ({ session }) => {

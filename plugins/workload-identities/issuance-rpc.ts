@@ -19,6 +19,7 @@ export const ISSUANCE_RPC: RpcService<typeof WorkloadIssuanceServiceService> = {
   },
 };
 
+/** Answers the calls of machines that fetch SVIDs for their programs, and tells them of changes. */
 export function issuanceHandlers(
   svids: SvidService,
   watch: WorkloadWatchParts,

@@ -31,6 +31,7 @@ export function fromMessage(message: WorkloadMessage): WorkloadIdentity {
   };
 }
 
+/** Selectors as they go over the wire. */
 export function selectorsToMessage({ uids, gids, paths, sha256 }: UnixSelectors): SelectorsMessage {
   return { uids: [...uids], gids: [...gids], paths: [...paths], sha256: [...sha256] };
 }

@@ -22,6 +22,7 @@ export async function findWorkloads(em: EntityManager): Promise<readonly StoredW
   return (await em.find(WorkloadRecord, {}, { orderBy: { name: "asc" } })).map(fromRecord);
 }
 
+/** A workload identity by its name, `null` when there is none. */
 export async function findWorkload(em: EntityManager, name: string): Promise<StoredWorkloadIdentity | null> {
   const record = await em.findOne(WorkloadRecord, { name });
   return record === null ? null : fromRecord(record);
@@ -38,6 +39,7 @@ export async function saveWorkload(em: EntityManager, workload: StoredWorkloadId
   });
 }
 
+/** Deletes a workload identity; one that is gone already is no error. */
 export async function deleteWorkload(em: EntityManager, name: string): Promise<void> {
   await em.nativeDelete(WorkloadRecord, { name });
 }

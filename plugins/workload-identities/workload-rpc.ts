@@ -15,6 +15,7 @@ export const WORKLOAD_RPC: RpcService<typeof WorkloadIdentityServiceService> = {
   },
 };
 
+/** Answers the calls of administrators about workload identities. */
 export function workloadHandlers(workloads: WorkloadService): RpcHandlers<typeof WorkloadIdentityServiceService> {
   return {
     async createWorkloadIdentity({ workloadIdentity }, call) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { Cluster } from "../fixtures/cluster.js";
 import { needsPeers } from "../peers/require-peer.js";
@@ -78,6 +79,14 @@ describe("settings of the cluster", needsPeers("ssh"), () => {
       assert.equal(refused.stderr.trim().split("\n").length, 1);
     });
   }
+
+  test("a reload takes what the file says now, without a restart", () => {
+    cluster.mezctlOk(["config", "unset", "session_ttl"]);
+    const text = readFileSync(cluster.configFile, "utf8");
+    writeFileSync(cluster.configFile, text.replace(/"2h"/, '"3h"'));
+    cluster.mezctlOk(["plugins", "reload"]);
+    assert.deepEqual(shown("session_ttl"), ["3h", "12h", "file"]);
+  });
 
   test("what was set outlives a restart", async () => {
     cluster.mezctlOk(["config", "set", "lock_mode", "best_effort"]);

@@ -21,18 +21,22 @@ describe("settings of sessions hold without a restart", needsPeers("ssh"), () =>
     for (const key of SETTINGS) cluster.mezctlOk(["config", "unset", key]);
   });
 
-  test("an idle session ends with a message, also one that sends keepalives; one that is used goes on", async () => {
+  test("an idle session ends with a message, also one that sends keepalives; those that are used either way go on", async () => {
     const idle = await SshSession.open(cluster, target, ["-tt", "-o", "ServerAliveInterval=1"], { home });
-    const used = await SshSession.open(cluster, target, ["-tt"], { home });
+    const typing = await SshSession.open(cluster, target, [], { home });
+    const showing = await SshSession.open(cluster, target, [], { home });
+    typing.type("cat > /dev/null");
+    showing.type("while sleep 1; do echo shown; done");
     cluster.mezctlOk(["config", "set", "session_idle_timeout", "10s"]);
-    const typing = setInterval(() => used.type("true"), 1000);
+    const keys = setInterval(() => typing.type("typed"), 1000);
     try {
       assert.equal(await idle.ended(), 255);
       assert.match(`${idle.output}${idle.errors}`, /session ended: nothing was sent for 10s, and idle sessions end after that/);
-      assert.ok(used.isOpen);
+      assert.ok(typing.isOpen && showing.isOpen);
     } finally {
-      clearInterval(typing);
-      await used.close();
+      clearInterval(keys);
+      await typing.close();
+      await showing.close();
     }
     await eventually(() => events("session.end").find(({ metadata }) => /nothing was sent/.test(String(metadata["reason"]))));
   });

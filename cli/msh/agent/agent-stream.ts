@@ -21,6 +21,7 @@ export async function* readMessages(socket: Socket): AsyncGenerator<Buffer> {
   }
 }
 
+/** Writes a message with its length in front (draft-ietf-sshm-ssh-agent, 3). */
 export function writeMessage(socket: Socket, message: Buffer): void {
   socket.write(Buffer.concat([uint32(message.length), message]));
 }

@@ -18,32 +18,32 @@ export class CallerLimits {
 
   /** @returns Gives it back. @throws {MezError} `LIMIT_EXCEEDED` */
   admitCall(caller: Caller): () => void {
-    this.#spend("calls", caller, CALLS);
+    this.#spend("calls", caller.credentials.uid, CALLS);
     return this.#take("calls", caller, MAX_CALLS);
   }
 
   /** A request that goes on to the auth service. @throws {MezError} `LIMIT_EXCEEDED` */
   admitOrder(caller: Caller): void {
-    this.#spend("orders", caller, ORDERS);
+    this.#spend("orders", caller.credentials.uid, ORDERS);
   }
 
-  /** A line of the log about a caller. */
-  admitLogLine(caller: Caller): boolean {
+  /** A line of the log about a user, -1 for one that is not known. */
+  admitLogLine(uid: number): boolean {
     try {
-      this.#spend("log lines", caller, LOG_LINES);
+      this.#spend("log lines", uid, LOG_LINES);
       return true;
     } catch {
       return false;
     }
   }
 
-  /** Takes one from the allowance of the caller's user. @throws {MezError} `LIMIT_EXCEEDED` when it is used up */
-  #spend(what: string, { credentials }: Caller, { burst, perSecond }: Rate): void {
+  /** Takes one from the allowance of a user. @throws {MezError} `LIMIT_EXCEEDED` when it is used up */
+  #spend(what: string, uid: number, { burst, perSecond }: Rate): void {
     const now = this.clock.now().getTime();
-    const key = `${what} ${credentials.uid}`;
+    const key = `${what} ${uid}`;
     const { left, at } = this.#allowances.get(key) ?? { left: burst, at: now };
     const filled = Math.min(burst, left + (Math.max(0, now - at) / 1000) * perSecond);
-    if (filled < 1) throw exceeded(`user ${credentials.uid} makes more than ${perSecond} ${what} a second`);
+    if (filled < 1) throw exceeded(`user ${uid} makes more than ${perSecond} ${what} a second`);
     this.#allowances.set(key, { left: filled - 1, at: now });
   }
 

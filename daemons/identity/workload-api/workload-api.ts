@@ -68,7 +68,9 @@ export async function serveWorkloadApi({ socket, auth, clock, logger }: Workload
     } catch (error) {
       credentials?.close();
       connected.destroy();
-      logger.debug("connection to the Workload API refused", { pid: credentials?.pid, reason: messageOf(error) });
+      const { pid = null, uid = null } = credentials ?? {};
+      if (limits.admitLogLine(uid ?? -1))
+        logger.info("a connection to the Workload API was refused", { pid, uid, reason: messageOf(error) });
     }
   };
   const listener = await listenForWorkloads(socket, admit);

@@ -129,14 +129,14 @@ export class WorkloadHandlers {
     const current = this.parts.watch.directory;
     const entries = current.entries.filter(({ selectors }) => matchesSelectors(selectors, facts));
     if (entries.length > 0) return { entries, facts, directory: current };
-    this.#tellRefusal(workload, facts, current);
+    this.#tellRefusal(facts, current);
     throw new MezError("ACCESS_DENIED", "no workload identity is for this process");
   }
 
-  #tellRefusal(workload: Workload, facts: UnixFacts, { entries }: WorkloadDirectory): void {
+  #tellRefusal(facts: UnixFacts, { entries }: WorkloadDirectory): void {
     const { limits, logger } = this.parts;
     const { pid, uid, gid, path, isProgramVisible } = facts;
-    if (limits.admitLogLine(workload)) logger.info("no workload identity is for this process", { pid, uid, gid, path });
+    if (limits.admitLogLine(facts.uid)) logger.info("no workload identity is for this process", { pid, uid, gid, path });
     const asksProgram = entries.some(({ selectors: { paths, sha256 } }) => paths.length + sha256.length > 0);
     if (isProgramVisible || !asksProgram || this.#hasWarned) return;
     this.#hasWarned = true;

@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 
+/** Identities, their join tokens, and the instances that joined. */
 export class CreateAgentIdentities extends Migration {
   override up(): void {
     this.addSql(

@@ -1,6 +1,7 @@
 import { Migration } from "@mikro-orm/migrations";
 import { GENESIS_HASH } from "../canonical-row.js";
 
+/** The audit log, and the one row that says where its chain ends. */
 export class CreateAuditEvents extends Migration {
   override up(): void {
     this.addSql(`create table audit_events (

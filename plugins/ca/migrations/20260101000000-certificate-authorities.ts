@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 
+/** The authorities and their public keys; private keys are in the key backend. */
 export class CreateCertificateAuthorities extends Migration {
   override up(): void {
     this.addSql(`create table "ca_authorities" (

@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 
+/** How many certificates each set of keys has issued, by when they expire. */
 export class CreateIssuedCertificates extends Migration {
   override up(): void {
     this.addSql(`create table "ca_issued" (

@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 
+/** The cluster's settings that were set; the others have their defaults. */
 export class CreateClusterSettings extends Migration {
   override up(): void {
     this.addSql(

@@ -9,6 +9,7 @@ export const JOIN_RPC: RpcService<typeof JoinServiceService> = {
   permissions: { beginJoin: "public" },
 };
 
+/** Answers the calls of a process that joins with a token. */
 export function joinHandlers(server: TokenJoinServer): RpcHandlers<typeof JoinServiceService> {
   return {
     async beginJoin(request, call) {

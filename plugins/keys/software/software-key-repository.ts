@@ -29,22 +29,27 @@ export type SoftwareKeyRow = InferEntity<typeof SoftwareKeyEntity>;
 
 const ONLY_ROW = 1;
 
+/** How the keys are encrypted, `null` before the first one is made. */
 export function findProtection(em: EntityManager): Promise<KeyProtectionRow | null> {
   return em.findOne(KeyProtectionEntity, { id: ONLY_ROW });
 }
 
+/** Stores how the keys are encrypted; there is one row. */
 export async function insertProtection(em: EntityManager, row: Omit<KeyProtectionRow, "id">): Promise<void> {
   await em.insert(KeyProtectionEntity, { id: ONLY_ROW, ...row });
 }
 
+/** An encrypted key by its handle, `null` when there is none. */
 export function findKey(em: EntityManager, handle: string): Promise<SoftwareKeyRow | null> {
   return em.findOne(SoftwareKeyEntity, { handle });
 }
 
+/** Stores a new encrypted key. */
 export async function insertKey(em: EntityManager, row: SoftwareKeyRow): Promise<void> {
   await em.insert(SoftwareKeyEntity, row);
 }
 
+/** Deletes an encrypted key; nobody can sign with it after the commit. */
 export async function deleteKey(em: EntityManager, handle: string): Promise<void> {
   await em.nativeDelete(SoftwareKeyEntity, { handle });
 }

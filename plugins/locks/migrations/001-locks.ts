@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 
+/** The locks in force, and those that have expired and are not swept yet. */
 export class CreateLocks extends Migration {
   override up(): void {
     this.addSql(

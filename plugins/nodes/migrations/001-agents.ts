@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 
+/** The agents, when each was last heard, and the answers to proofs of joining. */
 export class CreateAgents extends Migration {
   override up(): void {
     this.addSql(

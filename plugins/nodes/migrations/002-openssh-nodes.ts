@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 
+/** Nodes that run OpenSSH instead of our agent. */
 export class CreateOpenSshNodes extends Migration {
   override up(): void {
     this.addSql(

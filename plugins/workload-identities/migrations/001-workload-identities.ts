@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 
+/** Workload identities with what selects the programs that get them. */
 export class CreateWorkloadIdentities extends Migration {
   override up(): void {
     this.addSql(

@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 
+/** Private keys, each encrypted, and how the key that encrypts them is derived. */
 export class CreateSoftwareKeys extends Migration {
   override up(): void {
     this.addSql(`create table "software_key_protection" (

@@ -1,0 +1,30 @@
+import { resolve as resolvePath } from "node:path";
+import { definePlugin, type Resolve } from "../../../core/plugin/contract.js";
+import { LOGGER } from "../../../core/plugin/logger.js";
+import { PROCESS } from "../../../core/plugin/process.js";
+import { RECORDING_STORE } from "../../../core/ports/recording-store.js";
+import { BUCKET } from "../../s3/api.js";
+import { S3RecordingStore } from "./s3-recording-store.js";
+import { StageFolder } from "./stage-folder.js";
+
+interface S3RecordingConfig {
+  readonly prefix: string;
+  readonly directory: string;
+}
+
+export default definePlugin<S3RecordingConfig>({
+  register(host, { prefix, directory }) {
+    let made: S3RecordingStore | undefined;
+    const store = (resolve: Resolve): S3RecordingStore => {
+      made ??= new S3RecordingStore({
+        bucket: resolve(BUCKET),
+        stage: new StageFolder(resolvePath(resolve(PROCESS).dataDirectory, directory)),
+        prefix,
+        logger: resolve(LOGGER),
+      });
+      return made;
+    };
+    host.implement(RECORDING_STORE, "s3", store);
+    host.run(store);
+  },
+});
