@@ -24,6 +24,7 @@ export async function checkBucket({ client, bucket, settings, logger }: BucketCh
     // Begun and given up, an upload proves the right to write and leaves nothing behind, object lock or not.
     const uploadId = await bucket.beginUpload(CHECK_KEY);
     await bucket.abortUpload({ key: CHECK_KEY, uploadId });
+    await bucket.head(CHECK_KEY); // without the right to list, what is missing looks like what is forbidden
     const hasLock = await hasObjectLock(client, settings);
     if (settings.lock !== null && !hasLock)
       throw new MezError(

@@ -103,6 +103,23 @@ for (const step of ["beginUpload", "uploadPart", "completeUpload", "head", "put"
   }
 }
 
+test("says once that recordings wait, and once that they arrive again", async (t) => {
+  const { bucket, folder } = world(t);
+  const said: string[] = [];
+  const say = (message: string) => void said.push(message);
+  const logger = { ...silentLogger, warn: say, info: say };
+  const store = new S3RecordingStore({ bucket, stage: new StageFolder(folder), prefix: "", logger });
+  bucket.isAway = true;
+  for (const id of [randomUUID(), randomUUID()]) await store.append(id, 0, Buffer.from("abc"));
+  await store.retry();
+  await store.retry();
+  assert.deepEqual(said, ["recordings wait for the bucket"]);
+  bucket.isAway = false;
+  await store.retry();
+  await store.retry();
+  assert.deepEqual(said, ["recordings wait for the bucket", "recordings reach the bucket again"]);
+});
+
 test("sends everything again when the bucket has thrown an old upload away", async (t) => {
   const { store, bucket } = world(t);
   const [id, bytes] = [randomUUID(), randomBytes(9 * MIB)];

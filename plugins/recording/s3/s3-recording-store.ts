@@ -123,6 +123,7 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
     if (this.#isRetrying) return;
     this.#isRetrying = true;
     try {
+      if (this.#isTroubled) await this.parts.bucket.head(`${this.parts.prefix}${PROBE}`);
       for (const id of await this.parts.stage.ids()) await this.#bucketTurns.run(id, () => this.#goOn(id));
       if (this.#isTroubled) this.parts.logger.info("recordings reach the bucket again");
       this.#isTroubled = false;
@@ -158,7 +159,7 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
     try {
       return (await this.parts.bucket.head(this.#key(id))) !== null;
     } catch (error) {
-      if (!isMezError(error, "BUCKET_UNAVAILABLE")) throw error;
+      if (!isMezError(error, "BUCKET_UNAVAILABLE", "BUCKET_REFUSED")) throw error;
       this.#trouble(error);
       return false;
     }
@@ -203,5 +204,7 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
 
 // --- internal ---
 
+/** Never there: the answer alone counts. */
+const PROBE = "mezite-probe";
 const DISPOSE_MS = 8_000;
 const ID = /^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}(?:\.\d{1,9})?$/;
