@@ -3,7 +3,7 @@ import type { EventType, ServiceToken } from "../../core/plugin/contract.js";
 /** What a person proved. Recovery codes are for logins and for the person's own factors, never for a session. */
 export type ProvenKind = "totp" | "webauthn" | "hardware_key" | "recovery_code";
 
-/** A ceremony of a second factor is done, in whatever process. */
+/** A ceremony of a second factor is over, in whatever process. */
 export interface CeremonyDone {
   readonly id: string;
 }

@@ -13,6 +13,7 @@ import {
   type OpenedCeremony,
 } from "./ceremony.js";
 import {
+  deleteCeremoniesOf,
   deleteCeremony,
   deleteExpiredCeremonies,
   findCeremony,
@@ -70,8 +71,14 @@ export class Ceremonies {
 
   /** Counts a wrong answer; after the fifth the ceremony is over. */
   async fail(tx: Transaction, { id, failures }: Ceremony): Promise<void> {
-    if (failures + 1 >= MAX_FAILURES) await deleteCeremony(tx.em, id);
-    else await updateCeremony(tx.em, id, { failures: failures + 1, challenge: null });
+    if (failures + 1 < MAX_FAILURES) return updateCeremony(tx.em, id, { failures: failures + 1, challenge: null });
+    await deleteCeremony(tx.em, id);
+    tx.emit(CEREMONY_DONE, { id });
+  }
+
+  /** Ends whatever is under way of a person; who waits for it is told at once. */
+  async endAll(tx: Transaction, userName: string): Promise<void> {
+    for (const id of await deleteCeremoniesOf(tx.em, userName)) tx.emit(CEREMONY_DONE, { id });
   }
 
   /**

@@ -63,9 +63,11 @@ export async function deleteCeremony(em: EntityManager, id: string): Promise<voi
   await em.nativeDelete(CeremonyRecord, { id });
 }
 
-/** Deletes all ceremonies of a user. */
-export async function deleteCeremoniesOf(em: EntityManager, userName: string): Promise<void> {
+/** Deletes all ceremonies of a user. @returns The ids of what was under way. */
+export async function deleteCeremoniesOf(em: EntityManager, userName: string): Promise<readonly string[]> {
+  const ids = (await em.find(CeremonyRecord, { userName }, { fields: ["id"] })).map(({ id }) => id);
   await em.nativeDelete(CeremonyRecord, { userName });
+  return ids;
 }
 
 /** @returns How many had expired. */

@@ -6,7 +6,7 @@ import type { Secret } from "../../core/plugin/secret.js";
 import type { UserEntry } from "../roles/api.js";
 import type { Ceremonies } from "./ceremonies.js";
 import type { OpenedCeremony } from "./ceremony.js";
-import { deleteCeremoniesOf, deleteCeremony } from "./ceremony-repository.js";
+import { deleteCeremony } from "./ceremony-repository.js";
 import { type Factor, MAX_FACTORS } from "./factor.js";
 import { deleteFactor, deleteFactorsOf, findFactors } from "./factor-repository.js";
 import { authorOf } from "./mfa-audit.js";
@@ -120,7 +120,7 @@ export class FactorService {
           `${userName} has no ${kind === "totp" ? "authenticator app" : "passkey or security key"}`,
         );
       await this.#delete(tx, removed, removed.length === factors.length);
-      await deleteCeremoniesOf(tx.em, userName);
+      await this.parts.ceremonies.endAll(tx, userName);
       audit(tx, "user.mfa.reset", userName, call, { kind, names: removed.map(({ name }) => name) });
       return removed.length;
     });
@@ -132,7 +132,7 @@ export class FactorService {
       await deleteFactorsOf(tx.em, userName, deletedAt);
       if ((await findFactors(tx.em, userName)).length > 0) return;
       await deleteRecoveryCodes(tx.em, userName);
-      await deleteCeremoniesOf(tx.em, userName);
+      await this.parts.ceremonies.endAll(tx, userName);
     });
   }
 

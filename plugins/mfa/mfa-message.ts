@@ -12,7 +12,7 @@ export function toMessage(
   const hasPage = ceremony.mayEnrol || kinds.some((kind) => kind === "webauthn" || kind === "hardware_key");
   return {
     holder: holder.expose(),
-    link: webAddress !== null && hasPage ? `${webAddress}/mfa/${link.expose()}` : "",
+    link: webAddress !== null && hasPage ? `${webAddress}/mfa#${link.expose()}` : "",
     checkCode: ceremony.checkCode,
     expiresAt: ceremony.expiresAt,
     kinds: kinds.map(kindToMessage),

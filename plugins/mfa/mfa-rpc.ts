@@ -2,6 +2,7 @@ import { MezError } from "../../core/errors/error.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import {
+  type BeginTotpEnrolmentResponse,
   type Ceremony as CeremonyMessage,
   type EnrolmentResult,
   FactorKind as FactorKindMessage,
@@ -39,8 +40,12 @@ export const MFA_RPC: RpcService<typeof MfaServiceService> = {
     finishWebAuthnLogin: "mfa-page:use",
     beginWebAuthnEnrolment: "mfa-page:use",
     finishWebAuthnEnrolment: "mfa-page:use",
+    beginTotpOnPage: "mfa-page:use",
+    finishTotpOnPage: "mfa-page:use",
     announceWebAddress: "mfa-page:use",
     beginSessionProof: "session-mfa:use",
+    answerSessionProof: "session-mfa:use",
+    waitForSessionProof: "session-mfa:use",
     finishSessionProof: "session-mfa:use",
     listUserFactors: "user-mfa:list",
     createEnrolmentLink: "user-mfa:create",
@@ -73,6 +78,18 @@ export function mfaHandlers(parts: MfaRpcParts): RpcHandlers<typeof MfaServiceSe
         webAddress: await webAddress.base(em),
       }),
     );
+  const answer: Handlers["answerWithCode"] = async ({ holder, code }, call) => {
+    const { kind, recoveryCodesLeft } = await codes.answer(holder, code, call);
+    return { kind: kindToMessage(kind), recoveryCodes: recoveryCodesLeft };
+  };
+  const wait: Handlers["waitForCeremony"] = async ({ holder }, call) => {
+    const kind = await ceremonies.wait(holder, call);
+    return { isDone: kind !== null, kind: kind === null ? FactorKindMessage.FACTOR_KIND_UNSPECIFIED : kindToMessage(kind) };
+  };
+  const beginTotp = async (by: CeremonyToken, call: CallContext): Promise<BeginTotpEnrolmentResponse> => {
+    const { secret, uri } = await enrolment.beginTotp(by, call);
+    return { secret: secret.expose(), uri };
+  };
   return {
     async listFactors(_request, call) {
       return listToMessage(await factors.list(nameOf(call)));
@@ -91,21 +108,14 @@ export function mfaHandlers(parts: MfaRpcParts): RpcHandlers<typeof MfaServiceSe
     async replaceRecoveryCodes({ proof }, call) {
       return { codes: (await factors.replaceRecoveryCodes(proof, call)).map((code) => code.expose()) };
     },
-    async answerWithCode({ holder, code }, call) {
-      const { kind, recoveryCodesLeft } = await codes.answer(holder, code, call);
-      return { kind: kindToMessage(kind), recoveryCodes: recoveryCodesLeft };
-    },
+    answerWithCode: answer,
     async beginTotpEnrolment({ token }, call) {
-      const { secret, uri } = await enrolment.beginTotp(tokenOf(token, call), call);
-      return { secret: secret.expose(), uri };
+      return beginTotp({ token: "holder", secret: token }, call);
     },
     async finishTotpEnrolment({ token, code, name }, call) {
-      return resultToMessage(await enrolment.finishTotp(tokenOf(token, call), code, name, call));
+      return resultToMessage(await enrolment.finishTotp({ token: "holder", secret: token }, code, name, call));
     },
-    async waitForCeremony({ holder }, call) {
-      const kind = await ceremonies.wait(holder, call);
-      return { isDone: kind !== null, kind: kind === null ? FactorKindMessage.FACTOR_KIND_UNSPECIFIED : kindToMessage(kind) };
-    },
+    waitForCeremony: wait,
     async describeLink({ link }, call) {
       const { ceremony, known } = await database.read(async (em) => {
         const found = await ceremonies.require(em, "link", link, call);
@@ -137,6 +147,12 @@ export function mfaHandlers(parts: MfaRpcParts): RpcHandlers<typeof MfaServiceSe
       const by = { token: "link", secret: link } as const;
       return resultToMessage(await enrolment.finishWebAuthn(by, { json, name }, party(origin), call));
     },
+    async beginTotpOnPage({ token }, call) {
+      return beginTotp({ token: "link", secret: token }, call);
+    },
+    async finishTotpOnPage({ token, code, name }, call) {
+      return resultToMessage(await enrolment.finishTotp({ token: "link", secret: token }, code, name, call));
+    },
     async announceWebAddress({ address }) {
       await webAddress.announce(address);
       return {};
@@ -145,6 +161,8 @@ export function mfaHandlers(parts: MfaRpcParts): RpcHandlers<typeof MfaServiceSe
       const { opened, factors: known } = await sessions.begin(userName, clientAddress, demandedKind(kind));
       return message(opened, known);
     },
+    answerSessionProof: answer,
+    waitForSessionProof: wait,
     async finishSessionProof({ holder }, call) {
       const { userName, kind } = await sessions.use(holder, call);
       return { userName, kind: kindToMessage(kind) };
@@ -164,14 +182,11 @@ export function mfaHandlers(parts: MfaRpcParts): RpcHandlers<typeof MfaServiceSe
 
 // --- internal ---
 
+type Handlers = RpcHandlers<typeof MfaServiceService>;
+
 function nameOf({ caller }: CallContext): string {
   if (caller.kind !== "user") throw new MezError("ACCESS_DENIED", "this is for people who have logged in");
   return caller.name;
-}
-
-/** Pages hold links, and programs the other secret. */
-function tokenOf(secret: string, { caller }: CallContext): CeremonyToken {
-  return { token: caller.kind === "agent" ? "link" : "holder", secret };
 }
 
 function demandedKind(message: FactorKindMessage): FactorKind {

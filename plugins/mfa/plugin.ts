@@ -1,19 +1,23 @@
 import { AttemptLimiter } from "../../core/plugin/attempt-limiter.js";
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { definePlugin, type Factory, type Registrar, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
+import { WEB_DOOR } from "../../core/plugin/web-door.js";
 import { LOGIN_STEP } from "../../core/ports/login-step.js";
 import { parseDuration } from "../../core/time/duration.js";
+import { MfaServiceService } from "../../proto/gen/mezite/mfa/v1/mfa.js";
 import { SECOND_FACTOR } from "../cluster-config/api.js";
 import { SEALING } from "../keys/software/api.js";
 import { USERS_COLLECTION } from "../roles/api.js";
 import { USER_DELETED } from "../users/api.js";
-import { CEREMONY_DONE } from "./api.js";
+import { CEREMONY_DONE, SESSION_PROOFS } from "./api.js";
 import { Ceremonies } from "./ceremonies.js";
+import type { MfaClient } from "./ceremony-client.js";
 import { CeremonyRecord } from "./ceremony-repository.js";
 import { CodeCheck } from "./code-check.js";
 import { Enrolment } from "./enrolment.js";
@@ -22,9 +26,12 @@ import { FactorService } from "./factor-service.js";
 import { LoginFactor } from "./login-factor.js";
 import { MFA_RPC, mfaHandlers } from "./mfa-rpc.js";
 import { CreateMfa } from "./migrations/001-mfa.js";
+import { MFA_ROUTES, pageHandlers } from "./page-routes.js";
 import { RecoveryCodeRecord } from "./recovery-code-repository.js";
+import { RemoteSessionProofs } from "./remote-session-proofs.js";
 import { SessionProofService } from "./session-proof-service.js";
 import { checkWebAddress, WebAddress, WebAddressRecord } from "./web-address.js";
+import { WebAnnouncer } from "./web-announcer.js";
 import { WebAuthnLogin } from "./webauthn-login.js";
 
 interface Config {
@@ -37,6 +44,9 @@ interface Config {
 
 export default definePlugin<Config>({
   register(host, config) {
+    if (host.roles.has("proxy")) registerProxy(host);
+    if (!host.roles.has("auth")) return;
+
     if (config.web_address !== "") checkWebAddress(config.web_address);
     const limits = {
       freePerUser: config.free_attempts_per_user,
@@ -106,6 +116,17 @@ export default definePlugin<Config>({
 });
 
 // --- internal ---
+
+/** The pages, and the proofs of sessions, go by the auth service alone. */
+function registerProxy(host: Registrar): void {
+  const client = (resolve: Resolve): (() => MfaClient) => {
+    const identities = resolve(HOST_IDENTITIES);
+    return () => identities.of("proxy").connection().client(MfaServiceService);
+  };
+  host.web(MFA_ROUTES, (resolve) => pageHandlers(client(resolve)));
+  host.run((resolve) => new WebAnnouncer(resolve(WEB_DOOR), client(resolve), resolve(LOGGER)));
+  host.provide(SESSION_PROOFS, (resolve) => new RemoteSessionProofs(client(resolve)));
+}
 
 /** Several declarations share one service. */
 function once<T>(factory: Factory<T>): Factory<T> {

@@ -113,7 +113,7 @@ export interface AnswerWithCodeResponse {
 }
 
 export interface BeginTotpEnrolmentRequest {
-  /** Holder or link. */
+  /** Holder; on a page the link. */
   token: string;
 }
 
@@ -2782,6 +2782,28 @@ export const MfaServiceService = {
     responseSerialize: (value: EnrolmentResult): Buffer => Buffer.from(EnrolmentResult.encode(value).finish()),
     responseDeserialize: (value: Buffer): EnrolmentResult => EnrolmentResult.decode(value),
   },
+  /** As BeginTotpEnrolment and FinishTotpEnrolment, with the link. */
+  beginTotpOnPage: {
+    path: "/mezite.mfa.v1.MfaService/BeginTotpOnPage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BeginTotpEnrolmentRequest): Buffer =>
+      Buffer.from(BeginTotpEnrolmentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BeginTotpEnrolmentRequest => BeginTotpEnrolmentRequest.decode(value),
+    responseSerialize: (value: BeginTotpEnrolmentResponse): Buffer =>
+      Buffer.from(BeginTotpEnrolmentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BeginTotpEnrolmentResponse => BeginTotpEnrolmentResponse.decode(value),
+  },
+  finishTotpOnPage: {
+    path: "/mezite.mfa.v1.MfaService/FinishTotpOnPage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FinishTotpEnrolmentRequest): Buffer =>
+      Buffer.from(FinishTotpEnrolmentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FinishTotpEnrolmentRequest => FinishTotpEnrolmentRequest.decode(value),
+    responseSerialize: (value: EnrolmentResult): Buffer => Buffer.from(EnrolmentResult.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EnrolmentResult => EnrolmentResult.decode(value),
+  },
   /** A proxy says where people reach its pages. */
   announceWebAddress: {
     path: "/mezite.mfa.v1.MfaService/AnnounceWebAddress" as const,
@@ -2804,6 +2826,28 @@ export const MfaServiceService = {
     requestDeserialize: (value: Buffer): BeginSessionProofRequest => BeginSessionProofRequest.decode(value),
     responseSerialize: (value: Ceremony): Buffer => Buffer.from(Ceremony.encode(value).finish()),
     responseDeserialize: (value: Buffer): Ceremony => Ceremony.decode(value),
+  },
+  answerSessionProof: {
+    path: "/mezite.mfa.v1.MfaService/AnswerSessionProof" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AnswerWithCodeRequest): Buffer =>
+      Buffer.from(AnswerWithCodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AnswerWithCodeRequest => AnswerWithCodeRequest.decode(value),
+    responseSerialize: (value: AnswerWithCodeResponse): Buffer =>
+      Buffer.from(AnswerWithCodeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AnswerWithCodeResponse => AnswerWithCodeResponse.decode(value),
+  },
+  waitForSessionProof: {
+    path: "/mezite.mfa.v1.MfaService/WaitForSessionProof" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: WaitForCeremonyRequest): Buffer =>
+      Buffer.from(WaitForCeremonyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WaitForCeremonyRequest => WaitForCeremonyRequest.decode(value),
+    responseSerialize: (value: WaitForCeremonyResponse): Buffer =>
+      Buffer.from(WaitForCeremonyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WaitForCeremonyResponse => WaitForCeremonyResponse.decode(value),
   },
   finishSessionProof: {
     path: "/mezite.mfa.v1.MfaService/FinishSessionProof" as const,
@@ -2875,10 +2919,15 @@ export interface MfaServiceServer extends UntypedServiceImplementation {
   finishWebAuthnLogin: handleUnaryCall<FinishWebAuthnRequest, FinishWebAuthnLoginResponse>;
   beginWebAuthnEnrolment: handleUnaryCall<BeginWebAuthnRequest, WebAuthnOptions>;
   finishWebAuthnEnrolment: handleUnaryCall<FinishWebAuthnRequest, EnrolmentResult>;
+  /** As BeginTotpEnrolment and FinishTotpEnrolment, with the link. */
+  beginTotpOnPage: handleUnaryCall<BeginTotpEnrolmentRequest, BeginTotpEnrolmentResponse>;
+  finishTotpOnPage: handleUnaryCall<FinishTotpEnrolmentRequest, EnrolmentResult>;
   /** A proxy says where people reach its pages. */
   announceWebAddress: handleUnaryCall<AnnounceWebAddressRequest, AnnounceWebAddressResponse>;
   /** For proxies: a fresh factor for one SSH session. */
   beginSessionProof: handleUnaryCall<BeginSessionProofRequest, Ceremony>;
+  answerSessionProof: handleUnaryCall<AnswerWithCodeRequest, AnswerWithCodeResponse>;
+  waitForSessionProof: handleUnaryCall<WaitForCeremonyRequest, WaitForCeremonyResponse>;
   finishSessionProof: handleUnaryCall<FinishSessionProofRequest, FinishSessionProofResponse>;
   /** For administrators. */
   listUserFactors: handleUnaryCall<ListUserFactorsRequest, ListFactorsResponse>;
@@ -3107,6 +3156,37 @@ export interface MfaServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: EnrolmentResult) => void,
   ): ClientUnaryCall;
+  /** As BeginTotpEnrolment and FinishTotpEnrolment, with the link. */
+  beginTotpOnPage(
+    request: BeginTotpEnrolmentRequest,
+    callback: (error: ServiceError | null, response: BeginTotpEnrolmentResponse) => void,
+  ): ClientUnaryCall;
+  beginTotpOnPage(
+    request: BeginTotpEnrolmentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BeginTotpEnrolmentResponse) => void,
+  ): ClientUnaryCall;
+  beginTotpOnPage(
+    request: BeginTotpEnrolmentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BeginTotpEnrolmentResponse) => void,
+  ): ClientUnaryCall;
+  finishTotpOnPage(
+    request: FinishTotpEnrolmentRequest,
+    callback: (error: ServiceError | null, response: EnrolmentResult) => void,
+  ): ClientUnaryCall;
+  finishTotpOnPage(
+    request: FinishTotpEnrolmentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EnrolmentResult) => void,
+  ): ClientUnaryCall;
+  finishTotpOnPage(
+    request: FinishTotpEnrolmentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EnrolmentResult) => void,
+  ): ClientUnaryCall;
   /** A proxy says where people reach its pages. */
   announceWebAddress(
     request: AnnounceWebAddressRequest,
@@ -3138,6 +3218,36 @@ export interface MfaServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Ceremony) => void,
+  ): ClientUnaryCall;
+  answerSessionProof(
+    request: AnswerWithCodeRequest,
+    callback: (error: ServiceError | null, response: AnswerWithCodeResponse) => void,
+  ): ClientUnaryCall;
+  answerSessionProof(
+    request: AnswerWithCodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AnswerWithCodeResponse) => void,
+  ): ClientUnaryCall;
+  answerSessionProof(
+    request: AnswerWithCodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AnswerWithCodeResponse) => void,
+  ): ClientUnaryCall;
+  waitForSessionProof(
+    request: WaitForCeremonyRequest,
+    callback: (error: ServiceError | null, response: WaitForCeremonyResponse) => void,
+  ): ClientUnaryCall;
+  waitForSessionProof(
+    request: WaitForCeremonyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WaitForCeremonyResponse) => void,
+  ): ClientUnaryCall;
+  waitForSessionProof(
+    request: WaitForCeremonyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WaitForCeremonyResponse) => void,
   ): ClientUnaryCall;
   finishSessionProof(
     request: FinishSessionProofRequest,
