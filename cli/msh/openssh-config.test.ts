@@ -37,7 +37,7 @@ test("sends every node through the proxy when used with -F", SSH, (t) => {
   assert.match(options.get("userknownhostsfile") ?? "", /\/home\/a b\/100%%?\/known_hosts/);
   assert.equal(options.get("stricthostkeychecking"), "true");
   assert.equal(options.get("identitiesonly"), "yes");
-  assert.equal(options.get("preferredauthentications"), "publickey");
+  assert.equal(options.get("preferredauthentications"), "publickey,keyboard-interactive");
 });
 
 test("reaches the proxy itself directly, under its address", SSH, (t) => {

@@ -38,7 +38,7 @@ export function formatSshConfig(
     ...(agentSocket === null
       ? [`  IdentityFile ${path(files.identity)}`, `  CertificateFile ${path(files.certificate)}`, "  IdentitiesOnly yes"]
       : [`  IdentityAgent ${path(agentSocket)}`, "  IdentityFile none"]),
-    "  PreferredAuthentications publickey",
+    "  PreferredAuthentications publickey,keyboard-interactive",
     `  UserKnownHostsFile ${path(files.knownHosts)}`,
     "  GlobalKnownHostsFile /dev/null",
     "  StrictHostKeyChecking yes",

@@ -56,6 +56,8 @@ export interface SshPeer {
   readonly remotePort: number;
   /** Id of the session that whoever carried the stream here gave it, a UUID. */
   readonly sessionId?: string;
+  /** A second factor that whoever carried the stream here had proven for it, and whose it was. */
+  readonly factor?: { readonly kind: "totp" | "webauthn" | "hardware_key"; readonly user: string };
 }
 
 /** An authenticated client. */

@@ -35,6 +35,8 @@ export interface SshServerOptions<Identity> {
   onError?(error: unknown): void;
   /** Authentication methods that are offered; default `publickey` alone. */
   readonly methods?: readonly string[];
+  /** Those of them that a client is told of before anything is proven; default all. */
+  readonly offeredMethods?: readonly string[];
   /** From the first byte to the end of authentication; default 30,000. */
   readonly loginGraceMs?: number;
   /** Default 6. */
@@ -161,7 +163,12 @@ export class SshServer<Identity> {
     const authentication = new UserAuthentication<Identity>(protocol, {
       authenticate: (attempt) => options.authenticate(attempt, client),
       methods: options.methods ?? ["publickey"],
+      offeredMethods: options.offeredMethods ?? options.methods ?? ["publickey"],
       maxTries: options.maxAuthTries ?? 6,
+      extendGrace: (ms) => {
+        clearTimeout(waiting.graceTimer);
+        waiting.graceTimer = setTimeout(() => this.#onGraceOver(waiting), ms).unref();
+      },
       onAccepted: (identity, user) => this.#onAuthenticated(waiting, connection, identity, user, clientSoftware),
       onGivenUp: (reason) => {
         waiting.failure = reason;

@@ -28,7 +28,9 @@ export interface PublicKeyAttempt {
 export interface KeyboardInteractiveAttempt {
   readonly method: "keyboard-interactive";
   readonly user: string;
-  /** Asks the person. @throws {MezError} `SSH_AUTHENTICATION_FAILED` when the client gives up or asks something else */
+  /** Aborts when the client gives up, goes away or asks something else. */
+  readonly signal: AbortSignal;
+  /** Asks the person; without questions, the instruction is shown and the client goes on waiting. @throws {MezError} `SSH_AUTHENTICATION_FAILED` when the client gives up or asks something else */
   prompt(
     instruction: string,
     questions: readonly { readonly prompt: string; readonly echo: boolean }[],
@@ -38,17 +40,26 @@ export interface KeyboardInteractiveAttempt {
 /**
  * `reject` is shown to the client as a banner, one line; null says nothing. Say nothing about plain keys: OpenSSH offers
  * the plain key before its certificate, and would print the line although the login works. `isPartial`: good so far,
- * more is needed.
+ * more is needed; `graceMs` is the time that the person has for that, in place of the rest of the usual.
  */
 export type AuthenticationDecision<Identity> =
   | { readonly accept: Identity }
-  | { readonly reject: string | null; readonly methods?: readonly string[]; readonly isPartial?: boolean };
+  | {
+      readonly reject: string | null;
+      readonly methods?: readonly string[];
+      readonly isPartial?: boolean;
+      readonly graceMs?: number;
+    };
 
 export interface UserAuthenticationOptions<Identity> {
   /** A `MezError` that it throws is a refusal with the error's message; any other error is one without a reason. */
   authenticate(attempt: AuthenticationAttempt): Promise<AuthenticationDecision<Identity>>;
   readonly methods: readonly string[];
+  /** Those that a refusal names, unless it says which itself. */
+  readonly offeredMethods: readonly string[];
   readonly maxTries: number;
+  /** Gives the client more time. */
+  extendGrace(ms: number): void;
   onAccepted(identity: Identity, user: string): void;
   /** The connection must be closed; the client was told why. */
   onGivenUp(reason: string): void;
@@ -70,7 +81,8 @@ export class UserAuthentication<Identity> {
   #failures = 0;
   #requests = 0;
   #certificate: SshCertificate | null = null;
-  #abortPrompt: ((error: MezError) => void) | null = null;
+  /** Of the question that a person is asked now. */
+  #asking: AbortController | null = null;
 
   constructor(
     private readonly protocol: Protocol,
@@ -83,7 +95,7 @@ export class UserAuthentication<Identity> {
   end(): void {
     this.#isOver = true;
     this.#waiting.length = 0;
-    this.#abortPrompt?.(promptAborted());
+    this.#asking?.abort(promptAborted());
   }
 
   #receive(payload: Buffer): void {
@@ -91,7 +103,7 @@ export class UserAuthentication<Identity> {
     if (++this.#requests > REQUESTS_PER_TRY * this.options.maxTries || this.#waiting.length >= MAX_WAITING)
       return this.#giveUp(TOO_MANY);
     this.#waiting.push(payload);
-    this.#abortPrompt?.(promptAborted());
+    this.#asking?.abort(promptAborted());
     if (!this.#isBusy) void this.#work();
   }
 
@@ -161,22 +173,15 @@ export class UserAuthentication<Identity> {
     reader.string(); // language
     reader.string(); // submethods
     reader.end();
-    let isAborted = false;
+    const asking = new AbortController();
+    const { signal } = asking;
+    this.#asking = asking;
     const prompt: KeyboardInteractiveAttempt["prompt"] = (instruction, questions) =>
       new Promise((resolve, reject) => {
-        const settle = () => {
-          this.#abortPrompt = null;
-        };
-        this.#abortPrompt = (error) => {
-          isAborted = true;
-          settle();
-          reject(error);
-        };
-        if (this.#isOver) return this.#abortPrompt(promptAborted());
-        this.protocol._handlers.USERAUTH_INFO_RESPONSE = (_protocol, responses) => {
-          settle();
-          resolve(responses);
-        };
+        if (this.#isOver) asking.abort(promptAborted());
+        if (signal.aborted) return reject(signal.reason);
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        this.protocol._handlers.USERAUTH_INFO_RESPONSE = (_protocol, responses) => resolve(responses);
         this.protocol.authInfoReq(
           "",
           instruction,
@@ -185,12 +190,13 @@ export class UserAuthentication<Identity> {
       });
     let decision: AuthenticationDecision<Identity>;
     try {
-      decision = await this.options.authenticate({ method: "keyboard-interactive", user, prompt });
+      decision = await this.options.authenticate({ method: "keyboard-interactive", user, signal, prompt });
     } catch (error) {
       decision = this.#refusalFor(error);
     }
+    this.#asking = null;
     if (this.#isOver) return;
-    if (isAborted) {
+    if (signal.aborted) {
       this.protocol._authsQueue.shift(); // RFC 4252, 5.3: an abandoned request gets no answer of its own
       this.#failures++;
     } else if ("accept" in decision) {
@@ -235,7 +241,8 @@ export class UserAuthentication<Identity> {
   #refuse(refusal: Exclude<AuthenticationDecision<Identity>, { accept: Identity }>): void {
     if (refusal.reject !== null) this.#sendBanner(refusal.reject);
     if (this.#failures >= this.options.maxTries) return this.#giveUp(TOO_MANY);
-    this.protocol.authFailure([...(refusal.methods ?? this.options.methods)], refusal.isPartial ?? false);
+    if (refusal.graceMs !== undefined) this.options.extendGrace(refusal.graceMs);
+    this.protocol.authFailure([...(refusal.methods ?? this.options.offeredMethods)], refusal.isPartial ?? false);
   }
 
   /** OpenSSH prints it on stderr. Each text once: a client tries several keys. */

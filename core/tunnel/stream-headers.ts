@@ -17,6 +17,17 @@ export const CLIENT_ADDRESS_HEADER = "mezite-client-address";
 /** TCP port of the person's client. */
 export const CLIENT_PORT_HEADER = "mezite-client-port";
 
+/** Kind of second factor that the proxy had proven for this one session; absent when none was. */
+export const FACTOR_KIND_HEADER = "mezite-factor-kind";
+/** Whose factor it was, as their certificate names them. */
+export const FACTOR_USER_HEADER = "mezite-factor-user";
+
+/** A second factor that was proven for one session, by the word of the proxy. */
+export interface ProvenFactor {
+  readonly kind: "totp" | "webauthn" | "hardware_key";
+  readonly user: string;
+}
+
 /** What the proxy tells the node about a stream. */
 export interface TunnelStreamInfo {
   readonly nodeName: string;
@@ -26,6 +37,7 @@ export interface TunnelStreamInfo {
   readonly clientAddress: string;
   /** 1 to 65535. */
   readonly clientPort: number;
+  readonly factor?: ProvenFactor;
 }
 
 /** The request that asks an agent to dial back for a stream. */
@@ -39,6 +51,7 @@ export function streamRequestHeaders(info: TunnelStreamInfo, key: Buffer, secret
     [SESSION_ID_HEADER]: info.sessionId,
     [CLIENT_ADDRESS_HEADER]: info.clientAddress,
     [CLIENT_PORT_HEADER]: String(info.clientPort),
+    ...(info.factor === undefined ? {} : { [FACTOR_KIND_HEADER]: info.factor.kind, [FACTOR_USER_HEADER]: info.factor.user }),
   };
 }
 
@@ -59,6 +72,7 @@ export function parseStreamHeaders(headers: IncomingHttpHeaders): {
     sessionId: matching(headers, SESSION_ID_HEADER, (text) => UUID.test(text), "a UUID"),
     clientAddress: matching(headers, CLIENT_ADDRESS_HEADER, (text) => isIP(text) !== 0, "an IP address"),
     clientPort: Number(matching(headers, CLIENT_PORT_HEADER, isPort, "a port from 1 to 65535")),
+    ...factorOf(headers),
   };
   const key = matching(headers, STREAM_KEY_HEADER, (text) => /^[0-9a-f]{32}$/.test(text), "32 hex digits");
   const secret =
@@ -75,6 +89,17 @@ export function parseStreamHeaders(headers: IncomingHttpHeaders): {
 
 const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})$/;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+function factorOf(headers: IncomingHttpHeaders): { factor?: ProvenFactor } {
+  if (headers[FACTOR_KIND_HEADER] === undefined && headers[FACTOR_USER_HEADER] === undefined) return {};
+  const text = matching(headers, FACTOR_KIND_HEADER, (word) => isFactorKind(word), "totp, webauthn or hardware_key");
+  const user = matching(headers, FACTOR_USER_HEADER, (word) => /^[\x21-\x7e]{1,128}$/.test(word), "a user name");
+  return isFactorKind(text) ? { factor: { kind: text, user } } : {};
+}
+
+function isFactorKind(word: string): word is ProvenFactor["kind"] {
+  return word === "totp" || word === "webauthn" || word === "hardware_key";
+}
 
 function isPort(text: string): boolean {
   return /^[1-9][0-9]{0,4}$/.test(text) && Number(text) <= 65_535;

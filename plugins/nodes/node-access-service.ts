@@ -6,7 +6,7 @@ import { checkCertificate } from "../../core/ssh/certificate-check.js";
 import { claimsOf } from "../../core/ssh/certificate-claims.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { CertificateAuthorities } from "../ca/api.js";
-import { type Access, guardSubjectOf } from "../roles/api.js";
+import { type Access, guardSubjectOf, type ProvenSessionMfa } from "../roles/api.js";
 import type { OpenSshNode } from "./openssh-node.js";
 import type { OpenSshNodeService } from "./openssh-node-service.js";
 
@@ -21,6 +21,8 @@ export interface AccessRequest {
   readonly userCertificate: Buffer;
   /** The key to certify, wire form. */
   readonly publicKey: Buffer;
+  /** Kind of second factor that the proxy had proven for the session; empty for none. */
+  readonly secondFactor: string;
 }
 
 export interface NodeAccessParts {
@@ -69,7 +71,7 @@ export class NodeAccessService {
       throw new MezError("ACCESS_DENIED", `a newer certificate of ${user} is in use; read the files again`);
     const standing = access.standing(subject);
     if (standing !== null) throw new MezError("ACCESS_DENIED", standing);
-    const decision = access.decide({ ...subject, node, login });
+    const decision = access.decide({ ...subject, node, login, proofs: { mfa: factorOf(request.secondFactor) } });
     if (!decision.allowed) throw new MezError("ACCESS_DENIED", decision.reason, { detail: decision.detail });
     if (!certificate.principals.includes(login))
       throw new MezError(
@@ -121,6 +123,13 @@ export class NodeAccessService {
 }
 
 // --- internal ---
+
+/** @throws {MezError} `INVALID_ARGUMENT` */
+function factorOf(text: string): ProvenSessionMfa | undefined {
+  if (text === "") return undefined;
+  if (text === "totp" || text === "webauthn" || text === "hardware_key") return text;
+  throw new MezError("INVALID_ARGUMENT", "the second factor is of no known kind");
+}
 
 /** Enough for clocks that differ; the key behind it lives in the proxy's memory and serves one login. */
 const ACCESS_SECONDS = 300;

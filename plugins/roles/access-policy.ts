@@ -1,7 +1,15 @@
-import type { AccessDecision, AccessNode, Role, SessionOptions, UserEntry } from "./api.js";
+import {
+  type AccessDecision,
+  type AccessNode,
+  MACHINE_PREFIX,
+  type Role,
+  type SessionOptions,
+  type SessionProofs,
+  type UserEntry,
+} from "./api.js";
 import type { CompiledRole } from "./compiled-role.js";
 import { expandLogin } from "./login-template.js";
-import { smallestTtl, strictestOptions } from "./session-options.js";
+import { demandsMfa, isEnoughMfa, smallestTtl, strictestOptions } from "./session-options.js";
 
 interface Grant {
   readonly compiled: CompiledRole;
@@ -41,7 +49,7 @@ export class AccessPolicy {
     this.logins = [...new Set(this.#grants.flatMap(({ logins }) => [...logins]))].sort();
   }
 
-  decide(node: AccessNode, login: string): AccessDecision {
+  decide(node: AccessNode, login: string, proofs: SessionProofs = {}): AccessDecision {
     const denial = this.#nodeDenial(node);
     if (denial) return denial;
     const granting = this.#grants.filter(({ compiled, logins }) => logins.has(login) && compiled.allowsNode(node.labels));
@@ -49,21 +57,26 @@ export class AccessPolicy {
       return this.#granted(
         granting.map(({ compiled }) => compiled.role),
         node,
+        proofs,
       );
     const reaching = this.#grants.filter(({ compiled }) => compiled.allowsNode(node.labels));
     return reaching.length === 0 ? this.#noRoleAllows(node) : this.#loginRefused(node, login, reaching);
   }
 
-  decideReach(node: AccessNode): AccessDecision {
+  decideReach(node: AccessNode, proofs: SessionProofs = {}): AccessDecision {
     const denial = this.#nodeDenial(node);
     if (denial) return denial;
     const granting = this.#grants.filter(({ compiled, logins }) => logins.size > 0 && compiled.allowsNode(node.labels));
-    return granting.length === 0
-      ? this.#noRoleAllows(node)
-      : this.#granted(
-          granting.map(({ compiled }) => compiled.role),
-          node,
-        );
+    if (granting.length === 0) return this.#noRoleAllows(node);
+    const rolesOf = (grants: readonly Grant[]): readonly Role[] => grants.map(({ compiled }) => compiled.role);
+    const whole = this.#granted(rolesOf(granting), node, proofs);
+    if (whole.allowed) return whole;
+    // A role that demands more may be one for another login than the person will use; the node, which sees the login, knows.
+    for (const login of new Set(granting.flatMap(({ logins }) => [...logins]))) {
+      const some = this.#granted(rolesOf(granting.filter(({ logins }) => logins.has(login))), node, proofs);
+      if (some.allowed) return { ...some, options: { ...some.options, ...strictestOptions(rolesOf(granting)) } };
+    }
+    return whole;
   }
 
   /** The answer of `decideReach` without its reasons, for long lists. */
@@ -113,31 +126,36 @@ export class AccessPolicy {
     return refusal(reason, `no role that allows node ${node.name} allows login ${shown}`);
   }
 
-  #granted(roles: readonly Role[], node: AccessNode): AccessDecision {
+  #granted(roles: readonly Role[], node: AccessNode, proofs: SessionProofs): AccessDecision {
     const options: SessionOptions = { ...strictestOptions(roles), maxSessionTtlSeconds: this.#maxSessionTtlSeconds };
-    const unmet = unmetDemand(options);
-    if (unmet !== null)
-      return refusal(
-        `${node.name} asks for ${unmet}, which this cluster cannot check`,
-        `roles ${roles.map(({ name }) => name).join(", ")} demand ${unmet}`,
-      );
-    return { allowed: true, options, roles: roles.map(({ name }) => name) };
+    const names = roles.map(({ name }) => name);
+    const demand = missingProof(options, proofs);
+    if (demand === null) return { allowed: true, options, roles: names };
+    const never = this.userName.startsWith(MACHINE_PREFIX) ? ", which machines do not have" : "";
+    const reason = `${node.name} asks for ${demand.what}${never}`;
+    return { ...refusal(reason, `roles ${names.join(", ")} demand ${demand.what}`), missing: demand.missing };
   }
 }
 
 // --- internal ---
 
-/** A demand that nothing in this build can check is not met: silence must not open the door. */
-function unmetDemand(options: SessionOptions): string | null {
-  if (options.requireSessionMfa !== "" && options.requireSessionMfa !== "off")
-    return `a second factor (${options.requireSessionMfa}) for each session`;
-  return options.deviceTrustMode === "required" ? "a trusted device" : null;
+interface MissingProof {
+  readonly missing: "mfa" | "device";
+  /** In a sentence. */
+  readonly what: string;
+}
+
+/** A demand that was not shown to be met is not met: silence must not open the door. */
+function missingProof({ requireSessionMfa, deviceTrustMode }: SessionOptions, { mfa }: SessionProofs): MissingProof | null {
+  if (demandsMfa(requireSessionMfa) && (mfa === undefined || !isEnoughMfa(mfa, requireSessionMfa)))
+    return { missing: "mfa", what: `a second factor (${requireSessionMfa}) for each session` };
+  return deviceTrustMode === "required" ? { missing: "device", what: "a trusted device, which this cluster cannot check" } : null;
 }
 
 function nodeReason(userName: string, node: AccessNode): string {
   return `${userName} has no access to node ${node.name}`;
 }
 
-function refusal(reason: string, detail: string): AccessDecision {
+function refusal(reason: string, detail: string): AccessDecision & { readonly allowed: false } {
   return { allowed: false, reason, detail };
 }

@@ -22,6 +22,8 @@ export interface RoleRules {
 }
 
 export type SessionMfa = "" | "off" | "totp" | "webauthn" | "hardware_key";
+/** What a person can prove for one session, weakest first. */
+export type ProvenSessionMfa = "totp" | "webauthn" | "hardware_key";
 export type DeviceTrust = "" | "optional" | "required";
 
 export interface SessionOptions {
@@ -100,6 +102,12 @@ export interface AccessNode {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** What was shown for this one session, besides the certificate. */
+export interface SessionProofs {
+  /** A fresh second factor of the person who asks. */
+  readonly mfa?: ProvenSessionMfa | undefined;
+}
+
 export type AccessDecision =
   | { readonly allowed: true; readonly options: SessionOptions /** Roles that grant it. */; readonly roles: readonly string[] }
   | {
@@ -108,14 +116,18 @@ export type AccessDecision =
       readonly reason: string;
       /** For the audit log: which role or rule. */
       readonly detail: string;
+      /** Set when roles allow it, and nothing but a proof is missing. */
+      readonly missing?: "mfa" | "device";
     };
 
 /** Decides from the live copies of roles and users; asks nobody. Same answers on auth service, proxy and node. */
 export interface Access {
   /** May this person log in to the node as `login`? */
-  decide(request: AccessSubject & { readonly node: AccessNode; readonly login: string }): AccessDecision;
+  decide(
+    request: AccessSubject & { readonly node: AccessNode; readonly login: string; readonly proofs?: SessionProofs },
+  ): AccessDecision;
   /** May this person reach the node under any login? For a proxy, which does not see the login. */
-  decideReach(request: AccessSubject & { readonly node: AccessNode }): AccessDecision;
+  decideReach(request: AccessSubject & { readonly node: AccessNode; readonly proofs?: SessionProofs }): AccessDecision;
   /** Why this person or machine may do nothing at all now, one line; `null` when roles decide. */
   standing(subject: AccessSubject): string | null;
   /** Tells whether a newer certificate of a machine's instance is in use than the one with this generation. */

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
-import { ROLES_COLLECTION, type Role, type RoleRules, type SessionOptions, USERS_COLLECTION, type UserEntry } from "./api.js";
+import {
+  type ProvenSessionMfa,
+  ROLES_COLLECTION,
+  type Role,
+  type RoleRules,
+  type SessionMfa,
+  type SessionOptions,
+  USERS_COLLECTION,
+  type UserEntry,
+} from "./api.js";
 import { LiveAccess } from "./live-access.js";
 
 const NOTHING: RoleRules = { nodeLabels: {}, appLabels: {}, logins: [], requestRoles: [], requestResources: [], reviewRoles: [] };
@@ -89,7 +98,7 @@ const DECISIONS: readonly (readonly [
   ["deny of a node by another role", ["everywhere", "no-restricted"], { sensitivity: "restricted" }, "alice", false],
   ["deny of a node leaves the others", ["everywhere", "no-restricted"], { sensitivity: "public" }, "alice", true],
   ["deny of every login", ["everywhere", "no-login"], {}, "alice", false],
-  ["a second factor that nothing can check", ["mfa"], { env: "vault" }, "deploy", false],
+  ["a second factor that was not proven", ["mfa"], { env: "vault" }, "deploy", false],
   ["a trusted device that nothing can check", ["trusted"], { env: "desk" }, "deploy", false],
   ["off and optional demand nothing", ["relaxed"], { env: "lab" }, "deploy", true],
   ["a role that does not exist", ["ghost"], {}, "alice", false],
@@ -215,3 +224,47 @@ function seeded(seed: number): () => number {
     return state / 2_147_483_648;
   };
 }
+
+const MFA_CASES: readonly (readonly [demanded: SessionMfa, proven: ProvenSessionMfa | undefined, allowed: boolean])[] = [
+  ["", undefined, true],
+  ["off", undefined, true],
+  ["totp", undefined, false],
+  ["totp", "totp", true],
+  ["totp", "webauthn", true],
+  ["totp", "hardware_key", true],
+  ["webauthn", "totp", false],
+  ["webauthn", "webauthn", true],
+  ["webauthn", "hardware_key", true],
+  ["hardware_key", undefined, false],
+  ["hardware_key", "webauthn", false],
+  ["hardware_key", "hardware_key", true],
+];
+
+for (const [demanded, proven, allowed] of MFA_CASES) {
+  test(`a role that demands "${demanded}" ${allowed ? "takes" : "refuses"} a session with ${proven ?? "no factor"}`, () => {
+    const { access, set } = worldOf({ alice: user(["each"]) });
+    const each = role("each", { nodeLabels: { "*": ["*"] }, logins: ["deploy"] }, {}, { requireSessionMfa: demanded });
+    set(ROLES_COLLECTION, "each", each);
+    const request = { user: "alice", roles: ["each"], node: node({}), proofs: { mfa: proven } };
+    for (const decision of [access.decide({ ...request, login: "deploy" }), access.decideReach(request)]) {
+      assert.equal(decision.allowed, allowed);
+      if (!decision.allowed) assert.deepEqual([decision.missing, /second factor/.test(decision.reason)], ["mfa", true]);
+    }
+  });
+}
+
+test("a proxy lets pass who needs a factor for another login only; the node tells the logins apart", () => {
+  const { access, set } = worldOf({ alice: user(["plain", "strict"]) });
+  set(ROLES_COLLECTION, "plain", role("plain", { nodeLabels: { "*": ["*"] }, logins: ["deploy"] }, {}, {}));
+  set(
+    ROLES_COLLECTION,
+    "strict",
+    role("strict", { nodeLabels: { "*": ["*"] }, logins: ["root"] }, {}, { requireSessionMfa: "totp" }),
+  );
+  const request = { user: "alice", roles: ["plain", "strict"], node: node({}) };
+  const reach = access.decideReach(request);
+  assert.ok(reach.allowed && reach.options.requireSessionMfa === "totp");
+  assert.equal(access.decide({ ...request, login: "deploy" }).allowed, true);
+  assert.equal(access.decide({ ...request, login: "root" }).allowed, false);
+  assert.equal(access.decide({ ...request, login: "root", proofs: { mfa: "totp" } }).allowed, true);
+});

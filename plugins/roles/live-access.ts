@@ -40,12 +40,12 @@ export class LiveAccess implements Access {
     });
   }
 
-  decide({ node, login, ...subject }: AccessSubject & { readonly node: AccessNode; readonly login: string }): AccessDecision {
-    return this.#policy(subject)?.decide(node, login) ?? this.#unknown(subject, node);
+  decide({ node, login, proofs, ...subject }: Parameters<Access["decide"]>[0]): AccessDecision {
+    return this.#policy(subject)?.decide(node, login, proofs) ?? this.#unknown(subject, node);
   }
 
-  decideReach({ node, ...subject }: AccessSubject & { readonly node: AccessNode }): AccessDecision {
-    return this.#policy(subject)?.decideReach(node) ?? this.#unknown(subject, node);
+  decideReach({ node, proofs, ...subject }: Parameters<Access["decideReach"]>[0]): AccessDecision {
+    return this.#policy(subject)?.decideReach(node, proofs) ?? this.#unknown(subject, node);
   }
 
   standing({ user, instance }: AccessSubject): string | null {

@@ -1,4 +1,4 @@
-import type { DeviceTrust, Role, SessionMfa, SessionOptions } from "./api.js";
+import type { DeviceTrust, ProvenSessionMfa, Role, SessionMfa, SessionOptions } from "./api.js";
 
 /** The smallest `max_session_ttl` of the roles, `null` when none has one. */
 export function smallestTtl(roles: readonly Role[]): number | null {
@@ -21,6 +21,16 @@ export function strictestOptions(roles: readonly Role[]): Omit<SessionOptions, "
     portForwarding: roles.every((role) => role.options.portForwarding),
     fileCopy: roles.every((role) => role.options.fileCopy),
   };
+}
+
+/** Tells whether a role's demand asks for anything. */
+export function demandsMfa(demand: SessionMfa): demand is ProvenSessionMfa {
+  return MFA_BY_STRICTNESS.indexOf(demand) >= MFA_BY_STRICTNESS.indexOf("totp");
+}
+
+/** Tells whether what was proven is what is demanded, or stronger. */
+export function isEnoughMfa(proven: ProvenSessionMfa, demanded: ProvenSessionMfa): boolean {
+  return MFA_BY_STRICTNESS.indexOf(proven) >= MFA_BY_STRICTNESS.indexOf(demanded);
 }
 
 // --- internal ---

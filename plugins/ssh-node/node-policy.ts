@@ -2,6 +2,7 @@ import type { Collection, Collections } from "../../core/plugin/collection.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import { type Guards, guardRefusal, onGuardChange } from "../../core/ports/guard.js";
 import type { CertificateClaims } from "../../core/ssh/certificate-claims.js";
+import type { SshPeer } from "../../core/ssh/server-connection.js";
 import { formatDuration } from "../../core/time/duration.js";
 import { CA_KEYS, type TrustBundle } from "../ca/api.js";
 import { NODES, type NodeEntry } from "../nodes/api.js";
@@ -60,8 +61,11 @@ export class NodePolicy {
     return this.#nodes.get(this.parts.identity.current().name)?.labels ?? {};
   }
 
-  /** May this person log in here as `login`? */
-  decide({ user, roles, machine }: CertificateClaims, login: string): AccessDecision {
+  /**
+   * May this person log in here as `login`?
+   * @param factor What the proxy says was proven for this session; it counts for the person whose it is only.
+   */
+  decide({ user, roles, machine }: CertificateClaims, login: string, factor: SshPeer["factor"]): AccessDecision {
     const { name, id } = this.parts.identity.current();
     const node = this.#nodes.get(name);
     if (node === undefined || node.id !== id) {
@@ -70,7 +74,8 @@ export class NodePolicy {
     const subject = { user, roles, ...(machine === null ? {} : { instance: machine.instance }) };
     const refusal = guardRefusal(this.parts.guards, { ...guardSubjectOf(subject), agent: name });
     if (refusal !== null) return { allowed: false, reason: refusal.message, detail: refusal.detail };
-    return this.parts.access.decide({ ...subject, node: { name, labels: node.labels }, login });
+    const proofs = factor?.user === user ? { mfa: factor.kind } : {};
+    return this.parts.access.decide({ ...subject, node: { name, labels: node.labels }, login, proofs });
   }
 
   /** Tells whether a machine shows a certificate in whose place a newer one is in use. */

@@ -34,8 +34,8 @@ export class NodeService implements Lifecycle {
           credentials: () => identity.current(),
           serverName: PROXY_NAME,
           sessionEncryption: settings.sessionEncryption,
-          onStream: (stream, { clientAddress: remoteAddress, clientPort: remotePort, sessionId }) =>
-            server.serve(stream, { remoteAddress, remotePort, sessionId }),
+          onStream: (stream, { clientAddress: remoteAddress, clientPort: remotePort, sessionId, factor }) =>
+            server.serve(stream, { remoteAddress, remotePort, sessionId, ...(factor === undefined ? {} : { factor }) }),
           logger,
         }),
     );

@@ -117,7 +117,7 @@ export class NodeSession implements LiveSession {
 
   /** Ends the session when policy does not allow it any more. */
   checkAgain(): void {
-    const decision = this.parts.policy.decide(this.connection.identity.claims, this.login);
+    const decision = this.parts.policy.decide(this.connection.identity.claims, this.login, this.connection.peer.factor);
     if (decision.allowed || this.#endReason !== null) return;
     this.audit({
       type: "access.denied",

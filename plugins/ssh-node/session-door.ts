@@ -71,7 +71,7 @@ export class SessionDoor {
     // A question without a proof gets no more than this: who may go where is said to the holder of the key alone.
     if (!isProven) return { claims, options: NO_OPTIONS, account: NOBODY };
     if (policy.isSuperseded(claims)) throw denied(`a newer certificate of ${claims.user} is in use; read the files again`);
-    const decision = policy.decide(claims, login);
+    const decision = policy.decide(claims, login, peer.factor);
     if (!decision.allowed) throw denied(decision.reason, decision.detail);
     if (!certificate.principals.includes(login)) {
       throw denied(`your certificate does not name the login ${printable(login)}; log in again to renew it`);

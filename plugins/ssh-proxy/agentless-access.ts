@@ -7,6 +7,8 @@ export interface AccessQuestion {
   readonly login: string;
   readonly sessionId: string;
   readonly clientAddress: string;
+  /** Kind of second factor that was proven for the session; empty for none. */
+  readonly secondFactor: string;
   /** Wire form. */
   readonly userCertificate: Buffer;
   /** Wire form. */

@@ -5,6 +5,7 @@ import { createSshServer, type SshHostKey, type SshServer } from "../../core/ssh
 import type { SshPeer } from "../../core/ssh/server-connection.js";
 import type { AuthenticationAttempt, AuthenticationDecision, PublicKeyAttempt } from "../../core/ssh/user-authentication.js";
 import type { NodeEntry } from "../nodes/api.js";
+import type { ProvenSessionMfa } from "../roles/api.js";
 import type { AgentlessAccess } from "./agentless-access.js";
 import type { AgentlessHostKeys } from "./agentless-host-keys.js";
 import { AgentlessLink } from "./agentless-link.js";
@@ -22,6 +23,8 @@ export interface AgentlessDoorParts extends AgentlessSessionParts {
 export interface AgentlessVisit {
   readonly sessionId: string;
   readonly person: CertifiedPerson;
+  /** The second factor that was proven for this session. */
+  readonly factor: ProvenSessionMfa | null;
   readonly node: NodeEntry;
   readonly clientAddress: string;
   readonly clientPort: number;
@@ -130,7 +133,7 @@ export class AgentlessDoor {
     link: AgentlessLink,
   ): AgentlessLogin | null {
     const { gate, policy } = this.parts;
-    const { person: known, node, clientAddress, sessionId } = visit;
+    const { person: known, factor, node, clientAddress, sessionId } = visit;
     if (certificate === null) return null;
     // The holder of this certificate has proven itself on the way here, so the login may begin before it does so again.
     const isKnown = certificate.blob.equals(known.certificate.blob);
@@ -139,9 +142,9 @@ export class AgentlessDoor {
     if (person.user !== known.user || person.instance !== known.instance)
       throw new MezError("ACCESS_DENIED", `you came as ${known.user}; log in to ${node.name} as the same person`);
     gate.check(person, clientAddress);
-    const options = policy.admitLogin(person, node, login);
-    link.logIn({ login, sessionId, clientAddress, userCertificate: certificate.blob });
-    return isProven ? { person, node, login, options, link, sessionId } : null;
+    const options = policy.admitLogin(person, node, login, factor);
+    link.logIn({ login, sessionId, clientAddress, secondFactor: factor ?? "", userCertificate: certificate.blob });
+    return isProven ? { person, factor, node, login, options, link, sessionId } : null;
   }
 }
 

@@ -9,7 +9,7 @@ import type { Clock } from "../../core/time/clock.js";
 import type { AuditReporter } from "../audit/api.js";
 import type { NodeEntry } from "../nodes/api.js";
 import type { RecordingSpool } from "../recordings/api.js";
-import type { SessionOptions } from "../roles/api.js";
+import type { ProvenSessionMfa, SessionOptions } from "../roles/api.js";
 import type { SessionReporter } from "../sessions/api.js";
 import type { AgentlessAccess } from "./agentless-access.js";
 import type { AgentlessLink, LinkedNode } from "./agentless-link.js";
@@ -35,6 +35,7 @@ export interface AgentlessSessionParts {
 /** A person who was let in to a node without an agent. */
 export interface AgentlessLogin {
   readonly person: CertifiedPerson;
+  readonly factor: ProvenSessionMfa | null;
   readonly node: NodeEntry;
   readonly login: string;
   readonly options: SessionOptions;
@@ -98,12 +99,12 @@ export class AgentlessSession implements LiveSession {
   /** Ends the session when policy does not allow it any more. */
   checkAgain(): void {
     const { policy, denials } = this.parts;
-    const { person, node, login, sessionId } = this.entered;
+    const { person, factor, node, login, sessionId } = this.entered;
     if (this.#endReason !== null) return;
     try {
-      const objection = policy.objection(person, node);
+      const objection = policy.objection(person, node, factor);
       if (objection !== null) throw objection;
-      policy.admitLogin(person, node, login);
+      policy.admitLogin(person, node, login, factor);
     } catch (error) {
       if (isMezError(error)) denials.session(person, this.clientAddress, node.name, node, error, sessionId);
       this.end(`your access has ended: ${messageOf(error)}`);

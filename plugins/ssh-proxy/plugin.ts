@@ -12,6 +12,7 @@ import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import type { SessionEncryption } from "../../core/tunnel/tunnel-protocol.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
 import { CA_KEYS } from "../ca/api.js";
+import { SESSION_PROOFS } from "../mfa/api.js";
 import { NODES } from "../nodes/api.js";
 import { RECORDING_SPOOL } from "../recordings/api.js";
 import { ACCESS, MACHINE_INSTANCES_COLLECTION, MACHINES_COLLECTION, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
@@ -21,6 +22,7 @@ import { AgentlessDoor } from "./agentless-door.js";
 import { AgentlessHostKeys } from "./agentless-host-keys.js";
 import { CertificateGate } from "./certificate-gate.js";
 import { DenialLog } from "./denial-log.js";
+import { FactorQuestion } from "./factor-question.js";
 import { parseListenAddress, parsePublicAddress } from "./listen-address.js";
 import { ProxyServer } from "./proxy-server.js";
 import { SessionPolicy } from "./session-policy.js";
@@ -82,6 +84,7 @@ export default definePlugin<ProxyConfig>({
           recordings: resolve.optional(RECORDING_SPOOL),
           reporter: resolve.optional(SESSION_REPORTER),
         }),
+        factorQuestion: new FactorQuestion({ proofs: resolve.optional(SESSION_PROOFS), logger }),
         directory: new TunnelDirectory(),
         sessionEncryption: config.session_encryption,
         watched: [

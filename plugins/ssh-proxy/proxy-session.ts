@@ -5,7 +5,18 @@ import type { LiveSession } from "../../core/plugin/live-sessions.js";
 import type { SshChannel } from "../../core/ssh/server-session.js";
 import { relay } from "../../core/tunnel/relay.js";
 import type { NodeEntry } from "../nodes/api.js";
+import type { ProvenSessionMfa } from "../roles/api.js";
 import type { CertifiedPerson } from "./certificate-gate.js";
+
+export interface ProxySessionParts {
+  readonly person: CertifiedPerson;
+  readonly target: NodeEntry;
+  readonly factor: ProvenSessionMfa | null;
+  readonly clientAddress: string;
+  readonly startedAt: Date;
+  /** Called once, when the session is ended from our side. */
+  readonly onEnd: (reason: string) => void;
+}
 
 /** One channel of a client to a node: bytes go both ways until somebody ends it. */
 export class ProxySession implements LiveSession {
@@ -16,25 +27,36 @@ export class ProxySession implements LiveSession {
   /** Not seen by a proxy. */
   readonly login = "";
   readonly node: string;
+  readonly clientAddress: string;
+  readonly startedAt: Date;
   readonly #abort = new AbortController();
   #channel: SshChannel | null = null;
   #stream: Duplex | null = null;
   #endReason: string | null = null;
   #activity = 0;
 
-  constructor(
-    readonly person: CertifiedPerson,
-    /** As it was when the session was admitted. */
-    readonly target: NodeEntry,
-    readonly clientAddress: string,
-    readonly startedAt: Date,
-    /** Called once, when the session is ended from our side. */
-    private readonly onEnd: (reason: string) => void,
-  ) {
+  constructor(private readonly parts: ProxySessionParts) {
+    const { person, target, clientAddress, startedAt } = parts;
     this.user = person.user;
     this.instance = person.instance;
     this.roles = person.roles;
     this.node = target.name;
+    this.clientAddress = clientAddress;
+    this.startedAt = startedAt;
+  }
+
+  get person(): CertifiedPerson {
+    return this.parts.person;
+  }
+
+  /** As it was when the session was admitted. */
+  get target(): NodeEntry {
+    return this.parts.target;
+  }
+
+  /** The second factor that was proven for this session. */
+  get factor(): ProvenSessionMfa | null {
+    return this.parts.factor;
   }
 
   /** Everything inside is encrypted, so a keepalive of the client counts here; the node knows better. */
@@ -51,7 +73,7 @@ export class ProxySession implements LiveSession {
     if (this.#endReason !== null) return;
     this.#endReason = reason;
     this.#abort.abort(new MezError("ACCESS_DENIED", reason));
-    this.onEnd(reason); // before the channel is closed: OpenSSH leaves with its only channel and would not read the reason
+    this.parts.onEnd(reason); // before the channel is closed: OpenSSH leaves with its only channel and would not read the reason
     this.#stream?.destroy();
     this.#channel?.close();
   }

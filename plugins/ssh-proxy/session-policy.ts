@@ -3,7 +3,14 @@ import type { Collection, Collections } from "../../core/plugin/collection.js";
 import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import { formatDuration } from "../../core/time/duration.js";
 import type { NodeEntry } from "../nodes/api.js";
-import { type Access, guardSubjectOf, type SessionOptions } from "../roles/api.js";
+import {
+  type Access,
+  type ProvenSessionMfa as FactorKind,
+  guardSubjectOf,
+  MACHINE_PREFIX,
+  type SessionMfa,
+  type SessionOptions,
+} from "../roles/api.js";
 import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";
 import { findNode } from "./session-target.js";
 
@@ -17,6 +24,13 @@ export interface SessionPolicyParts {
   readonly proxyName: () => string;
   readonly clusterName: string;
   readonly staleAfterSeconds: number;
+}
+
+/** The second factor of a connection. It is good for one session. */
+export interface FactorState {
+  readonly kind: FactorKind | null;
+  /** What to tell the person when one is missing; may be empty. */
+  readonly missingBecause: string;
 }
 
 /** Decides about sessions from the live copies; asks nobody. */
@@ -33,33 +47,51 @@ export class SessionPolicy {
   }
 
   /**
-   * The node that a person asked for.
+   * The node that a person asked for, and whether some role wants a second factor there.
    * @param target From `parseTarget`.
+   * @param factor The second factor that this connection has left, and why it has none.
    * @throws {MezError} `ACCESS_DENIED`: the message is the same whether the node exists or not, `detail` knows;
    *   `SSH_CERTIFICATE_REFUSED`, `UNAVAILABLE`
    */
-  admit(person: CertifiedPerson, target: string, clientAddress: string): NodeEntry {
+  admit(
+    person: CertifiedPerson,
+    target: string,
+    clientAddress: string,
+    factor: FactorState,
+  ): { readonly node: NodeEntry; readonly wantsFactor: boolean } {
     this.requireFresh();
     this.parts.gate.check(person, clientAddress);
     const node = findNode(this.parts.nodes, target, this.parts.clusterName);
     if (node === undefined) throw unreachable(person, target, "no such node");
-    const decision = this.parts.access.decideReach({ ...person, node });
+    const decision = this.parts.access.decideReach({ ...person, node, proofs: { mfa: factor.kind ?? undefined } });
+    if (!decision.allowed && decision.missing === "mfa") {
+      const why = factor.missingBecause === "" ? "" : `; ${factor.missingBecause}`;
+      throw denied(`${decision.reason}${why}`, decision.detail);
+    }
     if (!decision.allowed) throw unreachable(person, target, decision.detail);
     const locked = this.#locked(node.name);
     if (locked !== null) throw locked;
-    return node;
+    return { node, wantsFactor: asksForFactor(decision.options.requireSessionMfa) };
+  }
+
+  /** The strongest second factor that a role of the person demands anywhere; `null` for none, and for machines. */
+  factorDemand({ user, roles, instance }: CertifiedPerson): FactorKind | null {
+    if (instance !== undefined || user.startsWith(MACHINE_PREFIX)) return null;
+    const { requireSessionMfa } = this.parts.access.sessionOptions({ user, roles });
+    return asksForFactor(requireSessionMfa) ? requireSessionMfa : null;
   }
 
   /**
    * May a person who was admitted to a node log in there? Asked where the proxy stands for the node.
+   * @param mfa The second factor that was proven for the session.
    * @throws {MezError} `ACCESS_DENIED`
    */
-  admitLogin(person: CertifiedPerson, node: NodeEntry, login: string): SessionOptions {
+  admitLogin(person: CertifiedPerson, node: NodeEntry, login: string, mfa: FactorKind | null): SessionOptions {
     const { access, guards, nodes } = this.parts;
     const refusal = guardRefusal(guards, { ...guardSubjectOf(person), agent: node.name });
     if (refusal !== null) throw denied(refusal.message, refusal.detail);
     const { labels } = nodes.get(node.name) ?? node;
-    const decision = access.decide({ ...person, node: { name: node.name, labels }, login });
+    const decision = access.decide({ ...person, node: { name: node.name, labels }, login, proofs: { mfa: mfa ?? undefined } });
     if (!decision.allowed) throw denied(decision.reason, decision.detail);
     if (!person.certificate.principals.includes(login)) {
       const shown = login.slice(0, 60).replace(/[^\x20-\x7e]/g, "?");
@@ -71,13 +103,14 @@ export class SessionPolicy {
   /**
    * Why a session that was admitted to `node` may not go on; `null` when it may. A certificate that ran
    * out meanwhile does not end a session.
+   * @param mfa The second factor that was proven for it.
    */
-  objection(person: CertifiedPerson, node: NodeEntry): MezError | null {
+  objection(person: CertifiedPerson, node: NodeEntry, mfa: FactorKind | null): MezError | null {
     const about = this.parts.gate.objection(person) ?? this.#locked(node.name);
     if (about !== null) return about;
     const current = this.parts.nodes.get(node.name);
     if (current === undefined || current.id !== node.id) return denied(`node ${node.name} was removed from the cluster`);
-    const decision = this.parts.access.decideReach({ ...person, node: current });
+    const decision = this.parts.access.decideReach({ ...person, node: current, proofs: { mfa: mfa ?? undefined } });
     return decision.allowed ? null : denied(`${person.user} may no longer reach node ${node.name}`, decision.detail);
   }
 
@@ -89,6 +122,10 @@ export class SessionPolicy {
 }
 
 // --- internal ---
+
+function asksForFactor(demand: SessionMfa): demand is FactorKind {
+  return demand !== "" && demand !== "off";
+}
 
 function unreachable({ user }: CertifiedPerson, target: string, detail: string): MezError {
   return denied(`there is no node "${target}" that ${user} may reach`, detail);

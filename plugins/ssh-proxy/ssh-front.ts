@@ -1,4 +1,3 @@
-import { isIPv4 } from "node:net";
 import { isMezError, messageOf } from "../../core/errors/error.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import type { LiveSessions } from "../../core/plugin/live-sessions.js";
@@ -6,23 +5,19 @@ import type { Logger } from "../../core/plugin/logger.js";
 import type { Leases } from "../../core/plugin/process.js";
 import { parsePrivateKey } from "../../core/ssh/private-key.js";
 import { createSshServer, type SshHostKey, type SshServer } from "../../core/ssh/server.js";
-import type { DirectTcpipRequest, SshPeer, SshServerConnection } from "../../core/ssh/server-connection.js";
-import type { AuthenticationAttempt, AuthenticationDecision } from "../../core/ssh/user-authentication.js";
-import type { Clock } from "../../core/time/clock.js";
+import type { DirectTcpipRequest, SshServerConnection } from "../../core/ssh/server-connection.js";
 import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import type { SessionEncryption } from "../../core/tunnel/tunnel-protocol.js";
+import type { NodeEntry } from "../nodes/api.js";
 import type { AgentlessDoor } from "./agentless-door.js";
-import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";
-import type { DenialLog } from "./denial-log.js";
+import type { CertifiedPerson } from "./certificate-gate.js";
+import { type ClientIdentity, ClientLogin, type ClientLoginParts, type ConnectionFactor, plainAddress } from "./client-login.js";
 import { ProxySession } from "./proxy-session.js";
-import type { SessionPolicy } from "./session-policy.js";
 import { parseTarget } from "./session-target.js";
 import { refuseSession } from "./shell-refusal.js";
 
-export interface SshFrontParts {
+export interface SshFrontParts extends ClientLoginParts {
   readonly identity: HostIdentity;
-  readonly gate: CertificateGate;
-  readonly policy: SessionPolicy;
   readonly directory: Pick<TunnelDirectory, "open">;
   /** Stands for the nodes that have no agent. */
   readonly agentless: Pick<AgentlessDoor, "prepare" | "recheck" | "close">;
@@ -30,8 +25,6 @@ export interface SshFrontParts {
   readonly sessionEncryption: SessionEncryption;
   readonly liveSessions: LiveSessions;
   readonly leases: Leases;
-  readonly denials: DenialLog;
-  readonly clock: Clock;
   readonly logger: Logger;
   /** `host` or `host:port` that people are told. */
   readonly publicAddress: () => string;
@@ -40,7 +33,8 @@ export interface SshFrontParts {
 /** A client that is logged in, and its channels to nodes. */
 interface Client {
   readonly person: CertifiedPerson;
-  readonly connection: SshServerConnection<CertifiedPerson | null>;
+  readonly factor: ConnectionFactor;
+  readonly connection: SshServerConnection<ClientIdentity | null>;
   readonly address: string;
   readonly port: number;
   readonly sessions: Set<ProxySession>;
@@ -48,7 +42,7 @@ interface Client {
 
 /** The SSH server that people jump through. */
 export class SshFront {
-  readonly server: SshServer<CertifiedPerson | null>;
+  readonly server: SshServer<ClientIdentity | null>;
   readonly #clients = new Set<Client>();
   readonly #stopFollowing: () => void;
   #hostKeys: readonly SshHostKey[];
@@ -59,9 +53,12 @@ export class SshFront {
     this.#stopFollowing = identity.onChange(() => {
       this.#hostKeys = hostKeysOf(identity);
     });
-    this.server = createSshServer<CertifiedPerson | null>({
+    const login = new ClientLogin(parts);
+    this.server = createSshServer<ClientIdentity | null>({
       hostKeys: () => this.#hostKeys,
-      authenticate: (attempt, peer) => this.#authenticate(attempt, peer),
+      authenticate: (attempt, peer) => login.authenticate(attempt, peer),
+      methods: ["publickey", "keyboard-interactive"],
+      offeredMethods: ["publickey"],
       onConnection: (connection) => this.#receive(connection),
       onRefused: (reason, peer) => logger.debug("SSH client refused", { reason, address: peer.remoteAddress }),
       onError: (error) => logger.error("SSH server failed on a client", { error: messageOf(error) }),
@@ -73,7 +70,7 @@ export class SshFront {
     const { gate, policy } = this.parts;
     for (const client of [...this.#clients]) {
       for (const session of [...client.sessions]) {
-        const objection = policy.objection(session.person, session.target);
+        const objection = policy.objection(session.person, session.target, session.factor);
         if (objection !== null) session.end(objection.message);
       }
       const objection = gate.objection(client.person);
@@ -90,26 +87,13 @@ export class SshFront {
     this.server.close(reason);
   }
 
-  async #authenticate(attempt: AuthenticationAttempt, peer: SshPeer): Promise<AuthenticationDecision<CertifiedPerson | null>> {
-    const { gate, policy, denials } = this.parts;
-    if (attempt.method !== "publickey" || attempt.certificate === null) return { reject: null }; // OpenSSH tries the plain key first
-    // Whether a certificate would do is only told to those who hold its key, so that every refusal has somebody to name.
-    if (!attempt.isProven) return { accept: null };
-    const clientAddress = plainAddress(peer.remoteAddress);
-    try {
-      policy.requireFresh();
-      return { accept: gate.identify(attempt.certificate, attempt.user, clientAddress) };
-    } catch (error) {
-      if (isMezError(error)) denials.login(attempt.certificate, gate.isOurs(attempt.certificate), clientAddress, error);
-      throw error;
-    }
-  }
-
-  #receive(connection: SshServerConnection<CertifiedPerson | null>): void {
-    const { identity: person, peer } = connection;
-    if (person === null) return connection.disconnect("authentication is not complete");
+  #receive(connection: SshServerConnection<ClientIdentity | null>): void {
+    const { identity, peer } = connection;
+    if (identity === null) return connection.disconnect("authentication is not complete");
+    const { person, factor } = identity;
     const client: Client = {
       person,
+      factor,
       connection,
       address: plainAddress(peer.remoteAddress),
       port: peer.remotePort,
@@ -143,22 +127,21 @@ export class SshFront {
     let session: ProxySession;
     try {
       const target = parseTarget(request.host, request.port);
-      session = this.#register(client, policy.admit(person, target, address));
+      const { node, wantsFactor } = policy.admit(person, target, address, client.factor.state);
+      session = this.#register(client, node, wantsFactor ? client.factor.take() : null);
     } catch (error) {
       return refuse(error);
     }
     const finish = this.#began(client, session);
     try {
       // Registered first, checked second: whatever arrives in between finds this session.
-      const objection = policy.objection(person, session.target);
+      const objection = policy.objection(person, session.target, session.factor);
       if (objection !== null) throw objection;
       if (session.target.openSsh !== undefined) return await this.#visit(client, session, request);
-      const { id: sessionId, node: nodeName, signal } = session;
-      const stream = await directory.open(
-        { nodeName, sessionId, clientAddress: address, clientPort: client.port },
-        signal,
-        sessionEncryption,
-      );
+      const { id: sessionId, node: nodeName, signal, factor: kind } = session;
+      const factor = kind === null ? {} : { factor: { kind, user: person.user } };
+      const info = { nodeName, sessionId, clientAddress: address, clientPort: client.port, ...factor };
+      const stream = await directory.open(info, signal, sessionEncryption);
       const channel = signal.aborted ? null : request.accept();
       if (channel !== null) return await session.carry(channel, stream);
       stream.destroy();
@@ -173,17 +156,22 @@ export class SshFront {
   /** The proxy itself stands for a node without an agent. */
   async #visit(client: Client, session: ProxySession, request: DirectTcpipRequest): Promise<void> {
     const { person, address: clientAddress, port: clientPort } = client;
-    const { id: sessionId, target: node, signal } = session;
-    const serve = await this.parts.agentless.prepare({ sessionId, person, node, clientAddress, clientPort }, signal);
+    const { id: sessionId, target: node, factor, signal } = session;
+    const serve = await this.parts.agentless.prepare({ sessionId, person, factor, node, clientAddress, clientPort }, signal);
     signal.throwIfAborted();
     const channel = request.accept();
     if (channel !== null) await session.lend(channel, serve);
   }
 
-  #register(client: Client, target: ProxySession["target"]): ProxySession {
-    return new ProxySession(client.person, target, client.address, this.parts.clock.now(), (reason) => {
-      const isLast = [...client.sessions].every((other) => other.signal.aborted);
-      if (isLast) client.connection.disconnect(reason);
+  #register({ person, address, sessions, connection }: Client, target: NodeEntry, factor: ProxySession["factor"]): ProxySession {
+    return new ProxySession({
+      ...{ person, target, factor },
+      clientAddress: address,
+      startedAt: this.parts.clock.now(),
+      onEnd: (reason) => {
+        const isLast = [...sessions].every((other) => other.signal.aborted);
+        if (isLast) connection.disconnect(reason);
+      },
     });
   }
 
@@ -204,10 +192,4 @@ export class SshFront {
 function hostKeysOf(identity: HostIdentity): readonly SshHostKey[] {
   const { sshPrivateKey, sshCertificate } = identity.current();
   return [{ key: parsePrivateKey(sshPrivateKey.expose()), certificateBlob: sshCertificate }];
-}
-
-/** IPv4 inside IPv6, as a port that listens on both sees it, becomes IPv4. */
-function plainAddress(address: string): string {
-  const mapped = address.startsWith("::ffff:") ? address.slice(7) : "";
-  return isIPv4(mapped) ? mapped : address;
 }

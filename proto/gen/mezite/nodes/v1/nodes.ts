@@ -192,6 +192,8 @@ export interface IssueNodeAccessCertificateRequest {
   userCertificate: Buffer;
   /** The key to certify, made for this connection; wire form. */
   publicKey: Buffer;
+  /** What the proxy had proven for the session: totp, webauthn or hardware_key; empty for nothing. */
+  secondFactor: string;
 }
 
 export interface IssueNodeAccessCertificateResponse {
@@ -2083,6 +2085,7 @@ function createBaseIssueNodeAccessCertificateRequest(): IssueNodeAccessCertifica
     clientAddress: "",
     userCertificate: Buffer.alloc(0),
     publicKey: Buffer.alloc(0),
+    secondFactor: "",
   };
 }
 
@@ -2108,6 +2111,9 @@ export const IssueNodeAccessCertificateRequest: MessageFns<IssueNodeAccessCertif
     }
     if (message.publicKey.length !== 0) {
       writer.uint32(58).bytes(message.publicKey);
+    }
+    if (message.secondFactor !== "") {
+      writer.uint32(66).string(message.secondFactor);
     }
     return writer;
   },
@@ -2181,6 +2187,14 @@ export const IssueNodeAccessCertificateRequest: MessageFns<IssueNodeAccessCertif
             message.publicKey = Buffer.from(reader.bytes());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.secondFactor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2205,6 +2219,7 @@ export const IssueNodeAccessCertificateRequest: MessageFns<IssueNodeAccessCertif
     message.clientAddress = object.clientAddress ?? "";
     message.userCertificate = object.userCertificate ?? Buffer.alloc(0);
     message.publicKey = object.publicKey ?? Buffer.alloc(0);
+    message.secondFactor = object.secondFactor ?? "";
     return message;
   },
 };

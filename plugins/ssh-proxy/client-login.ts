@@ -1,0 +1,126 @@
+import { isIPv4 } from "node:net";
+import { isMezError } from "../../core/errors/error.js";
+import type { SshPeer } from "../../core/ssh/server-connection.js";
+import type {
+  AuthenticationAttempt,
+  AuthenticationDecision,
+  KeyboardInteractiveAttempt,
+  PublicKeyAttempt,
+} from "../../core/ssh/user-authentication.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { SessionProof } from "../mfa/api.js";
+import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";
+import type { DenialLog } from "./denial-log.js";
+import { FACTOR_GRACE_MS, type FactorQuestion } from "./factor-question.js";
+import type { FactorState, SessionPolicy } from "./session-policy.js";
+
+/** Who is at the other end of a connection, and the second factor that it has for one session. */
+export interface ClientIdentity {
+  readonly person: CertifiedPerson;
+  readonly factor: ConnectionFactor;
+}
+
+export interface ClientLoginParts {
+  readonly gate: CertificateGate;
+  readonly policy: SessionPolicy;
+  readonly denials: DenialLog;
+  readonly factorQuestion: FactorQuestion;
+  readonly clock: Clock;
+}
+
+/** The second factor of one connection: proven at its login, good for one session, soon after. */
+export class ConnectionFactor {
+  #state: FactorState;
+  readonly #provenAt: number;
+
+  constructor(
+    state: FactorState,
+    private readonly clock: Clock,
+  ) {
+    this.#state = state;
+    this.#provenAt = clock.now().getTime();
+  }
+
+  /** What it is good for now. */
+  get state(): FactorState {
+    if (this.#state.kind === null || this.clock.now().getTime() - this.#provenAt < FRESH_MS) return this.#state;
+    return { kind: null, missingBecause: "this connection proved one too long ago; open a new one" };
+  }
+
+  /** Uses it up. */
+  take(): FactorState["kind"] {
+    const { kind } = this.state;
+    if (kind !== null) this.#state = { kind: null, missingBecause: "this connection has used its own up; open a new one" };
+    return kind;
+  }
+}
+
+/** Lets clients log in to the proxy: a certificate, then a second factor when a role of the person may want one. */
+export class ClientLogin {
+  /** Clients whose certificate is proven, and the question that they have to answer. */
+  readonly #asked = new WeakMap<SshPeer, { readonly person: CertifiedPerson; readonly proof: SessionProof }>();
+
+  constructor(private readonly parts: ClientLoginParts) {}
+
+  /** @param peer The same object for each attempt of one connection. Accepts `null` for a key that is not proven yet. */
+  async authenticate(attempt: AuthenticationAttempt, peer: SshPeer): Promise<AuthenticationDecision<ClientIdentity | null>> {
+    if (attempt.method === "keyboard-interactive") return this.#answer(attempt, peer);
+    if (attempt.certificate === null) return { reject: null, methods: PUBLIC_KEY }; // OpenSSH tries the plain key first
+    // Whether a certificate would do is only told to those who hold its key, so that every refusal has somebody to name.
+    if (!attempt.isProven) return { accept: null };
+    const person = this.#identify(attempt, attempt.certificate, peer);
+    const demanded = this.parts.policy.factorDemand(person);
+    if (demanded === null) return { accept: this.#identity(person, { kind: null, missingBecause: "" }) };
+    const prepared = await this.parts.factorQuestion.prepare(person, demanded, plainAddress(peer.remoteAddress));
+    if ("missingBecause" in prepared)
+      return { accept: this.#identity(person, { kind: null, missingBecause: prepared.missingBecause }) };
+    this.#asked.set(peer, { person, proof: prepared.proof });
+    return { reject: null, methods: ["keyboard-interactive"], isPartial: true, graceMs: FACTOR_GRACE_MS };
+  }
+
+  async #answer(attempt: KeyboardInteractiveAttempt, peer: SshPeer): Promise<AuthenticationDecision<ClientIdentity>> {
+    const asked = this.#asked.get(peer);
+    this.#asked.delete(peer); // one question for each proof of the key
+    if (asked === undefined) return { reject: null, methods: PUBLIC_KEY };
+    const { person, proof } = asked;
+    try {
+      const factor = await this.parts.factorQuestion.ask(person, proof, attempt);
+      this.parts.gate.check(person, plainAddress(peer.remoteAddress)); // time has passed
+      return { accept: this.#identity(person, factor) };
+    } catch (error) {
+      if (!isMezError(error)) throw error;
+      return { reject: error.message, methods: PUBLIC_KEY };
+    }
+  }
+
+  #identify(
+    attempt: PublicKeyAttempt,
+    certificate: NonNullable<PublicKeyAttempt["certificate"]>,
+    { remoteAddress }: SshPeer,
+  ): CertifiedPerson {
+    const { gate, policy, denials } = this.parts;
+    const clientAddress = plainAddress(remoteAddress);
+    try {
+      policy.requireFresh();
+      return gate.identify(certificate, attempt.user, clientAddress);
+    } catch (error) {
+      if (isMezError(error)) denials.login(certificate, gate.isOurs(certificate), clientAddress, error);
+      throw error;
+    }
+  }
+
+  #identity(person: CertifiedPerson, factor: FactorState): ClientIdentity {
+    return { person, factor: new ConnectionFactor(factor, this.parts.clock) };
+  }
+}
+
+/** IPv4 inside IPv6, as a port that listens on both sees it, becomes IPv4. */
+export function plainAddress(address: string): string {
+  const mapped = address.startsWith("::ffff:") ? address.slice(7) : "";
+  return isIPv4(mapped) ? mapped : address;
+}
+
+// --- internal ---
+
+const PUBLIC_KEY = ["publickey"];
+const FRESH_MS = 120_000;
