@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
+import { lendingSocket } from "../flow/lending-socket.js";
 import { relay } from "./relay.js";
 
 test("copies both ways, and each end is passed on by itself", async () => {
@@ -15,6 +16,22 @@ test("copies both ways, and each end is passed on by itself", async () => {
   right.outer.end("answer");
   assert.equal(String(await everything(left.outer)), "answer");
   assert.equal(await done, null);
+});
+
+test("tells of what comes from either side", async () => {
+  const [left, right] = [await socketPair(), await socketPair()];
+  let pieces = 0;
+  const done = relay(left.inner, lendingSocket(right.inner), () => {
+    pieces += 1;
+  });
+  left.outer.write("question");
+  await once(right.outer, "data");
+  assert.equal(pieces, 1);
+  right.outer.end("answer");
+  await once(left.outer, "data");
+  assert.equal(pieces, 2);
+  left.outer.end();
+  await done;
 });
 
 test("destroys the other side when one breaks", async () => {

@@ -90,12 +90,9 @@ export class ProxySession implements LiveSession {
     this.#stream = stream;
     // A client that never confirms the end of its channel does not keep the session in the list.
     const gone = new Promise<void>((resolve) => stream.once("close", () => resolve()));
-    for (const side of [channel, stream]) {
-      side.on("data", () => {
-        this.#activity += 1;
-      });
-    }
-    void relay(channel, stream);
+    void relay(channel, stream, () => {
+      this.#activity += 1;
+    });
     await gone;
   }
 }

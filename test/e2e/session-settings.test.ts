@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
 import { SshSession } from "../fixtures/ssh-session.js";
@@ -32,6 +33,7 @@ describe("settings of sessions hold without a restart", needsPeers("ssh"), () =>
     try {
       assert.equal(await idle.ended(), 255);
       assert.match(`${idle.output}${idle.errors}`, /session ended: nothing was sent for 10s, and idle sessions end after that/);
+      await delay(5_000); // what the proxy or the node took for idle would be over by then
       assert.ok(typing.isOpen && showing.isOpen);
     } finally {
       clearInterval(keys);
