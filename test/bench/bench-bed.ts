@@ -42,6 +42,25 @@ export class BenchBed {
     return { config, destination: `${cluster.login}@${cluster.nodeName}` };
   }
 
+  /** Through our proxy to the second `sshd` of `theirs`. */
+  async agentless(): Promise<Route> {
+    const [cluster, { config }] = [await this.cluster(), await this.ours()];
+    this.#sshd ??= SshdPair.start();
+    const pair = await this.#sshd;
+    pair.trust(cluster.mezctlOk(["ca", "export", "--type=user"]));
+    const add = [
+      "nodes",
+      "add",
+      "--openssh",
+      "--name=inner",
+      "--host=127.0.0.1",
+      `--port=${pair.innerPort}`,
+      "--labels=env=test",
+    ];
+    cluster.mezctlOk([...add, `--host-key-file=${pair.folder}/host.pub`]);
+    return { config, destination: `${pair.login}@inner` };
+  }
+
   /** Through two `sshd` with `ProxyJump`, certificates on every side. */
   async theirs(): Promise<Route> {
     this.#sshd ??= SshdPair.start();

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { BenchBed } from "./bench-bed.js";
 import type { Figure, Row } from "./figure.js";
 import { formatTable, writeReport } from "./report.js";
+import { agentless } from "./rows/agentless.js";
 import { certificates } from "./rows/certificates.js";
 import { echo } from "./rows/echo.js";
 import { identity } from "./rows/identity.js";
@@ -15,7 +16,7 @@ import { startUp } from "./rows/start-up.js";
 import { svids } from "./rows/svids.js";
 import { throughput } from "./rows/throughput.js";
 
-const ROWS: readonly Row[] = [logins, throughput, echo, certificates, startUp, memory, nodes, locks, identity, svids];
+const ROWS: readonly Row[] = [logins, throughput, agentless, echo, certificates, startUp, memory, nodes, locks, identity, svids];
 const FULL = { rounds: 7, transferBytes: 2 ** 30 };
 const QUICK = { rounds: 5, transferBytes: 2 ** 28 };
 const USAGE = `usage: npm run bench -- [--quick] [--out=file] [row…]

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -50,6 +50,16 @@ Host *
   UpdateHostKeys no
   CheckHostIP no
 `;
+  }
+
+  /** Where the second server listens. */
+  get innerPort(): number {
+    return this.#ports[1] ?? 0;
+  }
+
+  /** Has both servers trust another user CA as well. @param keys Lines for `TrustedUserCAKeys`. */
+  trust(keys: string): void {
+    appendFileSync(join(this.folder, "user_ca.pub"), keys);
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Route } from "../bench-bed.js";
 import { runProgram } from "../client-process.js";
-import { type Row, ratioOf, withUnit } from "../figure.js";
+import { type Effort, type Figure, type Row, ratioOf, withUnit } from "../figure.js";
 import { alternate, timed } from "../statistics.js";
 
 const AT_ONCE = 8;
@@ -10,27 +10,37 @@ const GOAL = 0.7;
 export const logins: Row = {
   name: "logins",
   summary: "login by certificate and `true`, one at a time and 8 at once, against ssh -J",
-  async measure(bed, { rounds }) {
-    const [ours, theirs] = [await bed.ours(), await bed.theirs()];
-    await logIn(ours);
-    await logIn(theirs);
-    const single = await alternate(
-      rounds * 3,
-      () => logIn(ours),
-      () => logIn(theirs),
-    );
-    const several = await alternate(
-      rounds,
-      () => timed(() => Promise.all(Array.from({ length: AT_ONCE }, () => logIn(ours)))),
-      () => timed(() => Promise.all(Array.from({ length: AT_ONCE }, () => logIn(theirs)))),
-    );
-    const show = (milliseconds: number) => withUnit(milliseconds, "ms");
-    return [
-      ratioOf("login and true, one at a time", single, show, GOAL, "at most"),
-      ratioOf(`login and true, ${AT_ONCE} at once`, several, show, GOAL, "at most"),
-    ];
+  async measure(bed, effort) {
+    return measureLogins("login and true", await bed.ours(), await bed.theirs(), effort, GOAL);
   },
 };
+
+/** Logins one at a time, and several at once. @param goal At most this ratio. */
+export async function measureLogins(
+  what: string,
+  ours: Route,
+  theirs: Route,
+  { rounds }: Effort,
+  goal: number,
+): Promise<readonly Figure[]> {
+  await logIn(ours);
+  await logIn(theirs);
+  const single = await alternate(
+    rounds * 3,
+    () => logIn(ours),
+    () => logIn(theirs),
+  );
+  const several = await alternate(
+    rounds,
+    () => timed(() => Promise.all(Array.from({ length: AT_ONCE }, () => logIn(ours)))),
+    () => timed(() => Promise.all(Array.from({ length: AT_ONCE }, () => logIn(theirs)))),
+  );
+  const show = (milliseconds: number) => withUnit(milliseconds, "ms");
+  return [
+    ratioOf(`${what}, one at a time`, single, show, goal, "at most"),
+    ratioOf(`${what}, ${AT_ONCE} at once`, several, show, goal, "at most"),
+  ];
+}
 
 // --- internal ---
 

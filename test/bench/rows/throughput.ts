@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Route } from "../bench-bed.js";
 import { runProgram } from "../client-process.js";
-import { type Figure, type Row, ratioOf } from "../figure.js";
+import { type Effort, type Figure, type Row, ratioOf } from "../figure.js";
 import { alternate } from "../statistics.js";
 
 const GOAL = 1.5;
@@ -12,31 +12,41 @@ const GOAL = 1.5;
 export const throughput: Row = {
   name: "throughput",
   summary: "1 GiB up and down with aes128-gcm, against ssh -J",
-  async measure(bed, { rounds, transferBytes }) {
-    const [ours, theirs] = [await bed.ours(), await bed.theirs()];
-    const file = join(tmpdir(), `mezite-bench-${process.pid}`);
-    writeFileSync(file, "");
-    truncateSync(file, transferBytes); // a hole: reading it costs no disk
-    const rate = async (script: string, { config, destination }: Route): Promise<number> => {
-      const env = { ...process.env, CONFIG: config, DESTINATION: destination, FILE: file, BYTES: String(transferBytes) };
-      return (transferBytes / 2 ** 20 / (await runProgram("/bin/sh", ["-c", script], { env }))) * 1000;
-    };
-    const figures: Figure[] = [];
-    try {
-      for (const [what, script] of TRANSFERS) {
-        const sides = await alternate(
-          rounds,
-          () => rate(script, ours),
-          () => rate(script, theirs),
-        );
-        figures.push(ratioOf(what, sides, (mebibytes) => `${mebibytes.toFixed(0)} MiB/s`, GOAL, "at least"));
-      }
-    } finally {
-      rmSync(file);
-    }
-    return figures;
+  async measure(bed, effort) {
+    return measureTransfers("", await bed.ours(), await bed.theirs(), effort, GOAL);
   },
 };
+
+/** Bytes up and down, with and without a recording. @param goal At least this ratio. */
+export async function measureTransfers(
+  prefix: string,
+  ours: Route,
+  theirs: Route,
+  { rounds, transferBytes }: Effort,
+  goal: number,
+): Promise<readonly Figure[]> {
+  const file = join(tmpdir(), `mezite-bench-${process.pid}`);
+  writeFileSync(file, "");
+  truncateSync(file, transferBytes); // a hole: reading it costs no disk
+  const rate = async (script: string, { config, destination }: Route): Promise<number> => {
+    const env = { ...process.env, CONFIG: config, DESTINATION: destination, FILE: file, BYTES: String(transferBytes) };
+    return (transferBytes / 2 ** 20 / (await runProgram("/bin/sh", ["-c", script], { env }))) * 1000;
+  };
+  const figures: Figure[] = [];
+  try {
+    for (const [what, script] of TRANSFERS) {
+      const sides = await alternate(
+        rounds,
+        () => rate(script, ours),
+        () => rate(script, theirs),
+      );
+      figures.push(ratioOf(`${prefix}${what}`, sides, (mebibytes) => `${mebibytes.toFixed(0)} MiB/s`, goal, "at least"));
+    }
+  } finally {
+    rmSync(file);
+  }
+  return figures;
+}
 
 // --- internal ---
 
