@@ -13,7 +13,7 @@ export interface LiveSession {
   readonly clientAddress: string;
   readonly startedAt: Date;
   /** Grows whenever the person or the session sends data. Absent where nobody counts: such a session is never idle. */
-  readonly activity?: number;
+  readonly activity?: number | undefined;
   /** Ends it at once on this side; `reason` is shown to the person. May be called twice. */
   end(reason: string): void;
 }

@@ -75,7 +75,7 @@ export class SessionRelay {
     const channel = payload.length < start ? undefined : this.#channels.get(payload.readUInt32BE(1));
     if (!channel?.isOpen) return this.#ends[from].fail("data for a channel that is not open");
     const target = from === "client" ? channel.node : channel.client;
-    if (target.isTold) return;
+    if (target.isTold || target.hasClosed) return;
     const length = payload.length - start;
     if (payload.readUInt32BE(start - 4) !== length) return this.#ends[from].fail("malformed channel data");
     if (length > target.window) return this.#ends[from].fail("channel data beyond the window");

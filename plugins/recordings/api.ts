@@ -43,7 +43,39 @@ export interface RecordingSpool {
   open(channel: RecordedChannel): Promise<RecordingWriter>;
 }
 
-export const RECORDING_SPOOL: ServiceToken<RecordingSpool> = { id: "recording-spool", version: 1 };
+/** A session whose programs are recorded, as the one who serves it knows it. */
+export interface RecordedSession extends Pick<RecordedChannel, "user" | "login" | "node"> {
+  /** UUID. */
+  readonly id: string;
+  /** Who serves it, and uploads its recordings. */
+  readonly by: "proxy" | "node";
+  /** Ends the session; `reason` is shown to the person. */
+  end(reason: string): void;
+  /** Tells the audit log that recording failed. */
+  onRecordingFailed(failure: { readonly reason: string; readonly channel: number; readonly sessionGoesOn: boolean }): void;
+}
+
+/** A program that is about to start in a session. */
+export interface RecordedProgram extends Pick<RecordedChannel, "channel" | "command"> {
+  readonly terminal: { readonly term: string; readonly columns: number; readonly rows: number } | null;
+  /** Shows the person a line. */
+  tell(line: string): void;
+}
+
+/** Takes down what a program shows. Calls return at once and never throw. */
+export type ProgramRecording = Pick<RecordingWriter, "output" | "resize"> & { close(): void };
+
+/** Records the programs of sessions as `recording_mode` and `recording_policy` say; in roles `proxy` and `node`. */
+export interface SessionRecorder {
+  /**
+   * When recording fails, now or later, the session ends or goes on as the policy says, never in silence.
+   * @returns `null` when nothing is recorded.
+   * @throws {MezError} `UNAVAILABLE` when recording fails and the session may not do without
+   */
+  begin(session: RecordedSession, program: RecordedProgram): Promise<ProgramRecording | null>;
+}
+
+export const SESSION_RECORDER: ServiceToken<SessionRecorder> = { id: "session-recorder", version: 1 };
 
 /** Who records sessions. A proxy can read those to nodes without an agent only. */
 export const RECORDING_MODE: ChoiceSetting<"node" | "proxy" | "off"> = {

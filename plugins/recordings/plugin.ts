@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { definePlugin, type Factory } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
@@ -7,7 +8,7 @@ import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { RECORDING_STORE } from "../../core/ports/recording-store.js";
 import { RecordingServiceService } from "../../proto/gen/mezite/recordings/v1/recordings.js";
-import { RECORDING_MODE, RECORDING_POLICY, RECORDING_SPOOL } from "./api.js";
+import { RECORDING_MODE, RECORDING_POLICY, SESSION_RECORDER } from "./api.js";
 import { DiskRecordingSpool } from "./disk-recording-spool.js";
 import { CreateRecordings } from "./migrations/001-recordings.js";
 import { RECORDING_ENTITIES } from "./recording-repository.js";
@@ -15,6 +16,7 @@ import { RECORDING_RPC, recordingHandlers } from "./recording-rpc.js";
 import { RecordingService } from "./recording-service.js";
 import { RecordingUploader } from "./recording-uploader.js";
 import { SpoolFolder } from "./spool-folder.js";
+import { SpoolSessionRecorder } from "./spool-session-recorder.js";
 
 interface RecordingsConfig {
   readonly mode: "node" | "proxy" | "off";
@@ -55,7 +57,16 @@ export default definePlugin<RecordingsConfig>({
         logger,
       });
     });
-    host.provide(RECORDING_SPOOL, spool);
+    host.provide(
+      SESSION_RECORDER,
+      (resolve) =>
+        new SpoolSessionRecorder({
+          spool: spool(resolve),
+          cluster: resolve(CLUSTER_SETTINGS),
+          clock: resolve(CLOCK),
+          logger: resolve(LOGGER),
+        }),
+    );
     host.run(spool);
   },
 });

@@ -21,7 +21,7 @@ export class NodeService implements Lifecycle {
   constructor(private readonly parts: NodeServiceParts) {}
 
   async start(): Promise<void> {
-    const { registration, settings, logger, recordings } = this.parts;
+    const { registration, settings, logger, recorder } = this.parts;
     requireUserTools();
     const { name, labels } = settings;
     const identity = await registration.register({ name, labels });
@@ -45,7 +45,7 @@ export class NodeService implements Lifecycle {
     for (const tunnel of this.#tunnels) await tunnel.start();
     logger.info("node is up", { node: name, proxies: settings.proxyAddresses.join(", "), crypto: sshCryptoBackend() });
     if (!isRoot()) logger.warn(`not running as root: only the login ${userInfo().username} is served`);
-    if (recordings === null) logger.warn("the plugin recordings is off: sessions are not recorded");
+    if (recorder === null) logger.warn("the plugin recordings is off: sessions are not recorded");
   }
 
   async drain(): Promise<void> {

@@ -8,7 +8,7 @@ import type { SshServerConnection } from "../../core/ssh/server-connection.js";
 import type { SshServerSession } from "../../core/ssh/server-session.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuditReporter, ReportedRecord } from "../audit/api.js";
-import type { RecordingSpool } from "../recordings/api.js";
+import type { ProgramRecording, RecordedProgram, SessionRecorder } from "../recordings/api.js";
 import type { SessionReporter } from "../sessions/api.js";
 import { AgentSocket } from "./agent-socket.js";
 import type { NodePolicy } from "./node-policy.js";
@@ -28,7 +28,7 @@ export interface NodeSessionParts {
   readonly leases: Leases;
   readonly audit: AuditReporter;
   /** `null` when the cluster records nothing. */
-  readonly recordings: RecordingSpool | null;
+  readonly recorder: SessionRecorder | null;
   readonly reporter: SessionReporter | null;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -132,6 +132,18 @@ export class NodeSession implements LiveSession {
     if (this.#endReason !== null) return;
     this.#endReason = reason;
     this.connection.disconnect(reason);
+  }
+
+  /** Records a program that is about to start; `null` when nothing is recorded. @throws {MezError} as `SessionRecorder` */
+  async record(program: RecordedProgram): Promise<ProgramRecording | null> {
+    const { id, user, login, node } = this;
+    const session = {
+      ...{ id, user, login, node, by: "node" as const },
+      end: (reason: string) => this.end(reason),
+      onRecordingFailed: ({ reason: errorMessage, ...metadata }: { reason: string; channel: number; sessionGoesOn: boolean }) =>
+        this.audit({ type: "session.recording.failed", success: false, errorMessage, metadata }),
+    };
+    return (await this.parts.recorder?.begin(session, program)) ?? null;
   }
 
   /** The socket that leads to the client's `ssh-agent`, made when first asked for. */

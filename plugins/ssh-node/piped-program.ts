@@ -2,7 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import { takeBytes } from "../../core/flow/lending.js";
 import { LentWriter } from "../../core/flow/lent-writer.js";
 import type { SshChannel } from "../../core/ssh/server-session.js";
-import type { ProgramRecording } from "./program-recording.js";
+import type { ProgramRecording } from "../recordings/api.js";
 import type { UserProcess } from "./user-process.js";
 
 /**

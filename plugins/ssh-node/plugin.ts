@@ -7,7 +7,7 @@ import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
 import { AGENT_REGISTRATION } from "../nodes/api.js";
-import { RECORDING_SPOOL } from "../recordings/api.js";
+import { SESSION_RECORDER } from "../recordings/api.js";
 import { ACCESS } from "../roles/api.js";
 import { SESSION_REPORTER } from "../sessions/api.js";
 import { NodeService } from "./node-service.js";
@@ -25,7 +25,7 @@ export default definePlugin<NodeConfig>({
           guards: resolve.port(GUARD),
           accounts: new OsAccounts(resolve(CLOCK)),
           audit: resolve(AUDIT_REPORTER),
-          recordings: resolve.optional(RECORDING_SPOOL),
+          recorder: resolve.optional(SESSION_RECORDER),
           reporter: resolve.optional(SESSION_REPORTER),
           collections: resolve(COLLECTIONS),
           cluster: resolve(CLUSTER_SETTINGS),

@@ -1,9 +1,9 @@
 import { isMezError, messageOf } from "../../core/errors/error.js";
 import type { SshChannel, SshProgram, SshServerSession, TerminalRequest, TerminalSize } from "../../core/ssh/server-session.js";
+import type { ProgramRecording } from "../recordings/api.js";
 import { environmentOf, isAcceptedVariable } from "./environment.js";
 import type { NodeSession } from "./node-session.js";
 import { joinPiped } from "./piped-program.js";
-import { ProgramRecording } from "./program-recording.js";
 import { commandFor, type SessionCommand } from "./session-command.js";
 import { Terminal } from "./terminal.js";
 import { setTerminalModes } from "./terminal-modes.js";
@@ -78,8 +78,10 @@ export class SessionChannel {
     const { session } = this;
     const { account } = session.connection.identity;
     if (!command.isTransfer || this.#terminalRequest !== null) {
-      const recorded = { channel: this.number, command: command.shown, terminal: this.#terminalRequest };
-      this.#recording = await ProgramRecording.begin(session, recorded, (line) => this.#tell(line));
+      this.#recording = await session.record({
+        ...{ channel: this.number, command: command.shown, terminal: this.#terminalRequest },
+        tell: (line) => this.#tell(line),
+      });
     }
     const agent = this.#wantsAgent ? await session.agentSocket() : null;
     const terminal = await this.#openTerminal();

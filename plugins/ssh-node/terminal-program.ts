@@ -1,6 +1,6 @@
 import type { SshChannel } from "../../core/ssh/server-session.js";
+import type { ProgramRecording } from "../recordings/api.js";
 import { endChannel } from "./piped-program.js";
-import type { ProgramRecording } from "./program-recording.js";
 import type { Terminal } from "./terminal.js";
 import type { UserProcess } from "./user-process.js";
 

@@ -1,10 +1,16 @@
 import { MezError, messageOf } from "../../core/errors/error.js";
+import type { Logger } from "../../core/plugin/logger.js";
 import { isFileCopy, isPlainTransfer } from "../../core/ssh/file-transfer.js";
 import type { ProgramDecision, RelayedProgram } from "../../core/ssh/relay-rules.js";
 import type { ReportedRecord } from "../audit/api.js";
-import { type AgentlessRecordingParts, beginRecording } from "./agentless-recording.js";
+import type { RecordedSession, SessionRecorder } from "../recordings/api.js";
 
-export interface AgentlessProgramParts extends AgentlessRecordingParts {
+export interface AgentlessProgramParts {
+  readonly session: RecordedSession;
+  /** `null` when nothing is recorded. */
+  readonly recorder: SessionRecorder | null;
+  readonly logger: Logger;
+  audit(record: SessionRecord): void;
   readonly fileCopy: boolean;
   /** Runs on the node in place of whatever the client asks for; the node's certificate says so too. */
   readonly forceCommand: string | null;
@@ -16,7 +22,7 @@ export interface AgentlessProgramParts extends AgentlessRecordingParts {
 /** Decides about the programs of a session, by the same rules as a node with an agent. */
 export async function decideProgram(program: RelayedProgram, parts: AgentlessProgramParts): Promise<ProgramDecision> {
   const { kind, channel, terminal } = program;
-  const { audit, forceCommand } = parts;
+  const { session, recorder, audit, forceCommand, logger } = parts;
   const refusal = refusalOf(program, parts);
   if (refusal !== null) {
     audit({ type: "access.denied", success: false, errorMessage: refusal, metadata: { command: program.command, channel } });
@@ -28,10 +34,10 @@ export async function decideProgram(program: RelayedProgram, parts: AgentlessPro
   if (isTransfer) audit({ type: "session.file", metadata: { program: shown, channel } });
   try {
     await parts.admitted();
-    const recorded = { channel, command: shown, terminal, tell: program.tell };
-    return { witness: isTransfer && terminal === null ? null : await beginRecording(recorded, parts) };
+    if (recorder === null || (isTransfer && terminal === null)) return { witness: null };
+    return { witness: await recorder.begin(session, { channel, command: shown, terminal, tell: (line) => program.tell(line) }) };
   } catch (error) {
-    parts.logger.error("a program was not started", { session: parts.sessionId, error: messageOf(error) });
+    logger.error("a program was not started", { session: session.id, error: messageOf(error) });
     return { refused: error instanceof MezError ? error.message : "the program cannot be started now" };
   }
 }

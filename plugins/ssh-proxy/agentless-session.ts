@@ -8,12 +8,12 @@ import { SessionRelay } from "../../core/ssh/session-relay.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuditReporter } from "../audit/api.js";
 import type { NodeEntry } from "../nodes/api.js";
-import type { RecordingSpool } from "../recordings/api.js";
+import type { RecordedSession, SessionRecorder } from "../recordings/api.js";
 import type { ProvenSessionMfa, SessionOptions } from "../roles/api.js";
 import type { SessionReporter } from "../sessions/api.js";
 import type { AgentlessAccess } from "./agentless-access.js";
 import type { AgentlessLink, LinkedNode } from "./agentless-link.js";
-import { decideProgram, type SessionRecord } from "./agentless-programs.js";
+import { type AgentlessProgramParts, decideProgram, type SessionRecord } from "./agentless-programs.js";
 import type { CertifiedPerson } from "./certificate-gate.js";
 import type { DenialLog } from "./denial-log.js";
 import type { SessionPolicy } from "./session-policy.js";
@@ -24,7 +24,7 @@ export interface AgentlessSessionParts {
   readonly denials: Pick<DenialLog, "session">;
   readonly audit: AuditReporter;
   /** `null` when the cluster records nothing. */
-  readonly recordings: RecordingSpool | null;
+  readonly recorder: SessionRecorder | null;
   readonly reporter: SessionReporter | null;
   readonly liveSessions: LiveSessions;
   readonly leases: Leases;
@@ -55,6 +55,9 @@ export class AgentlessSession implements LiveSession {
   readonly startedAt: Date;
   readonly #claims: CertificateClaims;
   #endReason: string | null = null;
+  /** Rejects when the session is one too many; programs wait for it. */
+  #admitted: Promise<void> = Promise.resolve();
+  #relay: SessionRelay | null = null;
 
   constructor(
     private readonly connection: SshServerConnection<unknown>,
@@ -71,6 +74,10 @@ export class AgentlessSession implements LiveSession {
     this.clientAddress = connection.peer.remoteAddress;
     this.startedAt = parts.clock.now();
     this.#claims = claimsOf(person.certificate);
+  }
+
+  get activity(): number {
+    return this.#relay?.dataMessages ?? 0;
   }
 
   /** Resolves when the session is over and everything of it is freed. */
@@ -122,6 +129,9 @@ export class AgentlessSession implements LiveSession {
     const { connection, parts, id, user, roles, login, clientAddress, startedAt } = this;
     const { access, reporter, logger } = parts;
     reporter?.started({ ...{ id, user, roles, login, clientAddress, startedAt }, kind: "ssh", node: this.node, by: "proxy" });
+    this.#admitted = reporter?.admitted(id) ?? this.#admitted;
+    this.#admitted.catch((error: unknown) => this.end(messageOf(error)));
+    this.#relay = relay;
     access
       .report(this.entered.node, authority)
       .catch((error: unknown) =>
@@ -155,17 +165,21 @@ export class AgentlessSession implements LiveSession {
   }
 
   #rules(): ConstructorParameters<typeof SessionRelay>[2] {
-    const { parts, id: sessionId, user, login, node } = this;
-    const { recordings, reporter, clock, logger } = parts;
+    const { id, user, login, node } = this;
+    const { recorder, reporter, logger } = this.parts;
     const { fileCopy, portForwarding } = this.entered.options;
     const { forceCommand, permitsTerminal, permitsPortForwarding, permitsAgentForwarding } = this.#claims;
-    const programs = {
-      ...{ sessionId, user, login, node, recordings, clock, logger, fileCopy, forceCommand },
-      mayGoUnrecorded: () => false,
-      admitted: async () => {},
-      audit: (record: SessionRecord) => this.#audit(record),
-      end: (reason: string) => this.end(reason),
-      onExec: (command: string, channel: number) => reporter?.exec(sessionId, { command, channel }),
+    const session: RecordedSession = {
+      ...{ id, user, login, node, by: "proxy" },
+      end: (reason) => this.end(reason),
+      onRecordingFailed: ({ reason: errorMessage, ...metadata }) =>
+        this.#audit({ type: "session.recording.failed", success: false, errorMessage, metadata }),
+    };
+    const programs: AgentlessProgramParts = {
+      ...{ session, recorder, logger, fileCopy, forceCommand },
+      admitted: () => this.#admitted,
+      audit: (record) => this.#audit(record),
+      onExec: (command, channel) => reporter?.exec(id, { command, channel }),
     };
     const told = new Set<string>();
     return {

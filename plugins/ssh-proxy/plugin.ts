@@ -14,7 +14,7 @@ import { AUDIT_REPORTER } from "../audit/api.js";
 import { CA_KEYS } from "../ca/api.js";
 import { SESSION_PROOFS } from "../mfa/api.js";
 import { NODES } from "../nodes/api.js";
-import { RECORDING_SPOOL } from "../recordings/api.js";
+import { SESSION_RECORDER } from "../recordings/api.js";
 import { ACCESS, MACHINE_INSTANCES_COLLECTION, MACHINES_COLLECTION, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { SESSION_REPORTER } from "../sessions/api.js";
 import { AgentlessAccess } from "./agentless-access.js";
@@ -81,7 +81,7 @@ export default definePlugin<ProxyConfig>({
           ...{ policy, denials, audit, gate, nodes, liveSessions, leases, clock, logger },
           access: agentlessAccess,
           hostKeys: new AgentlessHostKeys(agentlessAccess, caKeys, clock),
-          recordings: resolve.optional(RECORDING_SPOOL),
+          recorder: resolve.optional(SESSION_RECORDER),
           reporter: resolve.optional(SESSION_REPORTER),
         }),
         factorQuestion: new FactorQuestion({ proofs: resolve.optional(SESSION_PROOFS), logger }),

@@ -34,6 +34,7 @@ export class ProxySession implements LiveSession {
   #stream: Duplex | null = null;
   #endReason: string | null = null;
   #activity = 0;
+  #isLent = false;
 
   constructor(private readonly parts: ProxySessionParts) {
     const { person, target, clientAddress, startedAt } = parts;
@@ -59,9 +60,9 @@ export class ProxySession implements LiveSession {
     return this.parts.factor;
   }
 
-  /** Everything inside is encrypted, so a keepalive of the client counts here; the node knows better. */
-  get activity(): number {
-    return this.#activity;
+  /** Everything inside is encrypted, so a keepalive of the client counts here; whoever serves the session knows better. */
+  get activity(): number | undefined {
+    return this.#isLent ? undefined : this.#activity;
   }
 
   /** Aborts with the session; its reason is a `MezError` with the words of `end`. */
@@ -81,6 +82,7 @@ export class ProxySession implements LiveSession {
   /** Has somebody else serve the client on its channel, until the channel is gone. */
   async lend(channel: SshChannel, serve: (channel: SshChannel) => Promise<void>): Promise<void> {
     this.#channel = channel;
+    this.#isLent = true;
     await serve(channel);
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -91,7 +92,7 @@ describe("a node without an agent, with OpenSSH through the proxy", PEERS, () =>
     assert.match(ssh("-v", target, "kill -TERM $$").stderr, /exit-signal/);
   });
 
-  test("gives a terminal, variables that sshd takes, and the logins of the role alone", () => {
+  test("gives a terminal, variables that sshd takes, and the logins of the role alone", async () => {
     const { stdout } = cluster.ssh(["-tt", "-o", "SendEnv=LC_*", target, "tty; stty size; echo $LC_TEST"], {
       home: free,
       env: { LC_TEST: "kept" },
@@ -100,7 +101,8 @@ describe("a node without an agent, with OpenSSH through the proxy", PEERS, () =>
     const { code, stderr } = ssh(`nobody@${NODE}`, "true");
     assert.equal(code, 255);
     assert.match(stderr, /fay may not log in to db-01 as nobody/);
-    assert.equal(events("access.denied")[0]?.resource_labels.role, "db");
+    const denied = await eventually(() => events("access.denied").find(({ error_message }) => error_message.includes("nobody")));
+    assert.deepEqual([denied.resource_name, denied.resource_labels.role], [NODE, "db"]);
   });
 
   test("is shown with kind, address, fingerprint, and the User CA under which the last session worked", async () => {
@@ -168,6 +170,13 @@ describe("a node without an agent, with OpenSSH through the proxy", PEERS, () =>
     for (const door of [{ port: local, host: "127.0.0.1" }, { port: remote, host: "127.0.0.1" }, { path: socket }])
       assert.ok(await echoes(door), JSON.stringify(door));
     await session.close();
+    const agent = await startAgent(join(folder, "agent.sock"));
+    const env = { SSH_AUTH_SOCK: agent.path };
+    cluster.run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "forwarded", "-f", join(folder, "key")]);
+    assert.equal(cluster.run("ssh-add", ["-q", join(folder, "key")], { env }).code, 0);
+    assert.match(cluster.ssh(["-A", target, "ssh-add -l"], { home: free, env }).stdout, / forwarded \(ED25519\)/);
+    assert.equal(cluster.ssh(["-a", target, "echo [$SSH_AUTH_SOCK]"], { home: free, env }).stdout, "[]\n");
+    await agent.stop();
     const refused = cluster.ssh(["-o", "ExitOnForwardFailure=yes", "-R", `${remote}:127.0.0.1:${port}`, target, "true"], {
       home: bound,
     });
@@ -341,4 +350,17 @@ async function echoes(door: { readonly port: number; readonly host: string } | {
   } finally {
     socket.destroy();
   }
+}
+
+async function startAgent(path: string): Promise<{ readonly path: string; stop(): Promise<void> }> {
+  const agent = spawn("ssh-agent", ["-D", "-a", path], { stdio: "ignore" });
+  const exited = once(agent, "exit");
+  await eventually(() => existsSync(path));
+  return {
+    path,
+    stop: async () => {
+      agent.kill();
+      await exited;
+    },
+  };
 }
