@@ -125,7 +125,11 @@ function resolveFor(
     if (!listed.has(wanted.id)) throw notRequired(instance, wanted.id);
     return viewOf(wanted, latest);
   };
-  return Object.assign(resolve, { optional: find, port });
+  const late = <T>(token: ServiceToken<T>): (() => T | null) => {
+    if (listed.get(token.id)?.late !== true) throw notRequired(instance, token.id);
+    return () => latest().provided(token);
+  };
+  return Object.assign(resolve, { optional: find, late, port });
 }
 
 /** A view of whatever fills `port` in the latest generation. */

@@ -45,6 +45,21 @@ test("goes on without an optional service", () => {
   ]);
 });
 
+test("a late service binds nobody, whether it is there or not", () => {
+  const manifests = [
+    manifestOf("a", {
+      requires: [
+        { ...service("x"), late: true },
+        { ...service("y"), late: true },
+      ],
+    }),
+    manifestOf("b", { provides: [service("x")], requires: [service("a")] }),
+    manifestOf("c", { provides: [service("a")] }),
+  ];
+  const graph = orderPlugins(manifests, NODE, PORTS);
+  assert.deepEqual([graph.order, graph.requires.get("a")], [["a", "c", "b"], []]);
+});
+
 const BROKEN: readonly (readonly [name: string, manifests: readonly Manifest[], message: RegExp])[] = [
   [
     "a missing provider",

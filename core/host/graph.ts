@@ -23,7 +23,8 @@ export function orderPlugins(manifests: readonly Manifest[], roles: ReadonlySet<
   const requires = new Map<string, readonly string[]>();
   for (const manifest of manifests) {
     const needed = new Set<string>();
-    for (const { service, version, optional } of activeIn(manifest.requires, roles)) {
+    for (const { service, version, optional, late } of activeIn(manifest.requires, roles)) {
+      if (late === true) continue;
       const port = ports.get(service);
       if (port !== undefined) {
         for (const id of implementers.get(service) ?? []) needed.add(id);

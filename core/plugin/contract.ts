@@ -37,6 +37,11 @@ export interface Resolve {
   <T>(token: ServiceToken<T>): T;
   /** `null` when no enabled plugin provides the service; the manifest lists it as `optional`. */
   optional<T>(token: ServiceToken<T>): T | null;
+  /**
+   * The service as it is whenever the result is called, `null` while nobody provides it; the manifest lists it as `late`.
+   * For plugins that cannot be replaced together with the provider, which holds a lease for whatever it has handed out.
+   */
+  late<T>(token: ServiceToken<T>): () => T | null;
   port<T>(port: Port<T>): PortView<T>;
 }
 

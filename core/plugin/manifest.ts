@@ -28,7 +28,7 @@ export interface Manifest {
   readonly entries: { readonly service?: string; readonly commands?: string };
   readonly provides?: readonly ServiceReference[];
   /** Services and ports that it resolves; a port stands here under its own id. */
-  readonly requires?: readonly (ServiceReference & { readonly optional?: boolean })[];
+  readonly requires?: readonly (ServiceReference & { readonly optional?: boolean; readonly late?: boolean })[];
   readonly implements?: readonly { readonly port: string; readonly name: string; readonly runsIn?: readonly ProcessRole[] }[];
   /** Closed JSON Schema. */
   readonly config?: Readonly<Record<string, unknown>>;

@@ -74,6 +74,7 @@ function declare() {
 function resolveFrom(services: ReadonlyMap<string, unknown>, backend: (resolve: Resolve) => unknown): Resolve {
   const lookUp = <T>(token: ServiceToken<T>): T => services.get(token.id) as T;
   const resolve: Resolve = Object.assign(lookUp, {
+    late: () => () => null,
     optional: <T>(token: ServiceToken<T>): T | null => (services.get(token.id) as T | undefined) ?? null,
     port: <T>(_port: Port<T>): PortView<T> => {
       const only = backend(resolve) as T;

@@ -23,9 +23,9 @@ export interface AgentlessSessionParts {
   readonly access: Pick<AgentlessAccess, "report">;
   readonly denials: Pick<DenialLog, "session">;
   readonly audit: AuditReporter;
-  /** `null` when the cluster records nothing. */
-  readonly recorder: SessionRecorder | null;
-  readonly reporter: SessionReporter | null;
+  /** As they are when a session begins, `null` while their plugins are off. */
+  readonly recorder: () => SessionRecorder | null;
+  readonly reporter: () => SessionReporter | null;
   readonly liveSessions: LiveSessions;
   readonly leases: Leases;
   readonly clock: Clock;
@@ -54,6 +54,7 @@ export class AgentlessSession implements LiveSession {
   readonly clientAddress: string;
   readonly startedAt: Date;
   readonly #claims: CertificateClaims;
+  readonly #reporter: SessionReporter | null;
   #endReason: string | null = null;
   /** Rejects when the session is one too many; programs wait for it. */
   #admitted: Promise<void> = Promise.resolve();
@@ -74,6 +75,7 @@ export class AgentlessSession implements LiveSession {
     this.clientAddress = connection.peer.remoteAddress;
     this.startedAt = parts.clock.now();
     this.#claims = claimsOf(person.certificate);
+    this.#reporter = parts.reporter();
   }
 
   get activity(): number {
@@ -127,7 +129,8 @@ export class AgentlessSession implements LiveSession {
 
   async #carry({ connection: node, authority }: LinkedNode, relay: SessionRelay): Promise<void> {
     const { connection, parts, id, user, roles, login, clientAddress, startedAt } = this;
-    const { access, reporter, logger } = parts;
+    const { access, logger } = parts;
+    const reporter = this.#reporter;
     reporter?.started({ ...{ id, user, roles, login, clientAddress, startedAt }, kind: "ssh", node: this.node, by: "proxy" });
     this.#admitted = reporter?.admitted(id) ?? this.#admitted;
     this.#admitted.catch((error: unknown) => this.end(messageOf(error)));
@@ -166,7 +169,8 @@ export class AgentlessSession implements LiveSession {
 
   #rules(): ConstructorParameters<typeof SessionRelay>[2] {
     const { id, user, login, node } = this;
-    const { recorder, reporter, logger } = this.parts;
+    const { logger } = this.parts;
+    const [recorder, reporter] = [this.parts.recorder(), this.#reporter];
     const { fileCopy, portForwarding } = this.entered.options;
     const { forceCommand, permitsTerminal, permitsPortForwarding, permitsAgentForwarding } = this.#claims;
     const session: RecordedSession = {
