@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { connect } from "node:net";
 import { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -59,6 +60,27 @@ describe("the SSH server with our own client", () => {
       assert.ok(client.stats.bytesReceived > 1_000 && client.stats.bytesSent > 1_000);
       client.close();
       assert.equal(await client.closed, null);
+    });
+  });
+
+  test("counts messages with data both ways, and no others", async () => {
+    const server = new TestServer(authority);
+    await withServer(server, async (port) => {
+      const client = await connectSsh(loginOptions(port));
+      const channel = await client.exec("cat");
+      const connection = server.connections[0];
+      assert.equal(connection?.dataMessages, 0);
+      channel.write("echo");
+      await once(channel, "data");
+      assert.equal(connection?.dataMessages, 2);
+      connection?.rekey();
+      const silent = await client.exec("true");
+      const exited = exitOf(silent);
+      silent.resume();
+      assert.equal((await exited).code, 0);
+      assert.equal(connection?.dataMessages, 2);
+      client.close();
+      await client.closed;
     });
   });
 
