@@ -9,7 +9,7 @@ import type { Ceremonies, CeremonyCall } from "./ceremonies.js";
 import type { Ceremony } from "./ceremony.js";
 import { updateCeremony } from "./ceremony-repository.js";
 import { chooseName, type Factor, MAX_FACTORS, type StoredFactor, secretContext } from "./factor.js";
-import { findFactors, insertFactor } from "./factor-repository.js";
+import { findFactors, hasCredential, insertFactor } from "./factor-repository.js";
 import { auditAdded, auditFailed } from "./mfa-audit.js";
 import { replaceRecoveryCodes } from "./recovery-code-repository.js";
 import { generateTotpSecret, matchTotp, totpUri } from "./totp.js";
@@ -139,7 +139,7 @@ export class Enrolment {
     // A login may add the first factor only: whoever has one proves that.
     if (ceremony.purpose === "login" && others.length > 0)
       throw new MezError("MFA_EXPIRED", "a second factor was added meanwhile; log in again");
-    if ("credentialId" in made && others.some((factor) => "credentialId" in factor && factor.credentialId === made.credentialId))
+    if ("credentialId" in made && (await hasCredential(tx.em, made.credentialId)))
       throw new MezError("ALREADY_EXISTS", "this passkey or security key is enrolled already");
     const name = chooseName(
       wanted === "" ? ceremony.factorName : wanted,

@@ -15,7 +15,7 @@ export const FactorRecord = defineEntity({
     lastStep: p.integer().nullable(),
     credentialId: p.text().nullable(),
     publicKey: p.text().nullable(),
-    counter: p.integer().nullable(),
+    counter: p.bigint("number").nullable(),
     transports: p.text().nullable(),
     rpId: p.text().nullable(),
   },
@@ -31,6 +31,11 @@ export async function insertFactor(em: EntityManager, factor: StoredFactor): Pro
 export async function findFactors(em: EntityManager, userName: string): Promise<readonly StoredFactor[]> {
   const records = await em.find(FactorRecord, { userName }, { orderBy: { createdAt: "asc", id: "asc" } });
   return records.map(fromRecord);
+}
+
+/** Tells whether anybody has this credential. @param credentialId Base64url. */
+export async function hasCredential(em: EntityManager, credentialId: string): Promise<boolean> {
+  return (await em.count(FactorRecord, { credentialId })) > 0;
 }
 
 /**

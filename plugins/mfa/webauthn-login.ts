@@ -85,11 +85,11 @@ export class WebAuthnLogin {
     return factor;
   }
 
-  async #refuse(link: string, { message, fields }: MezError, call: CeremonyCall): Promise<void> {
+  async #refuse(link: string, { message, fields, detail }: MezError, call: CeremonyCall): Promise<void> {
     await this.parts.database.transaction(async (tx) => {
       const current = await this.parts.ceremonies.requireOpen(tx.em, "link", link, call);
       await this.parts.ceremonies.fail(tx, current);
-      auditFailed(tx, current, message, fields);
+      auditFailed(tx, current, message, { ...fields, ...(detail === undefined ? {} : { detail }) });
     });
   }
 }

@@ -51,7 +51,7 @@ export function creationOptions(
     attestationType: "none",
     excludeCredentials: existing.map(({ credentialId, transports }) => ({ id: credentialId, transports: [...transports] })),
     authenticatorSelection: { residentKey: "discouraged", userVerification: "preferred" },
-    supportedAlgorithmIDs: [-7, -8, -257], // ES256, EdDSA, RS256 (RFC 9053; RFC 8812)
+    supportedAlgorithmIDs: ALGORITHMS,
   });
 }
 
@@ -80,6 +80,7 @@ export async function verifyCreation(
     expectedOrigin: origin,
     expectedRPID: rpId,
     requireUserVerification: false,
+    supportedAlgorithmIDs: ALGORITHMS,
   }).catch(refused);
   if (!verified || info === undefined) throw new MezError("MFA_REFUSED", "the browser's answer does not verify");
   const transports = (info.credential.transports ?? []).filter((word) => /^[a-z-]{1,20}$/.test(word)).slice(0, 8);
@@ -130,6 +131,7 @@ export async function verifyRequest(
 
 // --- internal ---
 
+const ALGORITHMS = [-7, -8, -257]; // ES256, EdDSA, RS256 (RFC 9053; RFC 8812)
 const BUILT_IN: ReadonlySet<string> = new Set(["internal", "hybrid"]);
 
 function parse<T>(json: string): T {
@@ -143,5 +145,6 @@ function parse<T>(json: string): T {
 }
 
 function refused(cause: unknown): never {
-  throw new MezError("MFA_REFUSED", `the browser's answer is refused: ${messageOf(cause).slice(0, 200)}`, { cause });
+  const detail = messageOf(cause).slice(0, 300);
+  throw new MezError("MFA_REFUSED", "the browser's answer does not fit this page; reload it and try again", { cause, detail });
 }
