@@ -6,19 +6,24 @@ import type { Browser } from "playwright-core";
 import { AuthenticatorApp } from "../fixtures/authenticator-app.js";
 import { BrowserPage, launchBrowser } from "../fixtures/browser.js";
 import { Cluster } from "../fixtures/cluster.js";
+import { Sshd } from "../fixtures/sshd.js";
 import { TypedProgram } from "../fixtures/typed-program.js";
 import { needsPeers } from "../peers/require-peer.js";
 
 /** What a plain OpenSSH client prints for the question. */
 const QUESTION = /Code of your authenticator app: $/;
 
-describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "oathtool", "chromium"), () => {
+describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "sshd", "oathtool", "chromium"), () => {
   let cluster: Cluster;
+  let sshd: Sshd;
   let target: string;
   let browser: Browser;
   const programs: TypedProgram[] = [];
   before(async () => {
-    cluster = await Cluster.start({ node: "apart" });
+    cluster = await Cluster.start({ node: "apart", proxy: "apart" });
+    sshd = await Sshd.start(cluster.mezctlOk(["ca", "export", "--type=user"]));
+    const address = ["--host=127.0.0.1", `--port=${sshd.port}`, `--host-key-file=${sshd.path("host.pub")}`];
+    cluster.mezctlOk(["nodes", "add", "--openssh", "--name=db-01", "--labels=env=test", ...address]);
     await cluster.startNode("free-01", ["--labels=env=free"]);
     target = `${cluster.login}@${cluster.nodeName}`;
     createRole("guarded", { env: "test" }, "totp");
@@ -30,6 +35,7 @@ describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "oa
     for (const program of programs) program.kill();
     await browser?.close();
     await cluster?.stop();
+    await sshd?.stop();
   });
 
   function createRole(name: string, labels: Readonly<Record<string, string>>, mfa: string): void {
@@ -165,6 +171,18 @@ describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "oa
     assert.equal(await session.ended(), 0, session.screen);
     await key.visit(link);
     await key.page.getByText("this link was used already, or has run out; begin again").waitFor();
+  });
+
+  test("a node without an agent is reached with a factor, and not without", async () => {
+    const home = cluster.person("dora", ["--roles=guarded"]);
+    const without = cluster.ssh([`${cluster.login}@db-01`, "echo inside"], { home });
+    assert.notEqual(without.code, 0);
+    assert.match(without.stderr, /db-01 asks for a second factor \(totp\) for each session; dora has none that would do/);
+    const app = await addApp(home);
+    const session = ssh([`${cluster.login}@db-01`, "echo inside"], home);
+    await session.answer(QUESTION, await app.code());
+    await session.printed(/inside/);
+    assert.equal(await session.ended(), 0, session.screen);
   });
 
   test("a code is not enough where a role demands a hardware key", async () => {
