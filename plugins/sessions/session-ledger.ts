@@ -152,7 +152,9 @@ export class SessionLedger {
     const limit = this.parts.settings.get(MAX_SESSIONS_PER_USER);
     if (limit === 0 || user.startsWith(MACHINE_PREFIX)) return null;
     const held = await countLiveSessions(tx.em, user);
-    return held < limit ? null : `${user} has ${held} sessions, and ${limit} at once are allowed; end one first`;
+    return held < limit
+      ? null
+      : `${user} has ${held} ${held === 1 ? "session" : "sessions"}, and ${limit} at once ${limit === 1 ? "is" : "are"} allowed; end one first`;
   }
 
   async #begin(

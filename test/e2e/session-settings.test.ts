@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
 import { SshSession } from "../fixtures/ssh-session.js";
+import { Sshd } from "../fixtures/sshd.js";
 import { needsPeers } from "../peers/require-peer.js";
 
 const SETTINGS = ["session_idle_timeout", "max_sessions_per_user", "recording_mode", "recording_policy"];
@@ -106,5 +107,64 @@ describe("settings of sessions hold without a restart", needsPeers("ssh"), () =>
 
   function run(command: string) {
     return cluster.sshMeanwhile([target, command], { home });
+  }
+});
+
+describe("settings of sessions hold for nodes without an agent", needsPeers("ssh", "sshd", "ssh-keygen"), () => {
+  let cluster: Cluster;
+  let sshd: Sshd;
+  let target: string;
+  let home: string;
+  before(async () => {
+    cluster = await Cluster.start({ node: "none" });
+    sshd = await Sshd.start(cluster.mezctlOk(["ca", "export", "--type=user"]));
+    target = `${sshd.login}@db-01`;
+    const place = ["--name=db-01", "--host=127.0.0.1", `--port=${sshd.port}`, `--host-key-file=${sshd.path("host.pub")}`];
+    cluster.mezctlOk(["nodes", "add", "--openssh", ...place]);
+    home = cluster.person("alice", ["--roles=access", `--logins=${sshd.login}`]);
+  });
+  after(async () => {
+    await cluster?.stop();
+    await sshd?.stop();
+  });
+  afterEach(() => {
+    for (const key of SETTINGS) cluster.mezctlOk(["config", "unset", key]);
+  });
+
+  test("an idle session ends with a message, and one that is used goes on", async () => {
+    const idle = await SshSession.open(cluster, target, ["-o", "ServerAliveInterval=1"], { home });
+    const used = await SshSession.open(cluster, target, [], { home });
+    used.type("while sleep 1; do echo shown; done");
+    cluster.mezctlOk(["config", "set", "session_idle_timeout", "10s"]);
+    try {
+      assert.equal(await idle.ended(), 255);
+      assert.match(idle.errors, /session ended: nothing was sent for 10s/);
+      assert.ok(used.isOpen);
+    } finally {
+      await used.close();
+    }
+  });
+
+  test("a session that is one too many is told so, and runs nothing", async () => {
+    await eventually(() => cluster.mezctlOk(["sessions", "ls", "--format=json"]).trim() === "[]");
+    cluster.mezctlOk(["config", "set", "max_sessions_per_user", "1"]);
+    const both = await Promise.all([1, 2].map(() => cluster.sshMeanwhile([target, "echo in; sleep 3"], { home })));
+    assert.deepEqual(both.map(({ stdout }) => stdout).sort(), ["", "in\n"]);
+    assert.match(both.map(({ stderr }) => stderr).join(), /alice has 1 session, and 1 at once is allowed/);
+  });
+
+  for (const [mode, isRecorded] of [
+    ["node", true],
+    ["proxy", true],
+    ["off", false],
+  ] as const) {
+    test(`recording_mode ${mode}: ${isRecorded ? "recorded by the proxy" : "not recorded"}`, async () => {
+      cluster.mezctlOk(["config", "set", "recording_mode", mode]);
+      assert.equal((await cluster.sshMeanwhile([target, `echo in mode ${mode}`], { home })).code, 0);
+      await eventually(() => cluster.mezctlOk(["audit", "ls", "--type=session.exec", "--format=json"]).includes(`mode ${mode}`));
+      const found = () => cluster.mezctlOk(["recordings", "ls", "--format=json"]).includes(`mode ${mode}`);
+      if (isRecorded) await eventually(found);
+      else assert.equal(found(), false);
+    });
   }
 });
