@@ -43,12 +43,17 @@ export class Generation {
 /**
  * Builds the services of an instance with tsyringe: a container each, filled with the plugin's factories, so that a
  * plugin needs no DI library and leaves nothing behind in a global map. The container is not passed on.
- * @param latest The generation that port views read: the one being built, then the current one.
+ * @param generations `latest` is the one that port views read: the one being built, then the current one. `current` is the one
+ * that late services are of: all of it has started, also while another one is built beside it.
  * @throws {MezError} `SERVICE_NOT_REQUIRED` when a factory asks for what its manifest does not list; whatever it throws.
  */
-export function buildInstance(instance: PluginInstance, core: CoreServices, latest: () => Generation): void {
+export function buildInstance(
+  instance: PluginInstance,
+  core: CoreServices,
+  { latest, current }: { readonly latest: () => Generation; readonly current: () => Generation },
+): void {
   const container = rootContainer.createChildContainer();
-  const resolve = resolveFor(instance, core, container, latest);
+  const resolve = resolveFor(instance, core, container, latest, current);
   const keys: string[] = [];
   for (const { token, factory } of instance.declarations.services) {
     keys.push(register(container, serviceKey(token), () => factory(resolve)));
@@ -91,6 +96,7 @@ function resolveFor(
   core: CoreServices,
   container: DependencyContainer,
   latest: () => Generation,
+  current: () => Generation,
 ): Resolve {
   const listed = new Map(activeIn(instance.manifest.requires, instance.roles).map((needed) => [needed.service, needed]));
   const find = <T>(token: ServiceToken<T>): T | null => {
@@ -127,7 +133,7 @@ function resolveFor(
   };
   const late = <T>(token: ServiceToken<T>): (() => T | null) => {
     if (listed.get(token.id)?.late !== true) throw notRequired(instance, token.id);
-    return () => latest().provided(token);
+    return () => current().provided(token);
   };
   return Object.assign(resolve, { optional: find, late, port });
 }

@@ -118,7 +118,10 @@ export class Generations {
   }
 
   #build(instance: PluginInstance): void {
-    buildInstance(instance, this.options.core, () => this.#candidate ?? this.#current);
+    buildInstance(instance, this.options.core, {
+      latest: () => this.#candidate ?? this.#current,
+      current: () => this.#current,
+    });
   }
 
   async #start(instance: PluginInstance): Promise<void> {

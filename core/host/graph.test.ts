@@ -57,7 +57,17 @@ test("a late service binds nobody, whether it is there or not", () => {
     manifestOf("c", { provides: [service("a")] }),
   ];
   const graph = orderPlugins(manifests, NODE, PORTS);
-  assert.deepEqual([graph.order, graph.requires.get("a")], [["a", "c", "b"], []]);
+  assert.deepEqual([graph.order, graph.requires.get("a")], [["c", "b", "a"], []]);
+});
+
+test("starts what is looked up late before who looks it up, unless that requires it", () => {
+  const manifests = [
+    manifestOf("a", { provides: [service("a")], requires: [{ ...service("b"), late: true }] }),
+    manifestOf("b", { provides: [service("b")], requires: [service("c")] }),
+    manifestOf("c", { provides: [service("c")], requires: [{ ...service("a"), late: true }] }),
+  ];
+  const graph = orderPlugins(manifests, NODE, PORTS);
+  assert.deepEqual([graph.order, graph.requires.get("a")], [["c", "b", "a"], []]);
 });
 
 const BROKEN: readonly (readonly [name: string, manifests: readonly Manifest[], message: RegExp])[] = [

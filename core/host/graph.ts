@@ -5,7 +5,10 @@ import { activeIn, type Manifest } from "../plugin/manifest.js";
 /** How many may fill each port; a port that is not named here is unknown. */
 export type PortCardinalities = ReadonlyMap<string, "exactly-one" | "at-least-one" | "zero-or-more">;
 
-/** The plugins to start, providers before those who require them; ties in the order given. */
+/**
+ * The plugins to start, providers before those who require them, and before those who look them up late unless they require
+ * these in turn; ties in the order given.
+ */
 export interface Graph {
   readonly order: readonly string[];
   /** Plugin -> the plugins whose services or port implementations it requires, sorted. */
@@ -21,10 +24,15 @@ export function orderPlugins(manifests: readonly Manifest[], roles: ReadonlySet<
   const providers = collectProviders(manifests, roles);
   const implementers = collectImplementers(manifests, roles, ports);
   const requires = new Map<string, readonly string[]>();
+  const lookedUpLate: (readonly [user: string, provider: string])[] = [];
   for (const manifest of manifests) {
     const needed = new Set<string>();
     for (const { service, version, optional, late } of activeIn(manifest.requires, roles)) {
-      if (late === true) continue;
+      if (late === true) {
+        const provider = providers.get(`${service}@${version}`);
+        if (provider !== undefined) lookedUpLate.push([manifest.id, provider]);
+        continue;
+      }
       const port = ports.get(service);
       if (port !== undefined) {
         for (const id of implementers.get(service) ?? []) needed.add(id);
@@ -40,7 +48,9 @@ export function orderPlugins(manifests: readonly Manifest[], roles: ReadonlySet<
     needed.delete(manifest.id);
     requires.set(manifest.id, [...needed].sort());
   }
-  return { order: sortByDependency(manifests, requires), requires };
+  const ids = manifests.map(({ id }) => id);
+  sortByDependency(ids, requires); // Circles are found here: what follows walks the graph.
+  return { order: sortByDependency(ids, startsAfter(requires, lookedUpLate)), requires };
 }
 
 // --- internal ---
@@ -85,7 +95,21 @@ function collectImplementers(
   return byPort;
 }
 
-function sortByDependency(manifests: readonly Manifest[], requires: ReadonlyMap<string, readonly string[]>): readonly string[] {
+/** What starts before each plugin: what it requires, and what it looks up late where that makes no circle. */
+function startsAfter(
+  requires: ReadonlyMap<string, readonly string[]>,
+  lookedUpLate: readonly (readonly [user: string, provider: string])[],
+): ReadonlyMap<string, readonly string[]> {
+  const earlier = new Map(requires);
+  const isBehind = (id: string, other: string): boolean =>
+    id === other || (earlier.get(id) ?? []).some((needed) => isBehind(needed, other));
+  for (const [user, provider] of lookedUpLate) {
+    if (!isBehind(provider, user)) earlier.set(user, [...(earlier.get(user) ?? []), provider]);
+  }
+  return earlier;
+}
+
+function sortByDependency(ids: readonly string[], requires: ReadonlyMap<string, readonly string[]>): readonly string[] {
   const order: string[] = [];
   const state = new Map<string, "open" | "done">();
   const visit = (id: string, path: readonly string[]): void => {
@@ -97,7 +121,7 @@ function sortByDependency(manifests: readonly Manifest[], requires: ReadonlyMap<
     state.set(id, "done");
     order.push(id);
   };
-  for (const { id } of manifests) visit(id, []);
+  for (const id of ids) visit(id, []);
   return order;
 }
 

@@ -201,3 +201,43 @@ for (const [name, act, code, message] of REFUSALS) {
     await host.stop();
   });
 }
+
+test("a late service is the one that has started, comes and goes, and holds nobody back", async (t) => {
+  const built: string[] = [];
+  let seenDuring: string | null = null;
+  let greeting: () => string | null = () => null;
+  let isBroken = false;
+  const provider = entryOf(manifestOf("provider", { provides: [{ service: "greeter", version: 1 }] }), {
+    register(host) {
+      host.provide(GREETER, () => `hello ${built.push("greeter")}`);
+      host.run(() => ({
+        start: async () => {
+          seenDuring = greeting();
+          if (isBroken) throw new Error("broken now");
+        },
+      }));
+    },
+  });
+  const requires = [{ service: "greeter", version: 1, late: true }];
+  const user = entryOf(manifestOf("a-user", { requires, reload: "restart" }), {
+    register: (host) =>
+      host.run((resolve) => {
+        greeting = resolve.late<string>(GREETER);
+        return {};
+      }),
+  });
+  const { host } = hostOf([user, provider], dataDirectory(t));
+  await host.start();
+  assert.equal(greeting(), "hello 1");
+  await host.reload("provider");
+  assert.deepEqual([seenDuring, greeting()], ["hello 1", "hello 2"]);
+  isBroken = true;
+  await assert.rejects(host.reload("provider"), (error) => isMezError(error, "PLUGIN_START_FAILED"));
+  assert.equal(greeting(), "hello 2");
+  isBroken = false;
+  await host.disable("provider");
+  assert.equal(greeting(), null);
+  await host.enable("provider");
+  assert.equal(greeting(), "hello 4");
+  await host.stop();
+});

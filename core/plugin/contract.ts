@@ -40,6 +40,7 @@ export interface Resolve {
   /**
    * The service as it is whenever the result is called, `null` while nobody provides it; the manifest lists it as `late`.
    * For plugins that cannot be replaced together with the provider, which holds a lease for whatever it has handed out.
+   * While a reload builds the next generation, this is still the service of the one that runs.
    */
   late<T>(token: ServiceToken<T>): () => T | null;
   port<T>(port: Port<T>): PortView<T>;

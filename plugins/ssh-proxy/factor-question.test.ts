@@ -43,7 +43,7 @@ function attemptWith(replies: readonly string[]): { readonly attempt: KeyboardIn
 }
 
 function questionWith(begin: (request: SessionProofRequest) => Promise<SessionProof>): FactorQuestion {
-  return new FactorQuestion({ proofs: { begin }, logger: silentLogger });
+  return new FactorQuestion({ proofs: () => ({ begin }), logger: silentLogger });
 }
 
 const nobody = questionWith(() => Promise.reject(new MezError("MFA_REQUIRED", "none")));
@@ -97,7 +97,7 @@ for (const [what, question, reason] of [
     /cannot be checked now/,
   ],
   ["a key where there are no pages", questionWith(async () => proofWith({ code: false, page: false })), /no web pages/],
-  ["a cluster without second factors", new FactorQuestion({ proofs: null, logger: silentLogger }), /the plugin mfa is off/],
+  ["a cluster without second factors", new FactorQuestion({ proofs: () => null, logger: silentLogger }), /the plugin mfa is off/],
 ] as const) {
   test(`keeps a reason for ${what}`, async () => {
     const prepared = await question.prepare(ALICE, "totp", "192.0.2.7");

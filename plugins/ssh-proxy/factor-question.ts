@@ -10,8 +10,8 @@ import type { FactorState } from "./session-policy.js";
 export const FACTOR_GRACE_MS = 150_000;
 
 export interface FactorQuestionParts {
-  /** `null` when the cluster has no second factors. */
-  readonly proofs: SessionProofs | null;
+  /** `null` while the cluster has no second factors. */
+  proofs(): SessionProofs | null;
   readonly logger: Logger;
 }
 
@@ -29,7 +29,8 @@ export class FactorQuestion {
    * that is away, closes the nodes that ask for one, and no others.
    */
   async prepare({ user }: CertifiedPerson, demanded: ProvenSessionMfa, clientAddress: string): Promise<PreparedQuestion> {
-    const { proofs, logger } = this.parts;
+    const { logger } = this.parts;
+    const proofs = this.parts.proofs();
     if (proofs === null) return { missingBecause: "this cluster has no second factors: the plugin mfa is off" };
     let missingBecause = "";
     for (const kind of KINDS.slice(KINDS.indexOf(demanded))) {

@@ -84,7 +84,7 @@ export default definePlugin<ProxyConfig>({
           recorder: resolve.late(SESSION_RECORDER),
           reporter: resolve.late(SESSION_REPORTER),
         }),
-        factorQuestion: new FactorQuestion({ proofs: resolve.optional(SESSION_PROOFS), logger }),
+        factorQuestion: new FactorQuestion({ proofs: resolve.late(SESSION_PROOFS), logger }),
         directory: new TunnelDirectory(),
         sessionEncryption: config.session_encryption,
         watched: [
