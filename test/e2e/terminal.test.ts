@@ -24,7 +24,7 @@ const LINES: readonly (readonly [line: string, prints: RegExp])[] = [
   ["mezctl tokens create --roles=node --ttl=1h --name=rack-7", /Token: +[0-9a-f]{64}\n/],
   ["mezctl tokens list", /^ID +NAME.*\n[0-9a-f]+ +rack-7 +node/],
   ["mezctl tokens delete rack-7", /^$/],
-  ["mezctl nodes ls", /^NAME +HOSTNAME.*\nweb-01 /],
+  ["mezctl nodes ls", /^NAME +KIND +HOSTNAME.*\nweb-01 +agent /],
   ["mezctl nodes ls --format=yaml", /^- name: web-01\n/],
   ["mezctl nodes get web-01", /^Name: +web-01\n/],
   ["mezctl nodes update web-01 --labels env=staging,role=web", /Labels: +env=staging,role=web\n/],
