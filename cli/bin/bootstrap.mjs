@@ -5,7 +5,7 @@ import { installDependencies, linkCommands } from "./bootstrap/install.mjs";
 import { format, generateProto, lint } from "./bootstrap/lint.mjs";
 import { buildNativeCrypto } from "./bootstrap/native.mjs";
 import { installPeers } from "./bootstrap/peers.mjs";
-import { BootstrapError, runProgram } from "./bootstrap/run.mjs";
+import { BootstrapError, mezdFlags, runProgram } from "./bootstrap/run.mjs";
 import { runTests } from "./bootstrap/tests.mjs";
 
 const COMMANDS = {
@@ -18,7 +18,7 @@ const COMMANDS = {
   },
   start(args) {
     COMMANDS.build();
-    return runProgram("daemons/mezd.js", ["start", "--config", "config/mezite.dev.yaml", ...args]);
+    return runProgram("daemons/mezd.js", ["start", "--config", "config/mezite.dev.yaml", ...args], mezdFlags());
   },
   demo(args) {
     COMMANDS.build();

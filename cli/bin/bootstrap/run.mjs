@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { delimiter } from "node:path";
 import { inProject, modernNode, ROOT } from "./project.mjs";
 
@@ -55,11 +55,18 @@ export function requireModernNode() {
 /** Node's flags that load the decorator metadata, found from whatever folder the program is started in. */
 export const METADATA_FLAGS = ["--import", inProject("node_modules", "reflect-metadata", "Reflect.js")];
 
+/** Node's flags for mezd, the same that `cli/bin/mezd` reads. */
+export function mezdFlags() {
+  return readFileSync(inProject("cli", "bin", "mezd.flags"), "utf8")
+    .trim()
+    .split(" ");
+}
+
 /** Runs a compiled program of the project, e.g. `daemons/mezd.js`, and resolves to its exit code. */
-export function runProgram(path, args) {
+export function runProgram(path, args, nodeFlags = []) {
   const file = inProject("dist", path);
   if (!existsSync(file)) throw new BootstrapError(`${path.replace(/js$/, "ts")} does not exist in this checkout`);
-  return runNode([...METADATA_FLAGS, file, ...args]);
+  return runNode([...nodeFlags, ...METADATA_FLAGS, file, ...args]);
 }
 
 /**
