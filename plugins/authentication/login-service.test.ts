@@ -31,6 +31,7 @@ class World {
   readonly registry = new CollectionRegistry();
   readonly guards = new FakeGuards();
   readonly steps = new Map<string, LoginStep>();
+  demandedSteps: readonly string[] = [];
   readonly passwords = new PasswordService(this.clock, 12);
   readonly sessions: LoginSessions;
   readonly login: LoginService;
@@ -57,6 +58,7 @@ class World {
       passwords: this.passwords,
       guards: this.guards,
       steps: { names: () => [...this.steps.keys()].sort(), get: (name) => this.steps.get(name) as LoginStep },
+      demandedSteps: () => this.demandedSteps,
       defaultTtlSeconds: () => 43_200,
     });
   }
@@ -361,4 +363,15 @@ test("a wrong answer to a login step opens nothing, changes no password and is a
     assert.deepEqual([type, userName, errorMessage], ["user.login.failed", "alice", "alice said another word"]);
     world.steps.clear();
     await world.logIn("alice", OLD);
+  }));
+
+test("a login that needs a step whose plugin is off is refused, after the right password only", () =>
+  inWorld(async (world) => {
+    await world.addUser("alice");
+    world.demandedSteps = ["first"];
+    await refuses(world.attempt("alice", NEW), "INVALID_CREDENTIALS");
+    assert.match(await refuses(world.attempt("alice"), "ACCESS_DENIED"), /its plugin "first" is off/);
+    assert.equal(world.opened.audits.at(-1)?.type, "user.login.failed");
+    world.steps.set("first", wordStep("swordfish", []));
+    assert.ok("demands" in (await world.attempt("alice")));
   }));

@@ -58,6 +58,8 @@ export interface LoginServiceParts {
   readonly passwords: PasswordService;
   readonly guards: Guards;
   readonly steps: Pick<PortView<LoginStep>, "names" | "get">;
+  /** Steps that nobody may do without. */
+  readonly demandedSteps: () => readonly string[];
   /** How long a login lasts unless it asks otherwise, as it holds now. */
   readonly defaultTtlSeconds: () => number;
 }
@@ -67,7 +69,7 @@ export class LoginService {
   readonly #steps: LoginSteps;
 
   constructor(private readonly parts: LoginServiceParts) {
-    this.#steps = new LoginSteps(parts.steps);
+    this.#steps = new LoginSteps(parts.steps, parts.demandedSteps);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { isMezError, type MezError } from "../../core/errors/error.js";
+import { isMezError, MezError } from "../../core/errors/error.js";
 import type { PortView } from "../../core/plugin/contract.js";
 import type { Transaction } from "../../core/plugin/database.js";
 import type { LoginAttempt, LoginStep, LoginStepOutcome } from "../../core/ports/login-step.js";
@@ -11,7 +11,11 @@ export class LoginSteps {
   /** Refusals by a step, which are audited after their transaction was rolled back. */
   readonly #refusals = new WeakSet<MezError>();
 
-  constructor(private readonly steps: Pick<PortView<LoginStep>, "names" | "get">) {}
+  /** @param demanded Steps that nobody may do without; a login is refused when nothing takes it through one of them. */
+  constructor(
+    private readonly steps: Pick<PortView<LoginStep>, "names" | "get">,
+    private readonly demanded: () => readonly string[],
+  ) {}
 
   /**
    * Asks every step; when all are passed, uses up what was answered.
@@ -23,6 +27,11 @@ export class LoginSteps {
     attempt: Omit<LoginAttempt, "answer">,
     answers: ReadonlyMap<string, Buffer>,
   ): Promise<{ readonly demands: LoginDemands; readonly facts: Readonly<Record<string, unknown>> }> {
+    const missing = this.demanded().find((step) => !this.steps.names().includes(step));
+    if (missing !== undefined) {
+      const why = `this cluster asks everybody for more than a password, and its plugin "${missing}" is off; tell an administrator`;
+      this.#refuse(new MezError("ACCESS_DENIED", why));
+    }
     const outcomes: (readonly [step: string, outcome: LoginStepOutcome])[] = [];
     for (const step of this.steps.names()) {
       const check = this.steps.get(step).check(tx, { ...attempt, answer: answers.get(step) ?? null });

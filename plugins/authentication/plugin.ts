@@ -11,6 +11,7 @@ import { GUARD } from "../../core/ports/guard.js";
 import { LOGIN_STEP } from "../../core/ports/login-step.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { CERTIFICATE_AUTHORITIES } from "../ca/api.js";
+import { SECOND_FACTOR } from "../cluster-config/api.js";
 import { ACCESS, USERS_COLLECTION } from "../roles/api.js";
 import { LOGIN_SESSIONS_ENDED, PASSWORDS, SESSION_TTL } from "./api.js";
 import { AUTHENTICATION_RPC, authenticationHandlers } from "./authentication-rpc.js";
@@ -86,6 +87,7 @@ export default definePlugin<Config>({
           passwords: passwords(resolve),
           guards,
           steps: resolve.port(LOGIN_STEP),
+          demandedSteps: () => (settings.get(SECOND_FACTOR) === "required" ? ["mfa"] : []),
           defaultTtlSeconds: () => settings.get(SESSION_TTL),
         }),
         sessions: sessions(resolve),

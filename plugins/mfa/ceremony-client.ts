@@ -47,9 +47,11 @@ export async function prove(context: CommandContext, client: MfaClient, ceremony
 
 /**
  * Leads a person at a terminal through adding a factor: scans a QR code into an app, or uses the page.
- * @throws {MezError} as `prove`
+ * @throws {MezError} as `prove`; `MFA_REQUIRED` when nobody sits at a terminal
  */
 export async function enrol(context: CommandContext, client: MfaClient, ceremony: Ceremony, kind: "totp" | "any"): Promise<void> {
+  // A secret that nobody reads would only end in a log.
+  if (!hasTerminal(context)) throw new MezError("MFA_REQUIRED", "a second factor is added on a terminal; run this on one");
   const { secret, uri } = await client.beginTotpEnrolment({ token: ceremony.holder }, { signal: context.signal });
   const { default: qrcode } = await import("qrcode");
   context.stderr.write(`${await qrcode.toString(uri, { type: "utf8", errorCorrectionLevel: "L" })}\n`);
@@ -98,9 +100,13 @@ async function answer(context: CommandContext, client: MfaClient, { holder }: Ce
   context.output.note(`that was a recovery code; ${answered.recoveryCodes} are left (msh mfa recovery-codes makes new ones)`);
 }
 
+function hasTerminal({ stdin, stderr }: CommandContext): boolean {
+  return stdin.isTTY === true || stderr.isTTY === true;
+}
+
 async function ask(context: CommandContext, text: string): Promise<Secret> {
   return context.promptSecret(text).catch((thrown: unknown) => {
-    if (context.stdin.isTTY === true || context.stderr.isTTY === true) throw thrown;
+    if (hasTerminal(context)) throw thrown;
     throw new MezError(
       "MFA_REQUIRED",
       "a second factor is needed; use a terminal, or give a code with --otp-stdin or MEZITE_OTP",

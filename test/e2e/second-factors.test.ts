@@ -98,6 +98,12 @@ describe("second factors of people at terminals, with oathtool", needsPeers("oat
     ) as { one_time_password: string };
     cluster.mezctlOk(["config", "set", "second_factor", "required"]);
     try {
+      const script = cluster.msh(["login", "--user=carol", "--password-stdin"], { home, input: `${oneTime}\n` });
+      assert.equal(script.code, 4);
+      assert.match(
+        script.stderr,
+        /carol has none yet\. Add one now\.\nmsh: a second factor is added on a terminal; run this on one\n$/,
+      );
       const login = typed("msh", ["login", "--user=carol"], home);
       await login.answer(/Password of carol.*: $/, oneTime);
       await login.printed(/carol has none yet. Add one now/);
