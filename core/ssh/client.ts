@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { MezError } from "../errors/error.js";
+import { lendToListeners } from "../flow/lending.js";
 import { CERTIFICATE_ALGORITHMS, OFFER, SIGNATURE_ALGORITHMS } from "./algorithms.js";
 import { parseCertificate } from "./certificate.js";
 import { checkCertificate } from "./certificate-check.js";
@@ -138,6 +139,7 @@ export function dialSsh(options: SshDialOptions, credentials: Promise<SshCredent
         );
       };
       client.connect(ssh2Options(options, stream, verifyHost, nextAttempt));
+      lendToListeners(stream);
       guardFlow(client, MAX_CHANNELS);
     } catch (error) {
       fail(error instanceof Error ? error : new Error(String(error)));

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { MezError, messageOf } from "../../core/errors/error.js";
+import { lendingReads } from "../../core/flow/lending-socket.js";
 import { parseCertificate } from "../../core/ssh/certificate.js";
 import { dialSsh, type SshClientConnection, type SshCredentials } from "../../core/ssh/client.js";
 import { generateSshKeyPair } from "../../core/ssh/private-key.js";
@@ -30,7 +31,10 @@ export class AgentlessLink {
     private readonly access: Pick<AgentlessAccess, "accessCertificate">,
   ) {
     const { host = "", port = 0, hostKey = "" } = node.openSsh ?? {};
-    this.#socket = connect({ host, port, noDelay: true });
+    const { memory, onread, attach } = lendingReads();
+    this.#socket = connect({ host, port, noDelay: true, onread });
+    attach(this.#socket);
+    this.#socket.once("close", () => memory.close());
     const late = setTimeout(() => this.#socket.destroy(new Error("it does not answer")), CONNECT_MS).unref();
     this.#socket.once("connect", () => clearTimeout(late)).on("error", () => undefined);
     const credentials = new Promise<SshCredentials>((resolve) => {
