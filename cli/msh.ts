@@ -12,6 +12,10 @@ await main({
   globals: MSH_FLAGS,
   loginAnswers: pluginLoginAnswer,
   commands: [...USER_COMMANDS, ...pluginCommands("msh")],
+  renewLogin: async (context) => {
+    const { renewChosenLogin } = await import("./msh/renew-login.js");
+    await renewChosenLogin(context);
+  },
   connect: async (context) => {
     const { connectAsUser } = await import("./msh/user-connection.js");
     return connectAsUser(context);

@@ -1,4 +1,5 @@
 import type { CatalogEntry } from "../core/host/catalog.js";
+import accessRequests from "./access-requests/plugin.json" with { type: "json" };
 import agentIdentities from "./agent-identities/plugin.json" with { type: "json" };
 import audit from "./audit/plugin.json" with { type: "json" };
 import authentication from "./authentication/plugin.json" with { type: "json" };
@@ -48,6 +49,12 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     onByDefault: true,
     service: () => import("./locks/plugin.js"),
     commands: () => import("./locks/commands.js"),
+  },
+  {
+    manifest: accessRequests,
+    onByDefault: true,
+    service: () => import("./access-requests/plugin.js"),
+    commands: () => import("./access-requests/commands.js"),
   },
   {
     manifest: mfa,

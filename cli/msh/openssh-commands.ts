@@ -26,6 +26,8 @@ const COMMON = {
 } as const satisfies Flags;
 
 const SSH_FLAGS = {
+  request: { type: "boolean", env: false, description: "Ask for access that is missing, wait for the approval, then connect" },
+  reason: { type: "string", env: false, valueName: "text", description: "With --request: one line for the reviewers" },
   login: { type: "string", short: "l", env: "MEZITE_LOGIN", description: "Login name on the node", valueName: "name" },
   port: { type: "integer", short: "p", min: 1, max: 65_535, env: false, description: "Port of the node", valueName: "port" },
   localForward: {
@@ -102,13 +104,18 @@ const ssh = command({
   name: "ssh",
   summary: "Open a shell on a node, or run a command there",
   description: "Runs the OpenSSH client of this machine. Exits as the remote command does.",
-  examples: ["msh ssh deploy@web-01", "msh ssh -l deploy web-01 uptime", "msh ssh -N -L 5432:localhost:5432 deploy@db-01"],
+  examples: [
+    "msh ssh deploy@web-01",
+    "msh ssh -l deploy web-01 uptime",
+    "msh ssh -N -L 5432:localhost:5432 deploy@db-01",
+    'msh ssh --request --reason="ticket 4711" deploy@db-01',
+  ],
   positionals: { node: { description: "Node, or login@node", aliases: ["host"] } },
   flags: SSH_FLAGS,
   rest: { name: "command", description: "Command to run there" },
   async run(context, input) {
     const { runSsh } = await import("./run-openssh.js");
-    return runSsh(context, input, clientArguments(input, SSH_FLAGS, ["login"]));
+    return runSsh(context, input, clientArguments(input, SSH_FLAGS, ["login", "request", "reason"]));
   },
 });
 

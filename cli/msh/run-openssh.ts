@@ -11,6 +11,9 @@ export interface SshInput {
   /** `node` or `login@node`. */
   readonly node: string;
   readonly login: string | undefined;
+  /** Whether access that is missing is asked for. */
+  readonly request: boolean;
+  readonly reason: string | undefined;
   readonly rest: readonly string[];
 }
 
@@ -21,6 +24,10 @@ export interface SshInput {
  */
 export async function runSsh(context: CommandContext, input: SshInput, options: readonly string[]): Promise<number> {
   const store = new ProfileStore(meziteFolder(context));
+  if (input.request) {
+    const { requestAccess } = await import("./request-access.js");
+    await requestAccess(context, input.node.slice(input.node.lastIndexOf("@") + 1), input.reason);
+  }
   const profile = validProfile(context, store);
   const { login, node } = destination(input, profile);
   const words = ["-F", store.filesOf(profile.cluster).sshConfig, ...options, "-l", login, "--", node, ...input.rest];

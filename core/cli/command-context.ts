@@ -18,6 +18,9 @@ export interface RunConnection extends RpcConnection {
 /** Opens the connection that a command's `rpc` uses. Called at most once for a run. */
 export type Connect = (context: CommandContext) => Promise<RunConnection>;
 
+/** Fetches new certificates for the login that the program keeps. */
+export type RenewLogin = (context: CommandContext) => Promise<void>;
+
 export interface ContextParts {
   readonly binary: Binary;
   readonly version: string;
@@ -26,10 +29,11 @@ export interface ContextParts {
   readonly signal: AbortSignal;
   readonly connect: Connect | undefined;
   readonly loginAnswers: LoginAnswers | undefined;
+  readonly renewLogin: RenewLogin | undefined;
 }
 
 /** Makes the context of one run, and the function that gives back what the run opened. */
-export function openContext({ binary, version, io, globals, signal, connect, loginAnswers }: ContextParts): {
+export function openContext({ binary, version, io, globals, signal, connect, loginAnswers, renewLogin }: ContextParts): {
   context: CommandContext;
   close: () => Promise<void>;
 } {
@@ -57,6 +61,10 @@ export function openContext({ binary, version, io, globals, signal, connect, log
       const answer = (await loginAnswers?.(step)) ?? null;
       if (answer !== null) return answer;
       throw new MezError("PLUGIN_UNKNOWN", `the login needs "${step}", which ${binary} ${version} does not know; update it`);
+    },
+    async renewLogin() {
+      if (renewLogin === undefined) throw new MezError("INTERNAL", `${binary} keeps no login`);
+      await renewLogin(context);
     },
     signal,
     homeDirectory: io.homeDirectory,

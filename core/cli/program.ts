@@ -3,7 +3,7 @@ import { isMezError, MezError } from "../errors/error.js";
 import type { Binary, Command, Flags } from "../plugin/commands.js";
 import { type GivenArguments, readCommandArguments, readInput } from "./arguments.js";
 import { builtinCommands } from "./builtin-commands.js";
-import { type Connect, type LoginAnswers, openContext } from "./command-context.js";
+import { type Connect, type LoginAnswers, openContext, type RenewLogin } from "./command-context.js";
 import { isGroup } from "./command-tree.js";
 import { EXIT_CODES } from "./exit-codes.js";
 import { reportFailure } from "./failure.js";
@@ -27,6 +27,7 @@ export interface Program {
   readonly connect?: Connect;
   /** For programs that log people in. */
   readonly loginAnswers?: LoginAnswers;
+  readonly renewLogin?: RenewLogin;
   /** How long a command may take to stop after Ctrl-C or SIGTERM; default 2. A daemon needs longer to drain. */
   readonly stopGraceSeconds?: number;
 }
@@ -88,8 +89,9 @@ async function runLeaf(
   signal: AbortSignal,
 ): Promise<number> {
   const read = withHint(path, () => readInput(given, program.globals, command, io.env));
-  const { binary, version, connect, loginAnswers } = program;
-  const { context, close } = openContext({ binary, version, io, globals: read.globals, signal, connect, loginAnswers });
+  const { binary, version, connect, loginAnswers, renewLogin } = program;
+  const { globals } = read;
+  const { context, close } = openContext({ binary, version, io, globals, signal, connect, loginAnswers, renewLogin });
   const input =
     given.fromStdin === undefined && read.missingSecrets.length === 0
       ? read.input

@@ -165,6 +165,11 @@ export interface CommandContext {
    * @throws {MezError} `PLUGIN_UNKNOWN` for a step that this release does not know
    */
   loginAnswer(step: string): Promise<LoginAnswer>;
+  /**
+   * Fetches new certificates for the present login, with the roles of now. `msh` only.
+   * @throws {MezError} `UNAUTHENTICATED` when the login has ended
+   */
+  renewLogin(): Promise<void>;
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
   readonly homeDirectory: string;

@@ -182,6 +182,8 @@ function fakeAccess(): Access {
     decideReach: () => no,
     standing: () => null,
     isSuperseded: () => false,
+    holdings: () => ({ roles: [], until: null }),
+    wouldReach: () => false,
     visibleNodes: () => [],
     logins: () => ["deploy"],
     sessionOptions: () => options,

@@ -46,6 +46,7 @@ const EVENT_CODES: ReadonlyMap<string, string> = new Map([
   ["access_request.cancelled", "MZ3033"],
   ["access_request.revoked", "MZ3034"],
   ["access_request.expired", "MZ3035"],
+  ["access_request.reviewed", "MZ3036"],
   ["connector.created", "MZ3040"],
   ["connector.deleted", "MZ3041"],
   ["ca.created", "MZ4000"],

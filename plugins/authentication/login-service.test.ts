@@ -47,12 +47,13 @@ class World {
     };
     this.set(ROLES_COLLECTION, "short", short);
     this.sessions = new LoginSessions(opened.database, this.clock);
-    this.authenticator = new SessionAuthenticator(this.sessions, users, this.guards, opened.database);
+    const access = new LiveAccess(this.registry.of(ROLES_COLLECTION), users);
+    this.authenticator = new SessionAuthenticator(this.sessions, users, access, this.guards, opened.database);
     this.login = new LoginService({
       database: opened.database,
       clock: this.clock,
       users,
-      access: new LiveAccess(this.registry.of(ROLES_COLLECTION), users),
+      access,
       limiter: new AttemptLimiter(this.clock, { freePerUser: 5, freePerAddress: 30, windowSeconds: 900, maxDelaySeconds: 900 }),
       sessions: this.sessions,
       passwords: this.passwords,

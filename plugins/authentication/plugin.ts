@@ -59,6 +59,7 @@ export default definePlugin<Config>({
         new SessionAuthenticator(
           sessions(resolve),
           resolve(COLLECTIONS).of(USERS_COLLECTION),
+          resolve(ACCESS),
           resolve.port(GUARD),
           resolve(DATABASE),
         ),
@@ -91,7 +92,7 @@ export default definePlugin<Config>({
           defaultTtlSeconds: () => settings.get(SESSION_TTL),
         }),
         sessions: sessions(resolve),
-        certificates: new UserCertificates(resolve(DATABASE), authorities, access, certificateTtlSeconds, guards),
+        certificates: new UserCertificates(resolve(DATABASE), authorities, access, certificateTtlSeconds, guards, resolve(CLOCK)),
         authorities,
         access,
         sshProxyAddress: config.ssh_proxy_address,

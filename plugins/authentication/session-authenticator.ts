@@ -4,15 +4,16 @@ import type { Collection } from "../../core/plugin/collection.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { Authenticator, CallCredentials } from "../../core/ports/authenticator.js";
 import { type Guards, guardRefusal } from "../../core/ports/guard.js";
-import type { UserEntry } from "../roles/api.js";
+import type { Access, UserEntry } from "../roles/api.js";
 import type { LoginSessions } from "./login-sessions.js";
 import { hashLoginToken, isLoginToken } from "./login-token.js";
 
-/** Knows people by their session token. Roles and traits are those of now, not those of the login. */
+/** Knows people by their session token. Roles and traits are those of now, not those of the login; roles that were granted for a time are among them. */
 export class SessionAuthenticator implements Authenticator {
   constructor(
     private readonly sessions: LoginSessions,
     private readonly users: Collection<UserEntry>,
+    private readonly access: Pick<Access, "holdings">,
     private readonly guards: Guards,
     private readonly database: Database,
   ) {}
@@ -26,7 +27,7 @@ export class SessionAuthenticator implements Authenticator {
     const caller = {
       kind: "user",
       name: session.userName,
-      roles: user.roles,
+      roles: this.access.holdings(session.userName).roles,
       traits: user.traits,
       sessionId: session.id,
       mustChangePassword: session.mustChangePassword,

@@ -41,6 +41,8 @@ function accessWith(logins: readonly string[], portForwarding: boolean, maxSessi
     visibleNodes: () => [],
     standing: () => null,
     isSuperseded: () => false,
+    holdings: () => ({ roles: [], until: null }),
+    wouldReach: () => false,
     logins: () => logins,
     sessionOptions: () => ({ maxSessionTtlSeconds, requireSessionMfa: "", deviceTrustMode: "", portForwarding, fileCopy: true }),
   };
@@ -81,6 +83,7 @@ test("certificates say who, as whom and for how long, and are audited", () =>
       accessWith(["alice", "deploy"], true, 3600),
       43_200,
       new FakeGuards(),
+      systemClock,
     );
     const issued = await certificates.issue(
       ALICE,
@@ -118,6 +121,7 @@ test("a person without logins gets a certificate that opens no account", () =>
       accessWith([], false, null),
       43_200,
       new FakeGuards(),
+      systemClock,
     );
     const issued = await certificates.issue(ALICE, { sshPublicKey: SSH_KEY, x509PublicKey: null, ttlSeconds: 0 }, "192.0.2.7");
     const ssh = parseCertificate(issued.sshCertificate ?? Buffer.alloc(0));
@@ -135,6 +139,7 @@ test("refuses a request without a key, and a key that is none", () =>
       accessWith([], false, null),
       43_200,
       new FakeGuards(),
+      systemClock,
     );
     for (const [sshPublicKey, x509PublicKey] of [
       [null, null],

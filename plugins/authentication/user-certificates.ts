@@ -3,9 +3,11 @@ import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Database } from "../../core/plugin/database.js";
 import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
+import type { Clock } from "../../core/time/clock.js";
+import { formatDuration } from "../../core/time/duration.js";
 import type { CertificateAuthorities } from "../ca/api.js";
 import type { Access } from "../roles/api.js";
-import { grantTtl } from "./ttl.js";
+import { type GrantedTtl, grantTtl } from "./ttl.js";
 
 export interface CertificateRequest {
   /** OpenSSH wire form, `null` for none. */
@@ -32,6 +34,7 @@ export class UserCertificates {
     private readonly access: Access,
     private readonly defaultTtlSeconds: number,
     private readonly guards: Guards,
+    private readonly clock: Clock,
   ) {}
 
   /**
@@ -48,7 +51,7 @@ export class UserCertificates {
     const subject = { user: person.name, roles: person.roles };
     const options = this.access.sessionOptions(subject);
     const logins = this.access.logins(subject);
-    const { ttlSeconds, notice } = grantTtl(request.ttlSeconds, this.defaultTtlSeconds, options.maxSessionTtlSeconds);
+    const { ttlSeconds, notice } = this.#lifetime(person.name, request.ttlSeconds, options.maxSessionTtlSeconds);
 
     const ssh =
       request.sshPublicKey === null
@@ -87,6 +90,16 @@ export class UserCertificates {
     const expiresAt = ssh?.expiresAt ?? x509?.expiresAt;
     if (expiresAt === undefined) throw new MezError("INTERNAL", "no certificate was made");
     return { sshCertificate: ssh?.blob ?? null, x509Certificate: x509?.pem ?? null, expiresAt, logins, notice };
+  }
+
+  /** A certificate with granted roles dies with the grant. */
+  #lifetime(person: string, requestedSeconds: number, roleCapSeconds: number | null): GrantedTtl {
+    const granted = grantTtl(requestedSeconds, this.defaultTtlSeconds, roleCapSeconds);
+    const { until } = this.access.holdings(person);
+    if (until === null) return granted;
+    const left = Math.max(1, Math.floor((until.getTime() - this.clock.now().getTime()) / 1000));
+    if (granted.ttlSeconds <= left) return granted;
+    return { ttlSeconds: left, notice: `valid for ${formatDuration(left)}: then access that was granted to you ends` };
   }
 }
 

@@ -143,6 +143,7 @@ function contextOf(format: "table" | "json" = "table"): {
     rpc: async () => client as never,
     connection: () => Promise.reject(new Error("no connection here")),
     promptSecret: () => Promise.reject(new Error("nobody to ask")),
+    renewLogin: () => Promise.reject(new Error("no login here")),
     loginAnswer: () => Promise.reject(new Error("nobody logs in")),
     output: {
       format,

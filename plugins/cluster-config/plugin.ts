@@ -4,7 +4,7 @@ import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
-import { ACCESS_REQUEST_APPROVALS, SECOND_FACTOR } from "./api.js";
+import { SECOND_FACTOR } from "./api.js";
 import { CLUSTER_CONFIG_RPC, clusterConfigHandlers } from "./config-rpc.js";
 import { FileSettings } from "./file-settings.js";
 import { CreateClusterSettings } from "./migrations/001-cluster-settings.js";
@@ -26,8 +26,7 @@ export default definePlugin({
       });
       return made;
     };
-    for (const setting of [SECOND_FACTOR, ACCESS_REQUEST_APPROVALS])
-      host.implement(CLUSTER_SETTING, setting.key, () => ({ setting, file: null }));
+    host.implement(CLUSTER_SETTING, SECOND_FACTOR.key, () => ({ setting: SECOND_FACTOR, file: null }));
     host.store(SETTING_ENTITIES, [{ name: "001-cluster-settings", class: CreateClusterSettings }]);
     host.publish(CLUSTER_SETTINGS_COLLECTION, service);
     host.rpc(CLUSTER_CONFIG_RPC, (resolve) => clusterConfigHandlers(service(resolve)));

@@ -31,6 +31,7 @@ export class AccessPolicy {
 
   /**
    * @param granting Roles that may grant: held now, and named in the certificate.
+   * @param grantedNodes Names of single nodes that the person asked for and got; a role that offers one reaches it.
    * @param held Every role held now: all of them deny and cap, so that leaving one out of a certificate frees nothing.
    */
   constructor(
@@ -38,6 +39,7 @@ export class AccessPolicy {
     granting: readonly CompiledRole[],
     held: readonly CompiledRole[],
     { traits }: UserEntry,
+    private readonly grantedNodes: ReadonlySet<string> = new Set(),
   ) {
     this.#deniedLogins = new Set(held.flatMap((role) => role.deniedLogins.flatMap((login) => expandLogin(login, traits))));
     this.#everyLoginDeniedBy = held.find((role) => role.deniesEveryLogin)?.role.name;
@@ -52,21 +54,21 @@ export class AccessPolicy {
   decide(node: AccessNode, login: string, proofs: SessionProofs = {}): AccessDecision {
     const denial = this.#nodeDenial(node);
     if (denial) return denial;
-    const granting = this.#grants.filter(({ compiled, logins }) => logins.has(login) && compiled.allowsNode(node.labels));
+    const granting = this.#grants.filter(({ compiled, logins }) => logins.has(login) && this.#allows(compiled, node));
     if (granting.length > 0)
       return this.#granted(
         granting.map(({ compiled }) => compiled.role),
         node,
         proofs,
       );
-    const reaching = this.#grants.filter(({ compiled }) => compiled.allowsNode(node.labels));
+    const reaching = this.#grants.filter(({ compiled }) => this.#allows(compiled, node));
     return reaching.length === 0 ? this.#noRoleAllows(node) : this.#loginRefused(node, login, reaching);
   }
 
   decideReach(node: AccessNode, proofs: SessionProofs = {}): AccessDecision {
     const denial = this.#nodeDenial(node);
     if (denial) return denial;
-    const granting = this.#grants.filter(({ compiled, logins }) => logins.size > 0 && compiled.allowsNode(node.labels));
+    const granting = this.#grants.filter(({ compiled, logins }) => logins.size > 0 && this.#allows(compiled, node));
     if (granting.length === 0) return this.#noRoleAllows(node);
     const rolesOf = (grants: readonly Grant[]): readonly Role[] => grants.map(({ compiled }) => compiled.role);
     const whole = this.#granted(rolesOf(granting), node, proofs);
@@ -82,7 +84,7 @@ export class AccessPolicy {
   /** The answer of `decideReach` without its reasons, for long lists. */
   reaches(node: AccessNode): boolean {
     if (this.#nodeDenials.some((compiled) => compiled.deniesNode?.(node.labels))) return false;
-    return this.#grants.some(({ compiled, logins }) => logins.size > 0 && compiled.allowsNode(node.labels));
+    return this.#grants.some(({ compiled, logins }) => logins.size > 0 && this.#allows(compiled, node));
   }
 
   /** Over all roles: what a certificate may say. The decision on a node can only narrow it. */
@@ -94,6 +96,11 @@ export class AccessPolicy {
       portForwarding: roles.some((role) => role.options.portForwarding),
       fileCopy: roles.some((role) => role.options.fileCopy),
     };
+  }
+
+  #allows({ allowsNode, role }: CompiledRole, node: AccessNode): boolean {
+    if (allowsNode(node.labels)) return true;
+    return this.grantedNodes.has(node.name) && role.allow.requestResources.includes(node.name);
   }
 
   #permitted(compiled: CompiledRole, traits: UserEntry["traits"]): ReadonlySet<string> {

@@ -81,6 +81,27 @@ export const MACHINE_INSTANCES_COLLECTION: CollectionKind<MachineInstanceEntry> 
   visibleTo: isDataPlane,
 };
 
+/** What an approved access request gives a person for a time. */
+export interface AccessGrant {
+  readonly user: string;
+  /** Held beside the person's own. */
+  readonly roles: readonly string[];
+  /** Single nodes, reached through a role of the person that offers them in `request_resources`. */
+  readonly nodes: readonly string[];
+  /** ISO 8601. */
+  readonly until: string;
+}
+
+/** Every grant by the id of its request. Published by `access-requests`; declared here because access is decided by it. */
+export const GRANTS_COLLECTION: CollectionKind<AccessGrant> = { name: "access-grants", version: 1, visibleTo: isDataPlane };
+
+/** What a person has now: their own, and what was granted for a time. */
+export interface Holdings {
+  readonly roles: readonly string[];
+  /** End of the grant that ends first, `null` without grants. */
+  readonly until: Date | null;
+}
+
 /** The person or machine that asks, as a certificate or a login session names them. */
 export interface AccessSubject {
   readonly user: string;
@@ -132,6 +153,10 @@ export interface Access {
   standing(subject: AccessSubject): string | null;
   /** Tells whether a newer certificate of a machine's instance is in use than the one with this generation. */
   isSuperseded(instance: string, generation: number): boolean;
+  /** The roles that a person has now, those of grants included; none for somebody who is no user. */
+  holdings(user: string): Holdings;
+  /** Would this person reach the node, holding these roles beside their own? */
+  wouldReach(user: string, more: readonly string[], node: AccessNode): boolean;
   /** The nodes among `nodes` that `decideReach` allows, in their order. */
   visibleNodes<N extends AccessNode>(subject: AccessSubject, nodes: Iterable<N>): N[];
   /** Login names for a certificate: over all roles, templates expanded, denied ones removed, sorted. */

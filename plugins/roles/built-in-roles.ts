@@ -27,7 +27,7 @@ export const BUILT_IN_ROLES: readonly Role[] = [
     name: ADMIN_ROLE,
     description: "Administers the cluster; opens no session by itself",
     options: OPTIONS,
-    allow: NOTHING,
+    allow: { ...NOTHING, reviewRoles: ["*"] },
     deny: NOTHING,
   },
   { name: AUDITOR_ROLE, description: "Reads the audit log and recordings", options: OPTIONS, allow: NOTHING, deny: NOTHING },

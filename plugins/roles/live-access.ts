@@ -1,10 +1,12 @@
 import type { Collection } from "../../core/plugin/collection.js";
+import type { Clock } from "../../core/time/clock.js";
 import { AccessPolicy } from "./access-policy.js";
 import {
   type Access,
   type AccessDecision,
   type AccessNode,
   type AccessSubject,
+  type Holdings,
   MACHINE_PREFIX,
   type MachineInstanceEntry,
   type Role,
@@ -12,11 +14,18 @@ import {
   type UserEntry,
 } from "./api.js";
 import { type CompiledRole, compileRole } from "./compiled-role.js";
+import { type GrantSource, LiveGrants } from "./live-grants.js";
 
 /** The live copies that tell machines. */
 export interface MachineCopies {
   readonly machines: Pick<Collection<UserEntry>, "get">;
   readonly instances: Pick<Collection<MachineInstanceEntry>, "get">;
+}
+
+/** The live copy of what was granted for a time, and the clock that ends it. */
+export interface GrantCopies {
+  readonly grants: GrantSource;
+  readonly clock: Clock;
 }
 
 /**
@@ -27,17 +36,33 @@ export class LiveAccess implements Access {
   readonly #compiled = new Map<string, CompiledRole>();
   // Keyed by the entry itself: a changed user is another object, so nothing has to be invalidated.
   #policies = new WeakMap<UserEntry, UserPolicies>();
+  readonly #grants: LiveGrants;
   readonly #stop: () => void;
 
   constructor(
     private readonly roles: Collection<Role>,
     private readonly users: Collection<UserEntry>,
     private readonly copies: MachineCopies = NO_MACHINES,
+    granted: GrantCopies = NO_GRANTS,
   ) {
-    this.#stop = roles.onChange((name) => {
-      this.#compiled.delete(name);
-      this.#policies = new WeakMap();
-    });
+    this.#grants = new LiveGrants(granted.grants, granted.clock);
+    const stops = [
+      roles.onChange((name) => {
+        this.#compiled.delete(name);
+        this.#policies = new WeakMap();
+      }),
+      this.#grants.onChange((user) => {
+        const entry = users.get(user);
+        if (entry !== undefined) this.#policies.delete(entry);
+      }),
+    ];
+    this.#stop = () => stops.forEach((stop) => void stop());
+  }
+
+  holdings(user: string): Holdings {
+    const entry = this.users.get(user);
+    if (entry === undefined) return { roles: [], until: null };
+    return this.#grants.holdings(user, entry.roles);
   }
 
   decide({ node, login, proofs, ...subject }: Parameters<Access["decide"]>[0]): AccessDecision {
@@ -81,6 +106,13 @@ export class LiveAccess implements Access {
     return this.#policy(subject, ISSUING)?.sessionOptions() ?? none;
   }
 
+  wouldReach(user: string, more: readonly string[], node: AccessNode): boolean {
+    const entry = this.users.get(user);
+    if (entry === undefined) return false;
+    const held = this.#compile([...new Set([...entry.roles, ...more])]);
+    return new AccessPolicy(user, held, held, entry).reaches(node);
+  }
+
   /** Stops following the copies. */
   close(): void {
     this.#stop();
@@ -92,6 +124,7 @@ export class LiveAccess implements Access {
     const entry = isMachine ? this.copies.machines.get(user) : this.users.get(user);
     if (entry === undefined) return undefined;
     if (isMachine && purpose !== ISSUING && this.standing({ user, roles, instance }) !== null) return undefined;
+    if (!isMachine) this.#grants.dropExpired(user);
     let policies = this.#policies.get(entry);
     if (policies === undefined) {
       policies = { byList: new WeakMap(), byNames: new Map() };
@@ -115,12 +148,14 @@ export class LiveAccess implements Access {
 
   #work(user: string, roles: readonly string[], entry: UserEntry): AccessPolicy {
     const named = new Set(roles);
-    const held = this.#compile(entry.roles);
+    const isMachine = user.startsWith(MACHINE_PREFIX);
+    const held = this.#compile(isMachine ? entry.roles : this.#grants.holdings(user, entry.roles).roles);
     return new AccessPolicy(
       user,
       held.filter(({ role }) => named.has(role.name)),
       held,
       entry,
+      isMachine ? undefined : this.#grants.nodes(user),
     );
   }
 
@@ -149,6 +184,8 @@ interface UserPolicies {
   readonly byList: WeakMap<readonly string[], AccessPolicy>;
   readonly byNames: Map<string, AccessPolicy>;
 }
+
+const NO_GRANTS: GrantCopies = { grants: { values: () => [], onChange: () => () => {} }, clock: { now: () => new Date(0) } };
 
 /** A certificate is made, and its instance may be made with it. */
 const ISSUING = Symbol("issuing");

@@ -3,7 +3,15 @@ import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { AUTHORIZER } from "../../core/ports/authorizer.js";
-import { ACCESS, MACHINE_INSTANCES_COLLECTION, MACHINES_COLLECTION, ROLES, ROLES_COLLECTION, USERS_COLLECTION } from "./api.js";
+import {
+  ACCESS,
+  GRANTS_COLLECTION,
+  MACHINE_INSTANCES_COLLECTION,
+  MACHINES_COLLECTION,
+  ROLES,
+  ROLES_COLLECTION,
+  USERS_COLLECTION,
+} from "./api.js";
 import { LiveAccess } from "./live-access.js";
 import { CreateRoles } from "./migrations/001-roles.js";
 import { RoleAuthorizer } from "./role-authorizer.js";
@@ -16,10 +24,15 @@ export default definePlugin({
     let access: LiveAccess | undefined;
     host.provide(ACCESS, (resolve) => {
       const collections = resolve(COLLECTIONS);
-      access = new LiveAccess(collections.of(ROLES_COLLECTION), collections.of(USERS_COLLECTION), {
-        machines: collections.of(MACHINES_COLLECTION),
-        instances: collections.of(MACHINE_INSTANCES_COLLECTION),
-      });
+      access = new LiveAccess(
+        collections.of(ROLES_COLLECTION),
+        collections.of(USERS_COLLECTION),
+        {
+          machines: collections.of(MACHINES_COLLECTION),
+          instances: collections.of(MACHINE_INSTANCES_COLLECTION),
+        },
+        { grants: collections.of(GRANTS_COLLECTION), clock: resolve(CLOCK) },
+      );
       return access;
     });
     host.run(() => ({ dispose: async () => access?.close() }));

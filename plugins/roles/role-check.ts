@@ -110,8 +110,9 @@ function loginsProblem(logins: readonly string[], side: "allow" | "deny"): RoleP
   return null;
 }
 
+/** `*` stands for every role. */
 function namesProblem(names: readonly string[], path: readonly string[]): RoleProblem | null {
-  const index = names.findIndex((name) => !ROLE_NAME.test(name));
+  const index = names.findIndex((name) => name !== "*" && !ROLE_NAME.test(name));
   return index < 0 ? null : { path: [...path, index], message: `"${clean(names[index] ?? "")}" is no role name` };
 }
 

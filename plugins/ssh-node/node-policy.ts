@@ -9,6 +9,7 @@ import { NODES, type NodeEntry } from "../nodes/api.js";
 import {
   type Access,
   type AccessDecision,
+  GRANTS_COLLECTION,
   guardSubjectOf,
   MACHINE_INSTANCES_COLLECTION,
   MACHINES_COLLECTION,
@@ -89,6 +90,7 @@ export class NodePolicy {
     const stops = [
       collections.of(ROLES_COLLECTION).onChange(listener),
       collections.of(USERS_COLLECTION).onChange(listener),
+      collections.of(GRANTS_COLLECTION).onChange(listener),
       collections.of(MACHINES_COLLECTION).onChange(listener),
       collections.of(MACHINE_INSTANCES_COLLECTION).onChange(listener),
       this.#nodes.onChange(listener),

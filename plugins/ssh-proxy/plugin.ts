@@ -15,7 +15,14 @@ import { CA_KEYS } from "../ca/api.js";
 import { SESSION_PROOFS } from "../mfa/api.js";
 import { NODES } from "../nodes/api.js";
 import { SESSION_RECORDER } from "../recordings/api.js";
-import { ACCESS, MACHINE_INSTANCES_COLLECTION, MACHINES_COLLECTION, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
+import {
+  ACCESS,
+  GRANTS_COLLECTION,
+  MACHINE_INSTANCES_COLLECTION,
+  MACHINES_COLLECTION,
+  ROLES_COLLECTION,
+  USERS_COLLECTION,
+} from "../roles/api.js";
 import { SESSION_REPORTER } from "../sessions/api.js";
 import { AgentlessAccess } from "./agentless-access.js";
 import { AgentlessDoor } from "./agentless-door.js";
@@ -88,7 +95,7 @@ export default definePlugin<ProxyConfig>({
         directory: new TunnelDirectory(),
         sessionEncryption: config.session_encryption,
         watched: [
-          ...[nodes, collections.of(ROLES_COLLECTION), collections.of(USERS_COLLECTION)],
+          ...[nodes, collections.of(ROLES_COLLECTION), collections.of(USERS_COLLECTION), collections.of(GRANTS_COLLECTION)],
           ...[collections.of(MACHINES_COLLECTION), collections.of(MACHINE_INSTANCES_COLLECTION)],
           { onChange: (listener: () => void) => onGuardChange(guards, listener) },
         ],

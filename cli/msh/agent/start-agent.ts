@@ -7,12 +7,11 @@ import { isMezError, MezError, messageOf } from "../../../core/errors/error.js";
 import type { CommandContext } from "../../../core/plugin/commands.js";
 import type { Secret } from "../../../core/plugin/secret.js";
 import { loadPeerCredentials, type PeerCredentialsReader } from "../../../core/unix-socket/peer-credentials.js";
-import { meziteFolder, trustFor } from "../../cluster-connection.js";
-import { fetchCertificates } from "../fetch-certificates.js";
+import { meziteFolder } from "../../cluster-connection.js";
 import { logIn } from "../login.js";
-import { formatSshConfig } from "../openssh-config.js";
 import type { Profile } from "../profile.js";
 import { ProfileStore } from "../profile-store.js";
+import { renewLogin } from "../renew-login.js";
 import { chosenProfile } from "../user-connection.js";
 import { AgentListener } from "./agent-listener.js";
 import { AgentLock } from "./agent-lock.js";
@@ -89,26 +88,11 @@ function profileLogin(context: CommandContext, askpass: Askpass, isTerminalTaken
   return new ProfileLogin({
     store,
     choose: () => chosenProfile(context, store),
-    renew: (profile, ttlSeconds) => renew(quiet, store, profile, ttlSeconds),
+    renew: (profile, ttlSeconds) => renewLogin(quiet, store, profile, ttlSeconds),
     logIn: canAsk ? (profile) => logInAgain(quiet, profile) : null,
     now: () => context.now(),
     note: (text) => context.output.note(text),
   });
-}
-
-async function renew(context: CommandContext, store: ProfileStore, profile: Profile, ttlSeconds: number): Promise<void> {
-  const token = store.sessionToken(profile.cluster);
-  if (token === null) throw new MezError("UNAUTHENTICATED", 'the login has no session any more; run "msh login"');
-  const { user, authServer, sessionExpiresAt } = profile;
-  const decision = await trustFor(context, authServer);
-  const certified = await fetchCertificates(context, { user, authServer, token, sessionExpiresAt }, decision, ttlSeconds);
-  // It may have ended while the certificates were on their way: a logout stands.
-  if (store.sessionToken(profile.cluster)?.expose() !== token.expose()) return;
-  store.keep(
-    certified.profile,
-    certified.credentials,
-    formatSshConfig(certified.profile, store.filesOf(profile.cluster), "everything"),
-  );
 }
 
 async function logInAgain(context: CommandContext, { user, authServer, cluster }: Profile): Promise<void> {

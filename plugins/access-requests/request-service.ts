@@ -1,0 +1,341 @@
+import { randomUUID } from "node:crypto";
+import { MezError } from "../../core/errors/error.js";
+import type { AuditEventType, AuditRecord } from "../../core/plugin/audit.js";
+import type { Caller } from "../../core/plugin/caller.js";
+import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
+import type { Collection, CollectionSource } from "../../core/plugin/collection.js";
+import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { Clock } from "../../core/time/clock.js";
+import { formatDuration } from "../../core/time/duration.js";
+import type { NodeEntry } from "../nodes/api.js";
+import { type Access, type AccessGrant, GRANTS_COLLECTION, type Role, type UserEntry } from "../roles/api.js";
+import { type AccessRequest, after, type RequestState } from "./access-request.js";
+import { ACCESS_REQUEST_APPROVALS } from "./api.js";
+import { type CheckedRequest, checkRequest } from "./new-request.js";
+import {
+  countPending,
+  findDue,
+  findRequest,
+  findRequests,
+  insertRequest,
+  insertReview,
+  type RequestFilter,
+  updateRequest,
+} from "./request-repository.js";
+import { mayReview, type RequestRights, rightsOf } from "./request-rights.js";
+
+/** A person who calls, with where from. */
+export interface Person extends Pick<Caller & { kind: "user" }, "name" | "roles" | "sessionId"> {
+  readonly clientAddress: string;
+}
+
+export interface RequestLifetimes {
+  readonly defaultTtlSeconds: number;
+  readonly maxTtlSeconds: number;
+  readonly pendingTtlSeconds: number;
+}
+
+export interface RequestServiceParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly settings: ClusterSettings;
+  readonly access: Pick<Access, "holdings" | "decideReach" | "wouldReach">;
+  readonly users: Pick<Collection<UserEntry>, "get">;
+  readonly roles: Pick<Collection<Role>, "get" | "values">;
+  readonly nodes: Pick<Collection<NodeEntry>, "get">;
+  readonly lifetimes: RequestLifetimes;
+  /** Told of each step inside its transaction, so that what it keeps commits with the step. */
+  readonly announce: (tx: Transaction, type: AuditEventType, request: AccessRequest, by: string) => Promise<void>;
+}
+
+/** The use cases of access requests, one transaction each. Transactions run one after another, so no step races another. */
+export class RequestService implements CollectionSource<AccessGrant> {
+  constructor(private readonly parts: RequestServiceParts) {}
+
+  /**
+   * Asks in a person's own name.
+   * @returns The request, and empty or why the access will last shorter than asked.
+   * @throws {MezError} `INVALID_ARGUMENT`, `ACCESS_DENIED` for what the person may not ask for, `CONFLICT` for too many open ones
+   */
+  async create(
+    asked: Pick<CheckedRequest, "roles" | "nodes" | "reason" | "ttlSeconds">,
+    person: Person,
+  ): Promise<{ readonly request: AccessRequest; readonly notice: string }> {
+    const { database, clock, settings, lifetimes } = this.parts;
+    const checked = checkRequest(asked, person.name, this.#ownRoles(person.name), this.parts);
+    const { ttlSeconds, notice } = this.#lifetime(checked);
+    return database.transaction(async (tx) => {
+      const open = await countPending(tx.em, person.name);
+      if (open >= MAX_PENDING)
+        throw new MezError("CONFLICT", `${person.name} has ${open} open requests; cancel some of them first`);
+      const createdAt = clock.now();
+      const request: AccessRequest = {
+        ...{ id: randomUUID(), user: person.name, roles: checked.roles, nodes: checked.nodes, reason: checked.reason },
+        ...{ state: "pending", createdAt, ttlSeconds, until: later(createdAt, lifetimes.pendingTtlSeconds) },
+        ...{ approvalsNeeded: settings.get(ACCESS_REQUEST_APPROVALS), reviews: [], closedBy: "", closeReason: "" },
+      };
+      await insertRequest(tx.em, request);
+      await this.#tell(tx, "access_request.created", request, person);
+      return { request, notice };
+    });
+  }
+
+  /** What a person may see, newest first: their own, what they may review or have reviewed; all for `isOverseer`. */
+  async list(filter: RequestFilter, limit: number, person: Person, isOverseer: boolean): Promise<readonly AccessRequest[]> {
+    const found = await this.parts.database.read((em) => findRequests(em, filter, limit));
+    return isOverseer ? found : found.filter((request) => this.#isVisible(request, person));
+  }
+
+  /** @throws {MezError} `NOT_FOUND`, also for one that the person may not see. */
+  async get(id: string, person: Person, isOverseer: boolean): Promise<AccessRequest> {
+    const request = await this.parts.database.read((em) => findRequest(em, id));
+    if (request === null || !(isOverseer || this.#isVisible(request, person))) throw unknown(id);
+    return request;
+  }
+
+  /**
+   * One person's word. A denial decides; approvals do when there are enough of people who may still give them.
+   * @throws {MezError} `NOT_FOUND`, `CONFLICT` when it is decided, or reviewed by the same person; `ACCESS_DENIED`
+   */
+  async review(id: string, approved: boolean, reason: string, person: Person): Promise<AccessRequest> {
+    return this.parts.database.transaction(async (tx) => {
+      const request = await this.#visible(tx, id, person);
+      if (request.user === person.name)
+        throw new MezError("ACCESS_DENIED", "nobody reviews their own request; ask somebody else");
+      if (!this.#mayReview(person.name, request)) {
+        const what = [...request.roles, ...request.nodes].join(", ");
+        throw new MezError("ACCESS_DENIED", `no role of ${person.name} may review a request for ${what}`);
+      }
+      const step = approved ? "approve" : "deny";
+      const decided = after(request, step);
+      if (request.reviews.some(({ reviewer }) => reviewer === person.name))
+        throw new MezError("CONFLICT", `${person.name} has reviewed request ${id} already`);
+      const review = { reviewer: person.name, approved, reason, at: this.parts.clock.now() };
+      await insertReview(tx.em, id, review);
+      const reviewed = { ...request, reviews: [...request.reviews, review] };
+      if (!approved) return this.#close(tx, reviewed, decided, "access_request.denied", person, reason);
+      const valid = reviewed.reviews.filter((each) => each.approved && this.#mayReview(each.reviewer, request));
+      if (valid.length >= request.approvalsNeeded) return this.#grant(tx, reviewed, person);
+      await this.#tell(tx, "access_request.reviewed", reviewed, person, { approvals: valid.length });
+      return reviewed;
+    });
+  }
+
+  /**
+   * Ends a grant: live copies hear of it with the commit, and end the sessions that needed it.
+   * @param isAdmin Who holds the role `admin` may revoke any; others what they approved.
+   * @throws {MezError} `NOT_FOUND`, `CONFLICT`, `ACCESS_DENIED`
+   */
+  async revoke(id: string, reason: string, person: Person, isAdmin: boolean): Promise<AccessRequest> {
+    return this.parts.database.transaction(async (tx) => {
+      const request = isAdmin ? await existing(tx, id) : await this.#visible(tx, id, person);
+      const hasApproved = request.reviews.some(({ reviewer, approved }) => approved && reviewer === person.name);
+      if (!isAdmin && !hasApproved) throw new MezError("ACCESS_DENIED", "only admins and those who approved a request revoke it");
+      return this.#close(tx, request, after(request, "revoke"), "access_request.revoked", person, reason);
+    });
+  }
+
+  /** @throws {MezError} `NOT_FOUND`, `CONFLICT`, `ACCESS_DENIED` for another's request */
+  async cancel(id: string, person: Person): Promise<AccessRequest> {
+    return this.parts.database.transaction(async (tx) => {
+      const request = await this.#visible(tx, id, person);
+      if (request.user !== person.name) throw new MezError("ACCESS_DENIED", `request ${id} is ${request.user}'s to cancel`);
+      return this.#close(tx, request, after(request, "cancel"), "access_request.cancelled", person, "");
+    });
+  }
+
+  /** What a person could ask for to reach a node that exists; empty answers for one that does not. */
+  suggest(
+    nodeName: string,
+    person: Person,
+  ): { readonly reachable: boolean; readonly roles: readonly string[]; readonly node: boolean } {
+    const { access, nodes, roles } = this.parts;
+    const node = nodes.get(nodeName);
+    if (node === undefined) return { reachable: false, roles: [], node: false };
+    const rights = rightsOf(this.#ownRoles(person.name));
+    const held = new Set(person.roles);
+    const askable = [...roles.values()].map(({ name }) => name).filter((name) => !held.has(name) && rights.mayAskForRole(name));
+    return {
+      reachable: access.decideReach({ user: person.name, roles: person.roles, node }).allowed,
+      roles: askable.filter((name) => access.wouldReach(person.name, [name], node)).sort(),
+      node: rights.rolesOffering(nodeName).length > 0,
+    };
+  }
+
+  async entries(): Promise<readonly (readonly [string, AccessGrant])[]> {
+    const now = this.parts.clock.now();
+    const granted = await this.parts.database.read((em) => findRequests(em, { state: "approved" }, Number.MAX_SAFE_INTEGER));
+    return granted.filter(({ until }) => until > now).map((request) => [request.id, grantOf(request)] as const);
+  }
+
+  /** Ends what is over: grants expire, requests that nobody decided are cancelled. @returns How many. */
+  async sweep(): Promise<number> {
+    const { database, clock } = this.parts;
+    if ((await database.read((em) => findDue(em, clock.now()))).length === 0) return 0;
+    return database.transaction(async (tx) => {
+      const due = await findDue(tx.em, clock.now());
+      for (const request of due) {
+        if (request.state === "approved")
+          await this.#close(tx, request, after(request, "expire"), "access_request.expired", null, "");
+        else await this.#close(tx, request, after(request, "cancel"), "access_request.cancelled", null, "nobody decided in time");
+      }
+      return due.length;
+    });
+  }
+
+  /** Takes back what a person asked for and got, once they are gone: another may have the name afterwards. */
+  async forget(user: string, deletedAt: Date): Promise<void> {
+    await this.parts.database.transaction(async (tx) => {
+      for (const state of ["pending", "approved"] as const) {
+        const theirs = await findRequests(tx.em, { state, user }, Number.MAX_SAFE_INTEGER);
+        for (const request of theirs.filter(({ createdAt }) => createdAt <= deletedAt)) {
+          const isPending = state === "pending";
+          const step = after(request, isPending ? "cancel" : "revoke");
+          await this.#close(
+            tx,
+            request,
+            step,
+            isPending ? "access_request.cancelled" : "access_request.revoked",
+            null,
+            "the user was deleted",
+          );
+        }
+      }
+    });
+  }
+
+  async #grant(tx: Transaction, request: AccessRequest, person: Person): Promise<AccessRequest> {
+    const entry = this.parts.users.get(request.user);
+    if (entry === undefined) throw new MezError("CONFLICT", `${request.user} is not a user any more`);
+    try {
+      checkRequest(request, request.user, this.#ownRoles(request.user), this.parts);
+    } catch (cause) {
+      const why = cause instanceof MezError ? cause.message : String(cause);
+      throw new MezError("CONFLICT", `request ${request.id} cannot be granted any more: ${why}`, { cause });
+    }
+    const granted: AccessRequest = {
+      ...request,
+      state: after(request, "approve"),
+      until: later(this.parts.clock.now(), request.ttlSeconds),
+    };
+    await updateRequest(tx.em, granted);
+    tx.put(GRANTS_COLLECTION, granted.id, grantOf(granted));
+    await this.#tell(tx, "access_request.approved", granted, person, { until: granted.until.toISOString() });
+    return granted;
+  }
+
+  async #close(
+    tx: Transaction,
+    request: AccessRequest,
+    state: RequestState,
+    type: AuditEventType,
+    person: Person | null,
+    closeReason: string,
+  ): Promise<AccessRequest> {
+    const closed: AccessRequest = { ...request, state, until: this.parts.clock.now(), closedBy: person?.name ?? "", closeReason };
+    await updateRequest(tx.em, closed);
+    if (request.state === "approved") tx.remove(GRANTS_COLLECTION, request.id);
+    await this.#tell(tx, type, closed, person);
+    return closed;
+  }
+
+  async #tell(
+    tx: Transaction,
+    type: AuditEventType,
+    request: AccessRequest,
+    person: Person | null,
+    more: Readonly<Record<string, unknown>> = {},
+  ): Promise<void> {
+    tx.audit({ ...authorOf(person), ...subjectOf(request), type, metadata: { ...metadataOf(request), ...more } });
+    await this.parts.announce(tx, type, request, person?.name ?? "");
+  }
+
+  async #visible(tx: Transaction, id: string, person: Person): Promise<AccessRequest> {
+    const request = await existing(tx, id);
+    if (!this.#isVisible(request, person)) throw unknown(id);
+    return request;
+  }
+
+  #isVisible(request: AccessRequest, { name }: Person): boolean {
+    const isParty = request.user === name || request.reviews.some(({ reviewer }) => reviewer === name);
+    return isParty || this.#mayReview(name, request);
+  }
+
+  #mayReview(reviewer: string, request: AccessRequest): boolean {
+    const rights = rightsOf(this.#named(this.parts.access.holdings(reviewer).roles));
+    return mayReview(rights, this.#rightsOfUser(request.user), request);
+  }
+
+  #rightsOfUser(user: string): RequestRights {
+    return rightsOf(this.#ownRoles(user));
+  }
+
+  /** Without what was granted for a time: one grant is no way to the next. */
+  #ownRoles(user: string): readonly Role[] {
+    return this.#named(this.parts.users.get(user)?.roles ?? []);
+  }
+
+  #named(names: readonly string[]): readonly Role[] {
+    return names.map((name) => this.parts.roles.get(name)).filter((role) => role !== undefined);
+  }
+
+  #lifetime({ roles, ttlSeconds }: CheckedRequest): { readonly ttlSeconds: number; readonly notice: string } {
+    const { defaultTtlSeconds, maxTtlSeconds } = this.parts.lifetimes;
+    const caps = this.#named(roles).map(({ options }) => options.maxSessionTtlSeconds ?? maxTtlSeconds);
+    const longest = Math.min(maxTtlSeconds, ...caps);
+    const wanted = ttlSeconds === 0 ? defaultTtlSeconds : ttlSeconds;
+    if (wanted <= longest) return { ttlSeconds: wanted, notice: "" };
+    const why = longest < maxTtlSeconds ? "max_session_ttl of the roles that were asked for" : "the longest that is granted";
+    const notice = ttlSeconds === 0 ? "" : `shortened from ${formatDuration(wanted)} to ${formatDuration(longest)}: ${why}`;
+    return { ttlSeconds: longest, notice };
+  }
+}
+
+// --- internal ---
+
+const MAX_PENDING = 20;
+
+async function existing(tx: Transaction, id: string): Promise<AccessRequest> {
+  const request = await findRequest(tx.em, id);
+  if (request === null) throw unknown(id);
+  return request;
+}
+
+function unknown(id: string): MezError {
+  return new MezError("NOT_FOUND", `there is no access request "${id.replace(/\p{Cc}/gu, "?").slice(0, 64)}" that you may see`);
+}
+
+function grantOf({ user, roles, nodes, until }: AccessRequest): AccessGrant {
+  return { user, roles, nodes, until: until.toISOString() };
+}
+
+function later(from: Date, seconds: number): Date {
+  return new Date(from.getTime() + seconds * 1000);
+}
+
+function authorOf(person: Person | null): Omit<AuditRecord, "type"> {
+  if (person === null) return {};
+  const { name, roles, sessionId, clientAddress } = person;
+  return { userName: name, userRoles: roles, sessionId, clientIp: clientAddress };
+}
+
+function subjectOf({ id }: AccessRequest): Omit<AuditRecord, "type"> {
+  return { resourceType: "access_request", resourceName: id };
+}
+
+function metadataOf({
+  user,
+  roles,
+  nodes,
+  reason,
+  ttlSeconds,
+  approvalsNeeded,
+  reviews,
+  closeReason,
+}: AccessRequest): Record<string, unknown> {
+  return {
+    ...{ requester: user, roles, nodes, reason, ttl_seconds: ttlSeconds, approvals_needed: approvalsNeeded },
+    ...{ reviewers: reviews.map(({ reviewer, approved }) => `${reviewer}: ${approved ? "approve" : "deny"}`) },
+    ...(closeReason === "" ? {} : { close_reason: closeReason }),
+  };
+}
