@@ -3,7 +3,7 @@ import { nearest } from "../../core/errors/suggestion.js";
 import { allowsValue, type ClusterSetting, type SettingValue } from "../../core/plugin/cluster-settings.js";
 import type { DeclaredSetting } from "../../core/ports/cluster-setting.js";
 import type { StoredSetting } from "./setting-repository.js";
-import { parseSettingValue } from "./setting-value.js";
+import { acceptedBy, formatSettingValue, parseSettingValue } from "./setting-value.js";
 
 /** A setting as it holds now, and why. */
 export interface SettingState {
@@ -44,7 +44,7 @@ export function findDeclared(declared: readonly DeclaredSetting[], key: string):
  */
 export function requireAllowedFile({ setting, file }: DeclaredSetting): void {
   if (file === null || allowsValue(setting, file.value)) return;
-  throw new MezError("CONFIG_INVALID", `${file.key} is not a value of ${setting.key}`);
+  throw new MezError("CONFIG_INVALID", `${file.key} is ${formatSettingValue(setting, file.value)}; use ${acceptedBy(setting)}`);
 }
 
 // --- internal ---
