@@ -327,6 +327,37 @@ describe("a node without an agent, with OpenSSH through the proxy", PEERS, () =>
   });
 });
 
+describe("a node without an agent, with the proxy in a process of its own", needsPeers("ssh", "sshd", "ssh-keygen"), () => {
+  let cluster: Cluster;
+  let sshd: Sshd;
+
+  before(async () => {
+    cluster = await Cluster.start({ node: "none", proxy: "apart" });
+    sshd = await Sshd.start(cluster.mezctlOk(["ca", "export", "--type=user"]));
+    const add = ["nodes", "add", "--openssh", `--name=${NODE}`, "--host=127.0.0.1", `--port=${sshd.port}`];
+    cluster.mezctlOk([...add, `--host-key=${sshd.hostKeyLine}`]);
+  });
+  after(async () => {
+    await cluster?.stop();
+    await sshd?.stop();
+  });
+
+  test("sessions go on while the auth service is away, and none begins, for want of a certificate", async () => {
+    const target = `${sshd.login}@${NODE}`;
+    const session = await eventually(() => SshSession.open(cluster, target));
+    await cluster.server.stop("SIGKILL");
+    await session.works();
+    const { code, stderr } = cluster.ssh([target, "true"]);
+    assert.equal(code, 255);
+    assert.match(stderr, /auth service/);
+    await cluster.startServer();
+    await eventually(() => cluster.ssh([target, "true"]).code === 0);
+    await session.works();
+    await session.close();
+    await eventually(() => cluster.mezctlOk(["sessions", "ls", "--format=json"]).trim() === "[]");
+  });
+});
+
 async function echoServer(): Promise<Server> {
   const server = createServer({ allowHalfOpen: true }, (socket) => socket.on("error", () => undefined).pipe(socket));
   server.listen(0, "127.0.0.1");
