@@ -38,7 +38,7 @@ const REFUSED: readonly (readonly [args: readonly string[], kind: Kind, line: Re
   [["nodes", "update", "web-01", "--labels=a=\u001b[2J"], "usage", /the value of label "a" is not valid/],
   [["nodes", "rm", "nosuch"], "not-found", /no node named "nosuch"/],
   [["sessions", "terminate", NO_ID], "not-found", /there is no live session/],
-  [["recordings", "download", "../../etc/passwd"], "usage", /is not the id of a recording/],
+  [["recordings", "download", "../../etc/passwd"], "not-found", /there is no recording "\.\.\/\.\.\/etc\/passwd"/],
   [["recordings", "download", NO_ID], "not-found", /there is no recording/],
   [["audit", "ls", "--since=yesterday"], "usage", /time "yesterday" is not valid; write it like 24h/],
   [["ca", "export", "--type=user", "--out=/no/such/file"], "environment", /cannot be written: no such file or directory$/],
