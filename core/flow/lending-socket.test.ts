@@ -139,6 +139,44 @@ test("a writer that is behind holds bytes of its own, and says when there is roo
   );
 });
 
+test("what is small leaves at once, and never before what waits", async (t) => {
+  const { near, far } = await pair(t);
+  const room: string[] = [];
+  const writer = new LentWriter(
+    far,
+    () => room.push("behind"),
+    () => room.push("room"),
+  );
+  writer.write(Buffer.from("small "));
+  assert.equal(far.writableLength, 0);
+  assert.equal(String((await once(near, "data"))[0]), "small ");
+  near.pause();
+  const large = randomBytes(TRANSFER_BYTES);
+  writer.write(large);
+  writer.flush();
+  writer.write(Buffer.from("then small"));
+  assert.ok(far.writableLength > 0);
+  far.end();
+  const received: Buffer[] = [];
+  for await (const chunk of near) received.push(chunk as Buffer);
+  assert.ok(Buffer.concat(received).equals(Buffer.concat([large, Buffer.from("then small")])));
+  assert.deepEqual(room, ["behind", "room"]);
+});
+
+test("a small write to a peer that is gone fails as streams do", async (t) => {
+  const { near, far } = await pair(t);
+  const failed = new Promise<Error>((resolve) => far.once("error", resolve));
+  const writer = new LentWriter(
+    far,
+    () => undefined,
+    () => undefined,
+  );
+  near.resetAndDestroy();
+  const writing = setInterval(() => writer.write(Buffer.from("?")), 5);
+  assert.match((await failed).message, /EPIPE|ECONNRESET/);
+  clearInterval(writing);
+});
+
 test("a stream that cannot lend gives chunks of its own", async () => {
   const source = new PassThrough();
   const taken: Buffer[] = [];

@@ -3,6 +3,7 @@ import { markLending, offerBytes } from "./lending.js";
 import { lendDuring } from "./lent-memory.js";
 import { ReadMemory } from "./read-memory.js";
 import { ReadRests } from "./read-rests.js";
+import { writeSmallNow } from "./write-now.js";
 
 /**
  * Moves a fresh connection or pipe to a socket that lends what it reads. Nothing may have been read of it but what has
@@ -51,6 +52,7 @@ export function lendingReads(rests: ReadRests | null = null): {
     attach: (made) => {
       socket = made;
       markLending(made);
+      writeSmallNow(made);
     },
     onread: {
       buffer: () => memory.after(length),

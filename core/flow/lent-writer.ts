@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import { atEndOfTurn, isLending, keepLent, owned } from "./lent-memory.js";
+import { type WriteNow, writeNowOf } from "./write-now.js";
 
 /** What is smaller leaves at once: somebody types. */
 const BULK_BYTES = 1024;
@@ -10,6 +11,7 @@ export class LentWriter {
   #isBehind = false;
   /** Whether it is flushed when this read is over, and not only in the next turn. */
   #isFlushNear = false;
+  readonly #writeNow: WriteNow | null;
   readonly #kept: (() => void)[] = [];
 
   /**
@@ -20,9 +22,12 @@ export class LentWriter {
     private readonly target: Writable,
     private readonly onBehind: () => void,
     private readonly onRoom: () => void,
-  ) {}
+  ) {
+    this.#writeNow = writeNowOf(target);
+  }
 
   write(bytes: Buffer): void {
+    if (this.#writeNow?.(bytes)) return;
     const { target } = this;
     if (!this.#isCorked && bytes.length >= BULK_BYTES) {
       this.#isCorked = true;

@@ -1,6 +1,7 @@
 import { Duplex } from "node:stream";
 import { markLending, offerBytes } from "../flow/lending.js";
 import { owned } from "../flow/lent-memory.js";
+import { markWriteNow } from "../flow/write-now.js";
 import { type Channel, type Connection, requireSsh2 } from "./ssh2-internals.js";
 import { transportOf } from "./transport.js";
 
@@ -45,6 +46,18 @@ export function lendFrom(channel: Channel): void {
   markLending(channel);
   // What is taken never passes `push`, after which a stream would ask for more by itself.
   channel.on("resume", () => channel._read(0));
+  const { _protocol: protocol } = (channel as FlowingChannel)._client;
+  const transport = transportOf(protocol);
+  const { outgoing } = channel as FlowingChannel;
+  markWriteNow(channel, (bytes) => {
+    const { id, packetSize, window, state } = outgoing;
+    if (state !== "open" || bytes.length > window || channel.writableLength > 0 || channel.writableEnded) return false;
+    if (transport.isBehind || protocol._kexinit !== undefined) return false;
+    for (let start = 0; start < bytes.length; start += packetSize)
+      protocol.channelData(id, bytes.length <= packetSize ? bytes : bytes.subarray(start, start + packetSize));
+    outgoing.window = window - bytes.length;
+    return true;
+  });
 }
 
 // --- internal ---
@@ -56,4 +69,5 @@ const { push } = Duplex.prototype;
 
 interface FlowingChannel extends Channel {
   readonly _client: Connection;
+  readonly outgoing: { readonly id: number; readonly packetSize: number; readonly state: string; window: number };
 }

@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import { atEndOfTurn, isLending } from "../flow/lent-memory.js";
+import { type WriteNow, writeNowOf } from "../flow/write-now.js";
 import { clearSlab, isOnSlab, keepSlab, slabPiece } from "./packet-slab.js";
 
 /** From here on a packet is part of a transfer and not somebody's keystroke, which leaves at once. */
@@ -16,6 +17,8 @@ let waiting = 0;
 export class PacketWrites {
   #start = 0;
   #end = 0;
+  readonly #flush = () => this.flush();
+  readonly #writeNow: WriteNow | null;
   #heldBytes = 0;
   #isHolding = false;
   #isFlushNear = false;
@@ -25,6 +28,7 @@ export class PacketWrites {
     private readonly socket: Writable,
     private readonly send: (data: Buffer) => void,
   ) {
+    this.#writeNow = writeNowOf(socket);
     const end = socket.end.bind(socket) as Writable["end"];
     socket.end = ((...args: Parameters<Writable["end"]>) => {
       this.flush(); // what was sent before the end leaves before it
@@ -75,7 +79,7 @@ export class PacketWrites {
   #flushNear(): void {
     if (this.#isFlushNear) return;
     this.#isFlushNear = true;
-    atEndOfTurn(() => this.flush());
+    atEndOfTurn(this.#flush);
   }
 
   #sendPiece(): void {
@@ -83,12 +87,16 @@ export class PacketWrites {
     const piece = slabPiece(this.#start, this.#end);
     const isCopied = isBehind && piece.length < WORTH_KEEPING_BYTES;
     this.#end = 0;
+    waiting -= 1;
+    if (this.#writeNow?.(piece)) {
+      if (waiting === 0) clearSlab();
+      return;
+    }
     this.send(isCopied ? Buffer.from(piece) : piece);
     if (!isCopied && this.socket.writableLength > 0) {
       const giveBack = keepSlab();
       if (this.socket.writableNeedDrain) this.socket.once("drain", giveBack);
     }
-    waiting -= 1;
     if (waiting === 0) clearSlab();
   }
 }

@@ -1,3 +1,5 @@
+import { takeBytes } from "../../core/flow/lending.js";
+import { LentWriter } from "../../core/flow/lent-writer.js";
 import type { SshChannel } from "../../core/ssh/server-session.js";
 import type { ProgramRecording } from "../recordings/api.js";
 import { endChannel } from "./piped-program.js";
@@ -16,16 +18,24 @@ export function joinTerminal(
   const finish = () => {
     if (end !== null && master.destroyed) endChannel(channel, end.status, end.signal);
   };
-  master.on("data", (chunk: Buffer) => {
-    recording?.output(chunk);
-    if (!channel.write(chunk)) master.pause();
+  const shown = new LentWriter(
+    channel,
+    () => master.pause(),
+    () => master.resume(),
+  );
+  takeBytes(master, (bytes) => {
+    shown.write(bytes); // somebody waits for it; the recording does not
+    recording?.output(bytes);
   });
-  channel.on("drain", () => master.resume());
   master.on("error", () => undefined); // EIO: the last program has left
   master.once("close", finish);
-  master.on("drain", () => channel.resume());
-  channel.on("data", (chunk: Buffer) => {
-    if (!master.destroyed && !master.write(chunk)) channel.pause();
+  const typed = new LentWriter(
+    master,
+    () => channel.pause(),
+    () => channel.resume(),
+  );
+  takeBytes(channel, (bytes) => {
+    if (!master.destroyed) typed.write(bytes);
   });
   child.once("close", (status: number | null, signal: NodeJS.Signals | null) => {
     end = { status, signal };

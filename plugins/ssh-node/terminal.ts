@@ -1,6 +1,8 @@
 import { chmodSync, chownSync, closeSync, constants, openSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
+import type { SocketConstructorOpts } from "node:net";
 import { ReadStream } from "node:tty";
+import { lendingReads } from "../../core/flow/lending-socket.js";
 import type { OsAccount } from "./os-account.js";
 import { isRoot } from "./user-rights.js";
 
@@ -19,7 +21,10 @@ export class Terminal {
     /** The program's side; `closeSlave` once it has started. */
     readonly slave: number,
   ) {
-    this.master = new ReadStream(fd);
+    const { memory, onread, attach } = lendingReads();
+    this.master = new ReadStream(fd, { onread } as SocketConstructorOpts);
+    attach(this.master);
+    this.master.once("close", () => memory.close());
     openMasters.add(fd);
     this.master.once("close", () => openMasters.delete(fd));
   }
