@@ -22,6 +22,7 @@ export const ERROR_CODES = {
   ADDRESS_IN_USE: "environment",
   ADDRESS_UNUSABLE: "environment",
   ALREADY_EXISTS: "already-exists",
+  ARCHIVE_NOT_CONFIGURED: "environment",
   AUDIT_CHAIN_BROKEN: "corrupt",
   BUCKET_REFUSED: "environment",
   BUCKET_UNAVAILABLE: "unavailable",

@@ -1,4 +1,5 @@
 import type { Port } from "../plugin/contract.js";
+import { AUDIT_FORWARDER } from "../ports/audit-forwarder.js";
 import { AUDIT_SINK } from "../ports/audit-sink.js";
 import { AUTHENTICATOR } from "../ports/authenticator.js";
 import { AUTHORIZER } from "../ports/authorizer.js";
@@ -13,6 +14,7 @@ import { WEB_AUTHENTICATOR } from "../ports/web-authenticator.js";
 import type { PortCardinalities } from "./graph.js";
 
 const PORTS: readonly Port<unknown>[] = [
+  AUDIT_FORWARDER,
   AUDIT_SINK,
   AUTHENTICATOR,
   AUTHORIZER,

@@ -1,4 +1,5 @@
 import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { DurationSetting } from "../../core/plugin/cluster-settings.js";
 import type { ServiceToken } from "../../core/plugin/contract.js";
 
 /** What a proxy or a node may tell the audit log. Anything else is recorded by the auth service itself. */
@@ -27,3 +28,14 @@ export interface AuditReporter {
 }
 
 export const AUDIT_REPORTER: ServiceToken<AuditReporter> = { id: "audit-reporter", version: 1 };
+
+/** How long the database keeps events that are archived. */
+export const AUDIT_RETENTION: DurationSetting = {
+  key: "audit_retention",
+  type: "duration",
+  minSeconds: 86_400,
+  maxSeconds: 3650 * 86_400,
+  zero: "off",
+  default: 0,
+  description: "how long archived events stay in the database; off keeps all",
+};

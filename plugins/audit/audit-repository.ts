@@ -1,7 +1,9 @@
 import { defineEntity, type EntityManager, type FilterQuery, type InferEntity, p } from "@mikro-orm/core";
 import type { Entities } from "../../core/plugin/database.js";
+import { ARCHIVE_ENTITIES } from "./archive-repository.js";
 import type { AuditRow, UnchainedRow } from "./audit-row.js";
 import { chainHash } from "./canonical-row.js";
+import { CURSOR_ENTITIES } from "./cursor-repository.js";
 
 const AuditEventRecord = defineEntity({
   name: "AuditEventRecord",
@@ -33,15 +35,28 @@ const AuditEventRecord = defineEntity({
 const AuditHeadRecord = defineEntity({
   name: "AuditHeadRecord",
   tableName: "audit_head",
-  properties: { id: p.integer().primary(), lastSeq: p.bigint("number"), lastHash: p.text() },
+  properties: {
+    id: p.integer().primary(),
+    lastSeq: p.bigint("number"),
+    lastHash: p.text(),
+    baseSeq: p.bigint("number"),
+    baseHash: p.text(),
+  },
 });
 
-export const AUDIT_ENTITIES: Entities = [AuditEventRecord, AuditHeadRecord];
+export const AUDIT_ENTITIES: Entities = [AuditEventRecord, AuditHeadRecord, ...ARCHIVE_ENTITIES, ...CURSOR_ENTITIES];
 
-/** The end of the chain. */
+/** A place in the chain. */
 export interface ChainHead {
   readonly seq: number;
   readonly hash: string;
+}
+
+/** What the database has of the chain: the events after `base`, up to `head`. */
+export interface ChainEnds {
+  /** The last event that was removed after it had been archived; number 0 when none was. */
+  readonly base: ChainHead;
+  readonly head: ChainHead;
 }
 
 /** Which events to list. */
@@ -108,8 +123,30 @@ export async function readChain(em: EntityManager, afterSeq: number, limit: numb
 
 /** `null` when the row of the head is gone. */
 export async function readHead(em: EntityManager): Promise<ChainHead | null> {
-  const head = await em.findOne(AuditHeadRecord, { id: 1 }, { disableIdentityMap: true });
-  return head === null ? null : { seq: head.lastSeq, hash: head.lastHash };
+  return (await readEnds(em))?.head ?? null;
+}
+
+/** `null` when the row of the head is gone. */
+export async function readEnds(em: EntityManager): Promise<ChainEnds | null> {
+  const row = await em.findOne(AuditHeadRecord, { id: 1 }, { disableIdentityMap: true });
+  if (row === null) return null;
+  return { base: { seq: row.baseSeq, hash: row.baseHash }, head: { seq: row.lastSeq, hash: row.lastHash } };
+}
+
+/** Number of the first event that is not older than `moment`; `null` when all are. */
+export async function firstSeqSince(em: EntityManager, moment: Date): Promise<number | null> {
+  const rows = await em.find(
+    AuditEventRecord,
+    { timestamp: { $gte: moment } },
+    { fields: ["seq"], orderBy: { seq: "asc" }, limit: 1, disableIdentityMap: true },
+  );
+  return rows[0]?.seq ?? null;
+}
+
+/** Removes the events up to `last`, which is one of them, so that the chain begins after it. */
+export async function removeUpTo(em: EntityManager, last: ChainHead): Promise<void> {
+  await em.nativeDelete(AuditEventRecord, { seq: { $lte: last.seq } });
+  await em.nativeUpdate(AuditHeadRecord, { id: 1, baseSeq: { $lt: last.seq } }, { baseSeq: last.seq, baseHash: last.hash });
 }
 
 /** Which of these event ids are stored. */

@@ -3,20 +3,35 @@ import type { Database } from "../../core/plugin/database.js";
 import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import type { Clock } from "../../core/time/clock.js";
 import { AuditServiceService, type AuditEvent as WireEvent } from "../../proto/gen/mezite/audit/v1/audit.js";
-import { listRows, storedIds } from "./audit-repository.js";
+import type { ArchiveService } from "./archive-service.js";
+import { listRows, readEnds, storedIds } from "./audit-repository.js";
 import type { AuditRow } from "./audit-row.js";
 import { ChainVerifier } from "./chain-verifier.js";
+import type { Forwarding } from "./forwarding.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import { parseReport } from "./reported-events.js";
 
 export const AUDIT_RPC: RpcService<typeof AuditServiceService> = {
   name: "mezite.audit.v1.AuditService",
   definition: AuditServiceService,
-  permissions: { listEvents: "audit:list", verify: "audit:read", reportEvents: "audit:create" },
+  permissions: {
+    listEvents: "audit:list",
+    verify: "audit:read",
+    archive: "audit-archive:create",
+    getStatus: "audit:read",
+    reportEvents: "audit:create",
+  },
 };
 
-/** Answers the calls that read the audit log and verify its chain, and takes events that others report. */
-export function auditHandlers(database: Database, clock: Clock): RpcHandlers<typeof AuditServiceService> {
+export interface AuditRpcParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly archive: ArchiveService;
+  readonly forwarding: Pick<Forwarding, "states">;
+}
+
+/** Answers the calls that read, verify and archive the audit log, and takes events that others report. */
+export function auditHandlers({ database, clock, archive, forwarding }: AuditRpcParts): RpcHandlers<typeof AuditServiceService> {
   const verifier = new ChainVerifier(database);
   return {
     async listEvents(request) {
@@ -40,8 +55,9 @@ export function auditHandlers(database: Database, clock: Clock): RpcHandlers<typ
       };
     },
 
-    async *verify(_request, call) {
-      const verification = verifier.verify();
+    async *verify(request, call) {
+      if (request.archive) archive.store();
+      const verification = verifier.verify(request.archive ? () => archive.read() : undefined);
       while (!call.signal.aborted) {
         const step = await verification.next();
         if (!step.done) {
@@ -50,11 +66,50 @@ export function auditHandlers(database: Database, clock: Clock): RpcHandlers<typ
         }
         const verdict = step.value;
         const result = verdict.intact
-          ? { intact: true, firstBad: 0, reason: "" }
-          : { intact: false, firstBad: verdict.firstBad, reason: verdict.reason };
+          ? { intact: true, firstBad: 0, reason: "", unchecked: verdict.unchecked }
+          : { intact: false, firstBad: verdict.firstBad, reason: verdict.reason, unchecked: 0 };
         yield { checked: verdict.checked, result };
         return;
       }
+    },
+
+    async *archive(_request, { caller, signal }) {
+      const userName = caller.kind === "user" ? caller.name : "";
+      let [archived, files] = [0, 0];
+      for await (const { firstSeq, lastSeq } of archive.run(userName)) {
+        archived += lastSeq - firstSeq + 1;
+        files += 1;
+        yield { archived, files };
+        if (signal.aborted) return;
+      }
+      const removed = await archive.prune(userName);
+      const state = await archive.state();
+      yield {
+        archived,
+        files,
+        result: {
+          destination: state?.destination ?? "",
+          lastSeq: state?.last?.lastSeq ?? 0,
+          lastHash: state?.last?.lastHash ?? "",
+          removed,
+        },
+      };
+    },
+
+    async getStatus() {
+      const ends = await database.read(readEnds);
+      if (ends === null) throw new MezError("AUDIT_CHAIN_BROKEN", "the record of the last event is missing");
+      const state = await archive.state();
+      return {
+        ...{ lastSeq: ends.head.seq, lastHash: ends.head.hash, firstKept: ends.base.seq + 1 },
+        archiveDestination: state?.destination ?? "",
+        archivedSeq: state?.last?.lastSeq ?? 0,
+        forwarders: forwarding.states().map(({ name, seq, missed, failure }) => ({
+          ...{ name, takenSeq: seq, missed, waiting: Math.max(0, ends.head.seq - seq) },
+          error: failure?.message ?? "",
+          failingSince: failure?.since,
+        })),
+      };
     },
 
     async reportEvents(request, call) {

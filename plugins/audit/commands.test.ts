@@ -63,17 +63,26 @@ for (const [limit, total, sizes, shown, noted] of [
 }
 
 test("verify prints the verdict and fails with the event that does not fit", async () => {
-  const result = { intact: false, firstBad: 9, reason: "event 9 is missing" };
+  const result = { intact: false, firstBad: 9, reason: "event 9 is missing", unchecked: 0 };
   const { context, printed } = contextOf(0, [{ checked: 5 }, { checked: 8, result }]);
   await assert.rejects(
-    verifyLog(context),
+    verifyLog(context, { archive: false }),
     (error) => isMezError(error, "AUDIT_CHAIN_BROKEN") && error.kind === "corrupt" && /event 9/.test(error.message),
   );
   assert.deepEqual(printed, [{ checked: 8, ...result }]);
 });
 
 test("verify does not call a log intact that was not read to its end", async () => {
-  await assert.rejects(verifyLog(contextOf(0, [{ checked: 5 }]).context), (error) => isMezError(error, "UNAVAILABLE"));
+  await assert.rejects(verifyLog(contextOf(0, [{ checked: 5 }]).context, { archive: false }), (error) =>
+    isMezError(error, "UNAVAILABLE"),
+  );
+});
+
+test("verify says which events only the archive has", async () => {
+  const result = { intact: true, firstBad: 0, reason: "", unchecked: 40 };
+  const { context, notes } = contextOf(0, [{ checked: 8, result }]);
+  await verifyLog(context, { archive: false });
+  assert.match(notes.join(), /events 1 to 40 .*--archive/);
 });
 
 for (const [text, moment] of [

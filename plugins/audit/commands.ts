@@ -4,7 +4,7 @@ export default defineCommands({
   mezctl: [
     group({
       name: "audit",
-      summary: "Query and verify the audit log",
+      summary: "Query, verify and archive the audit log",
       commands: [
         command({
           name: "ls",
@@ -40,10 +40,37 @@ export default defineCommands({
           name: "verify",
           summary: "Check that no event was changed, removed or reordered",
           description: "Recomputes the chain of hashes over the whole log. A broken chain ends with exit code 9.",
-          examples: ["mezctl audit verify"],
-          async run(context) {
+          examples: ["mezctl audit verify", "mezctl audit verify --archive"],
+          flags: {
+            archive: {
+              type: "boolean",
+              description: "Read and check the archive as well, from the first event on",
+              env: false,
+            },
+          },
+          async run(context, input) {
             const { verifyLog } = await import("./verify-command.js");
-            await verifyLog(context);
+            await verifyLog(context, input);
+          },
+        }),
+        command({
+          name: "archive",
+          summary: "Copy events to the archive, and remove those whose time is up",
+          description:
+            "Copies what is not archived yet to the bucket of the cluster, or to audit.archive_directory, by day. It may be run again at any time. What is archived and older than the setting audit_retention is then removed from the database.",
+          examples: ["mezctl audit archive"],
+          async run(context) {
+            const { archiveLog } = await import("./archive-command.js");
+            await archiveLog(context);
+          },
+        }),
+        command({
+          name: "status",
+          summary: "Show how much is logged, archived and forwarded",
+          examples: ["mezctl audit status"],
+          async run(context) {
+            const { showStatus } = await import("./status-command.js");
+            await showStatus(context);
           },
         }),
       ],

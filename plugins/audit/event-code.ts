@@ -58,6 +58,8 @@ const EVENT_CODES: ReadonlyMap<string, string> = new Map([
   ["plugin.enabled", "MZ4020"],
   ["plugin.disabled", "MZ4021"],
   ["plugin.reloaded", "MZ4022"],
+  ["audit.archived", "MZ4030"],
+  ["audit.pruned", "MZ4031"],
   ["node.joined", "MZ5000"],
   ["node.left", "MZ5001"],
   ["node.updated", "MZ5002"],

@@ -1,27 +1,71 @@
+import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { definePlugin, type Factory } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
+import { AUDIT_FORWARDER } from "../../core/ports/audit-forwarder.js";
 import { AUDIT_SINK } from "../../core/ports/audit-sink.js";
+import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
+import { parseDuration } from "../../core/time/duration.js";
 import { AuditServiceService } from "../../proto/gen/mezite/audit/v1/audit.js";
-import { AUDIT_REPORTER } from "./api.js";
+import { BUCKET } from "../s3/api.js";
+import { AUDIT_REPORTER, AUDIT_RETENTION } from "./api.js";
+import { ArchiveService } from "./archive-service.js";
+import { AUDIT_MIGRATIONS } from "./audit-migrations.js";
 import { AUDIT_ENTITIES } from "./audit-repository.js";
 import { AUDIT_RPC, auditHandlers } from "./audit-rpc.js";
 import { DatabaseAuditSink } from "./database-audit-sink.js";
-import { CreateAuditEvents } from "./migrations/001-audit-events.js";
+import { Forwarding } from "./forwarding.js";
 import { RemoteAuditReporter } from "./remote-audit-reporter.js";
 
 interface AuditConfig {
+  readonly archive_directory: string;
+  readonly archive_prefix: string;
+  readonly forward_patience: string;
   readonly max_report_queue_bytes: number;
 }
 
 export default definePlugin<AuditConfig>({
   register(host, config) {
     if (host.roles.has("auth")) {
-      host.store(AUDIT_ENTITIES, [{ name: "001-audit-events", class: CreateAuditEvents }]);
-      host.implement(AUDIT_SINK, "database", () => new DatabaseAuditSink());
-      host.rpc(AUDIT_RPC, (resolve) => auditHandlers(resolve(DATABASE), resolve(CLOCK)));
+      host.store(AUDIT_ENTITIES, AUDIT_MIGRATIONS);
+      const patienceSeconds = parseDuration(config.forward_patience);
+      const forwarding = once((resolve) => {
+        const forwarders = resolve.port(AUDIT_FORWARDER);
+        return new Forwarding({
+          names: () => forwarders.names(),
+          forwarder: (name) => forwarders.get(name),
+          database: resolve(DATABASE),
+          clock: resolve(CLOCK),
+          logger: resolve(LOGGER),
+        });
+      });
+      const archive = once(
+        (resolve) =>
+          new ArchiveService({
+            database: resolve(DATABASE),
+            settings: resolve(CLUSTER_SETTINGS),
+            clock: resolve(CLOCK),
+            bucket: resolve.late(BUCKET),
+            dataDirectory: resolve(PROCESS).dataDirectory,
+            directory: config.archive_directory,
+            prefix: config.archive_prefix,
+            takenSeq: () => forwarding(resolve).takenSeq(),
+            patienceSeconds,
+          }),
+      );
+      host.implement(AUDIT_SINK, "database", (resolve) => new DatabaseAuditSink(() => forwarding(resolve).wake()));
+      host.implement(CLUSTER_SETTING, AUDIT_RETENTION.key, () => ({ setting: AUDIT_RETENTION, file: null }));
+      host.run(forwarding);
+      host.rpc(AUDIT_RPC, (resolve) =>
+        auditHandlers({
+          database: resolve(DATABASE),
+          clock: resolve(CLOCK),
+          archive: archive(resolve),
+          forwarding: forwarding(resolve),
+        }),
+      );
     }
     const roles = (["proxy", "node"] as const).filter((role) => host.roles.has(role));
     if (roles.length === 0) return;

@@ -6,13 +6,15 @@ import { AuditServiceService, type VerifyProgress } from "../../proto/gen/mezite
  * `mezctl audit verify`
  * @throws {MezError} `AUDIT_CHAIN_BROKEN`
  */
-export async function verifyLog(context: CommandContext): Promise<void> {
+export async function verifyLog(context: CommandContext, input: { readonly archive: boolean }): Promise<void> {
   const client = await context.rpc(AuditServiceService);
   let last: VerifyProgress | undefined;
-  for await (const progress of client.verify({}, { signal: context.signal })) last = progress;
+  for await (const progress of client.verify({ archive: input.archive }, { signal: context.signal })) last = progress;
   if (last?.result === undefined)
     throw new MezError("UNAVAILABLE", "the server ended the verification before its end; try again");
   await context.output.record({ checked: last.checked, ...last.result }, COLUMNS);
+  if (last.result.unchecked > 0)
+    context.output.note(`events 1 to ${last.result.unchecked} are in the archive alone; check them as well with --archive`);
   if (!last.result.intact)
     throw new MezError(
       "AUDIT_CHAIN_BROKEN",
@@ -25,6 +27,7 @@ export async function verifyLog(context: CommandContext): Promise<void> {
 interface Verdict {
   readonly checked: number;
   readonly intact: boolean;
+  readonly unchecked: number;
   readonly firstBad: number;
   readonly reason: string;
 }
@@ -32,6 +35,7 @@ interface Verdict {
 const COLUMNS: readonly Column<Verdict>[] = [
   { key: "intact", header: "Intact", value: (verdict) => (verdict.intact ? "yes" : "no"), json: (verdict) => verdict.intact },
   { key: "checked", header: "Events checked", value: (verdict) => verdict.checked },
+  { key: "unchecked", header: "Not checked", value: (verdict) => verdict.unchecked },
   { key: "firstBad", header: "First bad event", value: (verdict) => verdict.firstBad || null },
   { key: "reason", header: "Reason", value: (verdict) => verdict.reason },
 ];

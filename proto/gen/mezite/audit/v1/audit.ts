@@ -77,6 +77,8 @@ export interface ListEventsResponse {
 }
 
 export interface VerifyRequest {
+  /** Reads and checks the archive as well, from the first event on. */
+  archive: boolean;
 }
 
 export interface VerifyProgress {
@@ -92,6 +94,61 @@ export interface VerifyResult {
   firstBad: number;
   /** What is wrong with it. */
   reason: string;
+  /** Events before those that were checked, which are in the archive alone. */
+  unchecked: number;
+}
+
+export interface ArchiveRequest {
+}
+
+export interface ArchiveProgress {
+  /** Events that this call has archived so far. */
+  archived: number;
+  /** Files that this call has written so far. */
+  files: number;
+  /** Set in the last message. */
+  result?: ArchiveResult | undefined;
+}
+
+export interface ArchiveResult {
+  /** E.g. s3:mezite-logs/audit/. */
+  destination: string;
+  /** Number of the last event that the archive holds, and its hash; 0 and empty for an empty one. */
+  lastSeq: number;
+  lastHash: string;
+  /** Events that were removed from the database. */
+  removed: number;
+}
+
+export interface GetStatusRequest {
+}
+
+export interface AuditStatus {
+  /** Number of the last event, and its hash. */
+  lastSeq: number;
+  lastHash: string;
+  /** Number of the first event that the database still has. */
+  firstKept: number;
+  /** Empty when there is no place to archive to. */
+  archiveDestination: string;
+  /** Number of the last event that the archive holds. */
+  archivedSeq: number;
+  forwarders: ForwarderStatus[];
+}
+
+export interface ForwarderStatus {
+  /** E.g. syslog. */
+  name: string;
+  /** Number of the last event that it has taken. */
+  takenSeq: number;
+  /** Events that wait for it. */
+  waiting: number;
+  /** Events that were removed before it took them. */
+  missed: number;
+  /** Why the last attempt failed; empty when it did not. */
+  error: string;
+  /** Since when it fails. */
+  failingSince?: Date | undefined;
 }
 
 export interface ReportEventsRequest {
@@ -641,11 +698,14 @@ export const ListEventsResponse: MessageFns<ListEventsResponse> = {
 };
 
 function createBaseVerifyRequest(): VerifyRequest {
-  return {};
+  return { archive: false };
 }
 
 export const VerifyRequest: MessageFns<VerifyRequest> = {
-  encode(_: VerifyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: VerifyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.archive !== false) {
+      writer.uint32(8).bool(message.archive);
+    }
     return writer;
   },
 
@@ -662,6 +722,14 @@ export const VerifyRequest: MessageFns<VerifyRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.archive = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -677,8 +745,9 @@ export const VerifyRequest: MessageFns<VerifyRequest> = {
   create(base?: DeepPartial<VerifyRequest>): VerifyRequest {
     return VerifyRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<VerifyRequest>): VerifyRequest {
+  fromPartial(object: DeepPartial<VerifyRequest>): VerifyRequest {
     const message = createBaseVerifyRequest();
+    message.archive = object.archive ?? false;
     return message;
   },
 };
@@ -753,7 +822,7 @@ export const VerifyProgress: MessageFns<VerifyProgress> = {
 };
 
 function createBaseVerifyResult(): VerifyResult {
-  return { intact: false, firstBad: 0, reason: "" };
+  return { intact: false, firstBad: 0, reason: "", unchecked: 0 };
 }
 
 export const VerifyResult: MessageFns<VerifyResult> = {
@@ -766,6 +835,9 @@ export const VerifyResult: MessageFns<VerifyResult> = {
     }
     if (message.reason !== "") {
       writer.uint32(26).string(message.reason);
+    }
+    if (message.unchecked !== 0) {
+      writer.uint32(32).int64(message.unchecked);
     }
     return writer;
   },
@@ -807,6 +879,14 @@ export const VerifyResult: MessageFns<VerifyResult> = {
             message.reason = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.unchecked = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -827,6 +907,495 @@ export const VerifyResult: MessageFns<VerifyResult> = {
     message.intact = object.intact ?? false;
     message.firstBad = object.firstBad ?? 0;
     message.reason = object.reason ?? "";
+    message.unchecked = object.unchecked ?? 0;
+    return message;
+  },
+};
+
+function createBaseArchiveRequest(): ArchiveRequest {
+  return {};
+}
+
+export const ArchiveRequest: MessageFns<ArchiveRequest> = {
+  encode(_: ArchiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ArchiveRequest>): ArchiveRequest {
+    return ArchiveRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ArchiveRequest>): ArchiveRequest {
+    const message = createBaseArchiveRequest();
+    return message;
+  },
+};
+
+function createBaseArchiveProgress(): ArchiveProgress {
+  return { archived: 0, files: 0, result: undefined };
+}
+
+export const ArchiveProgress: MessageFns<ArchiveProgress> = {
+  encode(message: ArchiveProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.archived !== 0) {
+      writer.uint32(8).int64(message.archived);
+    }
+    if (message.files !== 0) {
+      writer.uint32(16).int64(message.files);
+    }
+    if (message.result !== undefined) {
+      ArchiveResult.encode(message.result, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.archived = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.files = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.result = ArchiveResult.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ArchiveProgress>): ArchiveProgress {
+    return ArchiveProgress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ArchiveProgress>): ArchiveProgress {
+    const message = createBaseArchiveProgress();
+    message.archived = object.archived ?? 0;
+    message.files = object.files ?? 0;
+    message.result = (object.result !== undefined && object.result !== null)
+      ? ArchiveResult.fromPartial(object.result)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseArchiveResult(): ArchiveResult {
+  return { destination: "", lastSeq: 0, lastHash: "", removed: 0 };
+}
+
+export const ArchiveResult: MessageFns<ArchiveResult> = {
+  encode(message: ArchiveResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.destination !== "") {
+      writer.uint32(10).string(message.destination);
+    }
+    if (message.lastSeq !== 0) {
+      writer.uint32(16).int64(message.lastSeq);
+    }
+    if (message.lastHash !== "") {
+      writer.uint32(26).string(message.lastHash);
+    }
+    if (message.removed !== 0) {
+      writer.uint32(32).int64(message.removed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArchiveResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArchiveResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.destination = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lastSeq = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lastHash = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.removed = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ArchiveResult>): ArchiveResult {
+    return ArchiveResult.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ArchiveResult>): ArchiveResult {
+    const message = createBaseArchiveResult();
+    message.destination = object.destination ?? "";
+    message.lastSeq = object.lastSeq ?? 0;
+    message.lastHash = object.lastHash ?? "";
+    message.removed = object.removed ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetStatusRequest(): GetStatusRequest {
+  return {};
+}
+
+export const GetStatusRequest: MessageFns<GetStatusRequest> = {
+  encode(_: GetStatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetStatusRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetStatusRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetStatusRequest>): GetStatusRequest {
+    return GetStatusRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<GetStatusRequest>): GetStatusRequest {
+    const message = createBaseGetStatusRequest();
+    return message;
+  },
+};
+
+function createBaseAuditStatus(): AuditStatus {
+  return { lastSeq: 0, lastHash: "", firstKept: 0, archiveDestination: "", archivedSeq: 0, forwarders: [] };
+}
+
+export const AuditStatus: MessageFns<AuditStatus> = {
+  encode(message: AuditStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lastSeq !== 0) {
+      writer.uint32(8).int64(message.lastSeq);
+    }
+    if (message.lastHash !== "") {
+      writer.uint32(18).string(message.lastHash);
+    }
+    if (message.firstKept !== 0) {
+      writer.uint32(24).int64(message.firstKept);
+    }
+    if (message.archiveDestination !== "") {
+      writer.uint32(34).string(message.archiveDestination);
+    }
+    if (message.archivedSeq !== 0) {
+      writer.uint32(40).int64(message.archivedSeq);
+    }
+    for (const v of message.forwarders) {
+      ForwarderStatus.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.lastSeq = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lastHash = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.firstKept = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.archiveDestination = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.archivedSeq = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.forwarders.push(ForwarderStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AuditStatus>): AuditStatus {
+    return AuditStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AuditStatus>): AuditStatus {
+    const message = createBaseAuditStatus();
+    message.lastSeq = object.lastSeq ?? 0;
+    message.lastHash = object.lastHash ?? "";
+    message.firstKept = object.firstKept ?? 0;
+    message.archiveDestination = object.archiveDestination ?? "";
+    message.archivedSeq = object.archivedSeq ?? 0;
+    message.forwarders = object.forwarders?.map((e) => ForwarderStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseForwarderStatus(): ForwarderStatus {
+  return { name: "", takenSeq: 0, waiting: 0, missed: 0, error: "", failingSince: undefined };
+}
+
+export const ForwarderStatus: MessageFns<ForwarderStatus> = {
+  encode(message: ForwarderStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.takenSeq !== 0) {
+      writer.uint32(16).int64(message.takenSeq);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(24).int64(message.waiting);
+    }
+    if (message.missed !== 0) {
+      writer.uint32(32).int64(message.missed);
+    }
+    if (message.error !== "") {
+      writer.uint32(42).string(message.error);
+    }
+    if (message.failingSince !== undefined) {
+      Timestamp.encode(toTimestamp(message.failingSince), writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForwarderStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForwarderStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.takenSeq = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waiting = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.missed = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.failingSince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ForwarderStatus>): ForwarderStatus {
+    return ForwarderStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForwarderStatus>): ForwarderStatus {
+    const message = createBaseForwarderStatus();
+    message.name = object.name ?? "";
+    message.takenSeq = object.takenSeq ?? 0;
+    message.waiting = object.waiting ?? 0;
+    message.missed = object.missed ?? 0;
+    message.error = object.error ?? "";
+    message.failingSince = object.failingSince ?? undefined;
     return message;
   },
 };
@@ -952,6 +1521,29 @@ export const AuditServiceService = {
     responseSerialize: (value: VerifyProgress): Buffer => Buffer.from(VerifyProgress.encode(value).finish()),
     responseDeserialize: (value: Buffer): VerifyProgress => VerifyProgress.decode(value),
   },
+  /**
+   * Copies what is not archived yet to the archive, one message a file, and removes what is older than the setting
+   * audit_retention; the last message has the result.
+   */
+  archive: {
+    path: "/mezite.audit.v1.AuditService/Archive" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ArchiveRequest): Buffer => Buffer.from(ArchiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ArchiveRequest => ArchiveRequest.decode(value),
+    responseSerialize: (value: ArchiveProgress): Buffer => Buffer.from(ArchiveProgress.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ArchiveProgress => ArchiveProgress.decode(value),
+  },
+  /** How much there is, how much of it is archived, and how far each forwarder is. */
+  getStatus: {
+    path: "/mezite.audit.v1.AuditService/GetStatus" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetStatusRequest): Buffer => Buffer.from(GetStatusRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetStatusRequest => GetStatusRequest.decode(value),
+    responseSerialize: (value: AuditStatus): Buffer => Buffer.from(AuditStatus.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AuditStatus => AuditStatus.decode(value),
+  },
   /** What a proxy or node saw. An event that was stored before is accepted again and changes nothing. */
   reportEvents: {
     path: "/mezite.audit.v1.AuditService/ReportEvents" as const,
@@ -970,6 +1562,13 @@ export interface AuditServiceServer extends UntypedServiceImplementation {
   listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
   /** Recomputes the chain of hashes over all stored events; one message a batch, the last one with the result. */
   verify: handleServerStreamingCall<VerifyRequest, VerifyProgress>;
+  /**
+   * Copies what is not archived yet to the archive, one message a file, and removes what is older than the setting
+   * audit_retention; the last message has the result.
+   */
+  archive: handleServerStreamingCall<ArchiveRequest, ArchiveProgress>;
+  /** How much there is, how much of it is archived, and how far each forwarder is. */
+  getStatus: handleUnaryCall<GetStatusRequest, AuditStatus>;
   /** What a proxy or node saw. An event that was stored before is accepted again and changes nothing. */
   reportEvents: handleUnaryCall<ReportEventsRequest, ReportEventsResponse>;
 }
@@ -998,6 +1597,32 @@ export interface AuditServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<VerifyProgress>;
+  /**
+   * Copies what is not archived yet to the archive, one message a file, and removes what is older than the setting
+   * audit_retention; the last message has the result.
+   */
+  archive(request: ArchiveRequest, options?: Partial<CallOptions>): ClientReadableStream<ArchiveProgress>;
+  archive(
+    request: ArchiveRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ArchiveProgress>;
+  /** How much there is, how much of it is archived, and how far each forwarder is. */
+  getStatus(
+    request: GetStatusRequest,
+    callback: (error: ServiceError | null, response: AuditStatus) => void,
+  ): ClientUnaryCall;
+  getStatus(
+    request: GetStatusRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AuditStatus) => void,
+  ): ClientUnaryCall;
+  getStatus(
+    request: GetStatusRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AuditStatus) => void,
+  ): ClientUnaryCall;
   /** What a proxy or node saw. An event that was stored before is accepted again and changes nothing. */
   reportEvents(
     request: ReportEventsRequest,
