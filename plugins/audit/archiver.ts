@@ -117,7 +117,8 @@ export class Archiver {
     const today = this.parts.clock.now().toISOString().slice(0, 10);
     const day = row.timestamp.toISOString().slice(0, 10);
     if (day < dayBefore) return dayBefore;
-    return day > today ? today : day;
+    if (day > today) return today;
+    return day;
   }
 }
 
