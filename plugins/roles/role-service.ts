@@ -99,8 +99,10 @@ function notFound(name: string): MezError {
 function inUse(name: string, holders: readonly string[]): MezError {
   const shown = holders.slice(0, 5).join(", ");
   const rest = holders.length > 5 ? ` and ${holders.length - 5} more` : "";
-  return new MezError(
-    "ROLE_IN_USE",
-    `role "${name}" is held by ${shown}${rest}; take it from them first with mezctl users update --roles`,
-  );
+  const machines = holders.filter((holder) => holder.startsWith("identity/"));
+  const ways = [
+    ...(machines.length < holders.length ? ["take it from people with mezctl users update --roles"] : []),
+    ...(machines.length > 0 ? ["remove identities with mezctl agent-identities rm"] : []),
+  ];
+  return new MezError("ROLE_IN_USE", `role "${name}" is held by ${shown}${rest}; first ${ways.join(", and ")}`);
 }
