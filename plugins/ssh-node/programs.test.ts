@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectSsh, exitOf } from "../../core/ssh/client.js";
+import { connectSsh } from "../../core/ssh/client.js";
+import { exitOf } from "../../core/ssh/client-connection.js";
 import { generateSshKeyPair } from "../../core/ssh/private-key.js";
 import { TestNode } from "../../test/fixtures/ssh/test-node.js";
 

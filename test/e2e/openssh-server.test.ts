@@ -7,7 +7,8 @@ import { userInfo } from "node:os";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { formatCertificate } from "../../core/ssh/certificate.js";
-import { connectSsh, exitOf, type SshClientOptions } from "../../core/ssh/client.js";
+import { connectSsh, type SshClientOptions } from "../../core/ssh/client.js";
+import { exitOf } from "../../core/ssh/client-connection.js";
 import { formatPrivateKey, generateSshKeyPair, SshPrivateKey } from "../../core/ssh/private-key.js";
 import { TestAuthority } from "../fixtures/ssh/test-server.js";
 
