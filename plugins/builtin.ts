@@ -5,6 +5,7 @@ import audit from "./audit/plugin.json" with { type: "json" };
 import authentication from "./authentication/plugin.json" with { type: "json" };
 import ca from "./ca/plugin.json" with { type: "json" };
 import clusterConfig from "./cluster-config/plugin.json" with { type: "json" };
+import devices from "./devices/plugin.json" with { type: "json" };
 import joinToken from "./join/token/plugin.json" with { type: "json" };
 import keysSoftware from "./keys/software/plugin.json" with { type: "json" };
 import locks from "./locks/plugin.json" with { type: "json" };
@@ -62,6 +63,13 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     service: () => import("./mfa/plugin.js"),
     commands: () => import("./mfa/commands.js"),
     loginAnswer: () => import("./mfa/login-answer.js"),
+  },
+  {
+    manifest: devices,
+    onByDefault: true,
+    service: () => import("./devices/plugin.js"),
+    commands: () => import("./devices/commands.js"),
+    loginAnswer: () => import("./devices/login-answer.js"),
   },
   { manifest: tokens, service: () => import("./tokens/plugin.js"), commands: () => import("./tokens/commands.js") },
   { manifest: joinToken, service: () => import("./join/token/plugin.js") },

@@ -1,11 +1,13 @@
 import { MezError } from "../../core/errors/error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
+import type { RpcConnection } from "../../core/plugin/rpc.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import type { TrustDecision } from "../../core/rpc/trust.js";
 import { formatCertificate, parseCertificate } from "../../core/ssh/certificate.js";
 import {
   AuthenticationServiceService,
   type GetSessionResponse,
+  type IssueUserCertsRequest,
   type IssueUserCertsResponse,
 } from "../../proto/gen/mezite/authentication/v1/authentication.js";
 import { dialTrusted } from "../cluster-connection.js";
@@ -43,7 +45,7 @@ export async function fetchCertificates(
   try {
     const client = connection.client(AuthenticationServiceService);
     const request = { sshPublicKey: keys.sshPublicKeyBlob, x509PublicKey: keys.tlsPublicKeyDer, ttlSeconds: ttlSeconds ?? 0 };
-    const issued = await client.issueUserCerts(request, { signal: context.signal });
+    const issued = await issueAfterDemands(context, connection, login.user, { ...request, answers: [] });
     const session = await client.getSession({}, { signal: context.signal });
     return {
       profile: profileOf(context, login, issued, session),
@@ -57,6 +59,26 @@ export async function fetchCertificates(
 }
 
 // --- internal ---
+
+/** A login that was made at a device gets certificates for keys that the device speaks for. */
+async function issueAfterDemands(
+  context: CommandContext,
+  connection: RpcConnection,
+  userName: string,
+  request: IssueUserCertsRequest,
+): Promise<IssueUserCertsResponse> {
+  const client = connection.client(AuthenticationServiceService);
+  const issued = await client.issueUserCerts(request, { signal: context.signal });
+  if (issued.demands.length === 0) return issued;
+  for (const { step, message } of issued.demands) {
+    const answer = await context.loginAnswer(step);
+    const demand = { message, userName, otp: undefined, client: connection.client.bind(connection) };
+    request.answers.push({ step, message: await answer(context, demand) });
+  }
+  const answered = await client.issueUserCerts(request, { signal: context.signal });
+  if (answered.demands.length > 0) throw new MezError("INTERNAL", "the server keeps asking for more; its log may say why");
+  return answered;
+}
 
 function profileOf(context: CommandContext, login: Login, issued: IssueUserCertsResponse, session: GetSessionResponse): Profile {
   const { proxy } = context.globals;

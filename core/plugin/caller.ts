@@ -18,6 +18,8 @@ export type Caller =
       readonly sessionId: string;
       /** True until a one-time password has been changed: then only `ChangePassword` is allowed. */
       readonly mustChangePassword: boolean;
+      /** Id of the enrolled device that the login was made at. */
+      readonly device?: string;
     }
   | {
       /** A process of the cluster that presented its host certificate. */

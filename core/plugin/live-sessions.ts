@@ -7,6 +7,8 @@ export interface LiveSession {
   readonly user: string;
   /** For a machine: the instance of its agent identity. */
   readonly instance?: string | undefined;
+  /** For a person at an enrolled device: its id. */
+  readonly device?: string | undefined;
   readonly roles: readonly string[];
   readonly login: string;
   readonly node: string;

@@ -1,3 +1,4 @@
+import type { MezError } from "../errors/error.js";
 import type { Port } from "../plugin/contract.js";
 import type { Transaction } from "../plugin/database.js";
 
@@ -12,6 +13,19 @@ export interface LoginAttempt {
   readonly answer: Buffer | null;
 }
 
+/** A certificate that somebody who has logged in asks for. */
+export interface CertificateOrder {
+  readonly userName: string;
+  readonly userRoles: readonly string[];
+  readonly clientAddress: string;
+  readonly sessionId: string;
+  /** Id of the device that the login was made at; `null` for none. */
+  readonly device: string | null;
+  /** Keys to be certified: OpenSSH wire form, then SubjectPublicKeyInfo; an absent one is empty. */
+  readonly publicKeys: readonly Buffer[];
+  readonly answer: Buffer | null;
+}
+
 export type LoginStepOutcome =
   | {
       /** What the client has to do; a message that the step's client side understands. No session is opened. */
@@ -20,6 +34,8 @@ export type LoginStepOutcome =
   | {
       /** For the audit record of the login, e.g. `{ second_factor: "totp" }`. */
       readonly passed: Readonly<Record<string, unknown>>;
+      /** Id of the device that the person was shown to be at; the login session and its certificates carry it. */
+      readonly device?: string;
       /** Called in the same transaction when every other step is passed too, e.g. to use up what was answered. */
       use?(): Promise<void>;
     };
@@ -31,6 +47,13 @@ export interface LoginStep {
    * @throws {MezError} for an answer that does not do; the login is refused and audited with the error's message
    */
   check(tx: Transaction, attempt: LoginAttempt): Promise<LoginStepOutcome>;
+  /**
+   * Asked for each certificate of a login at a device, in the transaction that audits it.
+   * @throws {MezError} for an answer that does not do
+   */
+  checkOrder?(tx: Transaction, order: CertificateOrder): Promise<LoginStepOutcome>;
+  /** Audits a refusal of this step, in the transaction that audits what it refused. */
+  refused?(tx: Transaction, attempt: LoginAttempt | CertificateOrder, error: MezError): void;
 }
 
 export const LOGIN_STEP: Port<LoginStep> = { id: "login-step", version: 1, cardinality: "zero-or-more" };

@@ -9,6 +9,8 @@ export interface CertificateClaims {
   readonly machine: { readonly instance: string; readonly generation: number } | null;
   /** The login session that it was issued in, `null` when it names none. */
   readonly loginSessionId: string | null;
+  /** Id of the enrolled device that the login was made at, `null` for none. */
+  readonly device: string | null;
   readonly permitsTerminal: boolean;
   readonly permitsPortForwarding: boolean;
   readonly permitsAgentForwarding: boolean;
@@ -28,6 +30,7 @@ export function claimsOf(certificate: SshCertificate): CertificateClaims {
     roles: parseRoles(extensions.get("roles@mezite")),
     machine: instance === undefined ? null : { instance, generation: Number(extensions.get("generation@mezite")) },
     loginSessionId: extensions.get("session@mezite") || null,
+    device: extensions.get("device@mezite") || null,
     permitsTerminal: extensions.has("permit-pty"),
     permitsPortForwarding: extensions.has("permit-port-forwarding"),
     permitsAgentForwarding: extensions.has("permit-agent-forwarding"),

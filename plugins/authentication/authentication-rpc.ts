@@ -7,6 +7,7 @@ import type { Clock } from "../../core/time/clock.js";
 import { AuthenticationServiceService } from "../../proto/gen/mezite/authentication/v1/authentication.js";
 import type { CertificateAuthorities } from "../ca/api.js";
 import type { Access } from "../roles/api.js";
+import type { CertificateSteps } from "./certificate-steps.js";
 import type { LoginService } from "./login-service.js";
 import type { LoginSessions } from "./login-sessions.js";
 import type { UserCertificates } from "./user-certificates.js";
@@ -29,6 +30,7 @@ export interface AuthenticationRpcParts {
   readonly clock: Clock;
   readonly login: LoginService;
   readonly sessions: LoginSessions;
+  readonly certificateSteps: CertificateSteps;
   readonly certificates: UserCertificates;
   readonly authorities: CertificateAuthorities;
   readonly access: Access;
@@ -38,7 +40,7 @@ export interface AuthenticationRpcParts {
 
 /** Answers the calls about logins, passwords and user certificates. */
 export function authenticationHandlers(parts: AuthenticationRpcParts): RpcHandlers<typeof AuthenticationServiceService> {
-  const { process, clock, login, sessions, certificates, authorities, access } = parts;
+  const { process, clock, login, sessions, certificateSteps, certificates, authorities, access } = parts;
   return {
     async ping() {
       return { clusterName: process.clusterName, version: process.version, time: clock.now() };
@@ -76,6 +78,16 @@ export function authenticationHandlers(parts: AuthenticationRpcParts): RpcHandle
       return {};
     },
     async issueUserCerts(request, call) {
+      const demands = await certificateSteps.take(
+        personOf(call),
+        {
+          sshPublicKey: Buffer.from(request.sshPublicKey),
+          x509PublicKey: Buffer.from(request.x509PublicKey),
+          answers: new Map(request.answers.map(({ step, message }) => [step, message])),
+        },
+        call.clientAddress,
+      );
+      if (demands.length > 0) return { ...NO_CERTIFICATES, demands: [...demands] };
       const issued = await certificates.issue(
         personOf(call),
         {
@@ -96,12 +108,25 @@ export function authenticationHandlers(parts: AuthenticationRpcParts): RpcHandle
         hostCaKeys: hosts.sshPublicKeys.map((key) => Buffer.from(key, "base64")),
         hostCaCertificates: [...hosts.certificatesPem],
         proxyAddress: parts.sshProxyAddress,
+        demands: [],
       };
     },
   };
 }
 
 // --- internal ---
+
+const NO_CERTIFICATES = {
+  sshCertificate: Buffer.alloc(0),
+  x509Certificate: "",
+  expiresAt: undefined,
+  logins: [],
+  notice: "",
+  clusterName: "",
+  hostCaKeys: [],
+  hostCaCertificates: [],
+  proxyAddress: "",
+};
 
 function personOf({ caller }: CallContext): Caller & { readonly kind: "user" } {
   if (caller.kind !== "user") throw new MezError("ACCESS_DENIED", "this is for people who have logged in");

@@ -41,6 +41,11 @@ export interface UnfinishedLogin {
   readonly mustChangePassword: boolean;
 }
 
+/** The password was right, and a guard refuses the device. */
+interface LockedLogin {
+  readonly locked: GuardRefusal;
+}
+
 export interface OpenedSession {
   readonly token: Secret;
   readonly expiresAt: Date;
@@ -104,13 +109,16 @@ export class LoginService {
     const expiresAt = new Date(now.getTime() + ttl.ttlSeconds * 1000);
     const id = randomUUID();
     const login = { userName, userRoles: entry.roles, clientAddress, sessionId: id };
-    const opening = database.transaction(async (tx) => {
+    const opening = database.transaction(async (tx): Promise<OpenedSession | UnfinishedLogin | LockedLogin> => {
       const current = await findPassword(tx.em, userName);
       // Deleted or changed while the hash was computed: the password that was checked opens nothing any more.
       if (current?.hash.expose() !== stored.hash.expose()) throw invalidCredentials("the password changed during the login");
       const mustChange = replacement === null && current.mustChange;
       const steps = await this.#steps.take(tx, login, request.answers);
       if (steps.demands.length > 0) return { demands: steps.demands, mustChangePassword: mustChange };
+      const atDevice = steps.device === null ? {} : { device: steps.device };
+      const locked = guardRefusal(this.parts.guards, { user: userName, roles: entry.roles, ...atDevice });
+      if (locked !== null) return { locked };
       if (rehashed !== null) await savePassword(tx.em, userName, { ...current, hash: rehashed }, now);
       if (replacement !== null) {
         await passwords.set(tx, userName, replacement, false);
@@ -124,6 +132,7 @@ export class LoginService {
         expiresAt,
         lastUsedAt: now,
         clientAddress,
+        device: steps.device,
       });
       tx.audit({
         type: "user.login",
@@ -136,6 +145,7 @@ export class LoginService {
       return { token, expiresAt, mustChangePassword: mustChange, notice: ttl.notice };
     });
     const opened = await opening.catch((error: unknown) => this.#refuseStep(error, request));
+    if ("locked" in opened) throw await this.#refuseLocked(userName, opened.locked, clientAddress);
     if (replacement !== null && "token" in opened) this.parts.sessions.forget({ userName });
     return opened;
   }
@@ -177,6 +187,7 @@ export class LoginService {
   async #refuseStep(error: unknown, { userName, clientAddress }: LoginRequest): Promise<never> {
     if (this.#steps.isRefusal(error)) {
       await this.parts.database.transaction(async (tx) => {
+        this.#steps.auditRefusal(tx, error);
         tx.audit({
           type: "user.login.failed",
           userName,

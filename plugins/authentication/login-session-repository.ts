@@ -11,6 +11,7 @@ export const LoginSessionRecord = defineEntity({
     expiresAt: p.datetime(),
     lastUsedAt: p.datetime(),
     clientAddress: p.text(),
+    device: p.text().nullable(),
   },
 });
 
@@ -25,6 +26,8 @@ export interface LoginSession {
   /** To the minute. */
   readonly lastUsedAt: Date;
   readonly clientAddress: string;
+  /** Id of the device that it was opened at, `null` for none that was shown. */
+  readonly device: string | null;
 }
 
 /** Stores a new login session. */
@@ -34,12 +37,12 @@ export async function insertSession(em: EntityManager, session: LoginSession): P
 
 /** A session by the hash of its token, `null` when there is none; it may have expired. */
 export async function findSession(em: EntityManager, tokenHash: string): Promise<LoginSession | null> {
-  return em.findOne(LoginSessionRecord, { tokenHash });
+  return fromRecord(await em.findOne(LoginSessionRecord, { tokenHash }));
 }
 
 /** A session by its id, `null` when there is none; it may have expired. */
 export async function findSessionById(em: EntityManager, id: string): Promise<LoginSession | null> {
-  return em.findOne(LoginSessionRecord, { id });
+  return fromRecord(await em.findOne(LoginSessionRecord, { id }));
 }
 
 /** Deletes a session; one that is gone already is no error. */
@@ -65,4 +68,12 @@ export async function hasExpiredSessions(em: EntityManager, now: Date): Promise<
 /** Notes when a session was last used. */
 export async function markSessionUsed(em: EntityManager, id: string, lastUsedAt: Date): Promise<void> {
   await em.nativeUpdate(LoginSessionRecord, { id }, { lastUsedAt });
+}
+
+// --- internal ---
+
+type LoginSessionRow = Omit<LoginSession, "device"> & { readonly device?: string | null };
+
+function fromRecord(row: LoginSessionRow | null): LoginSession | null {
+  return row === null ? null : { ...row, device: row.device ?? null };
 }

@@ -16,6 +16,8 @@ export interface ActiveSession {
   readonly userName: string;
   readonly expiresAt: Date;
   readonly mustChangePassword: boolean;
+  /** Id of the device that it was opened at, `null` for none that was shown. */
+  readonly device: string | null;
 }
 
 /** Looks login sessions up by the hash of their token; remembers those in use, so that a call asks the database once. */
@@ -72,8 +74,8 @@ export class LoginSessions {
     const session = await this.database.read(async (em) => {
       const stored = await findSession(em, tokenHash);
       if (stored === null) return null;
-      const { id, userName, expiresAt } = stored;
-      return { id, userName, expiresAt, mustChangePassword: (await findPassword(em, userName))?.mustChange ?? false };
+      const { id, userName, expiresAt, device } = stored;
+      return { id, userName, expiresAt, device, mustChangePassword: (await findPassword(em, userName))?.mustChange ?? false };
     });
     if (session === null || endingsBefore !== this.#endings) return session;
     if (this.#active.size >= MAX_REMEMBERED) this.#active.clear();

@@ -15,11 +15,14 @@ import { SECOND_FACTOR } from "../cluster-config/api.js";
 import { ACCESS, USERS_COLLECTION } from "../roles/api.js";
 import { LOGIN_SESSIONS_ENDED, PASSWORDS, SESSION_TTL } from "./api.js";
 import { AUTHENTICATION_RPC, authenticationHandlers } from "./authentication-rpc.js";
+import { CertificateSteps } from "./certificate-steps.js";
 import { LoginService } from "./login-service.js";
 import { LoginSessionRecord } from "./login-session-repository.js";
 import { LoginSessionSweeper } from "./login-session-sweeper.js";
 import { LoginSessions } from "./login-sessions.js";
+import { LoginSteps } from "./login-steps.js";
 import { CreateAuthentication } from "./migrations/001-authentication.js";
+import { AddLoginDevice } from "./migrations/002-login-device.js";
 import { PasswordRecord } from "./password-repository.js";
 import { PasswordService } from "./password-service.js";
 import { SessionAuthenticator } from "./session-authenticator.js";
@@ -50,7 +53,13 @@ export default definePlugin<Config>({
     const fileTtlSeconds = Math.min(parseDuration(config.session_ttl), SESSION_TTL.maxSeconds);
     const certificateTtlSeconds = parseDuration(config.certificate_ttl);
 
-    host.store([PasswordRecord, LoginSessionRecord], [{ name: "001-authentication", class: CreateAuthentication }]);
+    host.store(
+      [PasswordRecord, LoginSessionRecord],
+      [
+        { name: "001-authentication", class: CreateAuthentication },
+        { name: "002-login-device", class: AddLoginDevice },
+      ],
+    );
     host.provide(PASSWORDS, passwords);
     host.implement(
       AUTHENTICATOR,
@@ -92,6 +101,7 @@ export default definePlugin<Config>({
           defaultTtlSeconds: () => settings.get(SESSION_TTL),
         }),
         sessions: sessions(resolve),
+        certificateSteps: new CertificateSteps(resolve(DATABASE), new LoginSteps(resolve.port(LOGIN_STEP), () => [])),
         certificates: new UserCertificates(resolve(DATABASE), authorities, access, certificateTtlSeconds, guards, resolve(CLOCK)),
         authorities,
         access,

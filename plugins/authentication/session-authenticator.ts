@@ -31,13 +31,14 @@ export class SessionAuthenticator implements Authenticator {
       traits: user.traits,
       sessionId: session.id,
       mustChangePassword: session.mustChangePassword,
+      ...(session.device === null ? {} : { device: session.device }),
     } as const;
     await this.#requireNoRefusal(caller, clientAddress);
     return caller;
   }
 
-  async #requireNoRefusal({ name, roles, sessionId }: Caller & { kind: "user" }, clientIp: string): Promise<void> {
-    const refusal = guardRefusal(this.guards, { user: name, roles });
+  async #requireNoRefusal({ name, roles, sessionId, device }: Caller & { kind: "user" }, clientIp: string): Promise<void> {
+    const refusal = guardRefusal(this.guards, { user: name, roles, ...(device === undefined ? {} : { device }) });
     if (refusal === null) return;
     const { message, detail } = refusal;
     await this.database.transaction(async (tx) => {

@@ -72,7 +72,7 @@ export class UserCertificates {
         : await this.authorities.issueUserX509({ publicKeyDer: request.x509PublicKey, commonName: person.name, ttlSeconds });
 
     await this.database.transaction(async (tx) => {
-      requireNoRefusal(this.guards, subject); // here, because transactions have an order: what was locked before gets none
+      requireNoRefusal(this.guards, person.device === undefined ? subject : { ...subject, device: person.device }); // here, because transactions have an order: what was locked before gets none
       tx.audit({
         type: "user.cert.issued",
         userName: person.name,
@@ -82,6 +82,7 @@ export class UserCertificates {
         metadata: {
           ttl_seconds: ttlSeconds,
           logins,
+          ...(person.device === undefined ? {} : { device: person.device }),
           ...(ssh === null ? {} : { ssh_serial: ssh.serial, ssh_key: fingerprint(request.sshPublicKey ?? Buffer.alloc(0)) }),
           ...(x509 === null ? {} : { x509_serial: x509.serial }),
         },
@@ -123,6 +124,7 @@ function extensionsFor(person: Caller & { readonly kind: "user" }, portForwardin
     "roles@mezite": JSON.stringify(person.roles),
     "session@mezite": person.sessionId,
     "traits@mezite": JSON.stringify(person.traits),
+    ...(person.device === undefined ? {} : { "device@mezite": person.device }),
   };
 }
 

@@ -23,6 +23,7 @@ export default defineCommands({
             user: { type: "string", env: false, description: "Lock this user" },
             role: { type: "string", env: false, description: "Lock everybody who holds this role" },
             agent: { type: "string", env: false, description: "Lock the node or proxy of this name" },
+            device: { type: "string", env: false, description: "Lock the device with this id" },
             type: { type: "enum", choices: TYPES, env: false, description: "Kind of target; goes with --name" },
             name: { type: "string", env: false, description: "Name of the target; the id of an instance or a device" },
             ttl: { type: "duration", env: false, description: "The lock ends by itself after this; default: it stays" },

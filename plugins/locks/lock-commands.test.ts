@@ -3,12 +3,13 @@ import { test } from "node:test";
 import { isMezError } from "../../core/errors/error.js";
 import { type CreateLockInput, targetOf } from "./lock-commands.js";
 
-const NOTHING = { user: undefined, role: undefined, agent: undefined, type: undefined, name: undefined };
+const NOTHING = { user: undefined, role: undefined, agent: undefined, device: undefined, type: undefined, name: undefined };
 
 for (const [flags, type, name] of [
   [{ user: "alice" }, "user", "alice"],
   [{ role: "on-call-prod" }, "role", "on-call-prod"],
   [{ agent: "web-01" }, "agent", "web-01"],
+  [{ device: "3f0c" }, "device", "3f0c"],
   [{ type: "agent_identity", name: "ci-bot" }, "agent_identity", "ci-bot"],
   [{ type: "user", name: "alice" }, "user", "alice"],
 ] as const) {
@@ -16,7 +17,7 @@ for (const [flags, type, name] of [
 }
 
 for (const [flags, message] of [
-  [{}, /^a lock needs a target; give --user, --role, --agent, or --type with --name$/],
+  [{}, /^a lock needs a target; give --user, --role, --agent, --device, or --type with --name$/],
   [{ user: "alice", role: "dev" }, /^a lock has one target; give --user or --role, not both$/],
   [{ agent: "web-01", type: "user", name: "alice" }, /give --agent or --type=user, not both/],
   [{ user: "alice", type: "user", name: "alice" }, /give --user or --type=user, not both/],

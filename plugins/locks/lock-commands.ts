@@ -6,6 +6,7 @@ export interface CreateLockInput {
   readonly user: string | undefined;
   readonly role: string | undefined;
   readonly agent: string | undefined;
+  readonly device: string | undefined;
   readonly type: string | undefined;
   readonly name: string | undefined;
   readonly ttl: number | undefined;
@@ -46,15 +47,18 @@ export async function deleteLocks(context: CommandContext, input: DeleteLocksInp
  * The one target that the flags name.
  * @throws {MezError} `INVALID_ARGUMENT` for none, for two, and for half of one
  */
-export function targetOf({ user, role, agent, type, name }: Omit<CreateLockInput, "ttl" | "message">): LockTarget {
+export function targetOf({ user, role, agent, device, type, name }: Omit<CreateLockInput, "ttl" | "message">): LockTarget {
   if ((type === undefined) !== (name === undefined))
     throw new MezError("INVALID_ARGUMENT", "--type and --name go together, e.g. --type=agent_identity --name=ci-bot");
-  const targets = Object.entries({ user, role, agent, ...(type === undefined ? {} : { [`type=${type}`]: name }) })
+  const targets = Object.entries({ user, role, agent, device, ...(type === undefined ? {} : { [`type=${type}`]: name }) })
     .map(([flag, value]) => ({ flag: `--${flag}`, type: flag.replace("type=", ""), name: value }))
     .filter((target): target is typeof target & { name: string } => target.name !== undefined);
   const [target, second] = targets;
   if (target === undefined)
-    throw new MezError("INVALID_ARGUMENT", "a lock needs a target; give --user, --role, --agent, or --type with --name");
+    throw new MezError(
+      "INVALID_ARGUMENT",
+      "a lock needs a target; give --user, --role, --agent, --device, or --type with --name",
+    );
   if (second !== undefined)
     throw new MezError("INVALID_ARGUMENT", `a lock has one target; give ${target.flag} or ${second.flag}, not both`);
   return { type: target.type, name: target.name };

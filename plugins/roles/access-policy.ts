@@ -16,6 +16,12 @@ interface Grant {
   readonly logins: ReadonlySet<string>;
 }
 
+/** What was shown for a session, and what the certificate shows besides the roles. */
+export interface ShownProofs extends SessionProofs {
+  /** Whether the person is at an enrolled device that is not revoked. */
+  readonly isAtDevice?: boolean;
+}
+
 /**
  * What one person may do, worked out once from their roles and traits. Pure: the same input gives the same answer.
  * Deny wins over allow across all roles; within a deny, the labels and the logins each stand for themselves.
@@ -51,7 +57,7 @@ export class AccessPolicy {
     this.logins = [...new Set(this.#grants.flatMap(({ logins }) => [...logins]))].sort();
   }
 
-  decide(node: AccessNode, login: string, proofs: SessionProofs = {}): AccessDecision {
+  decide(node: AccessNode, login: string, proofs: ShownProofs = {}): AccessDecision {
     const denial = this.#nodeDenial(node);
     if (denial) return denial;
     const granting = this.#grants.filter(({ compiled, logins }) => logins.has(login) && this.#allows(compiled, node));
@@ -65,7 +71,7 @@ export class AccessPolicy {
     return reaching.length === 0 ? this.#noRoleAllows(node) : this.#loginRefused(node, login, reaching);
   }
 
-  decideReach(node: AccessNode, proofs: SessionProofs = {}): AccessDecision {
+  decideReach(node: AccessNode, proofs: ShownProofs = {}): AccessDecision {
     const denial = this.#nodeDenial(node);
     if (denial) return denial;
     const granting = this.#grants.filter(({ compiled, logins }) => logins.size > 0 && this.#allows(compiled, node));
@@ -133,13 +139,14 @@ export class AccessPolicy {
     return refusal(reason, `no role that allows node ${node.name} allows login ${shown}`);
   }
 
-  #granted(roles: readonly Role[], node: AccessNode, proofs: SessionProofs): AccessDecision {
+  #granted(roles: readonly Role[], node: AccessNode, proofs: ShownProofs): AccessDecision {
     const options: SessionOptions = { ...strictestOptions(roles), maxSessionTtlSeconds: this.#maxSessionTtlSeconds };
     const names = roles.map(({ name }) => name);
     const demand = missingProof(options, proofs);
     if (demand === null) return { allowed: true, options, roles: names };
-    const never = this.userName.startsWith(MACHINE_PREFIX) ? ", which machines do not have" : "";
-    const reason = `${node.name} asks for ${demand.what}${never}`;
+    const help = demand.help === undefined ? "" : `: ${demand.help}`;
+    const then = this.userName.startsWith(MACHINE_PREFIX) ? ", which machines do not have" : help;
+    const reason = `${node.name} asks for ${demand.what}${then}`;
     return { ...refusal(reason, `roles ${names.join(", ")} demand ${demand.what}`), missing: demand.missing };
   }
 }
@@ -150,13 +157,20 @@ interface MissingProof {
   readonly missing: "mfa" | "device";
   /** In a sentence. */
   readonly what: string;
+  /** What a person can do about it. */
+  readonly help?: string;
 }
 
 /** A demand that was not shown to be met is not met: silence must not open the door. */
-function missingProof({ requireSessionMfa, deviceTrustMode }: SessionOptions, { mfa }: SessionProofs): MissingProof | null {
+function missingProof(
+  { requireSessionMfa, deviceTrustMode }: SessionOptions,
+  { mfa, isAtDevice }: ShownProofs,
+): MissingProof | null {
+  if (deviceTrustMode === "required" && isAtDevice !== true)
+    return { missing: "device", what: "an enrolled device", help: 'run "msh device enroll" at yours, then log in again' };
   if (demandsMfa(requireSessionMfa) && (mfa === undefined || !isEnoughMfa(mfa, requireSessionMfa)))
     return { missing: "mfa", what: `a second factor (${requireSessionMfa}) for each session` };
-  return deviceTrustMode === "required" ? { missing: "device", what: "a trusted device, which this cluster cannot check" } : null;
+  return null;
 }
 
 function nodeReason(userName: string, node: AccessNode): string {

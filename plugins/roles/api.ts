@@ -102,18 +102,31 @@ export interface Holdings {
   readonly until: Date | null;
 }
 
+/** What proxies and nodes know of a device that a person enrolled. */
+export interface DeviceEntry {
+  readonly user: string;
+  /** What its person calls it. */
+  readonly name: string;
+  readonly isRevoked: boolean;
+}
+
+/** Every device by its id. Published by the plugin `devices`; declared here because access is decided by it. */
+export const DEVICES_COLLECTION: CollectionKind<DeviceEntry> = { name: "devices", version: 1, visibleTo: isDataPlane };
+
 /** The person or machine that asks, as a certificate or a login session names them. */
 export interface AccessSubject {
   readonly user: string;
   /** Id of the instance, for a machine. */
   readonly instance?: string;
+  /** Id of the device that the person is at, when the login proved one. */
+  readonly device?: string | undefined;
   /** Roles at the time the certificate was made. Those that the user has lost since then no longer count. */
   readonly roles: readonly string[];
 }
 
 /** A person or machine as guards know it. */
-export function guardSubjectOf({ user, roles, instance }: AccessSubject): GuardSubject {
-  if (!user.startsWith(MACHINE_PREFIX)) return { user, roles };
+export function guardSubjectOf({ user, roles, instance, device }: AccessSubject): GuardSubject {
+  if (!user.startsWith(MACHINE_PREFIX)) return { user, roles, ...(device === undefined ? {} : { device }) };
   const agentIdentity = user.slice(MACHINE_PREFIX.length);
   return { agentIdentity, roles, ...(instance === undefined ? {} : { instance }) };
 }

@@ -6,6 +6,7 @@ import {
   type AccessDecision,
   type AccessNode,
   type AccessSubject,
+  type DeviceEntry,
   type Holdings,
   MACHINE_PREFIX,
   type MachineInstanceEntry,
@@ -20,6 +21,8 @@ import { type GrantSource, LiveGrants } from "./live-grants.js";
 export interface MachineCopies {
   readonly machines: Pick<Collection<UserEntry>, "get">;
   readonly instances: Pick<Collection<MachineInstanceEntry>, "get">;
+  /** Of people; without it nobody is at a device. */
+  readonly devices?: Pick<Collection<DeviceEntry>, "get">;
 }
 
 /** The live copy of what was granted for a time, and the clock that ends it. */
@@ -66,11 +69,13 @@ export class LiveAccess implements Access {
   }
 
   decide({ node, login, proofs, ...subject }: Parameters<Access["decide"]>[0]): AccessDecision {
-    return this.#policy(subject)?.decide(node, login, proofs) ?? this.#unknown(subject, node);
+    const shown = { ...proofs, isAtDevice: this.#isAtDevice(subject) };
+    return this.#policy(subject)?.decide(node, login, shown) ?? this.#unknown(subject, node);
   }
 
   decideReach({ node, proofs, ...subject }: Parameters<Access["decideReach"]>[0]): AccessDecision {
-    return this.#policy(subject)?.decideReach(node, proofs) ?? this.#unknown(subject, node);
+    const shown = { ...proofs, isAtDevice: this.#isAtDevice(subject) };
+    return this.#policy(subject)?.decideReach(node, shown) ?? this.#unknown(subject, node);
   }
 
   standing({ user, instance }: AccessSubject): string | null {
@@ -139,6 +144,11 @@ export class LiveAccess implements Access {
       policies.byList.set(roles, policy);
     }
     return policy;
+  }
+
+  #isAtDevice({ user, device }: AccessSubject): boolean {
+    const entry = device === undefined ? undefined : this.copies.devices?.get(device);
+    return entry !== undefined && entry.user === user && !entry.isRevoked;
   }
 
   #unknown(subject: AccessSubject, node: AccessNode): AccessDecision {

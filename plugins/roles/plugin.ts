@@ -5,6 +5,7 @@ import { CLOCK } from "../../core/plugin/process.js";
 import { AUTHORIZER } from "../../core/ports/authorizer.js";
 import {
   ACCESS,
+  DEVICES_COLLECTION,
   GRANTS_COLLECTION,
   MACHINE_INSTANCES_COLLECTION,
   MACHINES_COLLECTION,
@@ -30,6 +31,7 @@ export default definePlugin({
         {
           machines: collections.of(MACHINES_COLLECTION),
           instances: collections.of(MACHINE_INSTANCES_COLLECTION),
+          devices: collections.of(DEVICES_COLLECTION),
         },
         { grants: collections.of(GRANTS_COLLECTION), clock: resolve(CLOCK) },
       );

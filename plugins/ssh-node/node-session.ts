@@ -39,6 +39,7 @@ export class NodeSession implements LiveSession {
   readonly id: string;
   readonly user: string;
   readonly instance: string | undefined;
+  readonly device: string | undefined;
   readonly roles: readonly string[];
   readonly login: string;
   readonly node: string;
@@ -59,6 +60,7 @@ export class NodeSession implements LiveSession {
     this.id = connection.peer.sessionId ?? randomUUID();
     this.user = claims.user;
     this.instance = claims.machine?.instance;
+    this.device = claims.device ?? undefined;
     this.roles = claims.roles;
     this.login = account.name;
     this.node = parts.nodeName;

@@ -139,8 +139,11 @@ export class AgentlessDoor {
     const isKnown = certificate.blob.equals(known.certificate.blob);
     if (!isProven && !isKnown) return null;
     const person = isKnown ? known : gate.identify(certificate, certificate.keyId, clientAddress);
-    if (person.user !== known.user || person.instance !== known.instance)
-      throw new MezError("ACCESS_DENIED", `you came as ${known.user}; log in to ${node.name} as the same person`);
+    if (person.user !== known.user || person.instance !== known.instance || person.device !== known.device)
+      throw new MezError(
+        "ACCESS_DENIED",
+        `you came as ${known.user}; log in to ${node.name} as the same person, at the same device`,
+      );
     gate.check(person, clientAddress);
     const options = policy.admitLogin(person, node, login, factor);
     link.logIn({ login, sessionId, clientAddress, secondFactor: factor ?? "", userCertificate: certificate.blob });

@@ -48,6 +48,7 @@ export class AgentlessSession implements LiveSession {
   readonly id: string;
   readonly user: string;
   readonly instance: string | undefined;
+  readonly device: string | undefined;
   readonly roles: readonly string[];
   readonly login: string;
   readonly node: string;
@@ -69,6 +70,7 @@ export class AgentlessSession implements LiveSession {
     this.id = sessionId;
     this.user = person.user;
     this.instance = person.instance;
+    this.device = person.device;
     this.roles = person.roles;
     this.login = login;
     this.node = node.name;

@@ -31,7 +31,9 @@ export class CertificateGate {
   identify(certificate: SshCertificate, login: string, clientAddress: string): CertifiedPerson {
     const instance = certificate.extensions.get("instance@mezite");
     const machine = instance === undefined ? {} : { instance };
-    const person = { user: certificate.keyId, roles: rolesOf(certificate), ...machine, certificate };
+    const device = certificate.extensions.get("device@mezite");
+    const place = device === undefined ? {} : { device };
+    const person = { user: certificate.keyId, roles: rolesOf(certificate), ...machine, ...place, certificate };
     this.check(person, clientAddress);
     if (instance !== undefined && this.access.isSuperseded(instance, Number(certificate.extensions.get("generation@mezite"))))
       throw new MezError("ACCESS_DENIED", `a newer certificate of ${person.user} is in use; read the files again`);

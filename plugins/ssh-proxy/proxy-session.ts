@@ -23,6 +23,7 @@ export class ProxySession implements LiveSession {
   readonly id = randomUUID();
   readonly user: string;
   readonly instance: string | undefined;
+  readonly device: string | undefined;
   readonly roles: readonly string[];
   /** Not seen by a proxy. */
   readonly login = "";
@@ -40,6 +41,7 @@ export class ProxySession implements LiveSession {
     const { person, target, clientAddress, startedAt } = parts;
     this.user = person.user;
     this.instance = person.instance;
+    this.device = person.device;
     this.roles = person.roles;
     this.node = target.name;
     this.clientAddress = clientAddress;

@@ -68,6 +68,7 @@ export class SessionPolicy {
       const why = factor.missingBecause === "" ? "" : `; ${factor.missingBecause}`;
       throw denied(`${decision.reason}${why}`, decision.detail);
     }
+    if (!decision.allowed && decision.missing === "device") throw denied(decision.reason, decision.detail);
     if (!decision.allowed) throw unreachable(person, target, decision.detail);
     const locked = this.#locked(node.name);
     if (locked !== null) throw locked;

@@ -23,7 +23,7 @@ if (process.send !== undefined) {
     await Promise.all(
       Array.from({ length: order.inFlight }, async () => {
         for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
-          await client.issueUserCerts({ sshPublicKey: key, x509PublicKey: Buffer.alloc(0), ttlSeconds: 0 });
+          await client.issueUserCerts({ sshPublicKey: key, x509PublicKey: Buffer.alloc(0), ttlSeconds: 0, answers: [] });
         }
       }),
     );

@@ -114,7 +114,7 @@ describe("a lock", needsPeers("ssh"), () => {
   });
 
   for (const [args, code, said] of [
-    [["create"], 2, /a lock needs a target; give --user, --role, --agent, or --type with --name/],
+    [["create"], 2, /a lock needs a target; give --user, --role, --agent, --device, or --type with --name/],
     [["create", "--user=alice", "--role=on-call"], 2, /a lock has one target; give --user or --role, not both/],
     [["create", "--type=user"], 2, /--type and --name go together/],
     [["create", "--type=person", "--name=alice"], 2, /person/],

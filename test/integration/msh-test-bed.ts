@@ -147,6 +147,7 @@ function fakeAuthService(state: MshTestBed["server"], calls: string[], authority
       expiresAt: soon(),
       logins: state.logins,
       notice: ttlSeconds > 86_400 ? "shorter than asked for: 24h is the most" : "",
+      demands: [],
       clusterName: state.clusterName,
       hostCaKeys: [hostCa.publicKeyBlob],
       hostCaCertificates: [authority.certificatePem],

@@ -96,6 +96,8 @@ export interface IssueUserCertsRequest {
   x509PublicKey: Buffer;
   /** 0 asks for the default. */
   ttlSeconds: number;
+  /** What the client did of that which an earlier answer demanded. */
+  answers: LoginStepMessage[];
 }
 
 export interface IssueUserCertsResponse {
@@ -117,6 +119,8 @@ export interface IssueUserCertsResponse {
   hostCaCertificates: string[];
   /** `host:port` of the SSH proxy as clients reach it; empty when the configuration names none. */
   proxyAddress: string;
+  /** What has to be done first; then there are no certificates, and the call is made again with the answers. */
+  demands: LoginStepMessage[];
 }
 
 function createBasePingRequest(): PingRequest {
@@ -869,7 +873,7 @@ export const LogoutResponse: MessageFns<LogoutResponse> = {
 };
 
 function createBaseIssueUserCertsRequest(): IssueUserCertsRequest {
-  return { sshPublicKey: Buffer.alloc(0), x509PublicKey: Buffer.alloc(0), ttlSeconds: 0 };
+  return { sshPublicKey: Buffer.alloc(0), x509PublicKey: Buffer.alloc(0), ttlSeconds: 0, answers: [] };
 }
 
 export const IssueUserCertsRequest: MessageFns<IssueUserCertsRequest> = {
@@ -882,6 +886,9 @@ export const IssueUserCertsRequest: MessageFns<IssueUserCertsRequest> = {
     }
     if (message.ttlSeconds !== 0) {
       writer.uint32(24).int32(message.ttlSeconds);
+    }
+    for (const v of message.answers) {
+      LoginStepMessage.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -923,6 +930,14 @@ export const IssueUserCertsRequest: MessageFns<IssueUserCertsRequest> = {
             message.ttlSeconds = reader.int32();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.answers.push(LoginStepMessage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -943,6 +958,7 @@ export const IssueUserCertsRequest: MessageFns<IssueUserCertsRequest> = {
     message.sshPublicKey = object.sshPublicKey ?? Buffer.alloc(0);
     message.x509PublicKey = object.x509PublicKey ?? Buffer.alloc(0);
     message.ttlSeconds = object.ttlSeconds ?? 0;
+    message.answers = object.answers?.map((e) => LoginStepMessage.fromPartial(e)) || [];
     return message;
   },
 };
@@ -958,6 +974,7 @@ function createBaseIssueUserCertsResponse(): IssueUserCertsResponse {
     hostCaKeys: [],
     hostCaCertificates: [],
     proxyAddress: "",
+    demands: [],
   };
 }
 
@@ -989,6 +1006,9 @@ export const IssueUserCertsResponse: MessageFns<IssueUserCertsResponse> = {
     }
     if (message.proxyAddress !== "") {
       writer.uint32(74).string(message.proxyAddress);
+    }
+    for (const v of message.demands) {
+      LoginStepMessage.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1078,6 +1098,14 @@ export const IssueUserCertsResponse: MessageFns<IssueUserCertsResponse> = {
             message.proxyAddress = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.demands.push(LoginStepMessage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1104,6 +1132,7 @@ export const IssueUserCertsResponse: MessageFns<IssueUserCertsResponse> = {
     message.hostCaKeys = object.hostCaKeys?.map((e) => e) || [];
     message.hostCaCertificates = object.hostCaCertificates?.map((e) => e) || [];
     message.proxyAddress = object.proxyAddress ?? "";
+    message.demands = object.demands?.map((e) => LoginStepMessage.fromPartial(e)) || [];
     return message;
   },
 };

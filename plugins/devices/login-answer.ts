@@ -1,0 +1,39 @@
+import { isMezError, MezError } from "../../core/errors/error.js";
+import type { CommandContext } from "../../core/plugin/commands.js";
+import type { LoginAnswer } from "../../core/plugin/login-answer.js";
+import { DeviceAnswer, DeviceChallenge } from "../../proto/gen/mezite/devices/v1/devices.js";
+import { deviceFilePath, readDeviceFile } from "./device-file.js";
+import { signWith } from "./device-key.js";
+import { parsePurpose, statementOf } from "./device-statement.js";
+
+/** The client side of the login step `devices`: a signature, or nothing at a machine that is not enrolled. */
+const answerAsDevice: LoginAnswer = async (context, { message, userName }) => {
+  const { purpose: word, challenge, ...asked } = DeviceChallenge.decode(message);
+  const purpose = parsePurpose(word);
+  if (purpose === null || purpose === "enrolment" || asked.userName !== userName)
+    throw new MezError("INVALID_DOCUMENT", "the server asks this device for something that it does not sign");
+  const statement = statementOf({ purpose, clusterName: asked.clusterName, userName, challenge });
+  const signed = await sign(context, asked.clusterName, userName, statement).catch((error: unknown) => {
+    if (purpose === "certificate" || !isMezError(error, "DEVICE_KEY_UNUSABLE")) throw error;
+    context.output.note(`${error.message}; this login does not come from the enrolled device`);
+    return null;
+  });
+  if (signed === null && purpose === "certificate")
+    throw new MezError("DEVICE_KEY_UNUSABLE", "this login was made at an enrolled device whose key is not here; log in again");
+  return Buffer.from(DeviceAnswer.encode(DeviceAnswer.fromPartial({ ...signed, challenge })).finish());
+};
+
+export default answerAsDevice;
+
+// --- internal ---
+
+async function sign(
+  context: CommandContext,
+  clusterName: string,
+  userName: string,
+  statement: Buffer,
+): Promise<{ readonly deviceId: string; readonly signature: Buffer } | null> {
+  const file = readDeviceFile(deviceFilePath(context.homeDirectory, clusterName, userName));
+  if (file?.clusterName !== clusterName || file.userName !== userName) return null;
+  return { deviceId: file.id, signature: await signWith(file.key, statement, context.env) };
+}
