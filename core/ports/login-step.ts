@@ -52,8 +52,8 @@ export interface LoginStep {
    * @throws {MezError} for an answer that does not do
    */
   checkOrder?(tx: Transaction, order: CertificateOrder): Promise<LoginStepOutcome>;
-  /** Audits a refusal of this step, in the transaction that audits what it refused. */
-  refused?(tx: Transaction, attempt: LoginAttempt | CertificateOrder, error: MezError): void;
+  /** Audits a refusal of this step, when the transaction that it refused was rolled back. */
+  refused?(attempt: LoginAttempt | CertificateOrder, error: MezError): Promise<void>;
 }
 
 export const LOGIN_STEP: Port<LoginStep> = { id: "login-step", version: 1, cardinality: "zero-or-more" };

@@ -31,7 +31,7 @@ export class CertificateSteps {
     const order = { userName, userRoles, clientAddress, sessionId, device, publicKeys: [sshPublicKey, x509PublicKey] };
     const taking = this.database.transaction(async (tx) => (await this.steps.takeOrder(tx, order, answers)).demands);
     return taking.catch(async (error: unknown) => {
-      if (this.steps.isRefusal(error)) await this.database.transaction(async (tx) => this.steps.auditRefusal(tx, error));
+      if (this.steps.isRefusal(error)) await this.steps.auditRefusal(error);
       throw error;
     });
   }

@@ -186,8 +186,8 @@ export class LoginService {
   /** Audits what a login step refused; its own transaction was rolled back. */
   async #refuseStep(error: unknown, { userName, clientAddress }: LoginRequest): Promise<never> {
     if (this.#steps.isRefusal(error)) {
+      await this.#steps.auditRefusal(error);
       await this.parts.database.transaction(async (tx) => {
-        this.#steps.auditRefusal(tx, error);
         tx.audit({
           type: "user.login.failed",
           userName,

@@ -18,7 +18,7 @@ export interface StepsTaken {
 /** Takes a login through every step that plugins add to the password. */
 export class LoginSteps {
   /** Refusals by a step, which are audited after their transaction was rolled back. */
-  readonly #refusals = new WeakMap<MezError, (tx: Transaction) => void>();
+  readonly #refusals = new WeakMap<MezError, () => Promise<void> | undefined>();
 
   /** @param demanded Steps that nobody may do without; a login is refused when nothing takes it through one of them. */
   constructor(
@@ -54,8 +54,8 @@ export class LoginSteps {
   }
 
   /** Has the step that refused write its own audit record. */
-  auditRefusal(tx: Transaction, error: MezError): void {
-    this.#refusals.get(error)?.(tx);
+  async auditRefusal(error: MezError): Promise<void> {
+    await this.#refusals.get(error)?.();
   }
 
   async #askAll<Asked extends Omit<LoginAttempt, "answer"> | Omit<CertificateOrder, "answer">>(
@@ -83,7 +83,7 @@ export class LoginSteps {
   }
 
   #refuse(error: unknown, step: LoginStep | null, attempt: LoginAttempt | CertificateOrder): never {
-    if (isMezError(error)) this.#refusals.set(error, (tx) => step?.refused?.(tx, attempt, error));
+    if (isMezError(error)) this.#refusals.set(error, () => step?.refused?.(attempt, error));
     throw error;
   }
 }

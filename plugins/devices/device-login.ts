@@ -1,5 +1,6 @@
 import { isMezError, MezError } from "../../core/errors/error.js";
-import type { Transaction } from "../../core/plugin/database.js";
+import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { CertificateOrder, LoginAttempt, LoginStep, LoginStepOutcome } from "../../core/ports/login-step.js";
 import type { Clock } from "../../core/time/clock.js";
 import { DeviceAnswer, DeviceChallenge } from "../../proto/gen/mezite/devices/v1/devices.js";
@@ -9,6 +10,8 @@ import { findDevice, findDevicesOf, markUsed } from "./device-repository.js";
 import { type DevicePurpose, isSignedBy, keysChallenge } from "./device-statement.js";
 
 export interface DeviceLoginParts {
+  /** For refusals, whose transactions are rolled back. */
+  readonly database: Database;
   readonly challenges: Challenges;
   readonly clock: Clock;
   readonly clusterName: string;
@@ -60,17 +63,18 @@ export class DeviceLogin implements LoginStep {
     return { passed: { device: device.id }, device: device.id };
   }
 
-  refused(tx: Transaction, attempt: LoginAttempt | CertificateOrder, error: MezError): void {
+  async refused(attempt: LoginAttempt | CertificateOrder, error: MezError): Promise<void> {
     if (!isMezError(error, "DEVICE_REFUSED")) return;
     const { userName, userRoles, clientAddress: clientIp, sessionId } = attempt;
     const device = error.fields.device;
-    tx.audit({
+    const record: AuditRecord = {
       ...{ type: "device.auth.failed", userName, userRoles, clientIp, sessionId },
       ...(typeof device === "string" ? { resourceType: "device", resourceName: device } : {}),
       success: false,
       errorMessage: error.message,
       metadata: { purpose: "publicKeys" in attempt ? "certificate" : "login" },
-    });
+    };
+    await this.parts.database.transaction(async (tx) => tx.audit(record));
   }
 
   #demand(purpose: DevicePurpose, userName: string, challenge: Buffer): LoginStepOutcome {

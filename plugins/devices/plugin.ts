@@ -50,6 +50,7 @@ export default definePlugin<Config>({
       "devices",
       (resolve) =>
         new DeviceLogin({
+          database: resolve(DATABASE),
           challenges: challenges(resolve),
           clock: resolve(CLOCK),
           clusterName: resolve(PROCESS).clusterName,
