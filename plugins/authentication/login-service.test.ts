@@ -17,6 +17,7 @@ import { LoginService, type OpenedSession, type UnfinishedLogin } from "./login-
 import { LoginSessionRecord } from "./login-session-repository.js";
 import { LoginSessions } from "./login-sessions.js";
 import { CreateAuthentication } from "./migrations/001-authentication.js";
+import { AddLoginDevice } from "./migrations/002-login-device.js";
 import { findPassword, PasswordRecord, savePassword } from "./password-repository.js";
 import { PasswordService } from "./password-service.js";
 import { SessionAuthenticator } from "./session-authenticator.js";
@@ -117,7 +118,10 @@ class World {
 async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const opened = await openTestDatabase({
     entities: [PasswordRecord, LoginSessionRecord],
-    migrations: [{ name: "001-authentication", class: CreateAuthentication }],
+    migrations: [
+      { name: "001-authentication", class: CreateAuthentication },
+      { name: "002-login-device", class: AddLoginDevice },
+    ],
   });
   try {
     await work(new World(opened));

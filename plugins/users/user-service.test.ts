@@ -9,6 +9,7 @@ import { openTestDatabase, type TestDatabase } from "../../test/fixtures/databas
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { LoginSessionRecord } from "../authentication/login-session-repository.js";
 import { CreateAuthentication } from "../authentication/migrations/001-authentication.js";
+import { AddLoginDevice } from "../authentication/migrations/002-login-device.js";
 import { findPassword, PasswordRecord } from "../authentication/password-repository.js";
 import { PasswordService } from "../authentication/password-service.js";
 import { CreateRoles } from "../roles/migrations/001-roles.js";
@@ -49,6 +50,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
       { name: "001-roles", class: CreateRoles },
       { name: "001-users", class: CreateUsers },
       { name: "001-authentication", class: CreateAuthentication },
+      { name: "002-login-device", class: AddLoginDevice },
     ],
   });
   const { database } = opened;
