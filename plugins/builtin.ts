@@ -6,6 +6,9 @@ import authentication from "./authentication/plugin.json" with { type: "json" };
 import ca from "./ca/plugin.json" with { type: "json" };
 import clusterConfig from "./cluster-config/plugin.json" with { type: "json" };
 import devices from "./devices/plugin.json" with { type: "json" };
+import forwardFile from "./forward/file/plugin.json" with { type: "json" };
+import forwardSyslog from "./forward/syslog/plugin.json" with { type: "json" };
+import forwardWebhook from "./forward/webhook/plugin.json" with { type: "json" };
 import joinToken from "./join/token/plugin.json" with { type: "json" };
 import keysSoftware from "./keys/software/plugin.json" with { type: "json" };
 import locks from "./locks/plugin.json" with { type: "json" };
@@ -87,6 +90,9 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     commands: () => import("./workload-identities/commands.js"),
   },
   { manifest: s3, service: () => import("./s3/plugin.js") },
+  { manifest: forwardFile, service: () => import("./forward/file/plugin.js") },
+  { manifest: forwardSyslog, service: () => import("./forward/syslog/plugin.js") },
+  { manifest: forwardWebhook, service: () => import("./forward/webhook/plugin.js") },
   { manifest: recordingS3, service: () => import("./recording/s3/plugin.js") },
   { manifest: recordingLocal, onByDefault: true, service: () => import("./recording/local/plugin.js") },
   {

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { test } from "node:test";
+import { isMezError } from "../../../core/errors/error.js";
+import { Secret } from "../../../core/plugin/secret.js";
+import { systemClock } from "../../../core/time/clock.js";
+import { WebhookForwarder } from "./webhook-forwarder.js";
+
+const EVENTS = [1, 2].map((seq) => ({
+  ...{ seq, id: String(seq), type: "user.login", code: "MZ1000", timestamp: new Date(0), success: true },
+  json: `{"seq":${seq}}`,
+}));
+
+for (const [status, taken] of [
+  [204, true],
+  [302, false],
+  [500, false],
+] as const) {
+  test(`a signed message of many events is ${taken ? "" : "not "}taken with ${status}`, async (t) => {
+    const received: { readonly body: string; readonly signature: string }[] = [];
+    const server = createServer(async (request, response) => {
+      received.push({ body: await text(request), signature: String(request.headers["mezite-signature"]) });
+      response.writeHead(status, { location: "/elsewhere" }).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    const forwarder = new WebhookForwarder({ url, secret: new Secret("0123456789abcdef") }, systemClock, "prod");
+    const delivery = forwarder.deliver(EVENTS, new AbortController().signal);
+    if (taken) await delivery;
+    else await assert.rejects(delivery, (error) => isMezError(error, "UNAVAILABLE"));
+    assert.equal(received.length, 1);
+    const { body, signature } = received[0] as { body: string; signature: string };
+    assert.deepEqual(JSON.parse(body), { cluster_name: "prod", events: [{ seq: 1 }, { seq: 2 }] });
+    const [, seconds, hex] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(signature) ?? [];
+    assert.equal(createHmac("sha256", "0123456789abcdef").update(`${seconds}.${body}`).digest("hex"), hex);
+  });
+}
