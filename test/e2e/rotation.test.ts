@@ -10,8 +10,9 @@ import { Secret } from "../../core/plugin/secret.js";
 import { grpcDialer } from "../../core/rpc/client.js";
 import { TUNNEL_ALPN } from "../../core/tunnel/tunnel-protocol.js";
 import { AgentServiceService } from "../../proto/gen/mezite/nodes/v1/nodes.js";
-import { Cluster, type Finished, type RunOptions } from "../fixtures/cluster.js";
+import { Cluster, type Daemon, type Finished, type RunOptions } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { IdentityMachine } from "../fixtures/identity-machine.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { needsPeers } from "../peers/require-peer.js";
 
@@ -49,7 +50,7 @@ for (const proxy of ["together", "apart"] as const)
       cpSync(cluster.home, join(cluster.folder, "home-before"), { recursive: true });
       cpSync(join(cluster.home, ".mezite", "profiles", "test", "known_hosts"), join(cluster.folder, "known_hosts-before"));
       cpSync(join(cluster.folder, cluster.nodeName), join(cluster.folder, "node-before"), { recursive: true });
-      load.start();
+      await load.start();
       for (const way of WALK) {
         await Promise.all(TYPES.map((type) => step(cluster, way, type)));
         // Everybody has logged in once and has had a session in this phase.
@@ -67,10 +68,12 @@ for (const proxy of ["together", "apart"] as const)
       cluster.mezctlOk(["ca", "advance", "--type=user", "--force"]);
       await step(cluster, "advance", "host");
       await load.round();
+      const { renewals } = load;
       await load.stop();
       await session.works();
       await session.close();
-      t.diagnostic(`${load.logins} logins and ${load.sessions} sessions, ${load.failures.length} failed`);
+      t.diagnostic(`${load.logins} logins, ${load.sessions} sessions, ${renewals} renewals, ${load.failures.length} failed`);
+      assert.ok(renewals >= 3, `${renewals} renewals`);
       assert.deepEqual(load.failures, []);
       assert.deepEqual(phases(cluster), { user: "complete", host: "complete", spiffe: "none" });
     });
@@ -162,8 +165,9 @@ class Load {
   logins = 0;
   sessions = 0;
   readonly failures: string[] = [];
+  #machine: { readonly machine: IdentityMachine; readonly daemon: Daemon } | null = null;
   #isRunning = false;
-  #rounds = [0, 0];
+  #rounds = [0, 0, 0];
   #workers: readonly Promise<void>[] = [];
 
   constructor(
@@ -171,7 +175,12 @@ class Load {
     private readonly target: string,
   ) {}
 
-  start(): void {
+  /** How often the machine has had new certificates. */
+  get renewals(): number {
+    return this.#machine?.machine.generation ?? 0;
+  }
+
+  async start(): Promise<void> {
     const { cluster, target } = this;
     const person = (name: string): Person => {
       const home = cluster.person(name, ["--roles=access", `--logins=${cluster.login}`]);
@@ -179,6 +188,11 @@ class Load {
     };
     const [eve, ada] = [person("eve"), person("ada")];
     this.home = eve.options.home;
+    IdentityMachine.createRole(cluster);
+    const machine = new IdentityMachine(cluster, "renewing");
+    const token = IdentityMachine.create(cluster, "renewing");
+    this.#machine = { machine, daemon: machine.start(["--renewal-interval=10s"], token) };
+    await this.#machine.daemon.printed(/"msg":"ready"/);
     this.#isRunning = true;
     this.#workers = [
       // Logs in anew before each session.
@@ -186,6 +200,15 @@ class Load {
         await this.#succeeds("login", () => msh(cluster, eve.args, eve.options));
         await this.#succeeds("session", () => ssh(cluster, [target, "true"], eve.options));
       }),
+      // A machine, whose daemon renews its certificates every few seconds. OpenSSH reads the certificate when it starts and
+      // the key when it signs: when they are renewed in between, it is run again.
+      this.#work(2, () =>
+        this.#succeeds("session", async () => {
+          const run = () => ssh(cluster, [...machine.sshFlags, machine.target, "true"], null);
+          const first = await run();
+          return first.code === 0 ? first : run();
+        }),
+      ),
       // Logs in now and then, and asks the cluster something in between, as people do.
       this.#work(1, async (round) => {
         await this.#succeeds("login", () => msh(cluster, round % 3 === 0 ? ada.args : ["ls"], ada.options));
@@ -203,6 +226,12 @@ class Load {
   async stop(): Promise<void> {
     this.#isRunning = false;
     await Promise.all(this.#workers);
+    const { daemon } = this.#machine ?? {};
+    if (daemon === undefined) return;
+    for (const line of daemon.output.split("\n").filter((each) => /"level":(40|50)/.test(each)))
+      this.failures.push(`renewal: ${line}`);
+    await daemon.stop();
+    this.#machine = null;
   }
 
   async #work(index: number, work: (round: number) => Promise<void>): Promise<void> {
@@ -220,8 +249,10 @@ class Load {
   }
 }
 
-function ssh(cluster: Cluster, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  return meanwhile(cluster, "ssh", ["-F", cluster.sshConfig(options), ...args], options);
+/** @param options `null` for one who brings a configuration of their own. */
+function ssh(cluster: Cluster, args: readonly string[], options: RunOptions | null = {}): Promise<Finished> {
+  const config = options === null ? [] : ["-F", cluster.sshConfig(options)];
+  return meanwhile(cluster, "ssh", [...config, ...args], options ?? {});
 }
 
 function msh(cluster: Cluster, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
