@@ -5,7 +5,8 @@ import {
   AccessRequestServiceService,
 } from "../../proto/gen/mezite/access_requests/v1/access_requests.js";
 import { type AccessRequest, REQUEST_STATES, type RequestState } from "./access-request.js";
-import type { Person, RequestService } from "./request-service.js";
+import type { Person } from "./request-people.js";
+import type { RequestService } from "./request-service.js";
 
 export const REQUEST_RPC: RpcService<typeof AccessRequestServiceService> = {
   name: "mezite.access_requests.v1.AccessRequestService",
@@ -49,7 +50,7 @@ export function requestHandlers(requests: RequestService): RpcHandlers<typeof Ac
       return { request: toMessage(await requests.cancel(id, personOf(call))) };
     },
     async suggestAccess({ node }, call) {
-      const { reachable, roles, node: isOffered } = requests.suggest(node, personOf(call));
+      const { reachable, roles, node: isOffered } = requests.people.suggest(node, personOf(call));
       return { reachable, roles: [...roles], node: isOffered };
     },
   };

@@ -12,8 +12,9 @@ import { LiveAccess } from "../roles/live-access.js";
 import type { AccessRequest } from "./access-request.js";
 import { CreateAccessRequests } from "./migrations/001-access-requests.js";
 import { NOTIFICATION_ENTITIES } from "./notification-repository.js";
+import type { Person } from "./request-people.js";
 import { REQUEST_ENTITIES } from "./request-repository.js";
-import { type Person, RequestService } from "./request-service.js";
+import { RequestService } from "./request-service.js";
 
 const NOTHING: RoleRules = { nodeLabels: {}, appLabels: {}, logins: [], requestRoles: [], requestResources: [], reviewRoles: [] };
 const OPTIONS = BUILT_IN_ROLES[0]!.options;
@@ -241,9 +242,9 @@ test("shows people their own, what they may review, and nothing else", async () 
 });
 
 test("says what to ask for to reach a node", () => {
-  assert.deepEqual(requests.suggest("web-01", person("alice")), { reachable: false, roles: ["production"], node: false });
-  assert.deepEqual(requests.suggest("db-01", person("alice")), { reachable: false, roles: [], node: true });
-  assert.deepEqual(requests.suggest("web-99", person("alice")), { reachable: false, roles: [], node: false });
+  assert.deepEqual(requests.people.suggest("web-01", person("alice")), { reachable: false, roles: ["production"], node: false });
+  assert.deepEqual(requests.people.suggest("db-01", person("alice")), { reachable: false, roles: [], node: true });
+  assert.deepEqual(requests.people.suggest("web-99", person("alice")), { reachable: false, roles: [], node: false });
 });
 
 test("one person has at most twenty open requests", async () => {

@@ -1,17 +1,17 @@
 import { randomUUID } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
-import type { AuditEventType, AuditRecord } from "../../core/plugin/audit.js";
-import type { Caller } from "../../core/plugin/caller.js";
+import type { AuditEventType } from "../../core/plugin/audit.js";
 import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
-import type { Collection, CollectionSource } from "../../core/plugin/collection.js";
+import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { Clock } from "../../core/time/clock.js";
-import { formatDuration } from "../../core/time/duration.js";
-import type { NodeEntry } from "../nodes/api.js";
-import { type Access, type AccessGrant, GRANTS_COLLECTION, type Role, type UserEntry } from "../roles/api.js";
+import { type AccessGrant, GRANTS_COLLECTION } from "../roles/api.js";
 import { type AccessRequest, after, type RequestState } from "./access-request.js";
 import { ACCESS_REQUEST_APPROVALS } from "./api.js";
 import { type CheckedRequest, checkRequest } from "./new-request.js";
+import { auditRecordOf } from "./request-audit.js";
+import { lifetimeOf, type RequestLifetimes } from "./request-lifetime.js";
+import { type Person, RequestPeople, type RequestPeopleParts } from "./request-people.js";
 import {
   countPending,
   findDue,
@@ -22,27 +22,11 @@ import {
   type RequestFilter,
   updateRequest,
 } from "./request-repository.js";
-import { mayReview, type RequestRights, rightsOf } from "./request-rights.js";
 
-/** A person who calls, with where from. */
-export interface Person extends Pick<Caller & { kind: "user" }, "name" | "roles" | "sessionId"> {
-  readonly clientAddress: string;
-}
-
-export interface RequestLifetimes {
-  readonly defaultTtlSeconds: number;
-  readonly maxTtlSeconds: number;
-  readonly pendingTtlSeconds: number;
-}
-
-export interface RequestServiceParts {
+export interface RequestServiceParts extends RequestPeopleParts {
   readonly database: Database;
   readonly clock: Clock;
   readonly settings: ClusterSettings;
-  readonly access: Pick<Access, "holdings" | "decideReach" | "wouldReach">;
-  readonly users: Pick<Collection<UserEntry>, "get">;
-  readonly roles: Pick<Collection<Role>, "get" | "values">;
-  readonly nodes: Pick<Collection<NodeEntry>, "get">;
   readonly lifetimes: RequestLifetimes;
   /** Told of each step inside its transaction, so that what it keeps commits with the step. */
   readonly announce: (tx: Transaction, type: AuditEventType, request: AccessRequest, by: string) => Promise<void>;
@@ -50,7 +34,11 @@ export interface RequestServiceParts {
 
 /** The use cases of access requests, one transaction each. Transactions run one after another, so no step races another. */
 export class RequestService implements CollectionSource<AccessGrant> {
-  constructor(private readonly parts: RequestServiceParts) {}
+  readonly people: RequestPeople;
+
+  constructor(private readonly parts: RequestServiceParts) {
+    this.people = new RequestPeople(parts);
+  }
 
   /**
    * Asks in a person's own name.
@@ -62,8 +50,8 @@ export class RequestService implements CollectionSource<AccessGrant> {
     person: Person,
   ): Promise<{ readonly request: AccessRequest; readonly notice: string }> {
     const { database, clock, settings, lifetimes } = this.parts;
-    const checked = checkRequest(asked, person.name, this.#ownRoles(person.name), this.parts);
-    const { ttlSeconds, notice } = this.#lifetime(checked);
+    const checked = checkRequest(asked, person.name, this.people.ownRoles(person.name), this.parts);
+    const { ttlSeconds, notice } = lifetimeOf(checked.ttlSeconds, this.people.named(checked.roles), lifetimes);
     return database.transaction(async (tx) => {
       const open = await countPending(tx.em, person.name);
       if (open >= MAX_PENDING)
@@ -83,13 +71,13 @@ export class RequestService implements CollectionSource<AccessGrant> {
   /** What a person may see, newest first: their own, what they may review or have reviewed; all for `isOverseer`. */
   async list(filter: RequestFilter, limit: number, person: Person, isOverseer: boolean): Promise<readonly AccessRequest[]> {
     const found = await this.parts.database.read((em) => findRequests(em, filter, limit));
-    return isOverseer ? found : found.filter((request) => this.#isVisible(request, person));
+    return isOverseer ? found : found.filter((request) => this.people.maySee(request, person));
   }
 
   /** @throws {MezError} `NOT_FOUND`, also for one that the person may not see. */
   async get(id: string, person: Person, isOverseer: boolean): Promise<AccessRequest> {
     const request = await this.parts.database.read((em) => findRequest(em, id));
-    if (request === null || !(isOverseer || this.#isVisible(request, person))) throw unknown(id);
+    if (request === null || !(isOverseer || this.people.maySee(request, person))) throw unknown(id);
     return request;
   }
 
@@ -102,7 +90,7 @@ export class RequestService implements CollectionSource<AccessGrant> {
       const request = await this.#visible(tx, id, person);
       if (request.user === person.name)
         throw new MezError("ACCESS_DENIED", "nobody reviews their own request; ask somebody else");
-      if (!this.#mayReview(person.name, request)) {
+      if (!this.people.mayReview(person.name, request)) {
         const what = [...request.roles, ...request.nodes].join(", ");
         throw new MezError("ACCESS_DENIED", `no role of ${person.name} may review a request for ${what}`);
       }
@@ -114,7 +102,7 @@ export class RequestService implements CollectionSource<AccessGrant> {
       await insertReview(tx.em, id, review);
       const reviewed = { ...request, reviews: [...request.reviews, review] };
       if (!approved) return this.#close(tx, reviewed, decided, "access_request.denied", person, reason);
-      const valid = reviewed.reviews.filter((each) => each.approved && this.#mayReview(each.reviewer, request));
+      const valid = reviewed.reviews.filter((each) => each.approved && this.people.mayReview(each.reviewer, request));
       if (valid.length >= request.approvalsNeeded) return this.#grant(tx, reviewed, person);
       await this.#tell(tx, "access_request.reviewed", reviewed, person, { approvals: valid.length });
       return reviewed;
@@ -142,24 +130,6 @@ export class RequestService implements CollectionSource<AccessGrant> {
       if (request.user !== person.name) throw new MezError("ACCESS_DENIED", `request ${id} is ${request.user}'s to cancel`);
       return this.#close(tx, request, after(request, "cancel"), "access_request.cancelled", person, "");
     });
-  }
-
-  /** What a person could ask for to reach a node that exists; empty answers for one that does not. */
-  suggest(
-    nodeName: string,
-    person: Person,
-  ): { readonly reachable: boolean; readonly roles: readonly string[]; readonly node: boolean } {
-    const { access, nodes, roles } = this.parts;
-    const node = nodes.get(nodeName);
-    if (node === undefined) return { reachable: false, roles: [], node: false };
-    const rights = rightsOf(this.#ownRoles(person.name));
-    const held = new Set(person.roles);
-    const askable = [...roles.values()].map(({ name }) => name).filter((name) => !held.has(name) && rights.mayAskForRole(name));
-    return {
-      reachable: access.decideReach({ user: person.name, roles: person.roles, node }).allowed,
-      roles: askable.filter((name) => access.wouldReach(person.name, [name], node)).sort(),
-      node: rights.rolesOffering(nodeName).length > 0,
-    };
   }
 
   async entries(): Promise<readonly (readonly [string, AccessGrant])[]> {
@@ -208,7 +178,7 @@ export class RequestService implements CollectionSource<AccessGrant> {
     const entry = this.parts.users.get(request.user);
     if (entry === undefined) throw new MezError("CONFLICT", `${request.user} is not a user any more`);
     try {
-      checkRequest(request, request.user, this.#ownRoles(request.user), this.parts);
+      checkRequest(request, request.user, this.people.ownRoles(request.user), this.parts);
     } catch (cause) {
       const why = cause instanceof MezError ? cause.message : String(cause);
       throw new MezError("CONFLICT", `request ${request.id} cannot be granted any more: ${why}`, { cause });
@@ -246,48 +216,14 @@ export class RequestService implements CollectionSource<AccessGrant> {
     person: Person | null,
     more: Readonly<Record<string, unknown>> = {},
   ): Promise<void> {
-    tx.audit({ ...authorOf(person), ...subjectOf(request), type, metadata: { ...metadataOf(request), ...more } });
+    tx.audit(auditRecordOf(type, request, person, more));
     await this.parts.announce(tx, type, request, person?.name ?? "");
   }
 
   async #visible(tx: Transaction, id: string, person: Person): Promise<AccessRequest> {
     const request = await existing(tx, id);
-    if (!this.#isVisible(request, person)) throw unknown(id);
+    if (!this.people.maySee(request, person)) throw unknown(id);
     return request;
-  }
-
-  #isVisible(request: AccessRequest, { name }: Person): boolean {
-    const isParty = request.user === name || request.reviews.some(({ reviewer }) => reviewer === name);
-    return isParty || this.#mayReview(name, request);
-  }
-
-  #mayReview(reviewer: string, request: AccessRequest): boolean {
-    const rights = rightsOf(this.#named(this.parts.access.holdings(reviewer).roles));
-    return mayReview(rights, this.#rightsOfUser(request.user), request);
-  }
-
-  #rightsOfUser(user: string): RequestRights {
-    return rightsOf(this.#ownRoles(user));
-  }
-
-  /** Without what was granted for a time: one grant is no way to the next. */
-  #ownRoles(user: string): readonly Role[] {
-    return this.#named(this.parts.users.get(user)?.roles ?? []);
-  }
-
-  #named(names: readonly string[]): readonly Role[] {
-    return names.map((name) => this.parts.roles.get(name)).filter((role) => role !== undefined);
-  }
-
-  #lifetime({ roles, ttlSeconds }: CheckedRequest): { readonly ttlSeconds: number; readonly notice: string } {
-    const { defaultTtlSeconds, maxTtlSeconds } = this.parts.lifetimes;
-    const caps = this.#named(roles).map(({ options }) => options.maxSessionTtlSeconds ?? maxTtlSeconds);
-    const longest = Math.min(maxTtlSeconds, ...caps);
-    const wanted = ttlSeconds === 0 ? defaultTtlSeconds : ttlSeconds;
-    if (wanted <= longest) return { ttlSeconds: wanted, notice: "" };
-    const why = longest < maxTtlSeconds ? "max_session_ttl of the roles that were asked for" : "the longest that is granted";
-    const notice = ttlSeconds === 0 ? "" : `shortened from ${formatDuration(wanted)} to ${formatDuration(longest)}: ${why}`;
-    return { ttlSeconds: longest, notice };
   }
 }
 
@@ -311,31 +247,4 @@ function grantOf({ user, roles, nodes, until }: AccessRequest): AccessGrant {
 
 function later(from: Date, seconds: number): Date {
   return new Date(from.getTime() + seconds * 1000);
-}
-
-function authorOf(person: Person | null): Omit<AuditRecord, "type"> {
-  if (person === null) return {};
-  const { name, roles, sessionId, clientAddress } = person;
-  return { userName: name, userRoles: roles, sessionId, clientIp: clientAddress };
-}
-
-function subjectOf({ id }: AccessRequest): Omit<AuditRecord, "type"> {
-  return { resourceType: "access_request", resourceName: id };
-}
-
-function metadataOf({
-  user,
-  roles,
-  nodes,
-  reason,
-  ttlSeconds,
-  approvalsNeeded,
-  reviews,
-  closeReason,
-}: AccessRequest): Record<string, unknown> {
-  return {
-    ...{ requester: user, roles, nodes, reason, ttl_seconds: ttlSeconds, approvals_needed: approvalsNeeded },
-    ...{ reviewers: reviews.map(({ reviewer, approved }) => `${reviewer}: ${approved ? "approve" : "deny"}`) },
-    ...(closeReason === "" ? {} : { close_reason: closeReason }),
-  };
 }
