@@ -7,14 +7,14 @@ import { AUDIT_FORWARDER } from "../../../core/ports/audit-forwarder.js";
 import { WebhookForwarder } from "./webhook-forwarder.js";
 
 interface WebhookConfig {
-  readonly url?: string;
+  readonly url: string;
   readonly secret?: Secret;
 }
 
 export default definePlugin<WebhookConfig>({
   register(host, { url, secret }) {
-    if (url === undefined || secret === undefined)
-      throw new MezError("CONFIG_INVALID", `${KEY}.${url === undefined ? "url" : "secret"} is missing`);
+    if (url === "" || secret === undefined)
+      throw new MezError("CONFIG_INVALID", `${KEY}.${url === "" ? "url" : "secret"} is missing`);
     const target = parseWebhook(KEY, { url, secret });
     host.implement(
       AUDIT_FORWARDER,
