@@ -1,5 +1,6 @@
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { ServiceToken } from "../../core/plugin/contract.js";
+import type { FormerKey } from "../../core/ssh/former-key.js";
 
 /** `user` certifies people, `host` nodes, proxies and auth servers, `spiffe` the programs that run on machines. */
 export type AuthorityType = "user" | "host" | "spiffe";
@@ -179,6 +180,30 @@ export interface SpiffeAuthority {
 
 /** Provided on the auth service. */
 export const SPIFFE_AUTHORITY: ServiceToken<SpiffeAuthority> = { id: "spiffe-authority", version: 1 };
+
+/** The SSH keys of the Host CA, for whoever verifies a seal: `believedKeys` of `core/ssh` makes one set of them. */
+export interface SealKeys {
+  /** Wire form in base64; the key that signs now comes first. */
+  readonly trusted: readonly string[];
+  /** Those that rotations took out of use, each vouched for by one that signed then. */
+  readonly former: readonly FormerKey[];
+}
+
+/** Seals statements of the auth service with the SSH key of the Host CA. On the auth service only. */
+export interface HostSeals {
+  /**
+   * @param namespace What the seal is for, e.g. `recording@mezite`; one for something else does not verify.
+   * @returns An armored SSH signature, as `ssh-keygen -Y sign` makes them.
+   * @throws {MezError} `KEY_BACKEND_UNAVAILABLE`, safe to retry; `UNAVAILABLE` before the plugin has started
+   * @see OpenSSH PROTOCOL.sshsig
+   */
+  seal(namespace: string, statement: Buffer): Promise<string>;
+  /** Every key that may have sealed something, also before rotations. */
+  keys(): Promise<SealKeys>;
+}
+
+/** Provided on the auth service. */
+export const HOST_SEALS: ServiceToken<HostSeals> = { id: "host-seals", version: 1 };
 
 /** What a process of the cluster said of itself. Keys are named by `X509Certificate.fingerprint256` of their CA certificate. */
 export interface TrustReport {

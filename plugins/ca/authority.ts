@@ -103,6 +103,16 @@ export function jwtAuthorityOf({ publicKey }: AuthorityKeyRow): JwtAuthority {
   return { keyId: jwkThumbprint(publicKey), publicKey };
 }
 
+/** Signs with an SSH key of an authority. */
+export function sshSignerOf(key: AuthorityKeyRow, backendOf: (name: string) => KeyBackend): SshSigner {
+  const { sign, signsInProcess } = signerOf(key, backendOf);
+  return {
+    publicKeyBlob: sshBlob(key),
+    signsInProcess,
+    sign: async (data) => encodeSignature("ssh-ed25519", await sign(data)),
+  };
+}
+
 // --- internal ---
 
 function signerOf({ publicKey, backend, handle }: AuthorityKeyRow, backendOf: (name: string) => KeyBackend): X509Signer {
@@ -111,14 +121,5 @@ function signerOf({ publicKey, backend, handle }: AuthorityKeyRow, backendOf: (n
     publicKeyDer: Buffer.from(publicKey, "base64"),
     signsInProcess: holder.signsInProcess === true,
     sign: (data) => holder.sign(handle, data),
-  };
-}
-
-function sshSignerOf(key: AuthorityKeyRow, backendOf: (name: string) => KeyBackend): SshSigner {
-  const { sign, signsInProcess } = signerOf(key, backendOf);
-  return {
-    publicKeyBlob: sshBlob(key),
-    signsInProcess,
-    sign: async (data) => encodeSignature("ssh-ed25519", await sign(data)),
   };
 }

@@ -4,7 +4,7 @@ import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { KEY_BACKEND, type KeyBackend } from "../../core/ports/key-backend.js";
-import { CA_KEYS, CERTIFICATE_AUTHORITIES, SPIFFE_AUTHORITY, TRUST_FOLLOWERS } from "./api.js";
+import { CA_KEYS, CERTIFICATE_AUTHORITIES, HOST_SEALS, SPIFFE_AUTHORITY, TRUST_FOLLOWERS } from "./api.js";
 import { AuthorityDirectory } from "./authority-directory.js";
 import { AuthorityKeyMaker, type AuthorityKeysOptions } from "./authority-keys.js";
 import { AuthorityEntity, AuthorityKeyEntity, IssuedCertificatesEntity } from "./authority-repository.js";
@@ -12,10 +12,13 @@ import { createMissingAuthorities } from "./authority-setup.js";
 import { CA_RPC, caHandlers } from "./ca-rpc.js";
 import { KeyBackedAuthorities } from "./certificate-authorities.js";
 import { CertificateLedger } from "./certificate-ledger.js";
+import { FormerKeyEntity } from "./former-key-repository.js";
 import { HostCaFile } from "./host-ca-file.js";
+import { HostCaSeals } from "./host-seals.js";
 import { KeyDisposal } from "./key-disposal.js";
 import { CreateCertificateAuthorities } from "./migrations/20260101000000-certificate-authorities.js";
 import { CreateIssuedCertificates } from "./migrations/20260401000000-issued-certificates.js";
+import { CreateFormerKeys } from "./migrations/20260501000000-former-keys.js";
 import { Rotation } from "./rotation.js";
 import { SvidIssuer } from "./svid-issuer.js";
 import { requireTrustDomain } from "./trust-domain.js";
@@ -32,14 +35,16 @@ export default definePlugin<Config>({
     const parts = (resolve: Resolve): Parts => (known ??= build(resolve, config));
 
     host.store(
-      [AuthorityEntity, AuthorityKeyEntity, IssuedCertificatesEntity],
+      [AuthorityEntity, AuthorityKeyEntity, IssuedCertificatesEntity, FormerKeyEntity],
       [
         { name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities },
         { name: "20260401000000-issued-certificates", class: CreateIssuedCertificates },
+        { name: "20260501000000-former-keys", class: CreateFormerKeys },
       ],
     );
     host.provide(CERTIFICATE_AUTHORITIES, (resolve) => parts(resolve).authorities);
     host.provide(SPIFFE_AUTHORITY, (resolve) => parts(resolve).svids);
+    host.provide(HOST_SEALS, (resolve) => new HostCaSeals(resolve(DATABASE), parts(resolve).authorities));
     host.provide(TRUST_FOLLOWERS, (resolve) => parts(resolve).followers);
     host.publish(CA_KEYS, (resolve) => parts(resolve).directory);
     host.rpc(CA_RPC, (resolve) => {
@@ -95,7 +100,7 @@ function build(resolve: Resolve, { key_backend: backendName, trust_domain }: Con
     onIssued: (type, generation, expiresAt) => ledger.note(type, generation, expiresAt),
   });
   const rotation = new Rotation({
-    ...{ database, clock, ledger, followers },
+    ...{ database, clock, ledger, followers, backendOf },
     maker: () => new AuthorityKeyMaker(keyOptions()),
     onMoved: async () => {
       await authorities.settled();

@@ -3,6 +3,8 @@ import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { isMezError } from "../../core/errors/error.js";
 import { parseCertificate } from "../../core/ssh/certificate.js";
+import { verifyFileSignature } from "../../core/ssh/file-signature.js";
+import { believedKeys } from "../../core/ssh/former-key.js";
 import { publicKeyOf } from "../../core/ssh/public-key.js";
 import { systemClock } from "../../core/time/clock.js";
 import { FakeKeyBackend } from "../../test/fakes/key-backend.js";
@@ -15,9 +17,12 @@ import { AuthorityEntity, AuthorityKeyEntity, IssuedCertificatesEntity } from ".
 import { createMissingAuthorities } from "./authority-setup.js";
 import { KeyBackedAuthorities } from "./certificate-authorities.js";
 import { CertificateLedger } from "./certificate-ledger.js";
+import { FormerKeyEntity } from "./former-key-repository.js";
+import { HostCaSeals } from "./host-seals.js";
 import { KeyDisposal } from "./key-disposal.js";
 import { CreateCertificateAuthorities } from "./migrations/20260101000000-certificate-authorities.js";
 import { CreateIssuedCertificates } from "./migrations/20260401000000-issued-certificates.js";
+import { CreateFormerKeys } from "./migrations/20260501000000-former-keys.js";
 import { Rotation, type RotationAuthor } from "./rotation.js";
 import { SvidIssuer } from "./svid-issuer.js";
 import { TrustFollowerRegistry } from "./trust-followers.js";
@@ -194,6 +199,38 @@ test("destroys a retired key later when its backend fails", async (t) => {
   assert.equal(bed.backend.size, 6);
 });
 
+test("what the Host CA sealed is verifiable after any number of rotations, and after one that was taken back", async (t) => {
+  const bed = await cluster(t);
+  const message = Buffer.from("what was said");
+  const seals = [await bed.seals.seal("recording@mezite", message)];
+  for (const way of ["advance", "rollback", "advance"] as const) {
+    await bed.rotation.begin("host", AUTHOR);
+    for (const phase of ["init", "update-clients"])
+      await bed.rotation.advance({ type: "host", expectedPhase: phase, force: true }, AUTHOR);
+    seals.push(await bed.seals.seal("recording@mezite", message));
+    const rest = way === "advance" ? ["update-servers", "standby"] : ["update-servers", "update-clients", "init"];
+    for (const phase of rest) await bed.rotation[way]({ type: "host", expectedPhase: phase, force: true }, AUTHOR);
+  }
+  const { trusted, former } = await bed.seals.keys();
+  assert.deepEqual([trusted.length, former.length, bed.backend.size], [1, 3, 6]);
+  const believed = believedKeys(trusted, former);
+  for (const seal of seals) assert.ok(believed.has(verifyFileSignature(seal, "recording@mezite", message).toString("base64")));
+  assert.equal(new Set(seals).size, 4);
+});
+
+test("a step that would drop a key of the Host CA waits until its successor can vouch for it", async (t) => {
+  const bed = await cluster(t);
+  await bed.rotation.begin("host", AUTHOR);
+  for (const expectedPhase of ["init", "update-clients", "update-servers"])
+    await bed.rotation.advance({ type: "host", expectedPhase, force: true }, AUTHOR);
+  const last = () => bed.rotation.advance({ type: "host", expectedPhase: "standby", force: true }, AUTHOR);
+  bed.backend.failNextSign("KEY_BACKEND_UNAVAILABLE");
+  await assert.rejects(last(), (error) => isMezError(error, "KEY_BACKEND_UNAVAILABLE"));
+  assert.equal(await bed.phase("host"), "standby");
+  await last();
+  assert.equal((await bed.seals.keys()).former.length, 1);
+});
+
 // --- internal ---
 
 async function rejects(attempt: Promise<void>, words: RegExp): Promise<void> {
@@ -220,10 +257,11 @@ async function svidSigner(svids: SvidIssuer): Promise<string> {
 /** Authorities with a rotation over them, without the rest of a cluster. */
 async function cluster(t: TestContext) {
   const opened = await openTestDatabase({
-    entities: [AuthorityEntity, AuthorityKeyEntity, IssuedCertificatesEntity],
+    entities: [AuthorityEntity, AuthorityKeyEntity, IssuedCertificatesEntity, FormerKeyEntity],
     migrations: [
       { name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities },
       { name: "20260401000000-issued-certificates", class: CreateIssuedCertificates },
+      { name: "20260501000000-former-keys", class: CreateFormerKeys },
     ],
   });
   t.after(() => opened.close());
@@ -242,7 +280,7 @@ async function cluster(t: TestContext) {
   });
   await authorities.load();
   const rotation = new Rotation({
-    ...{ database, ledger, followers, clock: systemClock, maker: () => new AuthorityKeyMaker(keyOptions) },
+    ...{ database, ledger, followers, backendOf, clock: systemClock, maker: () => new AuthorityKeyMaker(keyOptions) },
     onMoved: async () => {
       await authorities.load();
       await disposal.run();
@@ -262,6 +300,7 @@ async function cluster(t: TestContext) {
   };
   return {
     ...{ opened, backend, ledger, followers, disposal, rotation, directory, issue },
+    seals: new HostCaSeals(database, authorities),
     svids,
     signer: (type: AuthorityType) => (type === "spiffe" ? svidSigner(svids) : issue(type)),
     trusted: (type: AuthorityType) => {

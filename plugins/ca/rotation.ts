@@ -1,12 +1,15 @@
 import { MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { KeyBackend } from "../../core/ports/key-backend.js";
+import { type FormerKey, vouchFor } from "../../core/ssh/former-key.js";
 import type { Clock } from "../../core/time/clock.js";
 import { type AuthorityType, CA_KEYS, type RotationPhase } from "./api.js";
-import { bundleOf } from "./authority.js";
+import { bundleOf, sshBlob, sshSignerOf } from "./authority.js";
 import type { AuthorityKeyMaker } from "./authority-keys.js";
 import * as repository from "./authority-repository.js";
 import type { CertificateLedger } from "./certificate-ledger.js";
+import { insertFormerKey } from "./former-key-repository.js";
 import { objectionTo } from "./rotation-objection.js";
 import { droppedBy, isUnderWay, type KeyAge, ROTATION_PHASES, signerIn } from "./rotation-phase.js";
 import type { TrustFollowerRegistry } from "./trust-followers.js";
@@ -17,6 +20,7 @@ export interface RotationParts {
   readonly maker: () => AuthorityKeyMaker;
   readonly ledger: Pick<CertificateLedger, "valid">;
   readonly followers: Pick<TrustFollowerRegistry, "all">;
+  readonly backendOf: (name: string) => KeyBackend;
   /** Called after each step: resolves when it is in force here and keys that it dropped are destroyed. */
   readonly onMoved: () => Promise<void>;
 }
@@ -78,6 +82,7 @@ export class Rotation {
 
   async #move({ type, expectedPhase, force }: RotationStep, way: "next" | "previous", author: RotationAuthor): Promise<void> {
     const { database, clock, ledger, followers } = this.parts;
+    const former = await this.#former(type, way);
     await database.transaction(async (tx) => {
       const { phase: from, phaseSince } = await authorityOf(tx.em, type);
       const to = ROTATION_PHASES[from][way];
@@ -87,6 +92,11 @@ export class Rotation {
       const objection = objectionTo({ type, from, to, way, keys, ledger, followers: followers.all() });
       if (objection !== null && !force) throw new MezError("ROTATION_NOT_READY", objection);
       const moved = keysIn(to, from, type, keys);
+      if (dropsSealKey(type, from, to)) {
+        if (former === null || former.asOf.getTime() !== phaseSince.getTime()) throw movedMeanwhile(type, from, expectedPhase);
+        const { publicKey, signature } = former;
+        await insertFormerKey(tx.em, type, { publicKey, signature });
+      }
       await repository.updateKeyStates(tx.em, moved);
       const since = after(phaseSince, clock.now());
       await repository.updatePhase(tx.em, type, to, since);
@@ -98,9 +108,29 @@ export class Rotation {
     });
     await this.parts.onMoved();
   }
+
+  /** The key that the step drops, vouched for by the one that signs after it: made before the transaction, as backends may be slow. */
+  async #former(type: AuthorityType, way: "next" | "previous"): Promise<(FormerKey & { readonly asOf: Date }) | null> {
+    const [{ phase: from, phaseSince: asOf }, keys] = await this.parts.database.read(
+      async (em) => [await authorityOf(em, type), await repository.findAuthorityKeys(em)] as const,
+    );
+    const to = ROTATION_PHASES[from][way];
+    if (to === null || !dropsSealKey(type, from, to)) return null;
+    const ours = keys.filter(({ authority, usage }) => authority === type && usage === "ssh");
+    const moved = keysIn(to, from, type, ours);
+    const [dropped, signer] = [moved.find(({ state }) => state === "retired"), moved.find(({ state }) => state === "active")];
+    if (dropped === undefined || signer === undefined) return null;
+    const key = await vouchFor(sshBlob(dropped).toString("base64"), sshSignerOf(signer, this.parts.backendOf));
+    return { ...key, asOf };
+  }
 }
 
 // --- internal ---
+
+/** Seals of the Host CA have to be verifiable for ever; nothing else that an authority signs outlives its key. */
+function dropsSealKey(type: AuthorityType, from: RotationPhase, to: RotationPhase): boolean {
+  return type === "host" && droppedBy(from, to) !== null;
+}
 
 async function authorityOf(em: Transaction["em"], type: AuthorityType): Promise<repository.AuthorityRow> {
   const authority = await repository.findAuthority(em, type);
