@@ -81,6 +81,7 @@ export const ERROR_CODES = {
   ROLE_IN_USE: "conflict",
   ROLE_NOT_FOUND: "not-found",
   ROTATION_NOT_READY: "conflict",
+  SEAL_BROKEN: "corrupt",
   SERVER_NOT_TRUSTED: "denied",
   SERVICE_NOT_REQUIRED: "internal",
   SETTING_UNKNOWN: "not-found",

@@ -33,6 +33,7 @@ const EVENT_CODES: ReadonlyMap<string, string> = new Map([
   ["session.recording.failed", "MZ2010"],
   ["recording.downloaded", "MZ2011"],
   ["recording.deleted", "MZ2012"],
+  ["recording.searched", "MZ2013"],
   ["role.created", "MZ3000"],
   ["role.updated", "MZ3001"],
   ["role.deleted", "MZ3002"],

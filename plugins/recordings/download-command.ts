@@ -6,19 +6,29 @@ import { pipeline } from "node:stream/promises";
 import { toDiskError } from "../../core/errors/disk-error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import { RecordingServiceService } from "../../proto/gen/mezite/recordings/v1/recordings.js";
+import { fetchSeal, sealRemark } from "./fetched-seal.js";
 import { wantedRecordingId } from "./recording-id.js";
+import type { SealCheck } from "./seal-check.js";
 
 /**
- * `mezctl recordings download`. A file appears only when all of it has arrived.
+ * `mezctl recordings download`. A file appears only when all of it has arrived and is what was sealed.
  * @param out `-` for standard output, `undefined` for `<id>.cast`
+ * @throws {MezError} `SEAL_BROKEN` when it was changed; to standard output, after its bytes
  */
 export async function downloadRecording(context: CommandContext, id: string, out: string | undefined): Promise<void> {
   const client = await context.rpc(RecordingServiceService);
-  const answers = client.downloadRecording({ id: wantedRecordingId(id) }, { signal: context.signal });
-  if (out === "-") return pipeline(bytesOf(answers), context.stdout, { end: false });
+  const seal = await fetchSeal(context, client, wantedRecordingId(id));
+  const answers = client.downloadRecording({ id }, { signal: context.signal });
+  const bytes = bytesOf(answers, seal.check);
+  if (out === "-") {
+    await pipeline(bytes, context.stdout, { end: false });
+    context.output.note(sealRemark(seal));
+    return;
+  }
   const path = out ?? `${id}.cast`;
-  const bytes = await writeFile(path, answers);
-  context.output.note(`wrote ${path}, ${bytes} bytes; play it with: msh play ${path}`);
+  const sizeBytes = await writeFile(path, bytes);
+  context.output.note(`wrote ${path}, ${sizeBytes} bytes; play it with: msh play ${path}`);
+  context.output.note(sealRemark(seal));
 }
 
 // --- internal ---
@@ -26,7 +36,7 @@ export async function downloadRecording(context: CommandContext, id: string, out
 type Answers = AsyncIterable<{ readonly data: Buffer }>;
 
 /** @returns Bytes written. */
-async function writeFile(path: string, answers: Answers): Promise<number> {
+async function writeFile(path: string, bytes: Readable): Promise<number> {
   // A device or a pipe is written to, not replaced.
   const isSpecial = await stat(path).then(
     (there) => !there.isFile(),
@@ -35,7 +45,7 @@ async function writeFile(path: string, answers: Answers): Promise<number> {
   const unfinished = isSpecial ? path : `${path}.${randomUUID()}.part`;
   const file = createWriteStream(unfinished, { flags: isSpecial ? "w" : "wx", mode: 0o600 });
   try {
-    await pipeline(bytesOf(answers), file);
+    await pipeline(bytes, file);
     if (!isSpecial) await rename(unfinished, path);
     return file.bytesWritten;
   } catch (error) {
@@ -44,10 +54,14 @@ async function writeFile(path: string, answers: Answers): Promise<number> {
   }
 }
 
-function bytesOf(answers: Answers): Readable {
+function bytesOf(answers: Answers, check: SealCheck | null): Readable {
   return Readable.from(
     (async function* () {
-      for await (const { data } of answers) yield data;
+      for await (const { data } of answers) {
+        check?.add(data);
+        yield data;
+      }
+      check?.end();
     })(),
     { objectMode: false },
   );

@@ -8,12 +8,18 @@ import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { RECORDING_STORE } from "../../core/ports/recording-store.js";
 import { RecordingServiceService } from "../../proto/gen/mezite/recordings/v1/recordings.js";
+import { HOST_SEALS } from "../ca/api.js";
 import { RECORDING_MODE, RECORDING_POLICY, SESSION_RECORDER } from "./api.js";
 import { DiskRecordingSpool } from "./disk-recording-spool.js";
 import { CreateRecordings } from "./migrations/001-recordings.js";
-import { RECORDING_ENTITIES } from "./recording-repository.js";
+import { AddSeals } from "./migrations/002-seals.js";
+import { CreateRecordingTexts } from "./migrations/003-recording-texts.js";
+import { RecordingRecord } from "./recording-repository.js";
 import { RECORDING_RPC, recordingHandlers } from "./recording-rpc.js";
+import { RecordingSearch } from "./recording-search.js";
 import { RecordingService } from "./recording-service.js";
+import { RecordingTextIndex } from "./recording-text-index.js";
+import { RecordingText } from "./recording-text-repository.js";
 import { RecordingUploader } from "./recording-uploader.js";
 import { SpoolFolder } from "./spool-folder.js";
 import { SpoolSessionRecorder } from "./spool-session-recorder.js";
@@ -34,8 +40,27 @@ export default definePlugin<RecordingsConfig>({
       host.implement(CLUSTER_SETTING, setting.key, () => ({ setting, file }));
     }
     if (host.roles.has("auth")) {
-      host.store(RECORDING_ENTITIES, [{ name: "001-recordings", class: CreateRecordings }]);
-      host.rpc(RECORDING_RPC, (resolve) => recordingHandlers(new RecordingService(resolve(DATABASE), resolve(RECORDING_STORE))));
+      host.store(
+        [RecordingRecord, RecordingText],
+        [
+          { name: "001-recordings", class: CreateRecordings },
+          { name: "002-seals", class: AddSeals },
+          { name: "003-recording-texts", class: CreateRecordingTexts },
+        ],
+      );
+      const index = once((resolve) => {
+        const [database, store, logger] = [resolve(DATABASE), resolve(RECORDING_STORE), resolve(LOGGER)];
+        return new RecordingTextIndex({ database, store, logger });
+      });
+      host.rpc(RECORDING_RPC, (resolve) => {
+        const common = { database: resolve(DATABASE), store: resolve(RECORDING_STORE), clock: resolve(CLOCK) };
+        const { database, store } = common;
+        const { clusterName } = resolve(PROCESS);
+        const onComplete = () => index(resolve).wake();
+        const service = new RecordingService({ ...common, seals: resolve(HOST_SEALS), clusterName, onComplete });
+        return recordingHandlers(service, new RecordingSearch(database, store));
+      });
+      host.run(index);
     }
     if (!host.roles.has("proxy") && !host.roles.has("node")) return;
     const spool = once((resolve) => {

@@ -1,8 +1,9 @@
 import { defineEntity, type EntityManager, type FilterQuery, type InferEntity, p } from "@mikro-orm/core";
-import type { Entities } from "../../core/plugin/database.js";
 import type { Recording, RecordingState } from "./recording.js";
+import type { Seal } from "./seal.js";
 
-const RecordingRecord = defineEntity({
+/** What is known of each recording. */
+export const RecordingRecord = defineEntity({
   name: "RecordingRecord",
   tableName: "recordings",
   properties: {
@@ -17,10 +18,17 @@ const RecordingRecord = defineEntity({
     endedAt: p.datetime(3).nullable(),
     sizeBytes: p.bigint("number").nullable(),
     state: p.text(),
+    sealStatement: p.text().nullable(),
+    sealSignature: p.text().nullable(),
+    textState: p.text().nullable().$type<TextState>(),
   },
 });
 
-export const RECORDING_ENTITIES: Entities = [RecordingRecord];
+/** What is kept of a recording's text: `stored`, or `left out` because it is too much. `null` before anybody looked. */
+export type TextState = "stored" | "left out";
+
+/** A recording as it is searched. */
+export type ListedRecording = Recording & { readonly textState: TextState | null };
 
 /** Where a page of recordings ends. */
 export interface RecordingPageEnd {
@@ -35,8 +43,8 @@ export interface RecordingFilter {
 }
 
 /** Stores what is known of a new recording. */
-export async function insertRecording(em: EntityManager, recording: Recording): Promise<void> {
-  await em.insert(RecordingRecord, { ...recording });
+export async function insertRecording(em: EntityManager, { seal, ...recording }: Recording): Promise<void> {
+  await em.insert(RecordingRecord, { ...recording, ...sealColumns(seal) });
 }
 
 /** A recording by its id, `null` when there is none. */
@@ -46,7 +54,11 @@ export async function findRecording(em: EntityManager, id: string): Promise<Reco
 }
 
 /** Newest first. */
-export async function listRecordings(em: EntityManager, filter: RecordingFilter, limit: number): Promise<readonly Recording[]> {
+export async function listRecordings(
+  em: EntityManager,
+  filter: RecordingFilter,
+  limit: number,
+): Promise<readonly ListedRecording[]> {
   const conditions: FilterQuery<RecordingRow>[] = [];
   if (filter.userName) conditions.push({ userName: filter.userName });
   if (filter.before) {
@@ -55,16 +67,32 @@ export async function listRecordings(em: EntityManager, filter: RecordingFilter,
   }
   const orderBy = { startedAt: "desc", id: "desc" } as const;
   const records = await em.find(RecordingRecord, { $and: conditions }, { orderBy, limit, disableIdentityMap: true });
-  return records.map(fromRecord);
+  return records.map((record) => ({ ...fromRecord(record), textState: record.textState ?? null }));
 }
 
-/** Notes when a recording ended, how large it is, and whether it is whole. */
+/** Those that have ended and of whose text nothing is known, newest first. @param except Ids to leave out. */
+export async function listUnread(em: EntityManager, except: readonly string[], limit: number): Promise<readonly string[]> {
+  const records = await em.find(
+    RecordingRecord,
+    { textState: null, endedAt: { $ne: null }, ...(except.length === 0 ? {} : { id: { $nin: [...except] } }) },
+    { orderBy: { startedAt: "desc" }, limit, fields: ["id"], disableIdentityMap: true },
+  );
+  return records.map(({ id }) => id);
+}
+
+/** Notes what is kept of a recording's text. */
+export async function markRead(em: EntityManager, id: string, textState: TextState): Promise<void> {
+  await em.nativeUpdate(RecordingRecord, { id }, { textState });
+}
+
+/** Notes when a recording ended, how large it is, whether it is whole, and its seal. The first end counts. */
 export async function markEnded(
   em: EntityManager,
   id: string,
-  end: { readonly endedAt: Date; readonly sizeBytes: number; readonly state: RecordingState },
+  end: { readonly endedAt: Date; readonly sizeBytes: number; readonly state: RecordingState; readonly seal: Seal },
 ): Promise<void> {
-  await em.nativeUpdate(RecordingRecord, { id }, { ...end });
+  const { seal, ...facts } = end;
+  await em.nativeUpdate(RecordingRecord, { id, endedAt: null }, { ...facts, ...sealColumns(seal) });
 }
 
 // --- internal ---
@@ -78,5 +106,14 @@ function fromRecord(record: RecordingRow): Recording {
     endedAt: record.endedAt ?? null,
     sizeBytes: record.sizeBytes ?? null,
     state: state as RecordingState,
+    seal: sealOf(record),
   };
+}
+
+function sealOf({ sealStatement: statement, sealSignature: signature }: RecordingRow): Seal | null {
+  return statement && signature ? { statement, signature } : null;
+}
+
+function sealColumns(seal: Seal | null): { sealStatement: string | null; sealSignature: string | null } {
+  return { sealStatement: seal?.statement ?? null, sealSignature: seal?.signature ?? null };
 }

@@ -9,6 +9,7 @@ import {
 } from "../../proto/gen/mezite/recordings/v1/recordings.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import { parseRecordingId, wantedRecordingId } from "./recording-id.js";
+import { parseSearchText, type RecordingSearch } from "./recording-search.js";
 import type { Recorder, RecordingDescription, RecordingService, SizedRecording } from "./recording-service.js";
 
 export const RECORDING_RPC: RpcService<typeof RecordingServiceService> = {
@@ -19,12 +20,17 @@ export const RECORDING_RPC: RpcService<typeof RecordingServiceService> = {
     getRecordingSize: "recording:create",
     completeRecording: "recording:create",
     listRecordings: "recording:list",
+    searchRecordings: "recording:read",
+    getRecordingSeal: "recording:read",
     downloadRecording: "recording:read",
   },
 };
 
 /** Answers the calls of nodes that upload recordings and of people who list and download them. */
-export function recordingHandlers(recordings: RecordingService): RpcHandlers<typeof RecordingServiceService> {
+export function recordingHandlers(
+  recordings: RecordingService,
+  search: RecordingSearch,
+): RpcHandlers<typeof RecordingServiceService> {
   return {
     async appendRecording({ id, offset, data, description }, call) {
       if (data.length > MAX_PIECE_BYTES) throw new MezError("LIMIT_EXCEEDED", `a piece has at most ${MAX_PIECE_BYTES} bytes`);
@@ -52,6 +58,20 @@ export function recordingHandlers(recordings: RecordingService): RpcHandlers<typ
       return {
         recordings: page.map(toMessage),
         nextPageToken: found.length > size && last !== undefined ? formatPageToken(last) : "",
+      };
+    },
+    async *searchRecordings({ contains, user }, call) {
+      const results = search.run(parseSearchText(contains), user, readerOf(call), call.signal);
+      for await (const { recording, unsearched } of results) yield { recording: toMessage(recording), unsearched };
+    },
+    async getRecordingSeal({ id }) {
+      const { recording, keys } = await recordings.sealOf(wantedRecordingId(id));
+      return {
+        state: STATES[recording.state],
+        statement: recording.seal?.statement ?? "",
+        signature: recording.seal?.signature ?? "",
+        trustedKeys: [...keys.trusted],
+        formerKeys: [...keys.former],
       };
     },
     async *downloadRecording({ id }, call) {
@@ -92,11 +112,12 @@ function parseDescription({ startedAt, ...description }: WireDescription): Recor
 }
 
 function toMessage(recording: SizedRecording): RecordingMessage {
-  const { id, sessionId, userName, login, node, command, startedAt, endedAt, sizeBytes, state } = recording;
+  const { id, sessionId, userName, login, node, command, startedAt, endedAt, sizeBytes, state, seal } = recording;
   return {
     ...{ id, sessionId, login, node, command, startedAt, sizeBytes },
     user: userName,
     endedAt: endedAt ?? undefined,
     state: STATES[state],
+    sealed: seal !== null,
   };
 }

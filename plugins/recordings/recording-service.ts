@@ -1,11 +1,15 @@
+import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import { MezError } from "../../core/errors/error.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { RecordingStore } from "../../core/ports/recording-store.js";
+import type { Clock } from "../../core/time/clock.js";
+import type { HostSeals, SealKeys } from "../ca/api.js";
 import type { Recording } from "./recording.js";
 import { recordingId } from "./recording-id.js";
 import { findRecording, insertRecording, listRecordings, markEnded, type RecordingFilter } from "./recording-repository.js";
+import { SEAL_NAMESPACE, statementOf } from "./seal.js";
 
 /** The process that uploads, as its certificate names it. */
 export interface Recorder {
@@ -27,12 +31,22 @@ export interface RecordingDescription {
 /** A recording with the bytes that are held of it now. */
 export type SizedRecording = Recording & { readonly sizeBytes: number };
 
+export interface RecordingServiceParts {
+  readonly database: Database;
+  readonly store: RecordingStore;
+  readonly seals: HostSeals;
+  readonly clock: Clock;
+  readonly clusterName: string;
+  /** Called when a recording has become complete. */
+  readonly onComplete: () => void;
+}
+
 /** The use cases of recordings on the auth service. Bytes go to the store; who, when and where is in the database. */
 export class RecordingService {
-  constructor(
-    private readonly database: Database,
-    private readonly store: RecordingStore,
-  ) {}
+  /** Completions under way by recording: a recorder that asks again waits for the same one. */
+  readonly #completing = new Map<string, Promise<void>>();
+
+  constructor(private readonly parts: RecordingServiceParts) {}
 
   /**
    * Adds bytes. The row comes first, so that no bytes lie in the store that nobody may read.
@@ -50,7 +64,7 @@ export class RecordingService {
     if (known !== null) requireRecorder(known, recorder);
     else if (description !== null && offset === 0) await this.#begin(recorder, id, description);
     else throw new MezError("CONFLICT", `recording ${id} is unknown; it has to be sent from its beginning`);
-    return this.store.append(id, offset, bytes);
+    return this.parts.store.append(id, offset, bytes);
   }
 
   /** What is held of a recorder's own recording: 0 bytes of an unknown one. */
@@ -58,32 +72,28 @@ export class RecordingService {
     const recording = await this.#find(id);
     if (recording === null) return { sizeBytes: 0, complete: false };
     requireRecorder(recording, recorder);
-    return { sizeBytes: await this.store.size(id), complete: recording.endedAt !== null };
+    return { sizeBytes: await this.parts.store.size(id), complete: recording.endedAt !== null };
   }
 
-  /** @throws {MezError} `NOT_FOUND`, `ACCESS_DENIED`; `CONFLICT` when more or less is held than `sizeBytes`. */
-  async complete(
-    recorder: Recorder,
-    id: string,
-    end: { readonly endedAt: Date; readonly sizeBytes: number; readonly interrupted: boolean },
-  ): Promise<void> {
+  /**
+   * Ends a recording and seals it.
+   * @throws {MezError} `NOT_FOUND`, `ACCESS_DENIED`; `CONFLICT` when more or less is held than `sizeBytes`;
+   * `KEY_BACKEND_UNAVAILABLE`, after which the recorder asks again
+   */
+  async complete(recorder: Recorder, id: string, end: ReportedEnd): Promise<void> {
     const recording = await this.#get(id);
     requireRecorder(recording, recorder);
     if (recording.endedAt !== null) return;
-    const held = await this.store.size(id);
-    if (held !== end.sizeBytes)
-      throw new MezError("CONFLICT", `recording ${id} has ${held} bytes here and ${end.sizeBytes} there`);
-    await this.store.complete(id);
-    const { endedAt, sizeBytes, interrupted } = end;
-    const state = interrupted ? "interrupted" : "complete";
-    await this.database.transaction((tx) => markEnded(tx.em, id, { endedAt, sizeBytes, state }));
+    const completing = this.#completing.get(id) ?? this.#complete(recording, end).finally(() => this.#completing.delete(id));
+    this.#completing.set(id, completing);
+    return completing;
   }
 
   /** Newest first. */
   async list(filter: RecordingFilter, limit: number): Promise<readonly SizedRecording[]> {
-    const recordings = await this.database.read((em) => listRecordings(em, filter, limit));
+    const recordings = await this.parts.database.read((em) => listRecordings(em, filter, limit));
     return Promise.all(
-      recordings.map(async (each) => ({ ...each, sizeBytes: each.sizeBytes ?? (await this.store.size(each.id)) })),
+      recordings.map(async (each) => ({ ...each, sizeBytes: each.sizeBytes ?? (await this.parts.store.size(each.id)) })),
     );
   }
 
@@ -93,9 +103,9 @@ export class RecordingService {
    */
   async download(id: string, reader: Omit<AuditRecord, "type">): Promise<Readable> {
     const { sessionId, userName, node } = await this.#get(id);
-    const bytes = await this.store.read(id);
+    const bytes = await this.parts.store.read(id);
     try {
-      await this.database.transaction(async (tx) =>
+      await this.parts.database.transaction(async (tx) =>
         tx.audit({
           ...reader,
           type: "recording.downloaded",
@@ -109,6 +119,28 @@ export class RecordingService {
       throw error;
     }
     return bytes;
+  }
+
+  /** A recording with the keys that may have sealed it. @throws {MezError} `NOT_FOUND` */
+  async sealOf(id: string): Promise<{ readonly recording: Recording; readonly keys: SealKeys }> {
+    const recording = await this.#get(id);
+    return { recording, keys: await this.parts.seals.keys() };
+  }
+
+  async #complete(recording: Recording, { endedAt, sizeBytes, interrupted }: ReportedEnd): Promise<void> {
+    const { database, store, seals, clock, clusterName: cluster, onComplete } = this.parts;
+    const { id } = recording;
+    const conflict = (held: number) => new MezError("CONFLICT", `recording ${id} has ${held} bytes here and ${sizeBytes} there`);
+    const held = await store.size(id);
+    if (held !== sizeBytes) throw conflict(held);
+    const read = sizeBytes === 0 ? DIGEST_OF_NOTHING : await digestOf(await store.read(id));
+    if (read.sizeBytes !== sizeBytes) throw conflict(read.sizeBytes);
+    await store.complete(id);
+    const state = interrupted ? "interrupted" : "complete";
+    const statement = statementOf(recording, { cluster, state, ...read, endedAt, sealedAt: clock.now() });
+    const seal = { statement, signature: await seals.seal(SEAL_NAMESPACE, Buffer.from(statement)) };
+    await database.transaction((tx) => markEnded(tx.em, id, { endedAt, sizeBytes, state, seal }));
+    onComplete();
   }
 
   async #begin(recorder: Recorder, id: string, description: RecordingDescription): Promise<void> {
@@ -126,8 +158,9 @@ export class RecordingService {
       endedAt: null,
       sizeBytes: null,
       state: "recording",
+      seal: null,
     };
-    await this.database.transaction(async (tx) => {
+    await this.parts.database.transaction(async (tx) => {
       const known = await findRecording(tx.em, id);
       if (known === null) await insertRecording(tx.em, recording);
       else requireRecorder(known, recorder);
@@ -135,7 +168,7 @@ export class RecordingService {
   }
 
   #find(id: string): Promise<Recording | null> {
-    return this.database.read((em) => findRecording(em, id));
+    return this.parts.database.read((em) => findRecording(em, id));
   }
 
   async #get(id: string): Promise<Recording> {
@@ -148,6 +181,30 @@ export class RecordingService {
 // --- internal ---
 
 const MAX_COMMAND_CHARACTERS = 4096;
+
+interface ReportedEnd {
+  readonly endedAt: Date;
+  readonly sizeBytes: number;
+  readonly interrupted: boolean;
+}
+
+interface Digest {
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
+/** A store may know nothing of a recording to which nothing was added. */
+const DIGEST_OF_NOTHING: Digest = { sizeBytes: 0, sha256: createHash("sha256").digest("hex") };
+
+async function digestOf(bytes: Readable): Promise<Digest> {
+  const hash = createHash("sha256");
+  let sizeBytes = 0;
+  for await (const piece of bytes as AsyncIterable<Buffer>) {
+    hash.update(piece);
+    sizeBytes += piece.length;
+  }
+  return { sizeBytes, sha256: hash.digest("hex") };
+}
 
 function nameOf({ role, name }: Recorder): string {
   return `${role}:${name}`;

@@ -1,3 +1,5 @@
+import type { Seal } from "./seal.js";
+
 /** `interrupted`: the recorder stopped before the session did. */
 export type RecordingState = "recording" | "complete" | "interrupted";
 
@@ -18,4 +20,6 @@ export interface Recording {
   /** `null` while it is growing: then the store knows. */
   readonly sizeBytes: number | null;
   readonly state: RecordingState;
+  /** `null` while it is growing, and for those from before there were seals. */
+  readonly seal: Seal | null;
 }

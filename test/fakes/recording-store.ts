@@ -18,6 +18,12 @@ export class FakeRecordingStore implements RecordingStore {
     return this.#recordings.get(id)?.bytes ?? null;
   }
 
+  /** What somebody does who gets at the place where recordings are kept. */
+  tamper(id: string, change: (bytes: Buffer) => Buffer): void {
+    const recording = this.#recordings.get(id);
+    if (recording !== undefined) recording.bytes = change(recording.bytes);
+  }
+
   isComplete(id: string): boolean {
     return this.#recordings.get(id)?.complete ?? false;
   }

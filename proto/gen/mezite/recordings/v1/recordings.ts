@@ -51,6 +51,8 @@ export interface Recording {
   /** Empty for a login shell. */
   command: string;
   state: RecordingState;
+  /** It has a seal of the Host CA. */
+  sealed: boolean;
 }
 
 /** What a recorder says of a recording when it sends the first bytes. */
@@ -118,6 +120,45 @@ export interface ListRecordingsResponse {
   nextPageToken: string;
 }
 
+export interface SearchRecordingsRequest {
+  /** Text as a terminal showed it, within one line; 1 to 200 characters, in whatever case. */
+  contains: string;
+  /** Empty for all users. */
+  user: string;
+}
+
+export interface SearchRecordingsResponse {
+  recording?:
+    | Recording
+    | undefined;
+  /** Its text could not be read, so nobody knows whether it contains the words. */
+  unsearched: boolean;
+}
+
+export interface GetRecordingSealRequest {
+  id: string;
+}
+
+export interface GetRecordingSealResponse {
+  state: RecordingState;
+  /** One line of JSON, byte for byte what was signed; empty for a recording without a seal. */
+  statement: string;
+  /** Armored SSH signature over it (OpenSSH PROTOCOL.sshsig), namespace recording@mezite. */
+  signature: string;
+  /** SSH keys of the Host CA, wire form in base64. */
+  trustedKeys: string[];
+  /** Those that rotations took out of use. */
+  formerKeys: FormerKey[];
+}
+
+/** A key that another one vouches for. */
+export interface FormerKey {
+  /** Wire form in base64. */
+  publicKey: string;
+  /** Armored SSH signature over the key in base64 and a line end, namespace former-key@mezite. */
+  signature: string;
+}
+
 export interface DownloadRecordingRequest {
   id: string;
 }
@@ -138,6 +179,7 @@ function createBaseRecording(): Recording {
     sizeBytes: 0,
     command: "",
     state: 0,
+    sealed: false,
   };
 }
 
@@ -172,6 +214,9 @@ export const Recording: MessageFns<Recording> = {
     }
     if (message.state !== 0) {
       writer.uint32(80).int32(message.state);
+    }
+    if (message.sealed !== false) {
+      writer.uint32(88).bool(message.sealed);
     }
     return writer;
   },
@@ -269,6 +314,14 @@ export const Recording: MessageFns<Recording> = {
             message.state = reader.int32() as any;
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.sealed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -296,6 +349,7 @@ export const Recording: MessageFns<Recording> = {
     message.sizeBytes = object.sizeBytes ?? 0;
     message.command = object.command ?? "";
     message.state = object.state ?? 0;
+    message.sealed = object.sealed ?? false;
     return message;
   },
 };
@@ -977,6 +1031,367 @@ export const ListRecordingsResponse: MessageFns<ListRecordingsResponse> = {
   },
 };
 
+function createBaseSearchRecordingsRequest(): SearchRecordingsRequest {
+  return { contains: "", user: "" };
+}
+
+export const SearchRecordingsRequest: MessageFns<SearchRecordingsRequest> = {
+  encode(message: SearchRecordingsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.contains !== "") {
+      writer.uint32(10).string(message.contains);
+    }
+    if (message.user !== "") {
+      writer.uint32(18).string(message.user);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchRecordingsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchRecordingsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.contains = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SearchRecordingsRequest>): SearchRecordingsRequest {
+    return SearchRecordingsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchRecordingsRequest>): SearchRecordingsRequest {
+    const message = createBaseSearchRecordingsRequest();
+    message.contains = object.contains ?? "";
+    message.user = object.user ?? "";
+    return message;
+  },
+};
+
+function createBaseSearchRecordingsResponse(): SearchRecordingsResponse {
+  return { recording: undefined, unsearched: false };
+}
+
+export const SearchRecordingsResponse: MessageFns<SearchRecordingsResponse> = {
+  encode(message: SearchRecordingsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.recording !== undefined) {
+      Recording.encode(message.recording, writer.uint32(10).fork()).join();
+    }
+    if (message.unsearched !== false) {
+      writer.uint32(16).bool(message.unsearched);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchRecordingsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchRecordingsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.recording = Recording.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.unsearched = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SearchRecordingsResponse>): SearchRecordingsResponse {
+    return SearchRecordingsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchRecordingsResponse>): SearchRecordingsResponse {
+    const message = createBaseSearchRecordingsResponse();
+    message.recording = (object.recording !== undefined && object.recording !== null)
+      ? Recording.fromPartial(object.recording)
+      : undefined;
+    message.unsearched = object.unsearched ?? false;
+    return message;
+  },
+};
+
+function createBaseGetRecordingSealRequest(): GetRecordingSealRequest {
+  return { id: "" };
+}
+
+export const GetRecordingSealRequest: MessageFns<GetRecordingSealRequest> = {
+  encode(message: GetRecordingSealRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRecordingSealRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRecordingSealRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetRecordingSealRequest>): GetRecordingSealRequest {
+    return GetRecordingSealRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetRecordingSealRequest>): GetRecordingSealRequest {
+    const message = createBaseGetRecordingSealRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseGetRecordingSealResponse(): GetRecordingSealResponse {
+  return { state: 0, statement: "", signature: "", trustedKeys: [], formerKeys: [] };
+}
+
+export const GetRecordingSealResponse: MessageFns<GetRecordingSealResponse> = {
+  encode(message: GetRecordingSealResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== 0) {
+      writer.uint32(8).int32(message.state);
+    }
+    if (message.statement !== "") {
+      writer.uint32(18).string(message.statement);
+    }
+    if (message.signature !== "") {
+      writer.uint32(26).string(message.signature);
+    }
+    for (const v of message.trustedKeys) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.formerKeys) {
+      FormerKey.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRecordingSealResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRecordingSealResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.statement = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.trustedKeys.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.formerKeys.push(FormerKey.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetRecordingSealResponse>): GetRecordingSealResponse {
+    return GetRecordingSealResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetRecordingSealResponse>): GetRecordingSealResponse {
+    const message = createBaseGetRecordingSealResponse();
+    message.state = object.state ?? 0;
+    message.statement = object.statement ?? "";
+    message.signature = object.signature ?? "";
+    message.trustedKeys = object.trustedKeys?.map((e) => e) || [];
+    message.formerKeys = object.formerKeys?.map((e) => FormerKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFormerKey(): FormerKey {
+  return { publicKey: "", signature: "" };
+}
+
+export const FormerKey: MessageFns<FormerKey> = {
+  encode(message: FormerKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.publicKey !== "") {
+      writer.uint32(10).string(message.publicKey);
+    }
+    if (message.signature !== "") {
+      writer.uint32(18).string(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FormerKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFormerKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.publicKey = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.signature = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FormerKey>): FormerKey {
+    return FormerKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FormerKey>): FormerKey {
+    const message = createBaseFormerKey();
+    message.publicKey = object.publicKey ?? "";
+    message.signature = object.signature ?? "";
+    return message;
+  },
+};
+
 function createBaseDownloadRecordingRequest(): DownloadRecordingRequest {
   return { id: "" };
 }
@@ -1138,6 +1553,30 @@ export const RecordingServiceService = {
       Buffer.from(ListRecordingsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListRecordingsResponse => ListRecordingsResponse.decode(value),
   },
+  /** Those in whose text something stands, newest first. Noted in the audit log. */
+  searchRecordings: {
+    path: "/mezite.recordings.v1.RecordingService/SearchRecordings" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: SearchRecordingsRequest): Buffer =>
+      Buffer.from(SearchRecordingsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SearchRecordingsRequest => SearchRecordingsRequest.decode(value),
+    responseSerialize: (value: SearchRecordingsResponse): Buffer =>
+      Buffer.from(SearchRecordingsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SearchRecordingsResponse => SearchRecordingsResponse.decode(value),
+  },
+  /** What shows that a recording is as it was when it became complete. */
+  getRecordingSeal: {
+    path: "/mezite.recordings.v1.RecordingService/GetRecordingSeal" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetRecordingSealRequest): Buffer =>
+      Buffer.from(GetRecordingSealRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetRecordingSealRequest => GetRecordingSealRequest.decode(value),
+    responseSerialize: (value: GetRecordingSealResponse): Buffer =>
+      Buffer.from(GetRecordingSealResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetRecordingSealResponse => GetRecordingSealResponse.decode(value),
+  },
   /** The bytes, from the first. */
   downloadRecording: {
     path: "/mezite.recordings.v1.RecordingService/DownloadRecording" as const,
@@ -1161,6 +1600,10 @@ export interface RecordingServiceServer extends UntypedServiceImplementation {
   completeRecording: handleUnaryCall<CompleteRecordingRequest, CompleteRecordingResponse>;
   /** Newest first, in pages. */
   listRecordings: handleUnaryCall<ListRecordingsRequest, ListRecordingsResponse>;
+  /** Those in whose text something stands, newest first. Noted in the audit log. */
+  searchRecordings: handleServerStreamingCall<SearchRecordingsRequest, SearchRecordingsResponse>;
+  /** What shows that a recording is as it was when it became complete. */
+  getRecordingSeal: handleUnaryCall<GetRecordingSealRequest, GetRecordingSealResponse>;
   /** The bytes, from the first. */
   downloadRecording: handleServerStreamingCall<DownloadRecordingRequest, DownloadRecordingResponse>;
 }
@@ -1229,6 +1672,32 @@ export interface RecordingServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListRecordingsResponse) => void,
+  ): ClientUnaryCall;
+  /** Those in whose text something stands, newest first. Noted in the audit log. */
+  searchRecordings(
+    request: SearchRecordingsRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<SearchRecordingsResponse>;
+  searchRecordings(
+    request: SearchRecordingsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<SearchRecordingsResponse>;
+  /** What shows that a recording is as it was when it became complete. */
+  getRecordingSeal(
+    request: GetRecordingSealRequest,
+    callback: (error: ServiceError | null, response: GetRecordingSealResponse) => void,
+  ): ClientUnaryCall;
+  getRecordingSeal(
+    request: GetRecordingSealRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetRecordingSealResponse) => void,
+  ): ClientUnaryCall;
+  getRecordingSeal(
+    request: GetRecordingSealRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetRecordingSealResponse) => void,
   ): ClientUnaryCall;
   /** The bytes, from the first. */
   downloadRecording(
