@@ -5,7 +5,7 @@ import type { RecordingStore } from "../../core/ports/recording-store.js";
 import { type ListedRecording, listRecordings, type RecordingPageEnd } from "./recording-repository.js";
 import type { SizedRecording } from "./recording-service.js";
 import { folded, MAX_SEARCH_CHARACTERS, textOf } from "./recording-text.js";
-import { findText } from "./recording-text-repository.js";
+import { findTexts, type PackedText, unpacked } from "./recording-text-repository.js";
 
 /** Text that may be searched for, as it is compared. */
 export type SearchText = string & { readonly brand: "SearchText" };
@@ -56,9 +56,11 @@ export class RecordingSearch {
     do {
       const filter = { userName, ...(before === undefined ? {} : { before }) };
       const page = await this.database.read((em) => listRecordings(em, filter, PAGE));
+      const kept = page.filter(({ textState }) => textState === "stored").map(({ id }) => id);
+      const texts = await this.database.read((em) => findTexts(em, kept, 0));
       for (const recording of page) {
         if (signal.aborted) return;
-        const found = await this.#contains(recording, text);
+        const found = await this.#contains(recording, text, texts.get(recording.id));
         if (found === false) continue;
         const sizeBytes = recording.sizeBytes ?? (await this.store.size(recording.id));
         yield { recording: { ...recording, sizeBytes }, unsearched: found === null };
@@ -67,14 +69,19 @@ export class RecordingSearch {
     } while (before !== undefined);
   }
 
-  /** `null` when nobody knows. */
-  async #contains({ id, textState }: ListedRecording, text: SearchText): Promise<boolean | null> {
+  /** @returns `null` when nobody knows. */
+  async #contains(
+    { id, textState }: ListedRecording,
+    text: SearchText,
+    firstPart: PackedText | undefined,
+  ): Promise<boolean | null> {
     if (textState !== "stored") return this.#isInStore(id, text);
-    for (let part = 0; ; part += 1) {
-      const kept = await this.database.read((em) => findText(em, id, part));
-      if (kept === null) return false;
-      if (kept.includes(text)) return true;
+    for (let kept = firstPart, part = 1; kept !== undefined; part += 1) {
+      if ((await unpacked(kept)).includes(text)) return true;
+      if (kept.isLast) return false;
+      kept = (await this.database.read((em) => findTexts(em, [id], part))).get(id);
     }
+    return false;
   }
 
   async #isInStore(id: string, text: SearchText): Promise<boolean | null> {
@@ -95,4 +102,4 @@ export class RecordingSearch {
 
 // --- internal ---
 
-const PAGE = 100;
+const PAGE = 50;

@@ -10,6 +10,7 @@ export const RecordingText = defineEntity({
     recordingId: p.text().primary(),
     part: p.integer().primary(),
     text: p.blob(),
+    isLast: p.boolean(),
   },
 });
 
@@ -21,13 +22,29 @@ export async function packed(text: string): Promise<Buffer> {
 /** Stores the text of a recording in place of what was stored of it. */
 export async function replaceText(em: EntityManager, recordingId: string, parts: readonly Buffer[]): Promise<void> {
   await em.nativeDelete(RecordingText, { recordingId });
-  for (const [part, text] of parts.entries()) await em.insert(RecordingText, { recordingId, part, text });
+  for (const [part, text] of parts.entries())
+    await em.insert(RecordingText, { recordingId, part, text, isLast: part === parts.length - 1 });
 }
 
-/** A part of a recording's text, counted from 0; `null` after the last. */
-export async function findText(em: EntityManager, recordingId: string, part: number): Promise<string | null> {
-  const row = await em.findOne(RecordingText, { recordingId, part }, { disableIdentityMap: true });
-  return row === null ? null : (await inflate(row.text)).toString();
+/** A part of a recording's text as it is stored. */
+export interface PackedText {
+  readonly text: Uint8Array;
+  readonly isLast: boolean;
+}
+
+/** One part of the text of each recording, counted from 0; those that have no such part are left out. */
+export async function findTexts(
+  em: EntityManager,
+  recordingIds: readonly string[],
+  part: number,
+): Promise<ReadonlyMap<string, PackedText>> {
+  const rows = await em.find(RecordingText, { recordingId: { $in: [...recordingIds] }, part }, { disableIdentityMap: true });
+  return new Map(rows.map(({ recordingId, text, isLast }) => [recordingId, { text, isLast }]));
+}
+
+/** What `packed` was given. */
+export async function unpacked({ text }: PackedText): Promise<string> {
+  return (await inflate(text)).toString();
 }
 
 // --- internal ---

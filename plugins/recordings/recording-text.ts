@@ -41,7 +41,9 @@ async function* linesOf(cast: AsyncIterable<Uint8Array>): AsyncGenerator<string>
     const events = (rest + decoder.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))).split("\n");
     rest = events.pop() ?? "";
     if (rest.length > MAX_EVENT_CHARACTERS) rest = "";
-    for (const event of events) yield terminal.add(outputOf(event));
+    let text = "";
+    for (const event of events) text += terminal.add(outputOf(event));
+    yield text;
   }
   yield terminal.add(outputOf(rest));
   yield terminal.end();

@@ -194,8 +194,8 @@ describe("a node without an agent, with OpenSSH through the proxy", PEERS, () =>
     const start = await eventually(() => events("session.exec").find(({ metadata }) => String(metadata.command).includes("6*7")));
     assert.deepEqual([start.user_name, start.resource_name, start.resource_labels.env], ["fay", NODE, "production"]);
     const cast = await eventually(() => {
-      const { code, stdout: text } = cluster.mezctl(["recordings", "download", start.session_id, "--out=-"]);
-      return code === 0 && text.includes("a-42-b") ? text : null;
+      const { code, stdout: text, stderr } = cluster.mezctl(["recordings", "download", start.session_id, "--out=-"]);
+      return code === 0 && stderr.includes("seal verified: fay as ") && text.includes("a-42-b") ? text : null;
     });
     assert.equal((JSON.parse(cast.split("\n")[0] ?? "") as { version: number }).version, 2);
     await eventually(() => events("session.end").find(({ session_id }) => session_id === start.session_id));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { type IPty, spawn } from "@lydell/node-pty";
@@ -164,12 +164,29 @@ describe("an unmodified OpenSSH client", CLIENTS, () => {
       return rows.find(({ state, command }) => state === "complete" && command?.includes("what the recording shows"))?.id;
     });
     const file = join(folder, "session.cast");
-    cluster.mezctlOk(["recordings", "download", id, `--out=${file}`]);
+    const downloaded = cluster.mezctl(["recordings", "download", id, `--out=${file}`]);
+    assert.deepEqual([downloaded.code, /seal verified: admin as /.test(downloaded.stderr)], [0, true], downloaded.stderr);
     const [header] = readFileSync(file, "utf8").split("\n");
     assert.equal((JSON.parse(header as string) as { version: number }).version, 2);
     const played = cluster.run(requirePeer("script"), ["-qec", `asciinema cat ${file}`, "/dev/null"]);
     assert.match(played.stdout, /what the recording shows/);
     assert.match(cluster.mshOk(["play", id]), /what the recording shows/);
+    const found = cluster.mezctlOk(["recordings", "ls", "--contains=WHAT the recording", "--format=json"]);
+    assert.deepEqual((JSON.parse(found) as { id: string; sealed: boolean }[]).map((each) => [each.id, each.sealed]), [[id, true]]);
+    assert.equal(cluster.mezctlOk(["recordings", "ls", "--contains=what the .* shows", "--format=json"]).trim(), "[]");
+  });
+
+  test("a recording that was changed where it is kept is refused", async () => {
+    cluster.ssh(["-tt", target, "echo the truth"]);
+    const id = await eventually(() => {
+      const rows = JSON.parse(cluster.mezctlOk(["recordings", "ls", "--format=json"])) as { id: string; command: string; sealed: boolean }[];
+      return rows.find(({ sealed, command }) => sealed && command.includes("the truth"))?.id;
+    });
+    const [kept, file] = [join(cluster.dataDirectory, "recordings-store", `${id}.cast`), join(folder, "truth.cast")];
+    writeFileSync(kept, readFileSync(kept, "utf8").replaceAll("truth", "tooth"));
+    const refused = cluster.mezctl(["recordings", "download", id, `--out=${file}`]);
+    assert.deepEqual([refused.code, existsSync(file)], [9, false]);
+    assert.match(refused.stderr, /was changed after it was sealed/);
   });
 
   /** The command under an `ssh -tt` whose own terminal is a real one of 80 by 24. */
