@@ -172,14 +172,21 @@ describe("an unmodified OpenSSH client", CLIENTS, () => {
     assert.match(played.stdout, /what the recording shows/);
     assert.match(cluster.mshOk(["play", id]), /what the recording shows/);
     const found = cluster.mezctlOk(["recordings", "ls", "--contains=WHAT the recording", "--format=json"]);
-    assert.deepEqual((JSON.parse(found) as { id: string; sealed: boolean }[]).map((each) => [each.id, each.sealed]), [[id, true]]);
+    assert.deepEqual(
+      (JSON.parse(found) as { id: string; sealed: boolean }[]).map((each) => [each.id, each.sealed]),
+      [[id, true]],
+    );
     assert.equal(cluster.mezctlOk(["recordings", "ls", "--contains=what the .* shows", "--format=json"]).trim(), "[]");
   });
 
   test("a recording that was changed where it is kept is refused", async () => {
     cluster.ssh(["-tt", target, "echo the truth"]);
     const id = await eventually(() => {
-      const rows = JSON.parse(cluster.mezctlOk(["recordings", "ls", "--format=json"])) as { id: string; command: string; sealed: boolean }[];
+      const rows = JSON.parse(cluster.mezctlOk(["recordings", "ls", "--format=json"])) as {
+        id: string;
+        command: string;
+        sealed: boolean;
+      }[];
       return rows.find(({ sealed, command }) => sealed && command.includes("the truth"))?.id;
     });
     const [kept, file] = [join(cluster.dataDirectory, "recordings-store", `${id}.cast`), join(folder, "truth.cast")];
