@@ -22,7 +22,8 @@ export async function readCursor(em: EntityManager, name: string): Promise<Curso
   return em.findOne(CursorRecord, { name }, { disableIdentityMap: true });
 }
 
-/** Remembers how far a forwarder is. */
+/** Remembers how far a forwarder is. Never goes back: the pump of a plugin that was replaced may be late with its last word. */
 export async function saveCursor(em: EntityManager, name: string, cursor: Cursor): Promise<void> {
-  await em.upsert(CursorRecord, { name, ...cursor });
+  if ((await readCursor(em, name)) === null) await em.insert(CursorRecord, { name, ...cursor });
+  else await em.nativeUpdate(CursorRecord, { name, seq: { $lt: cursor.seq } }, { ...cursor });
 }

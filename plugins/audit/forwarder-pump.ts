@@ -52,6 +52,7 @@ export class ForwarderPump {
   #woken = false;
   #state: ForwarderState;
   #savedSeq = -1;
+  #repeatSeconds = 0;
   /** Where it was after each delivery of the last while, for forwarders that want repetition. */
   #marks: { readonly at: number; readonly seq: number }[] = [];
 
@@ -133,7 +134,9 @@ export class ForwarderPump {
     const last = rows.at(-1);
     if (last === undefined) return 0;
     const time = AbortSignal.timeout(this.#times.deliveryMs);
-    await orAborted(this.parts.forwarder().deliver(rows.map(toForwarded), AbortSignal.any([signal, time])), signal, time);
+    const forwarder = this.parts.forwarder();
+    this.#repeatSeconds = forwarder.repeatSeconds ?? 0;
+    await orAborted(forwarder.deliver(rows.map(toForwarded), AbortSignal.any([signal, time])), signal, time);
     const seqBefore = this.#state.seq;
     this.#state = { ...this.#state, seq: last.seq };
     this.#mark(seqBefore);
@@ -151,11 +154,10 @@ export class ForwarderPump {
   }
 
   #mark(seq: number): void {
-    const { repeatSeconds } = this.parts.forwarder();
-    if (repeatSeconds === undefined) return;
+    if (this.#repeatSeconds === 0) return;
     const at = this.parts.clock.now().getTime();
     this.#marks.push({ at, seq });
-    while ((this.#marks[0]?.at ?? at) < at - repeatSeconds * 1000 || this.#marks.length > MAX_MARKS) this.#marks.shift();
+    while ((this.#marks[0]?.at ?? at) < at - this.#repeatSeconds * 1000 || this.#marks.length > MAX_MARKS) this.#marks.shift();
   }
 
   #failed(error: unknown): void {
@@ -163,8 +165,7 @@ export class ForwarderPump {
     const message = messageOf(error);
     if (this.#state.failure === null)
       logger.warn("audit events cannot be forwarded; they are kept and tried again", { forwarder: name, error: message });
-    const { repeatSeconds = 0 } = this.parts.forwarder();
-    const since = clock.now().getTime() - repeatSeconds * 1000;
+    const since = clock.now().getTime() - this.#repeatSeconds * 1000;
     const lost = this.#marks.find(({ at }) => at >= since);
     this.#marks = [];
     this.#state = {

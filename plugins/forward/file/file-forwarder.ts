@@ -9,12 +9,25 @@ import type { AuditForwarder, ForwardedEvent } from "../../../core/ports/audit-f
  */
 export class FileForwarder implements AuditForwarder, Lifecycle {
   #file: FileHandle | null = null;
+  /** The last write; the next one waits for it. */
+  #busy: Promise<void> = Promise.resolve();
 
   /** @param path Absolute; its folder exists. */
   constructor(private readonly path: string) {}
 
   /** Resolves when the events are on the disk. @throws {MezError} `STORAGE_FULL`, `STORAGE_UNWRITABLE` */
-  async deliver(events: readonly ForwardedEvent[]): Promise<void> {
+  deliver(events: readonly ForwardedEvent[]): Promise<void> {
+    const turn = this.#busy.then(() => this.#append(events));
+    this.#busy = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async dispose(): Promise<void> {
+    await this.#busy;
+    await this.#close();
+  }
+
+  async #append(events: readonly ForwardedEvent[]): Promise<void> {
     try {
       const file = await this.#current();
       const { size } = await file.stat();
@@ -24,12 +37,12 @@ export class FileForwarder implements AuditForwarder, Lifecycle {
       await file.appendFile(bytes);
       await file.datasync();
     } catch (error) {
-      await this.dispose();
+      await this.#close();
       throw toDiskError(error, `the file ${this.path}`);
     }
   }
 
-  async dispose(): Promise<void> {
+  async #close(): Promise<void> {
     const file = this.#file;
     this.#file = null;
     await file?.close().catch(() => undefined);
@@ -37,7 +50,7 @@ export class FileForwarder implements AuditForwarder, Lifecycle {
 
   async #current(): Promise<FileHandle> {
     if (this.#file !== null && (await this.#isAtPath(this.#file))) return this.#file;
-    await this.dispose();
+    await this.#close();
     this.#file = await open(this.path, "a+", 0o640);
     return this.#file;
   }

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { MezError, messageOf } from "../../../core/errors/error.js";
 import type { SyslogTransport } from "./syslog-forwarder.js";
@@ -24,7 +24,7 @@ export function overTls(host: string, port: number, files: TlsFiles): Connect {
   const read = (path: string) => (path === "" ? undefined : readFileSync(path));
   return () => ({
     socket: connectTls({
-      ...{ host, port, servername: /[:\d.]+$/.test(host) && !/[a-z]/i.test(host) ? "" : host, minVersion: "TLSv1.2" },
+      ...{ host, port, servername: isIP(host) === 0 ? host : "", minVersion: "TLSv1.2" },
       ...{ ca: read(files.caFile), cert: read(files.certificateFile), key: read(files.keyFile) },
     }),
     established: "secureConnect",

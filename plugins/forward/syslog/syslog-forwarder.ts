@@ -16,6 +16,8 @@ export interface SyslogTransport {
 /** Sends events to syslog. No protocol of syslog answers, so what was sent shortly before a failure is sent again. */
 export class SyslogForwarder implements AuditForwarder, Lifecycle {
   readonly repeatSeconds = 60;
+  /** The last delivery; the next one waits for it. */
+  #busy: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly transport: SyslogTransport,
@@ -23,16 +25,23 @@ export class SyslogForwarder implements AuditForwarder, Lifecycle {
   ) {}
 
   /** @throws {MezError} `UNAVAILABLE` */
-  async deliver(events: readonly ForwardedEvent[], signal: AbortSignal): Promise<void> {
+  deliver(events: readonly ForwardedEvent[], signal: AbortSignal): Promise<void> {
+    const turn = this.#busy.then(() => this.#send(events, signal));
+    this.#busy = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async dispose(): Promise<void> {
+    await this.#busy;
+    this.transport.close();
+  }
+
+  async #send(events: readonly ForwardedEvent[], signal: AbortSignal): Promise<void> {
     const { transport, origin } = this;
     const write = transport.isLocal ? toLocalMessage : toSyslogMessage;
     await transport.send(
       events.map((event) => write(event, origin, transport.maxBytes)),
       signal,
     );
-  }
-
-  async dispose(): Promise<void> {
-    this.transport.close();
   }
 }
