@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { MezError } from "../../core/errors/error.js";
 import type { Database } from "../../core/plugin/database.js";
 import { sealedSegmentsAfter } from "./archive-repository.js";
@@ -67,6 +68,7 @@ export class ArchivePruner {
   /** In pieces, so that no login waits for long. */
   async #remove(segment: Segment, baseSeq: number, userName: string): Promise<void> {
     for (let seq = baseSeq; seq < segment.lastSeq; ) {
+      await nextTurn();
       const batch = await this.database.read((em) => readChain(em, seq, Math.min(BATCH_EVENTS, segment.lastSeq - seq)));
       const last = batch.at(-1);
       if (last === undefined || last.seq > segment.lastSeq) return; // somebody else was quicker
@@ -86,4 +88,4 @@ export class ArchivePruner {
 
 // --- internal ---
 
-const BATCH_EVENTS = 1000;
+const BATCH_EVENTS = 200;

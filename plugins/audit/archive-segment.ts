@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import { MezError } from "../../core/errors/error.js";
@@ -50,9 +51,10 @@ export function segmentFiles({ day, firstSeq, lastSeq }: Segment): { readonly fi
  * @throws {MezError} `AUDIT_CHAIN_BROKEN` when the rows are not the whole segment or do not fit together
  */
 export async function packSegment(segment: Segment, rows: readonly AuditRow[]): Promise<PackedSegment> {
-  const lines = rows.map(lineOf);
+  const lines: string[] = [];
+  for await (const row of inPieces(rows)) lines.push(lineOf(row));
   const [first, last] = [rows[0], rows.at(-1)];
-  const verdict = checkRows(segment, lines.map(parseLine));
+  const verdict = await checkLines(segment, lines);
   if (verdict !== null || first === undefined || last === undefined)
     throw new MezError("AUDIT_CHAIN_BROKEN", `nothing is archived from a damaged log: ${verdict ?? "it has no events"}`);
   const file = await promisify(gzip)(lines.map((line) => `${line}\n`).join(""));
@@ -92,8 +94,9 @@ export function parseManifest(key: string, bytes: Buffer): SegmentManifest {
 export async function unpackSegment(key: string, manifest: SegmentManifest, file: Buffer): Promise<readonly AuditRow[]> {
   if (file.length !== manifest.bytes || sha256(file) !== manifest.sha256)
     throw new MezError("AUDIT_CHAIN_BROKEN", `${key} is not the file that its manifest tells of`);
-  const rows = (await unzipped(key, file)).split("\n").slice(0, -1).map(parseLine);
-  const verdict = checkRows(manifest, rows);
+  const lines = (await unzipped(key, file)).split("\n").slice(0, -1);
+  const rows: AuditRow[] = [];
+  const verdict = await checkLines(manifest, lines, rows);
   if (verdict !== null || rows.length !== manifest.count)
     throw new MezError("AUDIT_CHAIN_BROKEN", `${key}: ${verdict ?? "it does not hold as many events as its manifest says"}`);
   return rows;
@@ -106,6 +109,7 @@ export function isManifest(key: string): boolean {
 
 // --- internal ---
 
+const PIECE_ITEMS = 100;
 const MAX_TEXT_BYTES = 512 * 1024 * 1024;
 const FILE_ENDING = ".ndjson.gz";
 const MANIFEST_ENDING = ".manifest.json";
@@ -126,17 +130,30 @@ async function unzipped(key: string, file: Buffer): Promise<string> {
   }
 }
 
-/** `null` when the rows are the segment. */
-function checkRows(segment: Segment, rows: readonly AuditRow[]): string | null {
+/**
+ * `null` when the lines are the segment.
+ * @param rows Filled with what they hold, as far as it is right.
+ */
+async function checkLines(segment: Segment, lines: readonly string[], rows: AuditRow[] = []): Promise<string | null> {
   let [seq, hash] = [segment.firstSeq - 1, segment.previousHash];
-  for (const row of rows) {
+  for await (const line of inPieces(lines)) {
+    const row = parseLine(line);
     seq += 1;
     if (row.seq !== seq) return `event ${seq} is missing`;
     if (chainHash(hash, row) !== row.hash) return `event ${seq} (${row.id}) was changed or moved`;
     hash = row.hash;
+    rows.push(row);
   }
   if (seq !== segment.lastSeq) return `events ${seq + 1} to ${segment.lastSeq} are missing`;
   return hash === segment.lastHash ? null : `event ${seq} is not the one that was recorded as the last`;
+}
+
+/** Lets others have their turn in between: logins go on while the log is archived. */
+async function* inPieces<T>(items: readonly T[]): AsyncGenerator<T, void> {
+  for (const [index, item] of items.entries()) {
+    if (index % PIECE_ITEMS === PIECE_ITEMS - 1) await nextTurn();
+    yield item;
+  }
 }
 
 function expected(type: "string" | "number", value: unknown): unknown {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { MezError } from "../../core/errors/error.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -72,6 +73,7 @@ export class Archiver {
     let characters = 0;
     for (let { seq } = from; ; ) {
       const limit = Math.min(READ_EVENTS, maxSegmentEvents - rows.length);
+      await nextTurn(); // logins go on meanwhile
       const batch = await database.read((em) => readChain(em, seq, limit));
       for (const row of batch) {
         const first = rows[0] ?? row;
@@ -88,6 +90,7 @@ export class Archiver {
   async #rowsOf({ firstSeq, lastSeq }: Segment): Promise<readonly AuditRow[]> {
     const rows: AuditRow[] = [];
     for (let seq = firstSeq - 1; seq < lastSeq; ) {
+      await nextTurn();
       const batch = await this.parts.database.read((em) => readChain(em, seq, Math.min(READ_EVENTS, lastSeq - seq)));
       const wanted = batch.filter((row) => row.seq <= lastSeq);
       rows.push(...wanted);
@@ -126,6 +129,6 @@ export class Archiver {
 
 /** Events that archiving itself makes: alone they are no reason for one more file. */
 const OWN_EVENTS: ReadonlySet<string> = new Set(["audit.archived", "audit.pruned"]);
-const READ_EVENTS = 500;
+const READ_EVENTS = 200;
 const MAX_SEGMENT_CHARACTERS = 32 * 1024 * 1024;
 const ROW_CHARACTERS = 600; // the other fields, roughly

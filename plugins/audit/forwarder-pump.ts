@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { MezError, messageOf } from "../../core/errors/error.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { Logger } from "../../core/plugin/logger.js";
@@ -93,6 +93,7 @@ export class ForwarderPump {
         if (this.#state.failure !== null) logger.info("audit events are forwarded again", { forwarder: name });
         this.#state = { ...this.#state, failure: null };
         waitMs = retryMs;
+        await nextTurn();
         if (delivered > 0) continue;
         await this.#save();
         await this.#idle(signal);
