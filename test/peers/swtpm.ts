@@ -22,9 +22,7 @@ export async function startSwtpm(): Promise<RunningSwtpm> {
   const folder = mkdtempSync(join(tmpdir(), "mezite-swtpm-"));
   try {
     manufacture(folder);
-    const [port, control] = await twoPorts();
-    const child = start(folder, port, control);
-    await eventually(() => existsSync(join(folder, "pid")));
+    const { child, port } = await startOnFreePorts(folder);
     return {
       environment: { TPM2TOOLS_TCTI: `swtpm:host=127.0.0.1,port=${port}` },
       makerFile: join(folder, "ca", "maker.pem"),
@@ -55,12 +53,12 @@ async function twoPorts(): Promise<readonly [number, number]> {
 
 async function isFree(port: number): Promise<boolean> {
   const server = createServer().listen(port, "127.0.0.1");
-  const [event] = await Promise.race([
-    once(server, "listening").then(() => ["free"]),
-    once(server, "error").then(() => ["taken"]),
-  ]);
-  if (event === "free") await new Promise((resolve) => server.close(resolve));
-  return event === "free";
+  const listens = await once(server, "listening").then(
+    () => true,
+    () => false,
+  );
+  if (listens) await new Promise((resolve) => server.close(resolve));
+  return listens;
 }
 
 function manufacture(folder: string): void {
@@ -81,6 +79,17 @@ function manufacture(folder: string): void {
   const args = ["--tpm2", "--tpmstate", join(folder, "state"), "--create-ek-cert", "--config", join(folder, "setup.conf")];
   const { status, stdout, stderr } = spawnSync(requirePeer("swtpm_setup"), [...args, "--overwrite"], { encoding: "utf8" });
   if (status !== 0) throw new Error(`swtpm_setup ended with ${status}:\n${stdout}${stderr}`);
+}
+
+/** Somebody else may take a port between the look and the start. */
+async function startOnFreePorts(folder: string): Promise<{ readonly child: ChildProcess; readonly port: number }> {
+  for (let left = 3; ; left -= 1) {
+    const [port, control] = await twoPorts();
+    const child = start(folder, port, control);
+    await eventually(() => child.exitCode !== null || existsSync(join(folder, "pid")));
+    if (child.exitCode === null) return { child, port };
+    if (left === 0) throw new Error(`swtpm ended with ${child.exitCode}`);
+  }
 }
 
 function start(folder: string, port: number, control: number): ChildProcess {
