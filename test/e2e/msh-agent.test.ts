@@ -28,7 +28,7 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     writeFileSync(config, cluster.mshOk(["config", "--agent"]));
   });
   after(async () => {
-    await agent?.stop();
+    await Agent.stopAll();
     await cluster?.stop();
   });
 
@@ -189,14 +189,14 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     const shared = await Agent.start(cluster, [`--socket=${join(open, "agent.sock")}`]);
     for (const path of [cluster.folder, open]) chmodSync(path, 0o755);
     chmodSync(shared.socket, 0o666);
-    const { stderr, stdout } = spawnSync("ssh-add", ["-l"], {
+    const { status, stdout } = spawnSync("ssh-add", ["-l"], {
       uid: 65_534,
       gid: 65_534,
       encoding: "utf8",
       env: { SSH_AUTH_SOCK: shared.socket, PATH: process.env["PATH"] },
     });
     assert.doesNotMatch(stdout, /admin/);
-    assert.match(stderr, /communication with agent failed|error fetching identities/i);
+    assert.notEqual(status, 0); // also when it dies of writing to a connection that is gone
     await eventually(() => /refused process \d+ of user 65534/.test(shared.errors));
     await shared.stop();
   });
@@ -272,6 +272,7 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
 
 /** A running `msh agent`. */
 class Agent {
+  static readonly #all: Agent[] = [];
   errors = "";
 
   private constructor(
@@ -304,7 +305,13 @@ class Agent {
     });
     agent = new Agent(child, line[1] as string);
     agent.errors = errors;
+    Agent.#all.push(agent);
     return agent;
+  }
+
+  /** Also those of tests that failed in the middle, so that none of them holds up the end of the run. */
+  static async stopAll(): Promise<void> {
+    await Promise.all(Agent.#all.map((agent) => agent.stop()));
   }
 
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
