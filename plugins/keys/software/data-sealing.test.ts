@@ -13,7 +13,8 @@ test("opens what it sealed, under the same context only", async () => {
   assert.ok(!Buffer.from(sealed, "base64").includes("secret"));
   assert.equal((await sealing.open(sealed, "mfa factor 1")).toString(), "secret");
   await assert.rejects(sealing.open(sealed, "mfa factor 2"), (error) => isMezError(error, "STORAGE_CORRUPT"));
-  await assert.rejects(sealing.open(`A${sealed.slice(1)}`, "mfa factor 1"), (error) => isMezError(error, "STORAGE_CORRUPT"));
+  const changed = `${sealed.startsWith("A") ? "B" : "A"}${sealed.slice(1)}`;
+  await assert.rejects(sealing.open(changed, "mfa factor 1"), (error) => isMezError(error, "STORAGE_CORRUPT"));
 });
 
 test("uses another key than the one that seals CA keys", async () => {
