@@ -31,9 +31,11 @@ export class RequestPeople {
     if (node === undefined) return { reachable: false, roles: [], node: false };
     const rights = rightsOf(this.ownRoles(person.name));
     const held = new Set(person.roles);
+    const decision = access.decideReach({ user: person.name, roles: person.roles, node });
     const askable = [...roles.values()].map(({ name }) => name).filter((name) => !held.has(name) && rights.mayAskForRole(name));
     return {
-      reachable: access.decideReach({ user: person.name, roles: person.roles, node }).allowed,
+      // A second factor or a device that is not shown here is no reason to ask for more.
+      reachable: decision.allowed || decision.missing !== undefined,
       roles: askable.filter((name) => access.wouldReach(person.name, [name], node)).sort(),
       node: rights.rolesOffering(nodeName).length > 0,
     };

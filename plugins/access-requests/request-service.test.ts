@@ -247,6 +247,15 @@ test("says what to ask for to reach a node", () => {
   assert.deepEqual(requests.people.suggest("web-99", person("alice")), { reachable: false, roles: [], node: false });
 });
 
+test("a node that only wants a second factor is reached already", () => {
+  put(ROLES_COLLECTION, "careful", {
+    ...roleOf("careful", { nodeLabels: { env: ["production"] }, logins: ["deploy"] }),
+    options: { ...OPTIONS, requireSessionMfa: "totp" },
+  });
+  user("alice", ["dev", "careful"]);
+  assert.equal(requests.people.suggest("web-01", person("alice")).reachable, true);
+});
+
 test("one person has at most twenty open requests", async () => {
   for (let count = 0; count < 20; count += 1) await ask({ roles: ["production"] });
   await refuses(ask({ roles: ["production"] }), "CONFLICT");
