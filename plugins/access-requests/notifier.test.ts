@@ -93,6 +93,17 @@ test("tells each step in order, signed, until the receiver takes it; a redirect 
   await notifier.dispose();
 });
 
+test("words of a requester are no commands of a chat system", async (t) => {
+  const { opened, make, taken } = await bed(t, []);
+  const notifier = make();
+  await notifier.start();
+  const request = { ...REQUEST, reason: "<!channel> see <https://evil.example|the ticket>" };
+  await opened.database.transaction((tx) => notifier.announce(tx, "access_request.created", request, "alice"));
+  await eventually(() => taken.length === 1);
+  assert.doesNotMatch(taken[0]?.text ?? "", /[<>]/);
+  await notifier.dispose();
+});
+
 test("what a crash left behind is told by the next process; what was rolled back never", async (t) => {
   const { opened, make, taken } = await bed(t, []);
   const crashed = make();

@@ -104,7 +104,14 @@ const LOOK_EVERY_MS = 2_000;
 const GIVE_UP_MS = 86_400_000;
 
 /** One line for people: what bridges to chat systems show. */
-function sentence(type: AuditEventType, { user, roles, nodes, reason, reviews, id }: AccessRequest, by: string): string {
+function sentence(...step: Parameters<typeof words>): string {
+  // Chat systems read commands and links between angle brackets, and the reasons are anybody's words.
+  return words(...step)
+    .replaceAll("<", "\u2039")
+    .replaceAll(">", "\u203a");
+}
+
+function words(type: AuditEventType, { user, roles, nodes, reason, reviews, id }: AccessRequest, by: string): string {
   const what = [...roles.map((role) => `role ${role}`), ...nodes.map((node) => `node ${node}`)].join(", ");
   const step = type.slice(type.indexOf(".") + 1);
   if (step === "created")
