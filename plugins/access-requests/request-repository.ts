@@ -72,9 +72,10 @@ export async function findRequests(
   em: EntityManager,
   { state, user }: RequestFilter,
   limit: number,
+  offset = 0,
 ): Promise<readonly AccessRequest[]> {
   const where = { ...(state === undefined ? {} : { state }), ...(user === undefined ? {} : { userName: user }) };
-  const records = await em.find(AccessRequestRecord, where, { orderBy: { createdAt: "desc", id: "asc" }, limit });
+  const records = await em.find(AccessRequestRecord, where, { orderBy: { createdAt: "desc", id: "asc" }, limit, offset });
   return withReviews(em, records);
 }
 

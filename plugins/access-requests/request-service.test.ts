@@ -241,6 +241,19 @@ test("shows people their own, what they may review, and nothing else", async () 
   );
 });
 
+test("what somebody may not see does not push what they may see out of a list", async () => {
+  const old = await ask({ roles: ["production"] });
+  for (let count = 0; count < 210; count += 1) {
+    clock.time += 1;
+    const { id } = await ask({ roles: ["short"] });
+    await requests.cancel(id, person("alice"));
+  }
+  assert.deepEqual(
+    (await requests.list({}, 10, person("bob"), false)).map(({ id }) => id),
+    [old.id],
+  );
+});
+
 test("says what to ask for to reach a node", () => {
   assert.deepEqual(requests.people.suggest("web-01", person("alice")), { reachable: false, roles: ["production"], node: false });
   assert.deepEqual(requests.people.suggest("db-01", person("alice")), { reachable: false, roles: [], node: true });

@@ -70,8 +70,16 @@ export class RequestService implements CollectionSource<AccessGrant> {
 
   /** What a person may see, newest first: their own, what they may review or have reviewed; all for `isOverseer`. */
   async list(filter: RequestFilter, limit: number, person: Person, isOverseer: boolean): Promise<readonly AccessRequest[]> {
-    const found = await this.parts.database.read((em) => findRequests(em, filter, limit));
-    return isOverseer ? found : found.filter((request) => this.people.maySee(request, person));
+    return this.parts.database.read(async (em) => {
+      const seen: AccessRequest[] = [];
+      // In pages: what the person may not see must not push out of the list what they may.
+      for (let offset = 0; seen.length < limit && offset < MAX_READ; offset += PAGE) {
+        const page = await findRequests(em, filter, PAGE, offset);
+        seen.push(...page.filter((request) => isOverseer || this.people.maySee(request, person)));
+        if (page.length < PAGE) break;
+      }
+      return seen.slice(0, limit);
+    });
   }
 
   /** @throws {MezError} `NOT_FOUND`, also for one that the person may not see. */
@@ -230,6 +238,9 @@ export class RequestService implements CollectionSource<AccessGrant> {
 // --- internal ---
 
 const MAX_PENDING = 20;
+const PAGE = 200;
+/** How far back a list looks. */
+const MAX_READ = 5000;
 
 async function existing(tx: Transaction, id: string): Promise<AccessRequest> {
   const request = await findRequest(tx.em, id);
