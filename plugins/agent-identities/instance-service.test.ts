@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 import { isMezError } from "../../core/errors/error.js";
+import type { Guard } from "../../core/ports/guard.js";
 import { generateSshKeyPair } from "../../core/ssh/private-key.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import type { CertificateAuthorities } from "../ca/api.js";
@@ -17,6 +18,11 @@ const HERE = "192.0.2.7";
 const ELSEWHERE = "198.51.100.9";
 let opened: TestDatabase;
 let instances: InstanceService;
+let lockedInstance = "";
+const guard: Guard = {
+  refusal: ({ instance }) => (instance === lockedInstance ? { message: "locked", detail: "lock 1" } : null),
+  onChange: () => () => {},
+};
 
 before(async () => {
   opened = await openTestDatabase({
@@ -32,13 +38,14 @@ before(async () => {
       all: () => [],
       get: () => ({ redeem: async (_tx, proof) => ({ roles: ["identity"], subject: Buffer.from(proof).toString() }) }),
     },
-    guards: { all: () => [] },
+    guards: { all: () => [guard] },
     locks: null,
   });
 });
 after(() => opened.close());
 
 beforeEach(async () => {
+  lockedInstance = "";
   await opened.database.transaction(async (tx) => {
     await repository.deleteIdentity(tx.em, NAME);
     await repository.insertIdentity(tx.em, { name: NAME, roles: ["ci"], createdBy: "admin", createdAt: new Date() });
@@ -117,6 +124,29 @@ test("of two holders that renew at once, one gets certificates and the other loc
   ]);
   assert.deepEqual(results.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
   assert.notEqual((await stored())[0]?.lockReason, "");
+});
+
+test("an instance that was locked after its call was let in renews nothing, nor gets an answer that was lost", async () => {
+  const { instanceId } = await bootstrap("one", keys());
+  const order = keys();
+  const presented = { name: NAME, instance: instanceId, generation: 1 };
+  await instances.renew(presented, order, HERE);
+  lockedInstance = instanceId;
+  const isRefused = (error: unknown): boolean => isMezError(error, "ACCESS_DENIED");
+  await assert.rejects(instances.renew(presented, order, HERE), isRefused);
+  await assert.rejects(instances.renew({ ...presented, generation: 2 }, keys(), HERE), isRefused);
+  assert.equal((await stored())[0]?.generation, 2);
+});
+
+test("after a copy was found neither holder renews", async () => {
+  const { instanceId } = await bootstrap("one", keys());
+  const presented = { name: NAME, instance: instanceId, generation: 1 };
+  await instances.renew(presented, keys(), HERE);
+  await assert.rejects(instances.renew(presented, keys(), ELSEWHERE), (error) => isMezError(error, "ACCESS_DENIED"));
+  await assert.rejects(instances.renew({ ...presented, generation: 2 }, keys(), HERE), (error) =>
+    isMezError(error, "ACCESS_DENIED"),
+  );
+  assert.equal((await stored())[0]?.generation, 2);
 });
 
 test("takes the word of the newest certificate alone for what is in use", async () => {

@@ -85,13 +85,15 @@ export class InstanceService {
   /**
    * New certificates for new keys, one generation on. An answer that was lost is given again; any other request from an
    * older generation comes from a second holder of the certificate, and locks the instance.
-   * @throws {MezError} `UNAUTHENTICATED` when the instance was deleted; `ACCESS_DENIED` for a copy; `INVALID_ARGUMENT`
+   * @throws {MezError} `UNAUTHENTICATED` when the instance was deleted; `ACCESS_DENIED` for a copy, and for what is locked;
+   * `INVALID_ARGUMENT`
    */
   async renew(presented: PresentedInstance, order: CertificateOrder, clientAddress: string): Promise<InstanceCertificates> {
     const keys = parseInstanceKeys(order);
     const keysHash = keysHashOf(keys);
     const outcome = await this.parts.database.transaction(async (tx) => {
       const { identity, instance } = await this.#existing(tx, presented);
+      this.#requireUnlocked(identity, instance);
       if (instance.generation === presented.generation + 1 && instance.keysHash === keysHash)
         return JSON.parse(instance.answer) as InstanceCertificates;
       if (instance.generation !== presented.generation) return this.#copied(tx, identity, instance, presented, clientAddress);
@@ -108,8 +110,7 @@ export class InstanceService {
       return certificates;
     });
     // Thrown out here, so that the lock is committed.
-    if (outcome === COPIED)
-      throw new MezError("ACCESS_DENIED", `this instance of ${machineNameOf(presented.name)} is locked: ${COPY_REASON}`);
+    if (outcome === COPIED) throw lockedFor(presented.name, COPY_REASON);
     return outcome;
   }
 
@@ -155,6 +156,12 @@ export class InstanceService {
     return { identity, instance };
   }
 
+  /** In the transaction, because transactions have an order: what was locked before gets nothing. */
+  #requireUnlocked({ name, roles }: AgentIdentity, { id, lockReason }: Instance): void {
+    if (lockReason !== "") throw lockedFor(name, lockReason);
+    requireNoRefusal(this.parts.guards, { agentIdentity: name, roles, instance: id });
+  }
+
   async #store(tx: Transaction, instance: Instance): Promise<void> {
     await repository.updateInstance(tx.em, instance);
     tx.put(MACHINE_INSTANCES_COLLECTION, instance.id, instanceEntryOf(instance));
@@ -193,6 +200,10 @@ export class InstanceService {
 
 const COPIED = Symbol("copied");
 const COPY_REASON = "two holders of its certificate renewed it; delete what was copied and bootstrap with a new token";
+
+function lockedFor(identity: string, why: string): MezError {
+  return new MezError("ACCESS_DENIED", `this instance of ${machineNameOf(identity)} is locked: ${why}`);
+}
 
 function issued(certificates: InstanceCertificates, keysHash: string) {
   return {
