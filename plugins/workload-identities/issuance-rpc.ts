@@ -5,7 +5,8 @@ import {
   WorkloadIssuanceServiceService,
   type X509SvidResult,
 } from "../../proto/gen/mezite/workload_identities/v1/workload_identities.js";
-import type { AttestedProcess, IssuedX509, PresentedInstance, SvidCaller, SvidService } from "./svid-service.js";
+import type { PresentedInstance } from "./instance-standing.js";
+import type { AttestedProcess, IssuedX509, SvidCaller, SvidService } from "./svid-service.js";
 import { type WorkloadWatchParts, watchWorkloads } from "./workload-watch.js";
 
 export const ISSUANCE_RPC: RpcService<typeof WorkloadIssuanceServiceService> = {

@@ -31,17 +31,14 @@ export default definePlugin({
         ...{ authority, workloads: collections.of(WORKLOADS_COLLECTION) },
         ...{ nodes: collections.of(NODES), caKeys: collections.of(CA_KEYS) },
       });
+      const standing = { machines: collections.of(MACHINES_COLLECTION), guards: resolve.port(GUARD) };
       return issuanceHandlers(
         new SvidService({
           database: resolve(DATABASE),
-          directory,
-          authority,
+          ...{ directory, authority, standing },
           jwtIssuer: resolve.optional(JWT_ISSUER)?.url ?? null,
         }),
-        {
-          ...{ directory, followers: followers(resolve) },
-          ...{ machines: collections.of(MACHINES_COLLECTION), guards: resolve.port(GUARD) },
-        },
+        { ...standing, directory, followers: followers(resolve) },
       );
     });
     host.run((resolve) => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { isMezError, MezError } from "../../core/errors/error.js";
+import type { Guard } from "../../core/ports/guard.js";
 import { systemClock } from "../../core/time/clock.js";
 import { FakeKeyBackend } from "../../test/fakes/key-backend.js";
 import { openTestDatabase } from "../../test/fixtures/database.js";
@@ -14,6 +15,7 @@ import { KeyBackedAuthorities } from "../ca/certificate-authorities.js";
 import { CreateCertificateAuthorities } from "../ca/migrations/20260101000000-certificate-authorities.js";
 import { SvidIssuer } from "../ca/svid-issuer.js";
 import type { NodeEntry } from "../nodes/api.js";
+import type { UserEntry } from "../roles/api.js";
 import { CreateWorkloadIdentities } from "./migrations/001-workload-identities.js";
 import { type SvidCaller, type SvidOrder, SvidService } from "./svid-service.js";
 import { WorkloadDirectory } from "./workload-directory.js";
@@ -105,6 +107,20 @@ for (const [what, change] of [
   });
 }
 
+test("gives out nothing that was signed while its caller was locked or deleted", async (t) => {
+  const bed = await open(t);
+  const orders = [{ ...bed.order(), publicKey, process: null }];
+  bed.beforeSigned = async () => void bed.locked.add("i-1");
+  await assert.rejects(bed.svids.issueX509(orders, CALLER), (error) => isMezError(error, "ACCESS_DENIED"));
+  const jwt = { ...bed.order(), audiences: ["db"], process: null };
+  await assert.rejects(bed.svids.issueJwt(jwt, CALLER), (error) => isMezError(error, "ACCESS_DENIED"));
+  const [result] = await bed.svids.issueX509(orders, { ...CALLER, instance: "i-2" });
+  assert.ok(!(result instanceof MezError), "another instance goes on");
+  bed.machines.set("identity/web-01", undefined);
+  await assert.rejects(bed.svids.issueX509(orders, CALLER), (error) => isMezError(error, "UNAUTHENTICATED"));
+  assert.equal(bed.events("workload_identity.svid_issued").length, 1);
+});
+
 test("gives out nothing that could not be recorded", async (t) => {
   const bed = await open(t);
   bed.failsToRecord = true;
@@ -177,9 +193,18 @@ async function open(t: TestContext) {
   const nodes = new FakeCollection<NodeEntry>();
   nodes.set("web-01", nodeWith("eu"));
   const directory = new WorkloadDirectory({ workloads, nodes, caKeys: new FakeCollection(), authority });
-  const svids = new SvidService({ database, directory, authority, jwtIssuer: "https://id.example.com" });
+  const machines = new FakeCollection<UserEntry>();
+  machines.set("identity/web-01", { roles: ["ci"], traits: { internal: {}, external: {} } });
+  machines.set("identity/web-02", { roles: ["ci"], traits: { internal: {}, external: {} } });
+  const locked = new Set<string>();
+  const guard: Guard = {
+    refusal: ({ instance = "" }) => (locked.has(instance) ? { message: "locked", detail: "lock 1" } : null),
+    onChange: () => () => {},
+  };
+  const standing = { machines, guards: { all: () => [guard] } };
+  const svids = new SvidService({ database, directory, authority, standing, jwtIssuer: "https://id.example.com" });
   return Object.assign(state, {
-    ...{ backend, workloads, svids, nodes, stored: workload },
+    ...{ backend, workloads, svids, nodes, machines, locked, stored: workload },
     order: (): Pick<SvidOrder, "entry" | "revision"> => ({
       entry: "payments",
       revision: directory.entryFor("web-01", "payments")?.revision ?? "",

@@ -2,17 +2,11 @@ import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { SpiffeAuthority } from "../ca/api.js";
 import { MACHINE_PREFIX } from "../roles/api.js";
+import { type PresentedInstance, requireStanding, type StandingParts } from "./instance-standing.js";
 import { type AttestedProgram, matchesProgram } from "./unix-selectors.js";
 import type { WorkloadDirectory } from "./workload-directory.js";
 import type { WorkloadEntry } from "./workload-entry.js";
 import { isWorkloadName, printable } from "./workload-identity.js";
-
-/** The instance of an agent identity that asks, as its certificate names it. */
-export interface PresentedInstance {
-  readonly name: string;
-  readonly roles: readonly string[];
-  readonly instance: string;
-}
 
 /** Who asks, and from where. */
 export interface SvidCaller extends PresentedInstance {
@@ -54,6 +48,7 @@ export interface SvidServiceParts {
   readonly database: Database;
   readonly directory: WorkloadDirectory;
   readonly authority: SpiffeAuthority;
+  readonly standing: StandingParts;
   /** URL that stands as `iss` in JWT-SVIDs; `null` for none. */
   readonly jwtIssuer: string | null;
 }
@@ -64,8 +59,9 @@ export class SvidService {
 
   /**
    * X.509-SVIDs, a result for each order. Signed first and recorded in one transaction, which also sees whether an entry was
-   * changed or deleted meanwhile: what is answered was allowed at its commit.
-   * @throws {MezError} `INVALID_ARGUMENT` for too many orders; `KEY_BACKEND_UNAVAILABLE`, safe to retry
+   * changed or deleted meanwhile, or the caller locked: what is answered was allowed at its commit.
+   * @throws {MezError} `INVALID_ARGUMENT` for too many orders; `ACCESS_DENIED` and `UNAUTHENTICATED` for a caller that may call
+   * no more; `KEY_BACKEND_UNAVAILABLE`, safe to retry
    */
   async issueX509(orders: readonly X509Order[], caller: SvidCaller): Promise<readonly (IssuedX509 | MezError)[]> {
     if (orders.length > MAX_ORDERS)
@@ -75,7 +71,7 @@ export class SvidService {
     return this.#commit(signed, orders, caller);
   }
 
-  /** @throws {MezError} `NOT_FOUND`, `CONFLICT`, `ACCESS_DENIED`, `INVALID_ARGUMENT`; `KEY_BACKEND_UNAVAILABLE`, safe to retry */
+  /** @throws {MezError} `NOT_FOUND`, `CONFLICT`, and as `issueX509` */
   async issueJwt(order: SvidOrder & { readonly audiences: readonly string[] }, caller: SvidCaller): Promise<IssuedJwt> {
     const signed = await this.#unlessRefused(() => this.#signJwt(order, caller));
     const [result] = await this.#commit([signed], [order], caller);
@@ -137,13 +133,14 @@ export class SvidService {
     caller: SvidCaller,
   ): Promise<readonly (Svid | MezError)[]> {
     if (signed.length === 0) return [];
-    return this.parts.database.transaction(async (tx) =>
-      signed.map((each, index) => {
+    return this.parts.database.transaction(async (tx) => {
+      requireStanding(this.parts.standing, caller); // here, because transactions have an order: what was locked before gets none
+      return signed.map((each, index) => {
         const result = each instanceof MezError || this.#isCurrent(each.entry, caller) ? each : changedMeanwhile(each.entry);
         record(tx, result, orders[index], caller);
         return result instanceof MezError ? result : result.svid;
-      }),
-    );
+      });
+    });
   }
 
   /** Asked by the writer: every change that somebody was told of is in the live copies by then. */

@@ -1,23 +1,19 @@
 import { X509Certificate } from "node:crypto";
-import { MezError } from "../../core/errors/error.js";
-import type { Collection } from "../../core/plugin/collection.js";
-import { type Guards, onGuardChange, requireNoRefusal } from "../../core/ports/guard.js";
+import { onGuardChange } from "../../core/ports/guard.js";
 import type {
   SpiffeBundle as BundleMessage,
   WorkloadEntry as EntryMessage,
   WatchWorkloadsMessage,
 } from "../../proto/gen/mezite/workload_identities/v1/workload_identities.js";
-import { MACHINE_PREFIX, type UserEntry } from "../roles/api.js";
+import { MACHINE_PREFIX } from "../roles/api.js";
 import type { IdentityFollowers } from "./identity-followers.js";
-import type { PresentedInstance } from "./svid-service.js";
+import { type PresentedInstance, requireStanding, type StandingParts } from "./instance-standing.js";
 import type { WorkloadDirectory } from "./workload-directory.js";
 import type { WorkloadEntry } from "./workload-entry.js";
 import { selectorsToMessage } from "./workload-message.js";
 
-export interface WorkloadWatchParts {
+export interface WorkloadWatchParts extends StandingParts {
   readonly directory: WorkloadDirectory;
-  readonly machines: Collection<UserEntry>;
-  readonly guards: Guards;
   readonly followers: IdentityFollowers;
   /** Default 5 s. */
   readonly heartbeatMs?: number;
@@ -78,12 +74,6 @@ export async function* watchWorkloads(
 // --- internal ---
 
 const HEARTBEAT_MS = 5_000;
-
-function requireStanding({ machines, guards }: WorkloadWatchParts, { name, roles, instance }: PresentedInstance): void {
-  if (machines.get(`${MACHINE_PREFIX}${name}`) === undefined)
-    throw new MezError("UNAUTHENTICATED", `${MACHINE_PREFIX}${name} was deleted from this cluster`);
-  requireNoRefusal(guards, { agentIdentity: name, roles, instance });
-}
 
 function snapshotFor({ directory }: WorkloadWatchParts, identityName: string) {
   const { certificatesPem, spiffe } = directory.bundle();
