@@ -25,6 +25,12 @@ const HARMFUL = [
   ["an application command", "\x1b_Gi=1,a=q;AAAA\x1b\\"],
   ["controls of eight bits", "\u009b6n".slice(0, 1)],
   ["the old question who is there", "\x05"],
+  ["a question for a report, a checksum or the keyboard's mode", "\x1b[1$w\x1b[1;1;1;1;9;9*y\x1b[?u\x1b[&u"],
+  ["a question for colours, graphics or the modifiers of keys", "\x1b[#R\x1b[?1;1;0S\x1b[?4m\x1b['|"],
+  ["a copy for the printer", "\x1b[5i\x1b[?5i"],
+  ["another meaning of keys", "\x1b[>4;2m\x1b[>1u\x1b[=1u\x1b[<u"],
+  ["reports of mouse, focus and size", "\x1b[?1003h\x1b[?25;1006h\x1b[?1004h\x1b[?2048h"],
+  ["another character encoding", "\x1b%@"],
 ] as const;
 
 for (const [what, sequence] of HARMFUL) {
@@ -33,6 +39,23 @@ for (const [what, sequence] of HARMFUL) {
   test(`takes out ${what} when it comes one character at a time`, () => {
     const output = new HarmlessOutput();
     assert.equal([..."a", ...sequence, ..."b"].map((character) => output.pass(character)).join(""), "ab");
+  });
+}
+
+for (const [what, text, shown] of [
+  ["inside of which a line feed stands", "\x1b[\n6n", "\n6n"],
+  ["before which a line feed stands", "\x1b\n[6n", "\n[6n"],
+  ["that only appears when something else is taken out", "\x1b\x85[6n", "[6n"],
+  ["that only appears when a sequence is taken out", "\x1b\x1b[6n[6n", "[6n"],
+  ["that another escape ends", "\x1b]52;c;cm0gLXJmIH4=\x1b[m", "52;c;cm0gLXJmIH4=\x1b[m"],
+  ["that another control ends", "\x1b]52;c;cm0gLXJmIH4=\x18\x1b[m", "52;c;cm0gLXJmIH4=\x18\x1b[m"],
+  ["in a title that was broken off", "\x1b]0;\x18\x9b6n\x07", ""],
+] as const) {
+  test(`takes out a sequence ${what}`, () => assert.equal(new HarmlessOutput().pass(text), shown));
+
+  test(`takes out a sequence ${what}, also when it comes one character at a time`, () => {
+    const output = new HarmlessOutput();
+    assert.equal([...text].map((character) => output.pass(character)).join(""), shown);
   });
 }
 
