@@ -70,6 +70,15 @@ test("starts what is looked up late before who looks it up, unless that requires
   assert.deepEqual([graph.order, graph.requires.get("a")], [["c", "b", "a"], []]);
 });
 
+test("orders plugins of which each layer requires all of the one before", () => {
+  const layers = Array.from({ length: 40 }, (_, layer) => [`left-${layer}`, `right-${layer}`]);
+  const manifests = layers.flatMap((names, layer) =>
+    names.map((name) => manifestOf(name, { provides: [service(name)], requires: (layers[layer - 1] ?? []).map(service) })),
+  );
+  const top = manifestOf("top", { requires: [{ ...service("right-39"), late: true }] });
+  assert.deepEqual(orderPlugins([top, ...manifests], NODE, PORTS).order.slice(-3), ["right-39", "top", "left-39"]);
+});
+
 const BROKEN: readonly (readonly [name: string, manifests: readonly Manifest[], message: RegExp])[] = [
   [
     "a missing provider",

@@ -101,8 +101,12 @@ function startsAfter(
   lookedUpLate: readonly (readonly [user: string, provider: string])[],
 ): ReadonlyMap<string, readonly string[]> {
   const earlier = new Map(requires);
-  const isBehind = (id: string, other: string): boolean =>
-    id === other || (earlier.get(id) ?? []).some((needed) => isBehind(needed, other));
+  const isBehind = (id: string, other: string, seen: Set<string> = new Set()): boolean => {
+    if (id === other) return true;
+    if (seen.has(id)) return false;
+    seen.add(id);
+    return (earlier.get(id) ?? []).some((needed) => isBehind(needed, other, seen));
+  };
   for (const [user, provider] of lookedUpLate) {
     if (!isBehind(provider, user)) earlier.set(user, [...(earlier.get(user) ?? []), provider]);
   }
