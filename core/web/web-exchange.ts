@@ -2,7 +2,6 @@ import { randomBytes, randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { isMezError, MezError, messageOf } from "../errors/error.js";
-import { networkOf } from "../plugin/client-network.js";
 import type { Logger } from "../plugin/logger.js";
 import type { WebRequest, WebResponse } from "../plugin/web.js";
 import type { WebAuthenticator } from "../ports/web-authenticator.js";
@@ -99,7 +98,7 @@ export class WebExchange {
     const named = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
     const host = named === 1 ? parseHost(headers.host ?? "") : null;
     if (host === null) return Problem.of(400, "a request has one host");
-    this.parts.limiter.admit(networkOf(this.#clientAddress));
+    this.parts.limiter.admit(this.#clientAddress);
     if (HEALTH_PATHS.has(target.path)) return { target, host };
     if (!this.parts.hostNames().includes(host.name, socket.localAddress ?? ""))
       return Problem.of(421, `this server is not "${host.name.slice(0, 80)}"`);
