@@ -1,8 +1,9 @@
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import { parseWebhook } from "../../core/plugin/signed-post.js";
@@ -82,11 +83,3 @@ export default definePlugin<Config>({
     if (notifier !== null) host.run(notifier);
   },
 });
-
-// --- internal ---
-
-/** Several declarations share one service. */
-function once<T>(factory: Factory<T>): Factory<T> {
-  let made: T | undefined;
-  return (resolve) => (made ??= factory(resolve));
-}

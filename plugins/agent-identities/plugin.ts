@@ -1,7 +1,8 @@
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
@@ -76,11 +77,3 @@ export default definePlugin({
     );
   },
 });
-
-// --- internal ---
-
-/** Several declarations share one service. */
-function once<T>(factory: Factory<T>): Factory<T> {
-  let made: T | undefined;
-  return (resolve) => (made ??= factory(resolve));
-}

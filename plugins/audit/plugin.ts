@@ -1,8 +1,9 @@
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
-import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUDIT_FORWARDER } from "../../core/ports/audit-forwarder.js";
 import { AUDIT_SINK } from "../../core/ports/audit-sink.js";
@@ -86,11 +87,3 @@ export default definePlugin<AuditConfig>({
     host.run(reporter);
   },
 });
-
-// --- internal ---
-
-/** The service that is provided and the one whose life is run are the same. */
-function once<T>(factory: Factory<T>): Factory<T> {
-  let made: T | undefined;
-  return (resolve) => (made ??= factory(resolve));
-}

@@ -1,7 +1,8 @@
 import { CLUSTER_SETTINGS_COLLECTION } from "../../core/plugin/cluster-settings.js";
-import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
+import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { SECOND_FACTOR } from "./api.js";
@@ -17,15 +18,14 @@ export default definePlugin({
     host.run((resolve) => new FileSettings(resolve.port(CLUSTER_SETTING), isAuth, resolve(LOGGER)));
     if (!isAuth) return;
 
-    let made: SettingService | undefined;
-    const service = (resolve: Resolve): SettingService => {
-      made ??= new SettingService({
-        database: resolve(DATABASE),
-        clock: resolve(CLOCK),
-        declared: resolve.port(CLUSTER_SETTING),
-      });
-      return made;
-    };
+    const service = once(
+      (resolve) =>
+        new SettingService({
+          database: resolve(DATABASE),
+          clock: resolve(CLOCK),
+          declared: resolve.port(CLUSTER_SETTING),
+        }),
+    );
     host.implement(CLUSTER_SETTING, SECOND_FACTOR.key, () => ({ setting: SECOND_FACTOR, file: null }));
     host.store(SETTING_ENTITIES, [{ name: "001-cluster-settings", class: CreateClusterSettings }]);
     host.publish(CLUSTER_SETTINGS_COLLECTION, service);

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { MezError } from "../../core/errors/error.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
 import { GUARD } from "../../core/ports/guard.js";
@@ -92,12 +93,6 @@ export default definePlugin<Config>({
 });
 
 // --- internal ---
-
-/** Several declarations share one service. */
-function once<T>(factory: Factory<T>): Factory<T> {
-  let made: T | undefined;
-  return (resolve) => (made ??= factory(resolve));
-}
 
 function readMakers(file: string): string {
   if (file === "") return "";

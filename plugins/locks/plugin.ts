@@ -1,9 +1,10 @@
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { parseStaleAfter } from "../../core/plugin/stale-after.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
@@ -66,11 +67,3 @@ export default definePlugin<LocksConfig>({
     );
   },
 });
-
-// --- internal ---
-
-/** Several declarations share one service. */
-function once<T>(factory: Factory<T>): Factory<T> {
-  let made: T | undefined;
-  return (resolve) => (made ??= factory(resolve));
-}

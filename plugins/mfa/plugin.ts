@@ -1,10 +1,11 @@
 import { AttemptLimiter } from "../../core/plugin/attempt-limiter.js";
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import { definePlugin, type Factory, type Registrar, type Resolve } from "../../core/plugin/contract.js";
+import { definePlugin, type Registrar, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
 import { WEB_DOOR } from "../../core/plugin/web-door.js";
@@ -126,10 +127,4 @@ function registerProxy(host: Registrar): void {
   host.web(MFA_ROUTES, (resolve) => pageHandlers(client(resolve)));
   host.run((resolve) => new WebAnnouncer(resolve(WEB_DOOR), client(resolve), resolve(LOGGER)));
   host.provide(SESSION_PROOFS, (resolve) => new RemoteSessionProofs(client(resolve)));
-}
-
-/** Several declarations share one service. */
-function once<T>(factory: Factory<T>): Factory<T> {
-  let made: T | undefined;
-  return (resolve) => (made ??= factory(resolve));
 }

@@ -1,9 +1,10 @@
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import type { Factory, ProcessRole, Resolve } from "../../core/plugin/contract.js";
+import type { ProcessRole, Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { RPC_DIALER } from "../../core/plugin/dialer.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { JOIN_METHOD } from "../../core/ports/join-method.js";
@@ -114,15 +115,4 @@ export function nodesServices(settings: NodesSettings, processRoles: ReadonlySet
   });
 
   return { directory, heartbeats, trustReports, agents, openSsh, nodes, enrolment, identities, runtime };
-}
-
-// --- internal ---
-
-/** Makes a service at the first call and gives the same one after. */
-function once<T>(make: Factory<T>): Factory<T> {
-  let made: { readonly value: T } | null = null;
-  return (resolve) => {
-    made ??= { value: make(resolve) };
-    return made.value;
-  };
 }

@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
-import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { RECORDING_STORE } from "../../core/ports/recording-store.js";
@@ -95,11 +96,3 @@ export default definePlugin<RecordingsConfig>({
     host.run(spool);
   },
 });
-
-// --- internal ---
-
-/** The service that is provided and the one whose life is run are the same. */
-function once<T>(factory: Factory<T>): Factory<T> {
-  let made: T | undefined;
-  return (resolve) => (made ??= factory(resolve));
-}

@@ -1,10 +1,11 @@
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { parseDuration } from "../../core/time/duration.js";
@@ -90,11 +91,3 @@ export default definePlugin<SessionsConfig>({
     host.run((resolve) => new SessionTerminator(resolve(COLLECTIONS).of(SESSION_TERMINATIONS), resolve(LIVE_SESSIONS)));
   },
 });
-
-// --- internal ---
-
-/** Several declarations share one service. */
-function once<T>(factory: Factory<T>): Factory<T> {
-  let made: T | undefined;
-  return (resolve) => (made ??= factory(resolve));
-}

@@ -1,6 +1,7 @@
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import { definePlugin, type Factory } from "../../core/plugin/contract.js";
+import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { once } from "../../core/plugin/once.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { CA_KEYS, SPIFFE_AUTHORITY, TRUST_FOLLOWERS } from "../ca/api.js";
@@ -58,11 +59,3 @@ export default definePlugin({
     });
   },
 });
-
-// --- internal ---
-
-/** Several declarations share one service. */
-function once<T>(factory: Factory<T>): Factory<T> {
-  let made: T | undefined;
-  return (resolve) => (made ??= factory(resolve));
-}

@@ -1,5 +1,6 @@
 import { resolve as resolvePath } from "node:path";
-import { definePlugin, type Resolve } from "../../../core/plugin/contract.js";
+import { definePlugin } from "../../../core/plugin/contract.js";
+import { once } from "../../../core/plugin/once.js";
 import { PROCESS } from "../../../core/plugin/process.js";
 import { AUDIT_FORWARDER } from "../../../core/ports/audit-forwarder.js";
 import { FileForwarder } from "./file-forwarder.js";
@@ -10,11 +11,7 @@ interface FileConfig {
 
 export default definePlugin<FileConfig>({
   register(host, { path }) {
-    let made: FileForwarder | undefined;
-    const forwarder = (resolve: Resolve): FileForwarder => {
-      made ??= new FileForwarder(resolvePath(resolve(PROCESS).dataDirectory, path));
-      return made;
-    };
+    const forwarder = once((resolve) => new FileForwarder(resolvePath(resolve(PROCESS).dataDirectory, path)));
     host.implement(AUDIT_FORWARDER, "file", forwarder);
     host.run(forwarder);
   },

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { MezError } from "../../../core/errors/error.js";
-import { definePlugin, type Resolve } from "../../../core/plugin/contract.js";
+import { definePlugin } from "../../../core/plugin/contract.js";
+import { once } from "../../../core/plugin/once.js";
 import { AUDIT_FORWARDER } from "../../../core/ports/audit-forwarder.js";
 import { overTcp, overTls, StreamTransport } from "./stream-transport.js";
 import { parseSyslogAddress, type SyslogAddress } from "./syslog-address.js";
@@ -26,11 +27,7 @@ export default definePlugin<SyslogConfig>({
     if ((config.certificate_file === "") !== (config.key_file === ""))
       throw new MezError("CONFIG_INVALID", `${KEY}: certificate_file and key_file go together`);
     const origin = { facility: config.facility, hostName: config.host_name || hostname(), processId: process.pid };
-    let made: SyslogForwarder | undefined;
-    const forwarder = (_resolve: Resolve): SyslogForwarder => {
-      made ??= new SyslogForwarder(transportTo(address, config), origin);
-      return made;
-    };
+    const forwarder = once(() => new SyslogForwarder(transportTo(address, config), origin));
     host.implement(AUDIT_FORWARDER, "syslog", forwarder);
     host.run(forwarder);
   },

@@ -1,6 +1,7 @@
 import { resolve as resolvePath } from "node:path";
-import { definePlugin, type Resolve } from "../../../core/plugin/contract.js";
+import { definePlugin } from "../../../core/plugin/contract.js";
 import { LOGGER } from "../../../core/plugin/logger.js";
+import { once } from "../../../core/plugin/once.js";
 import { PROCESS } from "../../../core/plugin/process.js";
 import { RECORDING_STORE } from "../../../core/ports/recording-store.js";
 import { BUCKET } from "../../s3/api.js";
@@ -14,16 +15,15 @@ interface S3RecordingConfig {
 
 export default definePlugin<S3RecordingConfig>({
   register(host, { prefix, directory }) {
-    let made: S3RecordingStore | undefined;
-    const store = (resolve: Resolve): S3RecordingStore => {
-      made ??= new S3RecordingStore({
-        bucket: resolve(BUCKET),
-        stage: new StageFolder(resolvePath(resolve(PROCESS).dataDirectory, directory)),
-        prefix,
-        logger: resolve(LOGGER),
-      });
-      return made;
-    };
+    const store = once(
+      (resolve) =>
+        new S3RecordingStore({
+          bucket: resolve(BUCKET),
+          stage: new StageFolder(resolvePath(resolve(PROCESS).dataDirectory, directory)),
+          prefix,
+          logger: resolve(LOGGER),
+        }),
+    );
     host.implement(RECORDING_STORE, "s3", store);
     host.run(store);
   },
