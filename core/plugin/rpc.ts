@@ -20,6 +20,8 @@ export interface RpcService<Definition extends RpcDefinition> {
   readonly name: string;
   readonly definition: Definition;
   readonly permissions: { readonly [Method in keyof Definition]: Permission | "public" };
+  /** `FileDescriptorSet` of the service and its messages, for commands that the manifest describes. `rpcService` makes it. */
+  readonly descriptor?: Uint8Array;
 }
 
 /** What a handler may know of the call besides its request. */
