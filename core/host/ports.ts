@@ -10,6 +10,7 @@ import { KEY_BACKEND } from "../ports/key-backend.js";
 import { LOGIN_STEP } from "../ports/login-step.js";
 import { RECORDING_STORE } from "../ports/recording-store.js";
 import { STORAGE_DRIVER } from "../ports/storage-driver.js";
+import { USER_DATA } from "../ports/user-data.js";
 import { WEB_AUTHENTICATOR } from "../ports/web-authenticator.js";
 import type { PortCardinalities } from "./graph.js";
 
@@ -25,6 +26,7 @@ const PORTS: readonly Port<unknown>[] = [
   LOGIN_STEP,
   RECORDING_STORE,
   STORAGE_DRIVER,
+  USER_DATA,
   WEB_AUTHENTICATOR,
 ];
 

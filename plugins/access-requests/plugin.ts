@@ -9,10 +9,10 @@ import type { Secret } from "../../core/plugin/secret.js";
 import { parseWebhook } from "../../core/plugin/signed-post.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
+import { USER_DATA } from "../../core/ports/user-data.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { NODES } from "../nodes/api.js";
 import { ACCESS, GRANTS_COLLECTION, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
-import { USER_DELETED } from "../users/api.js";
 import { ACCESS_REQUEST_APPROVALS } from "./api.js";
 import { CreateAccessRequests } from "./migrations/001-access-requests.js";
 import { NOTIFICATION_ENTITIES } from "./notification-repository.js";
@@ -65,12 +65,7 @@ export default definePlugin<Config>({
     host.store([...REQUEST_ENTITIES, ...NOTIFICATION_ENTITIES], [{ name: "001-access-requests", class: CreateAccessRequests }]);
     host.publish(GRANTS_COLLECTION, service);
     host.rpc(REQUEST_RPC, (resolve) => requestHandlers(service(resolve)));
-    host.on(
-      USER_DELETED,
-      (resolve) =>
-        ({ name, deletedAt }) =>
-          service(resolve).forget(name, new Date(deletedAt)),
-    );
+    host.implement(USER_DATA, "access-requests", service);
     host.run(
       (resolve) =>
         new Sweeper({

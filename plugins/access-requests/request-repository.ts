@@ -61,6 +61,13 @@ export async function insertReview(em: EntityManager, requestId: string, review:
   await em.insert(ReviewRecord, { ...review, requestId });
 }
 
+/** Deletes a person's reviews of requests that nobody has decided. */
+export async function deletePendingReviews(em: EntityManager, reviewer: string): Promise<void> {
+  const reviewed = (await em.find(ReviewRecord, { reviewer })).map(({ requestId }) => requestId);
+  const pending = await em.find(AccessRequestRecord, { id: { $in: reviewed }, state: "pending" });
+  for (const { id: requestId } of pending) await em.nativeDelete(ReviewRecord, { requestId, reviewer });
+}
+
 /** A request with its reviews, or `null`. */
 export async function findRequest(em: EntityManager, id: string): Promise<AccessRequest | null> {
   const record = await em.findOne(AccessRequestRecord, { id });

@@ -220,14 +220,25 @@ test("ends by itself: what is granted expires, what nobody decided is cancelled"
 test("who gets the name of somebody who was deleted inherits nothing", async () => {
   const request = await approved({ roles: ["production"] });
   const open = await ask({ roles: ["short"] });
-  await requests.forget("alice", clock.now());
-  await requests.forget("alice", clock.now());
+  await opened.database.transaction((tx) => requests.forget(tx, "alice"));
+  await opened.database.transaction((tx) => requests.forget(tx, "alice"));
   assert.deepEqual((await requests.list({}, 10, person("root"), true)).map(({ state }) => state).sort(), [
     "cancelled",
     "revoked",
   ]);
   assert.equal(opened.removes[0]?.key, request.id);
   assert.notEqual(open.id, request.id);
+});
+
+test("the approval of somebody who was deleted does not count for who gets the name", async () => {
+  approvalsNeeded = 2;
+  const request = await ask({ roles: ["production"] });
+  await review("bob", request, true);
+  await opened.database.transaction((tx) => requests.forget(tx, "bob"));
+  assert.equal((await review("carol", request, true)).state, "pending");
+  assert.equal((await review("bob", request, true)).state, "approved");
+  await opened.database.transaction((tx) => requests.forget(tx, "bob"));
+  assert.equal((await requests.get(request.id, person("root"), true)).reviews.length, 2);
 });
 
 test("shows people their own, what they may review, and nothing else", async () => {

@@ -4,6 +4,7 @@ import type { AuditEventType } from "../../core/plugin/audit.js";
 import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
 import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { UserData } from "../../core/ports/user-data.js";
 import type { Clock } from "../../core/time/clock.js";
 import { type AccessGrant, GRANTS_COLLECTION } from "../roles/api.js";
 import { type AccessRequest, after, type RequestState } from "./access-request.js";
@@ -14,6 +15,7 @@ import { lifetimeOf, type RequestLifetimes } from "./request-lifetime.js";
 import { type Person, RequestPeople, type RequestPeopleParts } from "./request-people.js";
 import {
   countPending,
+  deletePendingReviews,
   findDue,
   findRequest,
   findRequests,
@@ -33,7 +35,7 @@ export interface RequestServiceParts extends RequestPeopleParts {
 }
 
 /** The use cases of access requests, one transaction each. Transactions run one after another, so no step races another. */
-export class RequestService implements CollectionSource<AccessGrant> {
+export class RequestService implements CollectionSource<AccessGrant>, UserData {
   readonly people: RequestPeople;
 
   constructor(private readonly parts: RequestServiceParts) {
@@ -161,25 +163,14 @@ export class RequestService implements CollectionSource<AccessGrant> {
     });
   }
 
-  /** Takes back what a person asked for and got, once they are gone: another may have the name afterwards. */
-  async forget(user: string, deletedAt: Date): Promise<void> {
-    await this.parts.database.transaction(async (tx) => {
-      for (const state of ["pending", "approved"] as const) {
-        const theirs = await findRequests(tx.em, { state, user }, Number.MAX_SAFE_INTEGER);
-        for (const request of theirs.filter(({ createdAt }) => createdAt <= deletedAt)) {
-          const isPending = state === "pending";
-          const step = after(request, isPending ? "cancel" : "revoke");
-          await this.#close(
-            tx,
-            request,
-            step,
-            isPending ? "access_request.cancelled" : "access_request.revoked",
-            null,
-            "the user was deleted",
-          );
-        }
-      }
-    });
+  /** Takes back what a person asked for and got, and their approvals that have not decided anything yet. */
+  async forget(tx: Transaction, user: string): Promise<void> {
+    const why = "the user was deleted";
+    for (const request of await findRequests(tx.em, { state: "pending", user }, Number.MAX_SAFE_INTEGER))
+      await this.#close(tx, request, after(request, "cancel"), "access_request.cancelled", null, why);
+    for (const request of await findRequests(tx.em, { state: "approved", user }, Number.MAX_SAFE_INTEGER))
+      await this.#close(tx, request, after(request, "revoke"), "access_request.revoked", null, why);
+    await deletePendingReviews(tx.em, user);
   }
 
   async #grant(tx: Transaction, request: AccessRequest, person: Person): Promise<AccessRequest> {

@@ -2,6 +2,7 @@ import type { EntityManager } from "@mikro-orm/core";
 import { MezError } from "../../core/errors/error.js";
 import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { UserData } from "../../core/ports/user-data.js";
 import type { Clock } from "../../core/time/clock.js";
 import { DEVICES_COLLECTION, type DeviceEntry } from "../roles/api.js";
 import { deleteChallengesOf, deleteExpiredChallenges, hasExpiredChallenges } from "./challenge-repository.js";
@@ -15,7 +16,7 @@ import {
 } from "./enrolment-token-repository.js";
 
 /** What administrators do with devices, one transaction each. */
-export class DeviceService implements CollectionSource<DeviceEntry> {
+export class DeviceService implements CollectionSource<DeviceEntry>, UserData {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
@@ -55,14 +56,10 @@ export class DeviceService implements CollectionSource<DeviceEntry> {
     });
   }
 
-  /** @param before When the user was deleted: devices of a new user of the same name stay. */
-  async forgetUser(userName: string, before: Date): Promise<void> {
-    await this.database.transaction(async (tx) => {
-      for (const device of await findDevicesOf(tx.em, userName))
-        if (device.createdAt <= before) await remove(tx, device, {}, { reason: "user deleted" });
-      await deleteEnrolmentTokensOf(tx.em, userName);
-      await deleteChallengesOf(tx.em, userName);
-    });
+  async forget(tx: Transaction, userName: string): Promise<void> {
+    for (const device of await findDevicesOf(tx.em, userName)) await remove(tx, device, {}, { reason: "user deleted" });
+    await deleteEnrolmentTokensOf(tx.em, userName);
+    await deleteChallengesOf(tx.em, userName);
   }
 
   /** Removes what nobody can answer any more. Takes the writer only when there is something to do. @returns How many. */

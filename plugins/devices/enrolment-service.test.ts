@@ -23,7 +23,7 @@ test("a token ends, and goes with its user", () =>
     world.later(3_601);
     await refuses(world.enrolWith(token, new TestDevice("alice")), "ENROLMENT_REFUSED");
     const next = await world.token("alice");
-    await world.devices.forgetUser("alice", world.now);
+    await world.opened.database.transaction((tx) => world.devices.forget(tx, "alice"));
     await refuses(world.enrolWith(next, new TestDevice("alice")), "ENROLMENT_REFUSED");
   }));
 

@@ -9,8 +9,8 @@ import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { LOGIN_STEP } from "../../core/ports/login-step.js";
+import { USER_DATA } from "../../core/ports/user-data.js";
 import { DEVICES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
-import { USER_DELETED } from "../users/api.js";
 import { ChallengeRecord } from "./challenge-repository.js";
 import { Challenges } from "./challenges.js";
 import type { Assurance } from "./device.js";
@@ -58,12 +58,7 @@ export default definePlugin<Config>({
           counts,
         }),
     );
-    host.on(
-      USER_DELETED,
-      (resolve) =>
-        ({ name, deletedAt }) =>
-          service(resolve).forgetUser(name, new Date(deletedAt)),
-    );
+    host.implement(USER_DATA, "devices", service);
     host.run(
       (resolve) =>
         new Sweeper({

@@ -66,9 +66,9 @@ export async function deleteFactor(em: EntityManager, id: string): Promise<void>
   await em.nativeDelete(FactorRecord, { id });
 }
 
-/** @param before Of a user that was deleted: factors of a new user of the same name stay. */
-export async function deleteFactorsOf(em: EntityManager, userName: string, before: Date): Promise<void> {
-  await em.nativeDelete(FactorRecord, { userName, createdAt: { $lte: before } });
+/** Deletes all factors of a user. */
+export async function deleteFactorsOf(em: EntityManager, userName: string): Promise<void> {
+  await em.nativeDelete(FactorRecord, { userName });
 }
 
 // --- internal ---

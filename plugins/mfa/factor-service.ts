@@ -3,6 +3,7 @@ import type { Collection } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { CallContext } from "../../core/plugin/rpc.js";
 import type { Secret } from "../../core/plugin/secret.js";
+import type { UserData } from "../../core/ports/user-data.js";
 import type { UserEntry } from "../roles/api.js";
 import type { Ceremonies } from "./ceremonies.js";
 import type { OpenedCeremony } from "./ceremony.js";
@@ -27,7 +28,7 @@ export interface FactorList {
 }
 
 /** The factors that people have: their own business, after proving one; and the administrators'. */
-export class FactorService {
+export class FactorService implements UserData {
   constructor(private readonly parts: FactorServiceParts) {}
 
   /** @throws {MezError} `USER_NOT_FOUND` */
@@ -126,14 +127,10 @@ export class FactorService {
     });
   }
 
-  /** Forgets everything of a user who was deleted. */
-  async forgetUser(userName: string, deletedAt: Date): Promise<void> {
-    await this.parts.database.transaction(async (tx) => {
-      await deleteFactorsOf(tx.em, userName, deletedAt);
-      if ((await findFactors(tx.em, userName)).length > 0) return;
-      await deleteRecoveryCodes(tx.em, userName);
-      await this.parts.ceremonies.endAll(tx, userName);
-    });
+  async forget(tx: Transaction, userName: string): Promise<void> {
+    await deleteFactorsOf(tx.em, userName);
+    await deleteRecoveryCodes(tx.em, userName);
+    await this.parts.ceremonies.endAll(tx, userName);
   }
 
   async #delete(tx: Transaction, factors: readonly Factor[], areAll: boolean): Promise<void> {

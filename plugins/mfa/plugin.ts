@@ -10,12 +10,12 @@ import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
 import { WEB_DOOR } from "../../core/plugin/web-door.js";
 import { LOGIN_STEP } from "../../core/ports/login-step.js";
+import { USER_DATA } from "../../core/ports/user-data.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { MfaServiceService } from "../../proto/gen/mezite/mfa/v1/mfa.js";
 import { SECOND_FACTOR } from "../cluster-config/api.js";
 import { SEALING } from "../keys/software/api.js";
 import { USERS_COLLECTION } from "../roles/api.js";
-import { USER_DELETED } from "../users/api.js";
 import { CEREMONY_DONE, SESSION_PROOFS } from "./api.js";
 import { Ceremonies } from "./ceremonies.js";
 import type { MfaClient } from "./ceremony-client.js";
@@ -78,12 +78,7 @@ export default definePlugin<Config>({
       });
     });
     host.on(CEREMONY_DONE, (resolve) => async (event) => ceremonies(resolve).wake(event));
-    host.on(
-      USER_DELETED,
-      (resolve) =>
-        ({ name, deletedAt }) =>
-          factors(resolve).forgetUser(name, new Date(deletedAt)),
-    );
+    host.implement(USER_DATA, "mfa", factors);
     host.run(
       (resolve) =>
         new Sweeper({

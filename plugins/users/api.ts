@@ -1,5 +1,5 @@
 import type { Traits } from "../../core/plugin/caller.js";
-import type { EventType, ServiceToken } from "../../core/plugin/contract.js";
+import type { ServiceToken } from "../../core/plugin/contract.js";
 
 export { USERS_COLLECTION, type UserEntry } from "../roles/api.js";
 
@@ -11,15 +11,6 @@ export interface User {
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
-
-/** A user was deleted; another may get the name afterwards. */
-export interface UserDeleted {
-  readonly name: string;
-  /** ISO 8601. */
-  readonly deletedAt: string;
-}
-
-export const USER_DELETED: EventType<UserDeleted> = { name: "user.deleted", version: 1 };
 
 /** Reads the users. Changes go through `mezite.users.v1.UserService`, which audits who made them. */
 export interface Users {

@@ -5,6 +5,7 @@ import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import { GUARD } from "../../core/ports/guard.js";
+import { USER_DATA } from "../../core/ports/user-data.js";
 import { PASSWORDS } from "../authentication/api.js";
 import { ROLES } from "../roles/api.js";
 import { USERS, USERS_COLLECTION } from "./api.js";
@@ -22,7 +23,14 @@ export default definePlugin<Config>({
   register(host, config) {
     let service: UserService | undefined;
     const users = (resolve: Resolve): UserService =>
-      (service ??= new UserService(resolve(DATABASE), resolve(CLOCK), resolve(ROLES), resolve(PASSWORDS), resolve.port(GUARD)));
+      (service ??= new UserService({
+        database: resolve(DATABASE),
+        clock: resolve(CLOCK),
+        roles: resolve(ROLES),
+        passwords: resolve(PASSWORDS),
+        guards: resolve.port(GUARD),
+        data: resolve.port(USER_DATA),
+      }));
     let setup: FirstAdminSetup | undefined;
     const firstAdmin = (resolve: Resolve): FirstAdminSetup =>
       (setup ??= new FirstAdminSetup({

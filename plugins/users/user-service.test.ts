@@ -40,6 +40,8 @@ interface World {
   readonly users: UserService;
   readonly roles: RoleService;
   readonly guards: FakeGuards;
+  /** Names whose data was deleted. */
+  readonly forgotten: string[];
   readonly firstStart: (password?: Secret) => FirstAdminSetup;
 }
 
@@ -57,11 +59,13 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const roles = new RoleService(database, systemClock);
   const passwords = new PasswordService(systemClock, 12);
   const guards = new FakeGuards();
-  const users = new UserService(database, systemClock, roles, passwords, guards);
+  const forgotten: string[] = [];
+  const data = { all: () => [{ forget: async (_tx: unknown, name: string) => void forgotten.push(name) }] };
+  const users = new UserService({ database, clock: systemClock, roles, passwords, guards, data });
   const firstStart = (password: Secret | null = null): FirstAdminSetup =>
     new FirstAdminSetup({ database, users, roles, passwords, logger: silentLogger, password });
   try {
-    await work({ opened, users, roles, guards, firstStart });
+    await work({ opened, users, roles, guards, forgotten, firstStart });
   } finally {
     await opened.close();
   }
@@ -158,10 +162,21 @@ test("deleting a user removes the password, tells every copy and ends the login 
       opened.removes.map(({ name, key }) => [name, key]),
       [["users", "alice"]],
     );
-    assert.deepEqual(opened.events.at(-2)?.value, { userName: "alice" });
-    assert.equal(opened.events.at(-1)?.name, "user.deleted");
+    assert.deepEqual(opened.events.at(-1)?.value, { userName: "alice" });
     assert.equal(await opened.database.read((em) => findPassword(em, "alice")), null);
     assert.equal(opened.audits.at(-1)?.type, "user.deleted");
+  }));
+
+test("what plugins keep of a name goes with its user, and is not there for the next", () =>
+  inWorld(async ({ users, forgotten }) => {
+    await users.create(newUser("alice", []), AUTHOR);
+    await refuses(users.create(newUser("alice", []), AUTHOR), "USER_EXISTS");
+    await users.update("alice", { roles: ["access"], internalTraits: {} }, AUTHOR);
+    assert.deepEqual(forgotten.splice(0), ["alice"]);
+    await users.delete("alice", AUTHOR);
+    assert.deepEqual(forgotten.splice(0), ["alice"]);
+    await users.create(newUser("alice", []), AUTHOR);
+    assert.deepEqual(forgotten, ["alice"]);
   }));
 
 test("the last admin stays, also when two admins delete each other at once", () =>

@@ -1,14 +1,16 @@
 import { MezError } from "../../core/errors/error.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { CollectionSource } from "../../core/plugin/collection.js";
+import type { PortView } from "../../core/plugin/contract.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { CallContext } from "../../core/plugin/rpc.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import { type Guards, guardRefusal } from "../../core/ports/guard.js";
+import type { UserData } from "../../core/ports/user-data.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Passwords } from "../authentication/api.js";
 import type { Roles } from "../roles/api.js";
-import { USER_DELETED, USERS_COLLECTION, type User, type UserEntry, type Users } from "./api.js";
+import { USERS_COLLECTION, type User, type UserEntry, type Users } from "./api.js";
 import { checkUserName, isUserName, printable } from "./user-name.js";
 import { deleteUser, findHolders, findUser, findUsers, insertUser, updateUser } from "./user-repository.js";
 import { mergeTraits, type TraitMap } from "./user-traits.js";
@@ -31,22 +33,26 @@ export interface UserChange {
 /** Who makes a change, for the audit log; `null` is the server itself at its first start. */
 export type Author = CallContext | null;
 
+export interface UserServiceParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly roles: Roles;
+  readonly passwords: Passwords;
+  readonly guards: Guards;
+  /** What other plugins keep of users. */
+  readonly data: Pick<PortView<UserData>, "all">;
+}
+
 /** The use cases of users, one transaction each. */
 export class UserService implements Users, CollectionSource<UserEntry> {
-  constructor(
-    private readonly database: Database,
-    private readonly clock: Clock,
-    private readonly roles: Roles,
-    private readonly passwords: Passwords,
-    private readonly guards: Guards,
-  ) {}
+  constructor(private readonly parts: UserServiceParts) {}
 
   list(): Promise<readonly User[]> {
-    return this.database.read(findUsers);
+    return this.parts.database.read(findUsers);
   }
 
   async get(name: string): Promise<User> {
-    return this.database.read((em) => existing(em, name));
+    return this.parts.database.read((em) => existing(em, name));
   }
 
   async entries(): Promise<readonly (readonly [string, UserEntry])[]> {
@@ -59,7 +65,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
    */
   async create(request: NewUser, author: Author): Promise<{ readonly user: User; readonly oneTimePassword: Secret | null }> {
     checkUserName(request.name);
-    const now = this.clock.now();
+    const now = this.parts.clock.now();
     const internal = mergeTraits({}, request.internalTraits);
     const user: User = {
       name: request.name,
@@ -68,15 +74,16 @@ export class UserService implements Users, CollectionSource<UserEntry> {
       createdAt: now,
       updatedAt: now,
     };
-    const oneTimePassword = request.password === null ? this.passwords.generate() : null;
+    const oneTimePassword = request.password === null ? this.parts.passwords.generate() : null;
     const prepared = await this.#prepare(user.name, request.password ?? oneTimePassword);
     const mustChange = oneTimePassword !== null || request.requireChange;
-    await this.database.transaction(async (tx) => {
+    await this.parts.database.transaction(async (tx) => {
       if ((await findUser(tx.em, user.name)) !== null)
         throw new MezError("USER_EXISTS", `there is a user "${user.name}" already`);
-      await this.roles.requireAll(tx, user.roles);
+      await this.parts.roles.requireAll(tx, user.roles);
+      await this.#forgetFormer(tx, user.name);
       await insertUser(tx.em, user);
-      await this.passwords.set(tx, user.name, prepared, mustChange);
+      await this.parts.passwords.set(tx, user.name, prepared, mustChange);
       tx.put(USERS_COLLECTION, user.name, entryOf(user));
       audit(tx, "user.created", user, author, { roles: user.roles, must_change_password: mustChange });
     });
@@ -85,12 +92,12 @@ export class UserService implements Users, CollectionSource<UserEntry> {
 
   /** @throws {MezError} `USER_NOT_FOUND`, `ROLE_NOT_FOUND`, `INVALID_ARGUMENT`, `LAST_ADMIN` */
   async update(name: string, change: UserChange, author: Author): Promise<User> {
-    return this.database.transaction(async (tx) => {
+    return this.parts.database.transaction(async (tx) => {
       const before = await existing(tx.em, name);
       const roles = change.roles === null ? before.roles : sorted(change.roles);
       const traits = { ...before.traits, internal: mergeTraits(before.traits.internal, change.internalTraits) };
-      const user: User = { ...before, roles, traits, updatedAt: this.clock.now() };
-      await this.roles.requireAll(
+      const user: User = { ...before, roles, traits, updatedAt: this.parts.clock.now() };
+      await this.parts.roles.requireAll(
         tx,
         roles.filter((role) => !before.roles.includes(role)),
       );
@@ -105,11 +112,11 @@ export class UserService implements Users, CollectionSource<UserEntry> {
   /** @throws {MezError} `USER_NOT_FOUND`, `PASSWORD_REFUSED` */
   async resetPassword(name: string, password: Secret | null, requireChange: boolean, author: Author): Promise<Secret | null> {
     const user = await this.get(name);
-    const oneTimePassword = password === null ? this.passwords.generate() : null;
+    const oneTimePassword = password === null ? this.parts.passwords.generate() : null;
     const prepared = await this.#prepare(name, password ?? oneTimePassword);
-    await this.database.transaction(async (tx) => {
+    await this.parts.database.transaction(async (tx) => {
       await existing(tx.em, name);
-      await this.passwords.set(tx, name, prepared, oneTimePassword !== null || requireChange);
+      await this.parts.passwords.set(tx, name, prepared, oneTimePassword !== null || requireChange);
       audit(tx, "user.updated", user, author, { password: "reset" });
     });
     return oneTimePassword;
@@ -117,13 +124,13 @@ export class UserService implements Users, CollectionSource<UserEntry> {
 
   /** @throws {MezError} `USER_NOT_FOUND`, `LAST_ADMIN` */
   async delete(name: string, author: Author): Promise<void> {
-    await this.database.transaction(async (tx) => {
+    await this.parts.database.transaction(async (tx) => {
       const user = await existing(tx.em, name);
       if (user.roles.includes(ADMIN)) await this.#keepAnAdmin(tx, { ...user, roles: [] });
-      await this.passwords.forget(tx, name);
+      await this.parts.passwords.forget(tx, name);
+      await this.#forgetFormer(tx, name);
       await deleteUser(tx.em, name);
       tx.remove(USERS_COLLECTION, name);
-      tx.emit(USER_DELETED, { name, deletedAt: this.clock.now().toISOString() });
       audit(tx, "user.deleted", user, author, { roles: user.roles });
     });
   }
@@ -136,7 +143,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
   async #keepAnAdmin(tx: Transaction, changed: Pick<User, "name" | "roles">): Promise<void> {
     const others = (await findHolders(tx.em, ADMIN)).filter((name) => name !== changed.name).map((name) => ({ name, roles: [] }));
     const admins = changed.roles.includes(ADMIN) ? [changed, ...others] : others;
-    if (admins.some(({ name, roles }) => guardRefusal(this.guards, { user: name, roles }) === null)) return;
+    if (admins.some(({ name, roles }) => guardRefusal(this.parts.guards, { user: name, roles }) === null)) return;
     throw new MezError(
       "LAST_ADMIN",
       others.length === 0
@@ -145,9 +152,14 @@ export class UserService implements Users, CollectionSource<UserEntry> {
     );
   }
 
+  /** Names are given again, and what was kept under one is not for the next who has it. */
+  async #forgetFormer(tx: Transaction, name: string): Promise<void> {
+    for (const data of this.parts.data.all()) await data.forget(tx, name);
+  }
+
   async #prepare(name: string, password: Secret | null): ReturnType<Passwords["prepare"]> {
     if (password === null) throw new MezError("INVALID_ARGUMENT", "the password is missing");
-    return this.passwords.prepare(name, password);
+    return this.parts.passwords.prepare(name, password);
   }
 }
 
