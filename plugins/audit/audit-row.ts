@@ -53,21 +53,27 @@ export function toUnchainedRow(event: AuditEvent): UnchainedRow {
     sessionId: text(event.sessionId),
     success: event.success,
     errorMessage: text(event.errorMessage),
-    metadata: json(event.metadata ?? {}, '{"truncated":true}'),
+    metadata: metadataText(event.metadata),
   };
+}
+
+/** A text as it is stored, made to fit; once more changes nothing. */
+export function text(value: string | undefined): string {
+  const whole = value ?? "";
+  const short = whole.length > MAX_TEXT ? `${whole.slice(0, MAX_TEXT)}…` : whole;
+  // PostgreSQL stores neither NUL nor half of a surrogate pair; in JSON both are escaped.
+  return short.replace(/\0|\p{Surrogate}/gu, "\ufffd");
+}
+
+/** A map as it is stored: JSON, made to fit. */
+export function metadataText(metadata: Readonly<Record<string, unknown>> | undefined): string {
+  return json(metadata ?? {}, '{"truncated":true}');
 }
 
 // --- internal ---
 
 const MAX_TEXT = 4096;
 const MAX_JSON = 65_536;
-
-// PostgreSQL stores neither NUL nor half of a surrogate pair; in JSON both are escaped.
-function text(value: string | undefined): string {
-  const whole = value ?? "";
-  const short = whole.length > MAX_TEXT ? `${whole.slice(0, MAX_TEXT)}…` : whole;
-  return short.replace(/\0|\p{Surrogate}/gu, "\ufffd");
-}
 
 function json(value: unknown, tooLong: string): string {
   const whole = JSON.stringify(value);

@@ -93,6 +93,48 @@ suite("audit reporter", () => {
     );
   });
 
+  test("an event that is refused takes no other event with it", async () => {
+    const sent: string[][] = [];
+    const made = new RemoteAuditReporter({
+      ...{ dataDirectory, roles: ["node"], maxQueueBytes: 1 << 20, retryMs: 1, clock: systemClock },
+      logger: { debug() {}, info() {}, warn() {}, error: (message) => void logged.push(message) },
+      async send(_role, events) {
+        sent.push(events.map((event) => event.userName));
+        if (events.some((event) => event.userName === "refused")) throw new MezError("INVALID_ARGUMENT", "no");
+      },
+    });
+    await made.start();
+    for (const userName of ["a", "b", "refused", "c", "d"]) made.report("node", { type: "session.exec", userName });
+    await made.drain();
+    for (const userName of ["e", "f"]) made.report("node", { type: "session.exec", userName });
+    await made.drain();
+    await made.dispose();
+    assert.deepEqual(sent, [["a", "b", "refused", "c", "d"], ["a"], ["b"], ["refused"], ["c"], ["d"], ["e", "f"]]);
+    assert.equal(logged.length, 1);
+  });
+
+  test("sends no more in one call than the auth service takes, and texts as it stores them", async () => {
+    const calls: number[] = [];
+    const texts = new Set<string>();
+    const made = new RemoteAuditReporter({
+      ...{ dataDirectory, roles: ["node"], maxQueueBytes: 1 << 26, retryMs: 1, clock: systemClock },
+      logger: { debug() {}, info() {}, warn() {}, error: (message) => void logged.push(message) },
+      async send(_role, events) {
+        calls.push(Buffer.byteLength(JSON.stringify(events)));
+        for (const event of events) texts.add(`${event.resourceName} ${event.metadataJson.length}`);
+      },
+    });
+    await made.start();
+    for (let index = 0; index < 100; index += 1)
+      made.report("node", { type: "session.exec", resourceName: "web\0", metadata: { command: "x".repeat(40_000) } });
+    made.report("node", { type: "session.exec", resourceName: "web\0", metadata: { command: "x".repeat(5_000_000) } });
+    await made.drain();
+    await made.dispose();
+    assert.deepEqual([...texts], ["web\ufffd 40014", "web\ufffd 18"]);
+    assert.ok(Math.max(...calls) < 1.2 * 1024 * 1024, `${Math.max(...calls)} bytes in one call`);
+    assert.deepEqual(logged, []);
+  });
+
   test("says so in the log when the queue is full", async () => {
     const { made } = reporter(
       1,

@@ -8,6 +8,7 @@ import type { Logger } from "../../core/plugin/logger.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuditEvent as WireEvent } from "../../proto/gen/mezite/audit/v1/audit.js";
 import type { AuditReporter, ReportedRecord } from "./api.js";
+import { metadataText, text } from "./audit-row.js";
 import { MAX_EVENTS_PER_REPORT } from "./reported-events.js";
 
 type AgentRole = "proxy" | "node";
@@ -79,20 +80,28 @@ export class RemoteAuditReporter implements AuditReporter, Lifecycle {
   async #sendAll(role: AgentRole, queue: EventQueue): Promise<void> {
     const { send, logger, retryMs = 1000 } = this.#options;
     const { signal } = this.#stop;
+    // One that is refused must not take others with it: when a report was, its events go one at a time.
+    let suspects = 0;
     for (let failures = 0; queue.size > 0 && !signal.aborted; ) {
       // A short wait lets the events of one moment share a call.
       await pause(failures === 0 ? GATHER_MS : Math.min(retryMs * 2 ** (failures - 1), retryMs * 30), signal);
       if (signal.aborted) return;
-      const events = queue.first(MAX_EVENTS_PER_REPORT);
+      const events = suspects > 0 ? queue.first(1) : oneReport(queue);
       try {
         await send(role, events.map(toWire), signal);
         queue.remove(events.length);
+        suspects = Math.max(0, suspects - 1);
         failures = 0;
       } catch (error) {
         if (isMezError(error, "INVALID_ARGUMENT")) {
+          if (events.length > 1) {
+            suspects = events.length;
+            continue;
+          }
           // Sent again it would be refused again, and everything behind it would wait for ever.
-          logger.error("the auth service refused audit events; they are only here", { events, error: messageOf(error) });
-          queue.remove(events.length);
+          logger.error("the auth service refused an audit event; it is only here", { events, error: messageOf(error) });
+          queue.remove(1);
+          suspects = Math.max(0, suspects - 1);
           continue;
         }
         failures += 1;
@@ -114,7 +123,19 @@ interface QueuedEvent {
 type EventQueue = JournaledQueue<QueuedEvent>;
 
 const GATHER_MS = 20;
+const MAX_REPORT_BYTES = 1024 * 1024; // the auth service takes four times as much
 const DRAIN_MS = 5000;
+
+/** The oldest events, as many as go into one call; at least one. */
+function oneReport(queue: EventQueue): readonly QueuedEvent[] {
+  let bytes = 0;
+  const events = queue.first(MAX_EVENTS_PER_REPORT);
+  const tooMany = events.findIndex((event, index) => {
+    bytes += Buffer.byteLength(JSON.stringify(event));
+    return index > 0 && bytes > MAX_REPORT_BYTES;
+  });
+  return tooMany < 0 ? events : events.slice(0, tooMany);
+}
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => undefined);
@@ -128,19 +149,19 @@ function toWire(event: QueuedEvent): WireEvent {
     eventCode: "",
     timestamp: new Date(record.occurredAt),
     clusterName: "",
-    userName: record.userName ?? "",
-    userRoles: [...(record.userRoles ?? [])],
+    userName: text(record.userName),
+    userRoles: (record.userRoles ?? []).map(text),
     impersonator: "",
-    resourceType: record.resourceType ?? "",
-    resourceName: record.resourceName ?? "",
+    resourceType: text(record.resourceType),
+    resourceName: text(record.resourceName),
     resourceLabels: { ...record.resourceLabels },
     serverId: "",
     serverHostname: "",
-    clientIp: record.clientIp ?? "",
-    sessionId: record.sessionId ?? "",
+    clientIp: text(record.clientIp),
+    sessionId: text(record.sessionId),
     success: record.success ?? true,
-    errorMessage: record.errorMessage ?? "",
-    metadataJson: JSON.stringify(record.metadata ?? {}),
+    errorMessage: text(record.errorMessage),
+    metadataJson: metadataText(record.metadata),
   };
 }
 
