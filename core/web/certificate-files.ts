@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
-import { MezError, messageOf } from "../errors/error.js";
+import { closeSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+import { isMezError, MezError, messageOf } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
 import type { Logger } from "../plugin/logger.js";
 import { Secret } from "../plugin/secret.js";
@@ -61,26 +62,35 @@ export class CertificateFiles {
 // --- internal ---
 
 function stateOf(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found === undefined ? "absent" : `${found.ino} ${found.mtimeMs} ${found.size}`;
+  try {
+    const { ino, mtimeMs, size } = statSync(path);
+    return `${ino} ${mtimeMs} ${size}`;
+  } catch (error) {
+    return systemReason(error);
+  }
 }
 
 function readCertificate({ certificate, key }: CertificatePaths): WebCertificate {
   const certificatePem = readPem("certificate", certificate);
-  if ((statSync(key, { throwIfNoEntry: false })?.mode ?? 0) & 0o007)
-    throw invalid("key", key, "others may read or change it; chmod o= it");
   const privateKeyPem = readPem("key", key);
   const leaf = parse("certificate", certificate, () => new X509Certificate(certificatePem));
   const own = parse("key", key, () => createPrivateKey(privateKeyPem));
   if (!leaf.checkPrivateKey(own)) throw invalid("key", key, "it is not the key of the certificate");
+  parse("certificate", certificate, () => createSecureContext({ cert: certificatePem, key: privateKeyPem }));
   return { certificatePem, privateKeyPem: new Secret(privateKeyPem) };
 }
 
-function readPem(name: string, path: string): string {
+function readPem(name: keyof CertificatePaths, path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    const file = openSync(path, "r");
+    try {
+      if (name === "key" && fstatSync(file).mode & 0o007) throw invalid(name, path, "others may read or change it; chmod o= it");
+      return readFileSync(file, "utf8");
+    } finally {
+      closeSync(file);
+    }
   } catch (cause) {
-    throw invalid(name, path, systemReason(cause), cause);
+    throw isMezError(cause) ? cause : invalid(name, path, systemReason(cause), cause);
   }
 }
 
