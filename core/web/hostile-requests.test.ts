@@ -113,6 +113,16 @@ test("closes who takes nothing of an answer", async (t) => {
   socket.destroy();
 });
 
+test("counts requests that are none as well, and writes no line of the log for each of a flood", async (t) => {
+  const bed = await WebBed.open(t, { limits: { requestsPerAddress: { burst: 2, perSecond: 0 } } });
+  const answer = await bed.say(`${"GET //x HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(4)}${PING}Connection: close\r\n\r\n`);
+  assert.deepEqual(
+    (answer.match(/HTTP\/1\.1 \d+/g) ?? []).map((line) => Number(line.slice(-3))),
+    [400, 400, 429, 429, 429],
+  );
+  assert.equal(bed.log.filter(({ level, message }) => level === "info" && message === "web request").length, 2);
+});
+
 test("closes a connection that has had its share of requests", async (t) => {
   const bed = await WebBed.open(t, { limits: { requestsPerConnection: 2, keepAliveSeconds: 0.1 } });
   const answer = await bed.say(`${PING}\r\n`.repeat(5));

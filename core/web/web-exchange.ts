@@ -91,6 +91,7 @@ export class WebExchange {
 
   /** What has to be right of any request before somebody is asked about it. */
   #checkHead(): { readonly target: RequestTarget; readonly host: RequestedHost } | Problem {
+    this.parts.limiter.admit(this.#clientAddress);
     const { rawHeaders, headers, socket, url = "" } = this.incoming;
     if (rawHeaders.length / 2 >= MAX_HEADERS) return Problem.of(431, `a request has fewer than ${MAX_HEADERS} headers`);
     const target = parseTarget(url);
@@ -98,7 +99,6 @@ export class WebExchange {
     const named = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
     const host = named === 1 ? parseHost(headers.host ?? "") : null;
     if (host === null) return Problem.of(400, "a request has one host");
-    this.parts.limiter.admit(this.#clientAddress);
     if (HEALTH_PATHS.has(target.path)) return { target, host };
     if (!this.parts.hostNames().includes(host.name, socket.localAddress ?? ""))
       return Problem.of(421, `this server is not "${host.name.slice(0, 80)}"`);
