@@ -19,7 +19,8 @@ export interface ForwardedEvent {
 /** A place outside the database that gets a copy of the audit log, after the commit and at its own pace. */
 export interface AuditForwarder {
   /**
-   * Delivers events in the order of the log, one call at a time. Resolved means taken: they do not come again, unless the
+   * Delivers events in the order of the log, one call at a time; at most 200, of half a million characters together unless one
+   * alone is longer. Resolved means taken: they do not come again, unless the
    * process crashes. Rejected means none was: all are kept, and come again later.
    */
   deliver(events: readonly ForwardedEvent[], signal: AbortSignal): Promise<void>;

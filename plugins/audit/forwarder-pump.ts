@@ -131,18 +131,18 @@ export class ForwarderPump {
     const ends = await database.read(readEnds);
     if (ends === null || ends.head.seq <= this.#state.seq) return 0;
     if (ends.base.seq > this.#state.seq) this.#skipTo(ends.base.seq);
-    const rows = await database.read((em) => readChain(em, this.#state.seq, BATCH_EVENTS));
-    const last = rows.at(-1);
+    const events = asManyAsFit(await database.read((em) => readChain(em, this.#state.seq, BATCH_EVENTS)));
+    const last = events.at(-1);
     if (last === undefined) return 0;
     const time = AbortSignal.timeout(this.#times.deliveryMs);
     const forwarder = this.parts.forwarder();
     this.#repeatSeconds = forwarder.repeatSeconds ?? 0;
-    await orAborted(forwarder.deliver(rows.map(toForwarded), AbortSignal.any([signal, time])), signal, time);
+    await orAborted(forwarder.deliver(events, AbortSignal.any([signal, time])), signal, time);
     const seqBefore = this.#state.seq;
     this.#state = { ...this.#state, seq: last.seq };
     this.#mark(seqBefore);
     if (last.seq - this.#savedSeq >= SAVE_EVENTS) await this.#save();
-    return rows.length;
+    return events.length;
   }
 
   #skipTo(seq: number): void {
@@ -199,8 +199,22 @@ export class ForwarderPump {
 
 const TIMES: PumpTimes = { gatherMs: 100, idleMs: 2_000, retryMs: 1_000, maxRetryMs: 60_000, deliveryMs: 30_000 };
 const BATCH_EVENTS = 200;
+const BATCH_CHARACTERS = 512 * 1024; // web servers refuse more than a megabyte by default
 const SAVE_EVENTS = 2_000; // what may come again after a crash
 const MAX_MARKS = 1_000;
+
+/** At least one, when there is one. */
+function asManyAsFit(rows: readonly AuditRow[]): readonly ForwardedEvent[] {
+  const events: ForwardedEvent[] = [];
+  let characters = 0;
+  for (const row of rows) {
+    const event = toForwarded(row);
+    characters += event.json.length;
+    if (events.length > 0 && characters > BATCH_CHARACTERS) break;
+    events.push(event);
+  }
+  return events;
+}
 
 function toForwarded(row: AuditRow): ForwardedEvent {
   const { seq, id, eventType: type, eventCode: code, timestamp, success } = row;

@@ -69,6 +69,24 @@ suite("forwarding of audit events", () => {
 
   const upTo = (count: number, from = 1) => Array.from({ length: count - from + 1 }, (_, index) => index + from);
 
+  test("gives no more at once than a web server takes", async () => {
+    const calls: number[] = [];
+    const one = new FakeForwarder();
+    const deliver = one.deliver.bind(one);
+    one.deliver = (events) => {
+      calls.push(events.reduce((sum, { json }) => sum + json.length, 0));
+      return deliver(events);
+    };
+    await begin({ one });
+    const metadata = { text: "x".repeat(60_000) };
+    await db.database.transaction(async (tx) => {
+      for (let count = 0; count < 30; count += 1) tx.audit({ type: "user.login", metadata });
+    });
+    await eventually(() => one.taken.length === 30);
+    assert.deepEqual(one.seqs, upTo(30));
+    assert.ok(calls.every((characters) => characters < 512 * 1024));
+  });
+
   test("gives each of them every event from then on, in order", async () => {
     await write(3);
     const [one, two] = [new FakeForwarder(), new FakeForwarder()];
