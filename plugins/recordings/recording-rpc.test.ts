@@ -62,6 +62,7 @@ describe("recordings on the auth service", () => {
     ["a piece that is too large", { data: Buffer.alloc(262_145) }, "LIMIT_EXCEEDED"],
     ["an unknown recording without its description", { description: undefined }, "CONFLICT"],
     ["an unknown recording from its middle", { offset: 5 }, "CONFLICT"],
+    ["a name that is too long", { description: { ...descriptionOf(randomUUID()), user: "a".repeat(1025) } }, "INVALID_ARGUMENT"],
     ["the id of another channel", { description: { ...descriptionOf(randomUUID()), channel: 3 } }, "INVALID_ARGUMENT"],
   ] as const) {
     test(`refuses ${what}`, async () => {

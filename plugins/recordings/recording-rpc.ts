@@ -85,6 +85,7 @@ export function recordingHandlers(
 // --- internal ---
 
 const MAX_PIECE_BYTES = 256 * 1024;
+const MAX_NAME_CHARACTERS = 1024;
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1000;
 
@@ -108,6 +109,9 @@ function readerOf({ caller, clientAddress }: CallContext): Omit<AuditRecord, "ty
 
 function parseDescription({ startedAt, ...description }: WireDescription): RecordingDescription {
   if (startedAt === undefined) throw new MezError("INVALID_ARGUMENT", "the beginning of the recording is missing");
+  for (const field of ["user", "login", "node"] as const)
+    if (description[field].length > MAX_NAME_CHARACTERS)
+      throw new MezError("INVALID_ARGUMENT", `the ${field} of a recording has at most ${MAX_NAME_CHARACTERS} characters`);
   return { ...description, startedAt };
 }
 
