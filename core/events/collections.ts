@@ -53,7 +53,7 @@ export class LiveCollection implements Collection<unknown> {
   replace(entries: ReadonlyMap<string, unknown>): void {
     for (const key of [...this.#values.keys()]) if (!entries.has(key)) this.set(key, undefined);
     for (const [key, value] of entries) {
-      if (JSON.stringify(this.#values.get(key)) !== JSON.stringify(value)) this.set(key, value);
+      if (!isSame(this.#values.get(key), value)) this.set(key, value);
     }
   }
 }
@@ -87,6 +87,20 @@ export class CollectionRegistry {
     }
   }
 
+  /**
+   * Takes a whole copy of one kind, and tells those who follow the whole registry what differs.
+   * @param tellsAll Tells them everything: they may never have heard of the kind.
+   */
+  replace(id: string, entries: ReadonlyMap<string, unknown>, tellsAll: boolean): void {
+    const known = this.byId(id);
+    const changes: CollectionChange[] = [...known.entries()]
+      .filter(([key]) => !entries.has(key))
+      .map(([key]) => ({ kind: id, key }));
+    for (const [key, value] of entries) if (tellsAll || !isSame(known.get(key), value)) changes.push({ kind: id, key, value });
+    known.replace(entries);
+    for (const change of changes) for (const listener of this.#listeners) listener(change);
+  }
+
   onApply(listener: (change: CollectionChange) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -97,4 +111,10 @@ export class CollectionRegistry {
 export function parseKindId(id: string): string {
   if (!/^[a-z][a-z0-9-]*@\d+$/.test(id)) throw new MezError("INVALID_ARGUMENT", `"${id.slice(0, 60)}" names no collection`);
   return id;
+}
+
+// --- internal ---
+
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

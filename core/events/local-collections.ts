@@ -11,10 +11,26 @@ export class LocalCollections implements Collections {
     return this.registry.of(kind);
   }
 
-  /** Takes a collection on, with everything that its source holds. */
+  /** Takes a collection on, with everything that its source holds and what is committed while that is read. */
   async publish(kind: CollectionKind<unknown>, source: CollectionSource<unknown>): Promise<void> {
-    this.registry.byId(kindId(kind)).replace(new Map(await source.entries()));
-    this.#kinds.set(kindId(kind), kind);
+    const id = kindId(kind);
+    const meanwhile: CollectionChange[] = [];
+    const unlisten = this.registry.onApply((change) => {
+      if (change.kind === id) meanwhile.push(change);
+    });
+    let entries: Map<string, unknown>;
+    try {
+      entries = new Map(await source.entries());
+    } finally {
+      unlisten();
+    }
+    for (const { key, value } of meanwhile) {
+      if (value === undefined) entries.delete(key);
+      else entries.set(key, value);
+    }
+    const isUnknown = !this.#kinds.has(id);
+    this.#kinds.set(id, kind);
+    this.registry.replace(id, entries, isUnknown);
   }
 
   /** What watchers are shown from now on no longer contains the collection; copies in this process stay. */

@@ -93,7 +93,6 @@ export class RemoteCollections implements Collections {
       for await (const { message } of client.watch({}, { signal: stream.signal })) {
         clearTimeout(watchdog);
         watchdog = setTimeout(() => stream.abort(), SILENCE_LIMIT_MS);
-        this.#lastSign = this.clock.now().getTime();
         if (message?.$case === "put") {
           const { kind, key, value } = message.put;
           const parsed: unknown = JSON.parse(value);
@@ -106,6 +105,8 @@ export class RemoteCollections implements Collections {
           snapshot = null;
           this.#markReady();
         }
+        // Before it is whole, a new copy makes the old one no younger.
+        if (snapshot === null) this.#lastSign = this.clock.now().getTime();
       }
     } finally {
       clearTimeout(watchdog);

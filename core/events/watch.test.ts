@@ -5,7 +5,7 @@ import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { type TestAuthority, testAuthority } from "../../test/fixtures/tls.js";
 import type { Caller } from "../plugin/caller.js";
 import type { Collection, CollectionKind } from "../plugin/collection.js";
-import type { RpcDefinition, RpcService } from "../plugin/rpc.js";
+import type { RpcClient, RpcConnection, RpcDefinition, RpcService } from "../plugin/rpc.js";
 import { Secret } from "../plugin/secret.js";
 import { grpcDialer } from "../rpc/client.js";
 import { AnonymousCallLimiter } from "../rpc/interceptors/limit.js";
@@ -159,6 +159,78 @@ test("keeps its copy while the server is away, and catches up after", { timeout:
   await becomes(remote.of(ROLES), "new", "c");
   await becomes(remote.of(ROLES), "gone", undefined);
   assert.equal(remote.of(ROLES).get("kept"), "a");
+});
+
+test("shows watchers a collection that is published while they watch, and what differs when it is published again", {
+  timeout: 20_000,
+}, async (t) => {
+  const authority = await testAuthority();
+  const local = new LocalCollections();
+  const { address } = await serve(t, authority, local);
+  const remote = await follow(t, authority, address);
+  await remote.ready();
+  const entries: [string, string][] = [
+    ["dev", "a"],
+    ["ops", "b"],
+  ];
+  await local.publish(ROLES, { entries: async () => entries });
+  await becomes(remote.of(ROLES), "ops", "b");
+  assert.equal(remote.of(ROLES).get("dev"), "a");
+  const told: string[] = [];
+  remote.of(ROLES).onChange((key) => void told.push(key));
+  await local.publish(ROLES, { entries: async () => [["dev", "c"], ...entries.slice(2)] });
+  await becomes(remote.of(ROLES), "dev", "c");
+  assert.deepEqual([told, [...remote.of(ROLES).entries()]], [["ops", "dev"], [["dev", "c"]]]);
+  local.withdraw(ROLES);
+  const late = await follow(t, authority, address, "web-02");
+  await late.ready();
+  await local.publish(ROLES, { entries: async () => [["dev", "c"]] });
+  await becomes(late.of(ROLES), "dev", "c");
+});
+
+test("a collection has what is committed while its source is read", async () => {
+  const local = new LocalCollections();
+  await local.publish(ROLES, {
+    entries: async () => {
+      local.apply([
+        { kind: "roles@1", key: "dev", value: "new" },
+        { kind: "roles@1", key: "ops" },
+        { kind: "nodes@1", key: "dev", value: "another" },
+      ]);
+      return [
+        ["dev", "old"],
+        ["ops", "old"],
+        ["qa", "old"],
+      ];
+    },
+  });
+  assert.deepEqual([...local.of(ROLES).entries()].sort(), [
+    ["dev", "new"],
+    ["qa", "old"],
+  ]);
+});
+
+test("is as old as its last whole copy until the next one is whole", async (t) => {
+  let go: () => void = () => {};
+  const complete = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  async function* watch(_request: unknown, { signal }: { readonly signal: AbortSignal }) {
+    yield { message: { $case: "put", put: { kind: "roles@1", key: "dev", value: '"a"' } } };
+    await complete;
+    yield { message: { $case: "snapshotComplete", snapshotComplete: {} } };
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+  }
+  const client = { watch } as unknown as RpcClient<RpcDefinition>;
+  const remote = new RemoteCollections(systemClock, silentLogger);
+  t.after(() => remote.close());
+  remote.follow({ client: () => client, serverFingerprint: async () => Buffer.alloc(0), close() {} } as RpcConnection);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(remote.silentSeconds(), Number.POSITIVE_INFINITY);
+  go();
+  await remote.ready();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(remote.silentSeconds() < 10);
 });
 
 test("a process that never reached the auth service has been silent for ever", () => {
