@@ -18,12 +18,13 @@ export const WATCH_HOLDERS: readonly PermissionHolder[] = ["proxy", "node", "age
 
 /** Serves each watcher everything that it may see, then every change, in commit order and without a gap. */
 export function watchHandlers(collections: LocalCollections): RpcHandlers<typeof WatchServiceService> {
-  return { watch: (_request, call) => watch(collections, call) };
+  const messages = new ChangeMessages();
+  return { watch: (_request, call) => watch(collections, call, messages) };
 }
 
 // --- internal ---
 
-async function* watch(collections: LocalCollections, call: CallContext): AsyncIterable<WatchMessage> {
+async function* watch(collections: LocalCollections, call: CallContext, messages: ChangeMessages): AsyncIterable<WatchMessage> {
   const waiting: WatchMessage[] = [];
   let wake: () => void = () => {};
   let overflow = false;
@@ -34,8 +35,7 @@ async function* watch(collections: LocalCollections, call: CallContext): AsyncIt
   };
   // Listening and copying happen in one turn of the loop: no commit can fall between them.
   const unlisten = collections.registry.onApply((change) => {
-    const message = messageFor(change, collections, call.caller);
-    if (message !== null) push(message);
+    if (collections.kind(change.kind)?.visibleTo(call.caller, change.key) === true) push(messages.of(change));
   });
   const heartbeat = setInterval(() => push({ message: { $case: "heartbeat", heartbeat: {} } }), HEARTBEAT_MS);
   call.signal.addEventListener("abort", () => wake());
@@ -69,9 +69,19 @@ function snapshotFor(collections: LocalCollections, caller: Caller): readonly Wa
   return messages;
 }
 
-function messageFor(change: CollectionChange, collections: LocalCollections, caller: Caller): WatchMessage | null {
-  const kind = collections.kind(change.kind);
-  if (kind === undefined || !kind.visibleTo(caller, change.key)) return null;
-  if (change.value === undefined) return { message: { $case: "remove", remove: { kind: change.kind, key: change.key } } };
-  return { message: { $case: "put", put: { kind: change.kind, key: change.key, value: JSON.stringify(change.value) } } };
+/** What is sent of a change, made once for all who watch. */
+class ChangeMessages {
+  readonly #made = new WeakMap<CollectionChange, WatchMessage>();
+
+  of(change: CollectionChange): WatchMessage {
+    const known = this.#made.get(change);
+    if (known !== undefined) return known;
+    const { kind, key, value } = change;
+    const message: WatchMessage["message"] =
+      value === undefined
+        ? { $case: "remove", remove: { kind, key } }
+        : { $case: "put", put: { kind, key, value: JSON.stringify(value) } };
+    this.#made.set(change, { message });
+    return { message };
+  }
 }
