@@ -67,6 +67,19 @@ test("tries a failing subscriber again, and others hear the event once", async (
   assert.deepEqual(heard, ["failing", "healthy"]);
 });
 
+test("keeps an event that a subscriber could not take before the end, and does not wait for it", async () => {
+  const heard: unknown[] = [];
+  const { dispatcher, delivered } = dispatcherOf(() => [
+    async (payload) => {
+      if (payload === "eve") throw new Error("never");
+      heard.push(payload);
+    },
+  ]);
+  dispatcher.committed([event(1, "eve"), event(2, "bob")]);
+  await dispatcher.close();
+  assert.deepEqual([heard, delivered], [["bob"], [2]]);
+});
+
 test("delivers an earlier process's events again, and leaves the collections as they were loaded", async () => {
   const heard: unknown[] = [];
   const { dispatcher, delivered, roles } = dispatcherOf(() => [async (payload) => void heard.push(payload)]);

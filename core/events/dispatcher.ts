@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import type { CollectionChange } from "./collections.js";
@@ -17,7 +18,7 @@ export type Subscribers = (topic: string) => readonly ((event: unknown) => Promi
  */
 export class Dispatcher {
   #queue: Promise<void> = Promise.resolve();
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(
     private readonly collections: LocalCollections,
@@ -38,28 +39,35 @@ export class Dispatcher {
     this.#queue = this.#queue.then(() => this.#deliver(rows));
   }
 
-  /** Waits for what was committed before the call. */
+  /** Waits for what was committed before the call. A subscriber that fails is not waited for: it hears the event after the next start. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     await this.#queue;
   }
 
   async #deliver(rows: readonly OutboxRow[]): Promise<void> {
+    const done: number[] = [];
     for (const row of rows) {
-      if (!row.topic.startsWith("event:")) continue;
-      for (const subscriber of this.subscribers(row.topic)) await this.#tell(subscriber, row);
+      let isDone = true;
+      if (row.topic.startsWith("event:"))
+        for (const subscriber of this.subscribers(row.topic)) isDone = (await this.#tell(subscriber, row)) && isDone;
+      if (isDone) done.push(row.seq);
     }
-    this.delivered(rows.map(({ seq }) => seq));
+    this.delivered(done);
   }
 
-  async #tell(subscriber: (event: unknown) => Promise<void>, row: OutboxRow): Promise<void> {
+  /** @returns Whether the row need not come again. */
+  async #tell(subscriber: (event: unknown) => Promise<void>, row: OutboxRow): Promise<boolean> {
+    const { signal } = this.#closing;
     for (let tries = 1; ; tries += 1) {
       try {
-        return await subscriber(row.payload);
+        await subscriber(row.payload);
+        return true;
       } catch (error) {
         this.logger.error("a subscriber failed", { topic: row.topic, seq: row.seq, tries, error: messageOf(error) });
-        if (tries === MAX_TRIES || this.#closed) return;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS * tries).unref());
+        if (tries === MAX_TRIES) return true;
+        if (signal.aborted) return false;
+        await delay(RETRY_MS * tries, undefined, { signal, ref: false }).catch(() => "closing");
       }
     }
   }
