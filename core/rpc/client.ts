@@ -1,5 +1,7 @@
 import { createHash, X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { connect as connectTcp, isIP } from "node:net";
+import type { Writable } from "node:stream";
 import { createSecureContext, type PeerCertificate, rootCertificates } from "node:tls";
 import {
   ChannelCredentials,
@@ -108,6 +110,7 @@ class GrpcConnection implements RpcConnection {
     options: CallOptions = {},
   ): Promise<unknown> {
     const { client, address } = await this.#open();
+    const over = new AbortController();
     return new Promise((resolve, reject) => {
       const call = client.makeClientStreamRequest(
         method.path,
@@ -116,19 +119,17 @@ class GrpcConnection implements RpcConnection {
         this.#metadata(),
         deadlineOf(options),
         (error, response) => {
+          options.signal?.removeEventListener("abort", cancel);
+          over.abort();
           if (error !== null) reject(this.#failure(error, address));
           else resolve(response);
         },
       );
       call.on("error", () => {});
       const cancel = (): void => call.cancel();
-      options.signal?.addEventListener("abort", cancel, { once: true });
-      void (async () => {
-        for await (const request of requests) {
-          if (!call.write(request)) await new Promise<void>((go) => void call.once("drain", go).once("close", go));
-        }
-        call.end();
-      })().catch((error: unknown) => {
+      options.signal?.addEventListener("abort", cancel);
+      if (options.signal?.aborted === true) cancel();
+      feed(call, requests, over.signal).catch((error: unknown) => {
         call.cancel();
         reject(error);
       });
@@ -197,6 +198,16 @@ class GrpcConnection implements RpcConnection {
         leaf.equals(certificate.raw) ? undefined : new Error("the server's certificate changed during the join"),
     });
   }
+}
+
+/** Writes all requests, or as many as are wanted: a server may answer before it has read them. */
+async function feed(call: Writable, requests: AsyncIterable<unknown>, over: AbortSignal): Promise<void> {
+  for await (const request of requests) {
+    if (over.aborted) return;
+    if (!call.write(request)) await once(call, "drain", { signal: over }).catch(() => "the call is over");
+    if (over.aborted) return;
+  }
+  call.end();
 }
 
 function deadlineOf(options: CallOptions): { deadline?: Date } {

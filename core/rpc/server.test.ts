@@ -165,6 +165,23 @@ test("answers calls of every kind, and holds a lease only while it does", async 
   assert.match(server.calls[0]?.clientAddress ?? "", /^(127\.0\.0\.1|::1)$/);
 });
 
+test("asks nobody for more requests when the call is over", async (t) => {
+  const server = await start(t);
+  const { echo } = dial(t, server, { token: new Secret("mallory") });
+  const ended = Promise.withResolvers<void>();
+  async function* requests() {
+    try {
+      for (;;) yield { n: 1, more: "x".repeat(65_536) };
+    } finally {
+      ended.resolve();
+    }
+  }
+  await assert.rejects(echo.sum(requests()), (error) => isMezError(error, "UNAUTHENTICATED"));
+  await ended.promise;
+  const stopped = AbortSignal.abort();
+  await assert.rejects(echo.sum(requests(), { signal: stopped }), (error) => isMezError(error, "CANCELLED"));
+});
+
 const WITHDRAWALS = [
   { name: "whose session has ended", change: { known: false }, code: "UNAUTHENTICATED" },
   { name: "who lost the permission", change: { granted: false }, code: "ACCESS_DENIED" },
