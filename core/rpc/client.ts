@@ -1,26 +1,16 @@
 import { createHash, X509Certificate } from "node:crypto";
-import { once } from "node:events";
 import { connect as connectTcp, isIP } from "node:net";
-import type { Writable } from "node:stream";
 import { createSecureContext, type PeerCertificate, rootCertificates } from "node:tls";
-import {
-  ChannelCredentials,
-  Client,
-  type ClientReadableStream,
-  credentials as grpcCredentials,
-  Metadata,
-  type ServiceError,
-  status,
-} from "@grpc/grpc-js";
+import { ChannelCredentials, Client, credentials as grpcCredentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { MezError } from "../errors/error.js";
 import type { DialOptions, RpcDialer } from "../plugin/dialer.js";
 import type { CallOptions, RpcClient, RpcConnection, RpcDefinition, RpcMethod } from "../plugin/rpc.js";
 import { parseHostPort } from "./address.js";
 import { checkAuthServer } from "./auth-server-check.js";
+import { clientStreamCall, type OpenCall, serverStreamCall, unaryCall } from "./client-calls.js";
 import { fromStatus } from "./status.js";
 import { probeServer } from "./trust-probe.js";
 
-const CALL_TIMEOUT_MS = 20_000;
 const REACH_TIMEOUT_MS = 3_000;
 // What a server may send ahead. HTTP/2's 64 KiB make long answers wait for one WINDOW_UPDATE after the other.
 const WINDOW_BYTES = 1024 * 1024;
@@ -52,88 +42,20 @@ class GrpcConnection implements RpcConnection {
   }
 
   #method(method: RpcMethod<unknown, unknown>): unknown {
-    if (method.responseStream) return (request: unknown, options?: CallOptions) => this.#serverStream(method, request, options);
+    if (method.responseStream) return (request: unknown, options?: CallOptions) => this.#stream(method, request, options);
     if (method.requestStream)
-      return (requests: AsyncIterable<unknown>, options?: CallOptions) => this.#clientStream(method, requests, options);
-    return (request: unknown, options?: CallOptions) => this.#unary(method, request, options);
+      return async (requests: AsyncIterable<unknown>, options?: CallOptions) =>
+        clientStreamCall(await this.#call(), method, requests, options);
+    return async (request: unknown, options?: CallOptions) => unaryCall(await this.#call(), method, request, options);
   }
 
-  async #unary(method: RpcMethod<unknown, unknown>, request: unknown, options: CallOptions = {}): Promise<unknown> {
-    const { client, address } = await this.#open();
-    const deadline = new Date(Date.now() + (options.timeoutMs ?? CALL_TIMEOUT_MS));
-    return new Promise((resolve, reject) => {
-      const call = client.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        request,
-        this.#metadata(),
-        { deadline },
-        (error, response) => {
-          options.signal?.removeEventListener("abort", cancel);
-          if (error !== null) reject(this.#failure(error, address));
-          else resolve(response);
-        },
-      );
-      const cancel = (): void => call.cancel();
-      options.signal?.addEventListener("abort", cancel);
-      if (options.signal?.aborted === true) cancel();
-    });
+  async *#stream(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): AsyncIterable<unknown> {
+    yield* serverStreamCall(await this.#call(), method, request, options);
   }
 
-  async *#serverStream(method: RpcMethod<unknown, unknown>, request: unknown, options: CallOptions = {}): AsyncIterable<unknown> {
+  async #call(): Promise<OpenCall> {
     const { client, address } = await this.#open();
-    const call: ClientReadableStream<unknown> = client.makeServerStreamRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      request,
-      this.#metadata(),
-      deadlineOf(options),
-    );
-    const cancel = (): void => call.cancel();
-    options.signal?.addEventListener("abort", cancel);
-    if (options.signal?.aborted === true) cancel();
-    try {
-      yield* call as AsyncIterable<unknown>;
-    } catch (error) {
-      throw this.#failure(error as ServiceError, address);
-    } finally {
-      options.signal?.removeEventListener("abort", cancel);
-      call.cancel();
-    }
-  }
-
-  async #clientStream(
-    method: RpcMethod<unknown, unknown>,
-    requests: AsyncIterable<unknown>,
-    options: CallOptions = {},
-  ): Promise<unknown> {
-    const { client, address } = await this.#open();
-    const over = new AbortController();
-    return new Promise((resolve, reject) => {
-      const call = client.makeClientStreamRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        this.#metadata(),
-        deadlineOf(options),
-        (error, response) => {
-          options.signal?.removeEventListener("abort", cancel);
-          over.abort();
-          if (error !== null) reject(this.#failure(error, address));
-          else resolve(response);
-        },
-      );
-      call.on("error", () => {});
-      const cancel = (): void => call.cancel();
-      options.signal?.addEventListener("abort", cancel);
-      if (options.signal?.aborted === true) cancel();
-      feed(call, requests, over.signal).catch((error: unknown) => {
-        call.cancel();
-        reject(error);
-      });
-    });
+    return { client, metadata: this.#metadata(), failure: (error) => this.#failure(error, address) };
   }
 
   /** With several addresses, the call after one that reached nobody starts again at the first. */
@@ -198,20 +120,6 @@ class GrpcConnection implements RpcConnection {
         leaf.equals(certificate.raw) ? undefined : new Error("the server's certificate changed during the join"),
     });
   }
-}
-
-/** Writes all requests, or as many as are wanted: a server may answer before it has read them. */
-async function feed(call: Writable, requests: AsyncIterable<unknown>, over: AbortSignal): Promise<void> {
-  for await (const request of requests) {
-    if (over.aborted) return;
-    if (!call.write(request)) await once(call, "drain", { signal: over }).catch(() => "the call is over");
-    if (over.aborted) return;
-  }
-  call.end();
-}
-
-function deadlineOf(options: CallOptions): { deadline?: Date } {
-  return options.timeoutMs === undefined ? {} : { deadline: new Date(Date.now() + options.timeoutMs) };
 }
 
 function target(address: string): string {

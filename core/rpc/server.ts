@@ -1,4 +1,4 @@
-import type { EventEmitter } from "node:events";
+import { type EventEmitter, once } from "node:events";
 import type { Socket } from "node:net";
 import {
   type handleServerStreamingCall,
@@ -13,18 +13,11 @@ import {
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import { isMezError, MezError, messageOf } from "../errors/error.js";
-import type { AuditRecord } from "../plugin/audit.js";
 import type { HostCredentials } from "../plugin/host-identity.js";
-import type { Logger } from "../plugin/logger.js";
 import type { CallContext, RpcDefinition, RpcService } from "../plugin/rpc.js";
-import type { Authenticator } from "../ports/authenticator.js";
-import type { Authorizer } from "../ports/authorizer.js";
+import { Admission, type AdmissionParts } from "./admission.js";
 import type { CallRoute, CallRouter } from "./call-route.js";
 import { whileAdmitted } from "./interceptors/admit-again.js";
-import { refusedCall } from "./interceptors/audit.js";
-import { authenticate } from "./interceptors/authenticate.js";
-import { authorize } from "./interceptors/authorize.js";
-import type { AnonymousCallLimiter } from "./interceptors/limit.js";
 import { refuseNulBytes } from "./interceptors/text.js";
 import { RpcListener } from "./listener.js";
 import { toStatus } from "./status.js";
@@ -33,13 +26,8 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const MAX_STREAMS_PER_CONNECTION = 1000;
 const ADMIT_AGAIN_EVERY_MS = 10_000;
 
-export interface RpcServerOptions {
+export interface RpcServerOptions extends AdmissionParts {
   readonly router: CallRouter;
-  readonly authenticators: () => readonly Authenticator[];
-  readonly authorizer: () => Authorizer;
-  readonly anonymousCalls: AnonymousCallLimiter;
-  readonly audit: (record: AuditRecord) => void;
-  readonly logger: Logger;
   /** How often the caller of an open stream is authenticated and authorized again; default 10 s. */
   readonly admitAgainEveryMs?: number;
 }
@@ -64,7 +52,11 @@ export class RpcServer {
   readonly #streams = new Set<AbortController>();
   #listener: RpcListener | null = null;
 
-  constructor(private readonly options: RpcServerOptions) {}
+  readonly #admission: Admission;
+
+  constructor(private readonly options: RpcServerOptions) {
+    this.#admission = new Admission(options);
+  }
 
   /** Makes a service callable; one that is known already is left as it is. */
   serve(service: RpcService<RpcDefinition>): void {
@@ -84,7 +76,7 @@ export class RpcServer {
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = new RpcListener(credentials, {
       onConnection: (socket) => injector.injectConnection(socket),
-      admitRelay: (certificate, peer) => this.#admitRelay(certificate, peer),
+      admitRelay: (certificate, peer) => this.#admission.admitRelay(certificate, peer),
     });
     return this.#listener.listen(address);
   }
@@ -125,7 +117,7 @@ export class RpcServer {
         async (route, context) => {
           for await (const response of route.handler(requestOf(call, requestStream), context) as AsyncIterable<unknown>) {
             if (context.signal.aborted) return;
-            if (!call.write(response)) await drained(call, context.signal);
+            if (!call.write(response)) await once(call, "drain", { signal: context.signal }).catch(() => "ended");
           }
         },
         this.options.admitAgainEveryMs ?? ADMIT_AGAIN_EVERY_MS,
@@ -170,34 +162,7 @@ export class RpcServer {
   async #admit(path: string, route: CallRoute, call: AnyCall, signal: AbortSignal): Promise<CallContext> {
     const facts = this.#listener?.facts(call.getPeer());
     if (facts === undefined) throw new MezError("UNAVAILABLE", "the connection is closing");
-    if (route.permission === "public") this.options.anonymousCalls.admit(facts.address);
-    const credentials = {
-      bearerToken: bearerToken(call.metadata),
-      clientCertificate: facts.clientCertificate,
-      foreignCertificate: facts.foreignCertificate,
-      clientAddress: facts.address,
-    };
-    // A public call is served whatever credentials came along: logging in works with an expired session at hand.
-    const caller = route.permission === "public" ? ANONYMOUS : await authenticate(credentials, this.options.authenticators());
-    try {
-      authorize(caller, route, this.options.authorizer());
-    } catch (error) {
-      if (isMezError(error, "ACCESS_DENIED")) this.options.audit(refusedCall(caller, facts.address, path, route, error));
-      throw error;
-    }
-    return { caller, clientAddress: facts.address, serverFingerprint: facts.serverFingerprint, signal };
-  }
-
-  /** Only proxies pass connections on: whoever does says where the client is. */
-  async #admitRelay(clientCertificate: Buffer, clientAddress: string): Promise<void> {
-    try {
-      const caller = await authenticate({ bearerToken: null, clientCertificate, clientAddress }, this.options.authenticators());
-      if (caller.kind !== "agent" || caller.role !== "proxy")
-        throw new MezError("ACCESS_DENIED", "only proxies of the cluster pass connections on");
-    } catch (error) {
-      this.options.logger.warn("relayed connection refused", { address: clientAddress, reason: messageOf(error) });
-      throw error;
-    }
+    return this.#admission.admit({ path, route, facts, metadata: call.metadata, signal });
   }
 
   #presentable(path: string, error: unknown): MezError {
@@ -223,8 +188,6 @@ export class RpcServer {
 
 // --- internal ---
 
-const ANONYMOUS = { kind: "anonymous" } as const;
-
 /** The message, checked; or the messages, each checked as it is read. */
 function requestOf(call: AnyCall, isStream: boolean): unknown {
   if (isStream) return checked(call as unknown as AsyncIterable<unknown>);
@@ -238,22 +201,4 @@ async function* checked(requests: AsyncIterable<unknown>): AsyncIterable<unknown
     refuseNulBytes(request);
     yield request;
   }
-}
-
-function bearerToken(metadata: Metadata): string | null {
-  const header = metadata.get("authorization")[0];
-  if (typeof header !== "string" || header.length > 512) return null;
-  return /^Bearer ([A-Za-z0-9_.~+/=-]+)$/i.exec(header)?.[1] ?? null;
-}
-
-function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off("drain", done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    call.once("drain", done);
-    signal.addEventListener("abort", done);
-  });
 }

@@ -1,4 +1,4 @@
-import type { EventEmitter } from "node:events";
+import { type EventEmitter, once } from "node:events";
 import type { Socket } from "node:net";
 import {
   type handleServerStreamingCall,
@@ -7,7 +7,6 @@ import {
   Server,
   ServerCredentials,
   type ServerUnaryCall,
-  type ServerWritableStream,
 } from "@grpc/grpc-js";
 import { isMezError, MezError, messageOf } from "../../../core/errors/error.js";
 import type { Logger } from "../../../core/plugin/logger.js";
@@ -84,7 +83,7 @@ export class WorkloadServer {
       this.#run(call, async (workloadCall) => {
         for await (const response of work(call.request, workloadCall)) {
           if (workloadCall.signal.aborted) return;
-          if (!call.write(response)) await drained(call, workloadCall.signal);
+          if (!call.write(response)) await once(call, "drain", { signal: workloadCall.signal }).catch(() => "ended");
         }
       }).then(
         () => call.end(),
@@ -137,16 +136,4 @@ function requireHeader(metadata: Metadata): void {
   const values = metadata.get(SECURITY_HEADER);
   if (values.length !== 1 || values[0] !== "true")
     throw new MezError("INVALID_ARGUMENT", `the metadata ${SECURITY_HEADER}: true is missing from the call`);
-}
-
-function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off("drain", done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    call.once("drain", done);
-    signal.addEventListener("abort", done);
-  });
 }

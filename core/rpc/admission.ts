@@ -1,0 +1,79 @@
+import type { Metadata } from "@grpc/grpc-js";
+import { isMezError, MezError, messageOf } from "../errors/error.js";
+import type { AuditRecord } from "../plugin/audit.js";
+import type { Logger } from "../plugin/logger.js";
+import type { CallContext } from "../plugin/rpc.js";
+import type { Authenticator } from "../ports/authenticator.js";
+import type { Authorizer } from "../ports/authorizer.js";
+import type { CallRoute } from "./call-route.js";
+import { refusedCall } from "./interceptors/audit.js";
+import { authenticate } from "./interceptors/authenticate.js";
+import { authorize } from "./interceptors/authorize.js";
+import type { AnonymousCallLimiter } from "./interceptors/limit.js";
+import type { ConnectionFacts } from "./listener.js";
+
+export interface AdmissionParts {
+  readonly authenticators: () => readonly Authenticator[];
+  readonly authorizer: () => Authorizer;
+  readonly anonymousCalls: AnonymousCallLimiter;
+  readonly audit: (record: AuditRecord) => void;
+  readonly logger: Logger;
+}
+
+/** A call that wants to be answered. */
+export interface CallAtTheDoor {
+  /** Of the method: `/mezite.locks.v1.LockService/CreateLock`. */
+  readonly path: string;
+  readonly route: CallRoute;
+  readonly facts: ConnectionFacts;
+  readonly metadata: Metadata;
+  readonly signal: AbortSignal;
+}
+
+/** Decides who gets in: a limit for calls without credentials, then who it is, then whether they may. */
+export class Admission {
+  constructor(private readonly parts: AdmissionParts) {}
+
+  /** @throws {MezError} `LIMIT_EXCEEDED`, `UNAUTHENTICATED`, `ACCESS_DENIED`, which is audited */
+  async admit({ path, route, facts, metadata, signal }: CallAtTheDoor): Promise<CallContext> {
+    const { anonymousCalls, authenticators, authorizer, audit } = this.parts;
+    if (route.permission === "public") anonymousCalls.admit(facts.address);
+    const credentials = {
+      bearerToken: bearerToken(metadata),
+      clientCertificate: facts.clientCertificate,
+      foreignCertificate: facts.foreignCertificate,
+      clientAddress: facts.address,
+    };
+    // A public call is served whatever credentials came along: logging in works with an expired session at hand.
+    const caller = route.permission === "public" ? ANONYMOUS : await authenticate(credentials, authenticators());
+    try {
+      authorize(caller, route, authorizer());
+    } catch (error) {
+      if (isMezError(error, "ACCESS_DENIED")) audit(refusedCall(caller, facts.address, path, route, error));
+      throw error;
+    }
+    return { caller, clientAddress: facts.address, serverFingerprint: facts.serverFingerprint, signal };
+  }
+
+  /** Only proxies pass connections on: whoever does says where the client is. @throws {MezError} `ACCESS_DENIED` */
+  async admitRelay(clientCertificate: Buffer, clientAddress: string): Promise<void> {
+    try {
+      const caller = await authenticate({ bearerToken: null, clientCertificate, clientAddress }, this.parts.authenticators());
+      if (caller.kind !== "agent" || caller.role !== "proxy")
+        throw new MezError("ACCESS_DENIED", "only proxies of the cluster pass connections on");
+    } catch (error) {
+      this.parts.logger.warn("relayed connection refused", { address: clientAddress, reason: messageOf(error) });
+      throw error;
+    }
+  }
+}
+
+// --- internal ---
+
+const ANONYMOUS = { kind: "anonymous" } as const;
+
+function bearerToken(metadata: Metadata): string | null {
+  const header = metadata.get("authorization")[0];
+  if (typeof header !== "string" || header.length > 512) return null;
+  return /^Bearer ([A-Za-z0-9_.~+/=-]+)$/i.exec(header)?.[1] ?? null;
+}
