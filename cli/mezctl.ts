@@ -11,6 +11,12 @@ await main({
   globals: MEZCTL_FLAGS,
   loginAnswers: pluginLoginAnswer,
   commands: pluginCommands("mezctl"),
+  serverCommands: {
+    async find(word, context) {
+      const { serverCommands } = await import("./server-commands.js");
+      return serverCommands.find(word, context);
+    },
+  },
   connect: async (context) => {
     const { connectAsAdministrator } = await import("./administrator-connection.js");
     return connectAsAdministrator(context);

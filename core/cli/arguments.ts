@@ -28,6 +28,16 @@ export function readUntilOperand(args: readonly string[], table: FlagTable, give
   return args.length;
 }
 
+/** Takes the flags of `table` from a command line whose other flags are not known yet, and passes over the rest. */
+export function readKnownFlags(args: readonly string[], table: FlagTable, given: GivenArguments): void {
+  for (const token of tokensOf(args, table)) {
+    if (token.kind === "option-terminator") return;
+    if (token.kind !== "option" || !(token.rawName.startsWith("--") ? table.long : table.short).has(shortOrLong(token.rawName)))
+      continue;
+    recordFlag(token, table, given);
+  }
+}
+
 /**
  * Reads all arguments of one command. With `rest`, reading ends at the first word after the positionals, so that
  * `msh ssh node1 ls -h` does not ask for our help.
@@ -123,6 +133,10 @@ function tokensOf(args: readonly string[], table: FlagTable) {
     };
   }
   return parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true }).tokens;
+}
+
+function shortOrLong(rawName: string): string {
+  return rawName.replace(/^--?/, "");
 }
 
 function recordFlag(token: OptionToken, table: FlagTable, given: GivenArguments): void {

@@ -27,9 +27,9 @@ export interface ContextParts {
   readonly io: ProgramIo;
   readonly globals: Input;
   readonly signal: AbortSignal;
-  readonly connect: Connect | undefined;
-  readonly loginAnswers: LoginAnswers | undefined;
-  readonly renewLogin: RenewLogin | undefined;
+  readonly connect?: Connect | undefined;
+  readonly loginAnswers?: LoginAnswers | undefined;
+  readonly renewLogin?: RenewLogin | undefined;
 }
 
 /** Makes the context of one run, and the function that gives back what the run opened. */

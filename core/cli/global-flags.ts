@@ -1,4 +1,5 @@
 import type { Flags } from "../plugin/commands.js";
+import { kebabCase } from "./flag-table.js";
 
 const SERVER_TRUST = {
   insecure: { type: "boolean", description: "Do not check the server's certificate; for development only" },
@@ -40,3 +41,9 @@ export const MSH_FLAGS = {
 export const MEZD_FLAGS = {
   config: { type: "string", short: "c", description: "Configuration file (default: /etc/mezite/mezite.yaml)", valueName: "file" },
 } as const satisfies Flags;
+
+/** Whether `mezctl` itself uses a flag of this name, without its dashes; no command that a server describes may have it. */
+export function isReservedFlag(name: string): boolean {
+  const bare = name.replace(/-stdin$/, "");
+  return bare === "help" || Object.keys(MEZCTL_FLAGS).some((key) => kebabCase(key) === bare);
+}

@@ -1,7 +1,7 @@
 import { defineCommand, runCommand } from "citty";
 import { isMezError, MezError } from "../errors/error.js";
 import type { Binary, Command, Flags } from "../plugin/commands.js";
-import { type GivenArguments, readCommandArguments, readInput } from "./arguments.js";
+import { GivenArguments, readCommandArguments, readInput, readKnownFlags } from "./arguments.js";
 import { builtinCommands } from "./builtin-commands.js";
 import { type Connect, type LoginAnswers, openContext, type RenewLogin } from "./command-context.js";
 import { isGroup } from "./command-tree.js";
@@ -11,7 +11,7 @@ import { flagTable } from "./flag-table.js";
 import { flush, runInterruptibly } from "./interruption.js";
 import { mayColour, write } from "./output.js";
 import { type ProgramIo, processIo } from "./program-io.js";
-import { type CommandSummary, findRoute } from "./route.js";
+import { type CommandSummary, findRoute, type MoreCommands, type ServerCommands } from "./route.js";
 import { completeSecrets } from "./secret-input.js";
 import { usageText } from "./usage.js";
 
@@ -28,6 +28,8 @@ export interface Program {
   /** For programs that log people in. */
   readonly loginAnswers?: LoginAnswers;
   readonly renewLogin?: RenewLogin;
+  /** For programs whose server may know more commands. */
+  readonly serverCommands?: ServerCommands;
   /** How long a command may take to stop after Ctrl-C or SIGTERM; default 2. A daemon needs longer to drain. */
   readonly stopGraceSeconds?: number;
 }
@@ -60,7 +62,8 @@ export async function runProgram(program: Program, io: ProgramIo): Promise<numbe
 
 async function dispatch(program: Program, io: ProgramIo, signal: AbortSignal): Promise<number> {
   const commands = [...program.commands, ...builtinCommands(program)];
-  const { path, node, given, args } = await findRoute(program.binary, commands, program.globals, io.args);
+  const more = program.serverCommands && moreCommands(program, program.serverCommands, io, signal);
+  const { path, node, given, args } = await findRoute(program.binary, commands, program.globals, io.args, more);
   const usage = { path: path.join(" "), globals: program.globals, colours: mayColour(io.stdout, io.env) };
   if (given.versionWanted) {
     await write(io.stdout, `${program.binary} ${program.version}\n`);
@@ -79,6 +82,24 @@ async function dispatch(program: Program, io: ProgramIo, signal: AbortSignal): P
   }
   return runLeaf(program, node, usage.path, given, io, signal);
 }
+
+/** Asks the server for a command that nothing here has, over a connection of its own with the flags of this command line. */
+function moreCommands(program: Program, { find }: ServerCommands, io: ProgramIo, signal: AbortSignal): MoreCommands {
+  return async (word, args) => {
+    const given = new GivenArguments();
+    readKnownFlags(args, flagTable(program.globals), given);
+    const { globals } = readInput(given, program.globals, NO_COMMAND, io.env);
+    const { binary, version, connect } = program;
+    const { context, close } = openContext({ binary, version, io, globals, signal, connect });
+    try {
+      return await find(word, context);
+    } finally {
+      await close();
+    }
+  };
+}
+
+const NO_COMMAND: Command = { name: "", summary: "", async run() {} };
 
 async function runLeaf(
   program: Program,

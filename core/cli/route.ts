@@ -1,5 +1,5 @@
-import { MezError } from "../errors/error.js";
-import type { Binary, CommandNode, Commands, Flags } from "../plugin/commands.js";
+import { isMezError, MezError, messageOf } from "../errors/error.js";
+import type { Binary, CommandContext, CommandNode, Commands, Flags } from "../plugin/commands.js";
 import { GivenArguments, readUntilOperand } from "./arguments.js";
 import { checkNames, findCommand, isGroup } from "./command-tree.js";
 import { flagTable } from "./flag-table.js";
@@ -14,6 +14,19 @@ export interface CommandSummary {
   load(): Promise<Commands>;
 }
 
+/** Commands of plugins that the server has and this program does not. */
+export interface ServerCommands {
+  /**
+   * Asks the server.
+   * @returns `null` when it has none of this name either.
+   * @throws {MezError} `PLUGIN_NOT_ENABLED` for one that it had before; why it cannot be asked
+   */
+  find(word: string, context: CommandContext): Promise<CommandSummary | null>;
+}
+
+/** Looks a word up that no command here has. @param args All words of the command line. */
+export type MoreCommands = (word: string, args: readonly string[]) => Promise<CommandSummary | null>;
+
 /** Where the words of a command line lead. */
 export interface Route {
   /** The binary and the names of the commands, as they are called and not as they were typed. */
@@ -27,6 +40,7 @@ export interface Route {
 
 /**
  * Follows the words of a command line down the command tree. Only the module of the command that was typed is loaded.
+ * @param more Asked for a first word that is in none of `commands`.
  * @throws {MezError} `INVALID_ARGUMENT`: unknown command or flag
  */
 export async function findRoute(
@@ -34,6 +48,7 @@ export async function findRoute(
   commands: readonly CommandSummary[],
   globals: Flags,
   args: readonly string[],
+  more?: MoreCommands,
 ): Promise<Route> {
   checkNames(commands, binary);
   const given = new GivenArguments();
@@ -52,7 +67,7 @@ export async function findRoute(
     word = nextWord();
   }
   if (word === undefined) return { path: [binary], node: undefined, given, args: [] };
-  const summary = findCommand(word, commands, binary);
+  const summary = await findSummary(word, commands, binary, args, more);
   let node = await loadCommand(summary, binary);
   const path: string[] = [binary, node.name];
   while (isGroup(node)) {
@@ -74,4 +89,27 @@ export async function loadCommand(summary: CommandSummary, binary: Binary): Prom
   if (node === undefined)
     throw new MezError("INTERNAL", `command "${binary} ${summary.name}" is listed, and its module does not define it`);
   return node;
+}
+
+// --- internal ---
+
+async function findSummary(
+  word: string,
+  commands: readonly CommandSummary[],
+  binary: Binary,
+  args: readonly string[],
+  more: MoreCommands | undefined,
+): Promise<CommandSummary> {
+  try {
+    return findCommand(word, commands, binary);
+  } catch (unknown) {
+    if (more === undefined || !isMezError(unknown, "INVALID_ARGUMENT")) throw unknown;
+    const found = await more(word, args).catch((cause: unknown) => {
+      if (isMezError(cause, "PLUGIN_NOT_ENABLED", "INVALID_DOCUMENT")) throw cause;
+      const hint = `the server was not asked for commands of its plugins: ${messageOf(cause)}`;
+      throw new MezError(unknown.code, unknown.message, { cause, fields: { ...unknown.fields, hint } });
+    });
+    if (found === null) throw unknown;
+    return found;
+  }
 }

@@ -6,6 +6,7 @@ import { activeIn, type Manifest } from "../plugin/manifest.js";
 import type { RpcDefinition, RpcHandlers, RpcService } from "../plugin/rpc.js";
 import type { WebHandlers, WebRoutes } from "../plugin/web.js";
 import { routeName } from "../web/route-table.js";
+import { checkDescribedCommands } from "./described-commands.js";
 
 export interface RpcDeclaration {
   readonly service: RpcService<RpcDefinition>;
@@ -57,7 +58,13 @@ export function collectDeclarations(
     throw new MezError("PLUGIN_REGISTER_FAILED", `registering plugin "${manifest.id}"`, { cause });
   }
   compare(manifest, roles, declarations);
+  if (roles.has("auth")) checkDescribedCommands(manifest, descriptorsOf(declarations));
   return declarations;
+}
+
+/** The descriptors that the plugin's services bring along. */
+export function descriptorsOf({ rpc }: Declarations): readonly Uint8Array[] {
+  return rpc.flatMap(({ service }) => service.descriptor ?? []);
 }
 
 // --- internal ---

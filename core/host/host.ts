@@ -12,6 +12,7 @@ import { type Assembly, assemble } from "./assembly.js";
 import type { Catalog } from "./catalog.js";
 import { ClusterState } from "./cluster-state.js";
 import { coreServices } from "./core-services.js";
+import { descriptorsOf } from "./declarations.js";
 import { Doors } from "./doors.js";
 import { Generations } from "./generations.js";
 import type { PluginInstance } from "./instance.js";
@@ -115,6 +116,7 @@ export class Host implements PluginHost {
           decidedBy: decision.decidedBy,
           leases: instance?.leases ?? 0,
           starts: this.#generations.startsOf(manifest.id),
+          descriptors: describes(manifest) && instance !== undefined ? descriptorsOf(instance.declarations) : [],
         },
       ];
     });
@@ -190,6 +192,10 @@ export class Host implements PluginHost {
 }
 
 // --- internal ---
+
+function describes({ contributes }: PluginStatus["manifest"]): boolean {
+  return contributes?.commands?.some(({ commands }) => commands !== undefined) === true;
+}
 
 /** Whether `instance` requires a service or port of plugin `id`, and not just as an optional one. */
 function cannotDoWithout(instance: PluginInstance, id: string): boolean {

@@ -60,11 +60,20 @@ export { DATABASE, type Database, type Entities, type Migrations, type Transacti
 export { html } from "./html.js";
 export { LIVE_SESSIONS, type LiveSession, type LiveSessions } from "./live-sessions.js";
 export { LOGGER, type LogFields, type Logger } from "./logger.js";
-export type { CommandReference, Manifest } from "./manifest.js";
+export type { CommandReference, DescribedArgument, DescribedCommand, DescribedOutput, Manifest } from "./manifest.js";
 export { type Field, field, type Message, type MessageOf, message } from "./message.js";
 export { once } from "./once.js";
 export { CLOCK, LEASES, type Lease, type Leases, PROCESS, type ProcessInfo } from "./process.js";
-export type { CallContext, RpcClient, RpcConnection, RpcDefinition, RpcHandlers, RpcMethod, RpcService } from "./rpc.js";
+export type {
+  CallContext,
+  RpcClient,
+  RpcConnection,
+  RpcDefinition,
+  RpcHandlers,
+  RpcMethod,
+  RpcService,
+  UnaryRpcMethod,
+} from "./rpc.js";
 export { rpcService } from "./rpc-service.js";
 export { Secret } from "./secret.js";
 export { Sweeper, type SweeperParts } from "./sweeper.js";

@@ -13,6 +13,40 @@ export interface CommandReference {
   readonly summary: string;
   /** Adds commands to the group of this name that another plugin has. */
   readonly extends?: true;
+  /** The commands under this word, for a `mezctl` that has no code of the plugin. */
+  readonly commands?: readonly DescribedCommand[];
+}
+
+/** A command that is built from its description alone: it calls one method and prints the response. */
+export interface DescribedCommand {
+  readonly name: string;
+  readonly summary: string;
+  /** `acme.freezes.v1.FreezeService/CreateFreeze`. */
+  readonly rpc: string;
+  readonly arguments?: readonly DescribedArgument[];
+  readonly output?: DescribedOutput;
+}
+
+export interface DescribedArgument {
+  /** As it is typed, without the dashes: `agent-hostname`. */
+  readonly name: string;
+  readonly type: "string" | "boolean" | "integer" | "duration" | "list" | "labels" | "enum" | "secret";
+  readonly description: string;
+  /** Of the request, in camel case. */
+  readonly field: string;
+  readonly positional?: true;
+  readonly required?: boolean;
+  /** Of an enum. */
+  readonly choices?: readonly string[];
+}
+
+export interface DescribedOutput {
+  /** Repeated field of the response with the rows. */
+  readonly rows?: string;
+  /** Field of the response with the record; without both it is the response itself. */
+  readonly record?: string;
+  /** `field` may go into one message: `target.name`. */
+  readonly columns: readonly { readonly header: string; readonly field: string }[];
 }
 
 /** `plugin.json` as `plugin.schema.json` describes it. */

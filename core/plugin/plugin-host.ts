@@ -12,6 +12,8 @@ export interface PluginStatus {
   readonly leases: number;
   /** Times it was started in this process. */
   readonly starts: number;
+  /** `FileDescriptorSet`s of the services that the commands of its manifest call. */
+  readonly descriptors?: readonly Uint8Array[];
 }
 
 /** What changed when a generation was replaced; ids in start order. */

@@ -1,6 +1,6 @@
 import type { Permission } from "./caller.js";
 import { field, type Message, message } from "./message.js";
-import type { RpcMethod, RpcService } from "./rpc.js";
+import type { RpcMethod, RpcService, UnaryRpcMethod } from "./rpc.js";
 
 /** A method of a service: one request, one response. */
 export interface UnaryMethod<Request, Response> {
@@ -43,7 +43,7 @@ export function rpcService<const Methods extends Readonly<Record<string, UnaryMe
 
 type DefinitionOf<Methods> = {
   readonly [K in keyof Methods]: Methods[K] extends UnaryMethod<infer Request, infer Response>
-    ? RpcMethod<Request, Response> & { readonly requestStream: false; readonly responseStream: false }
+    ? UnaryRpcMethod<Request, Response>
     : never;
 };
 

@@ -11,6 +11,12 @@ export interface RpcMethod<Request, Response> {
   responseDeserialize(value: Buffer): Response;
 }
 
+/** A method with one request and one response. */
+export type UnaryRpcMethod<Request, Response> = RpcMethod<Request, Response> & {
+  readonly requestStream: false;
+  readonly responseStream: false;
+};
+
 /** A service as a value: its methods by name, of any messages. */
 export type RpcDefinition = { readonly [method: string]: RpcMethod<unknown, unknown> };
 

@@ -1,10 +1,11 @@
-import type { ServiceReference } from "../../core/plugin/manifest.js";
+import type { DescribedCommand, ServiceReference } from "../../core/plugin/manifest.js";
 import type { PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
 import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import {
   PluginCatalogServiceService,
   type PluginChange,
   type Plugin as PluginMessage,
+  type DescribedCommand as WireCommand,
   type PluginDescription as WireDescription,
 } from "../../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
 import type { CatalogAuthor, PluginCatalog } from "./plugin-catalog.js";
@@ -71,12 +72,29 @@ function nameOf({ service, version }: ServiceReference): string {
   return `${service}@${version}`;
 }
 
-function toWire({ id, version, commands, rpc, permissions }: PluginDescription): WireDescription {
+function toWire({ id, version, commands, rpc, permissions, descriptors }: PluginDescription): WireDescription {
   return {
     ...{ id, version },
-    commands: commands.map((each) => ({ ...each })),
+    commands: commands.map(({ binary, name, summary, commands: described = [] }) => {
+      return { ...{ binary, name, summary }, commands: described.map(describedToWire) };
+    }),
+    descriptors: descriptors.map((each) => Buffer.from(each)),
     rpc: [...rpc],
     permissions: permissions.map(({ permission, grantedTo }) => ({ permission, grantedTo: [...grantedTo] })),
+  };
+}
+
+function describedToWire({ name, summary, rpc, arguments: given = [], output }: DescribedCommand): WireCommand {
+  return {
+    ...{ name, summary, rpc },
+    arguments: given.map(({ positional = false, required = false, choices = [], ...rest }) => {
+      return { ...rest, positional, required, choices: [...choices] };
+    }),
+    output: output && {
+      rows: output.rows ?? "",
+      record: output.record ?? "",
+      columns: output.columns.map((each) => ({ ...each })),
+    },
   };
 }
 

@@ -23,7 +23,9 @@ export class PluginCatalog {
 
   /** What the plugins add that are on. */
   describe(): { readonly plugins: readonly PluginDescription[]; readonly digest: string } {
-    const plugins = this.list().flatMap(({ manifest, state }) => (state === "on" ? [describePlugin(manifest)] : []));
+    const plugins = this.list().flatMap(({ manifest, state, descriptors }) =>
+      state === "on" ? [describePlugin(manifest, descriptors)] : [],
+    );
     return { plugins, digest: digestOf(plugins) };
   }
 

@@ -1,5 +1,6 @@
 import { PassThrough, Readable } from "node:stream";
 import { pluginCommands } from "../../cli/plugin-commands.js";
+import { serverCommands } from "../../cli/server-commands.js";
 import { MEZCTL_FLAGS } from "../../core/cli/global-flags.js";
 import { runProgram } from "../../core/cli/program.js";
 import { RELEASE } from "../../core/cli/release.js";
@@ -18,10 +19,11 @@ export interface CommandLine {
   readonly connect: () => Promise<RpcConnection>;
   readonly args: readonly string[];
   readonly stdin: string;
+  readonly homeDirectory: string;
 }
 
 /** Runs `mezctl` in this process, with streams that are no terminal and without variables. */
-export async function runCommandLine({ entries, connect, args, stdin }: CommandLine): Promise<CommandRun> {
+export async function runCommandLine({ entries, connect, args, stdin, homeDirectory }: CommandLine): Promise<CommandRun> {
   const printed = { stdout: "", stderr: "" };
   const stream = (name: keyof typeof printed) =>
     new PassThrough().on("data", (chunk: Buffer) => {
@@ -34,6 +36,7 @@ export async function runCommandLine({ entries, connect, args, stdin }: CommandL
       summary: "Administer a Mezite cluster",
       globals: MEZCTL_FLAGS,
       commands: pluginCommands("mezctl", entries),
+      serverCommands,
       connect: async () => connect(),
     },
     {
@@ -42,7 +45,7 @@ export async function runCommandLine({ entries, connect, args, stdin }: CommandL
       stdin: Readable.from(stdin === "" ? [] : [Buffer.from(stdin)]),
       stdout: stream("stdout"),
       stderr: stream("stderr"),
-      homeDirectory: "/nonexistent",
+      homeDirectory,
       now: () => new Date(),
       onStop: () => () => {},
     },

@@ -78,7 +78,8 @@ export class TestCluster {
   /** Runs `mezctl` in this process against the cluster: the built-in commands and those of the plugins. */
   mezctl(args: readonly string[], options: { readonly as?: TestCaller; readonly stdin?: string } = {}): Promise<CommandRun> {
     const connect = async () => this.connection(options.as);
-    return runCommandLine({ entries: this.parts.entries, connect, args, stdin: options.stdin ?? "" });
+    const { entries, folder: homeDirectory } = this.parts;
+    return runCommandLine({ entries, connect, args, stdin: options.stdin ?? "", homeDirectory });
   }
 
   /** What fills a port that a plugin under test fills. */

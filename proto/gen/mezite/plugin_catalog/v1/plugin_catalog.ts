@@ -54,6 +54,8 @@ export interface PluginDescription {
   /** Full names of gRPC services. */
   rpc: string[];
   permissions: PluginPermission[];
+  /** A google.protobuf.FileDescriptorSet each, of the services that described commands call. */
+  descriptors: Buffer[];
 }
 
 export interface PluginCommand {
@@ -61,6 +63,47 @@ export interface PluginCommand {
   binary: string;
   name: string;
   summary: string;
+  /** Those under this word that a client can build without code of the plugin. */
+  commands: DescribedCommand[];
+}
+
+/** A command that calls one method and prints its response. */
+export interface DescribedCommand {
+  name: string;
+  summary: string;
+  /** Service and method, e.g. acme.freezes.v1.FreezeService/CreateFreeze. */
+  rpc: string;
+  arguments: DescribedArgument[];
+  /** Absent when nothing is printed. */
+  output?: DescribedOutput | undefined;
+}
+
+export interface DescribedArgument {
+  /** As it is typed, without the dashes. */
+  name: string;
+  /** string, boolean, integer, duration, list, labels, enum or secret. */
+  type: string;
+  description: string;
+  /** Of the request, in camel case. */
+  field: string;
+  positional: boolean;
+  required: boolean;
+  /** Of an enum. */
+  choices: string[];
+}
+
+export interface DescribedOutput {
+  /** Repeated field of the response with the rows. */
+  rows: string;
+  /** Field of the response with the record; without both it is the response itself. */
+  record: string;
+  columns: DescribedColumn[];
+}
+
+export interface DescribedColumn {
+  header: string;
+  /** Of the row's message, or of a message inside of it: target.name. */
+  field: string;
 }
 
 export interface PluginPermission {
@@ -377,7 +420,7 @@ export const Plugin: MessageFns<Plugin> = {
 };
 
 function createBasePluginDescription(): PluginDescription {
-  return { id: "", version: "", commands: [], rpc: [], permissions: [] };
+  return { id: "", version: "", commands: [], rpc: [], permissions: [], descriptors: [] };
 }
 
 export const PluginDescription: MessageFns<PluginDescription> = {
@@ -396,6 +439,9 @@ export const PluginDescription: MessageFns<PluginDescription> = {
     }
     for (const v of message.permissions) {
       PluginPermission.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.descriptors) {
+      writer.uint32(50).bytes(v!);
     }
     return writer;
   },
@@ -453,6 +499,14 @@ export const PluginDescription: MessageFns<PluginDescription> = {
             message.permissions.push(PluginPermission.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.descriptors.push(Buffer.from(reader.bytes()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -475,12 +529,13 @@ export const PluginDescription: MessageFns<PluginDescription> = {
     message.commands = object.commands?.map((e) => PluginCommand.fromPartial(e)) || [];
     message.rpc = object.rpc?.map((e) => e) || [];
     message.permissions = object.permissions?.map((e) => PluginPermission.fromPartial(e)) || [];
+    message.descriptors = object.descriptors?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBasePluginCommand(): PluginCommand {
-  return { binary: "", name: "", summary: "" };
+  return { binary: "", name: "", summary: "", commands: [] };
 }
 
 export const PluginCommand: MessageFns<PluginCommand> = {
@@ -493,6 +548,9 @@ export const PluginCommand: MessageFns<PluginCommand> = {
     }
     if (message.summary !== "") {
       writer.uint32(26).string(message.summary);
+    }
+    for (const v of message.commands) {
+      DescribedCommand.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -534,6 +592,14 @@ export const PluginCommand: MessageFns<PluginCommand> = {
             message.summary = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.commands.push(DescribedCommand.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -554,6 +620,385 @@ export const PluginCommand: MessageFns<PluginCommand> = {
     message.binary = object.binary ?? "";
     message.name = object.name ?? "";
     message.summary = object.summary ?? "";
+    message.commands = object.commands?.map((e) => DescribedCommand.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDescribedCommand(): DescribedCommand {
+  return { name: "", summary: "", rpc: "", arguments: [], output: undefined };
+}
+
+export const DescribedCommand: MessageFns<DescribedCommand> = {
+  encode(message: DescribedCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.summary !== "") {
+      writer.uint32(18).string(message.summary);
+    }
+    if (message.rpc !== "") {
+      writer.uint32(26).string(message.rpc);
+    }
+    for (const v of message.arguments) {
+      DescribedArgument.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.output !== undefined) {
+      DescribedOutput.encode(message.output, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedCommand();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.summary = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rpc = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.arguments.push(DescribedArgument.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.output = DescribedOutput.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DescribedCommand>): DescribedCommand {
+    return DescribedCommand.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribedCommand>): DescribedCommand {
+    const message = createBaseDescribedCommand();
+    message.name = object.name ?? "";
+    message.summary = object.summary ?? "";
+    message.rpc = object.rpc ?? "";
+    message.arguments = object.arguments?.map((e) => DescribedArgument.fromPartial(e)) || [];
+    message.output = (object.output !== undefined && object.output !== null)
+      ? DescribedOutput.fromPartial(object.output)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDescribedArgument(): DescribedArgument {
+  return { name: "", type: "", description: "", field: "", positional: false, required: false, choices: [] };
+}
+
+export const DescribedArgument: MessageFns<DescribedArgument> = {
+  encode(message: DescribedArgument, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.type !== "") {
+      writer.uint32(18).string(message.type);
+    }
+    if (message.description !== "") {
+      writer.uint32(26).string(message.description);
+    }
+    if (message.field !== "") {
+      writer.uint32(34).string(message.field);
+    }
+    if (message.positional !== false) {
+      writer.uint32(40).bool(message.positional);
+    }
+    if (message.required !== false) {
+      writer.uint32(48).bool(message.required);
+    }
+    for (const v of message.choices) {
+      writer.uint32(58).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedArgument {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedArgument();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.positional = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.required = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.choices.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DescribedArgument>): DescribedArgument {
+    return DescribedArgument.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribedArgument>): DescribedArgument {
+    const message = createBaseDescribedArgument();
+    message.name = object.name ?? "";
+    message.type = object.type ?? "";
+    message.description = object.description ?? "";
+    message.field = object.field ?? "";
+    message.positional = object.positional ?? false;
+    message.required = object.required ?? false;
+    message.choices = object.choices?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseDescribedOutput(): DescribedOutput {
+  return { rows: "", record: "", columns: [] };
+}
+
+export const DescribedOutput: MessageFns<DescribedOutput> = {
+  encode(message: DescribedOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rows !== "") {
+      writer.uint32(10).string(message.rows);
+    }
+    if (message.record !== "") {
+      writer.uint32(18).string(message.record);
+    }
+    for (const v of message.columns) {
+      DescribedColumn.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rows = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.record = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.columns.push(DescribedColumn.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DescribedOutput>): DescribedOutput {
+    return DescribedOutput.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribedOutput>): DescribedOutput {
+    const message = createBaseDescribedOutput();
+    message.rows = object.rows ?? "";
+    message.record = object.record ?? "";
+    message.columns = object.columns?.map((e) => DescribedColumn.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDescribedColumn(): DescribedColumn {
+  return { header: "", field: "" };
+}
+
+export const DescribedColumn: MessageFns<DescribedColumn> = {
+  encode(message: DescribedColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.header !== "") {
+      writer.uint32(10).string(message.header);
+    }
+    if (message.field !== "") {
+      writer.uint32(18).string(message.field);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.header = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DescribedColumn>): DescribedColumn {
+    return DescribedColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribedColumn>): DescribedColumn {
+    const message = createBaseDescribedColumn();
+    message.header = object.header ?? "";
+    message.field = object.field ?? "";
     return message;
   },
 };
