@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createCipheriv, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { lendDuring, owned } from "../flow/lent-memory.js";
@@ -56,14 +57,46 @@ test("refuses a packet that claims more padding than it has", () => {
   assert.throws(() => read(decipher, wire, true), /Bad padding length: 200/);
 });
 
+test("reads nothing more once its keys are forgotten", () => {
+  const { wire, decipher, received } = session([Buffer.alloc(32, CHANNEL_DATA), Buffer.alloc(32, CHANNEL_DATA)], () =>
+    decipher.free(),
+  );
+  assert.equal(decipher.decrypt(wire, 0, wire.length), undefined);
+  assert.equal(received.length, 0);
+  assert.equal(decipher.decrypt(wire, 0, wire.length), undefined);
+});
+
+test("ciphers are collected while no JavaScript runs, and the process goes on", () => {
+  const child = spawnSync(
+    process.execPath,
+    ["--max-semi-space-size=1", "--import", "reflect-metadata", "--input-type=module", "-e", COLLECTING],
+    {
+      encoding: "utf8",
+    },
+  );
+  assert.deepEqual([child.status, child.stdout, child.stderr], [0, "went on\n", ""]);
+});
+
 // --- internal ---
 
-/** ssh2's binding aborts when one of its ciphers is collected while the process ends. */
-const alive: object[] = [];
+/** Makes what a thousand connections leave behind, and enough garbage for a collection of the young. */
+const COLLECTING = `
+  await import(${JSON.stringify(new URL("./ssh2.js", import.meta.url).href)});
+  const { requireSsh2 } = await import(${JSON.stringify(new URL("./ssh2-internals.js", import.meta.url).href)});
+  const { CIPHER_INFO, createCipher, createDecipher } = requireSsh2("lib/protocol/crypto.js");
+  const info = CIPHER_INFO["aes128-gcm@openssh.com"];
+  const key = Buffer.alloc(16), iv = Buffer.alloc(12), end = { seqno: 0, onWrite() {}, onPayload() {} };
+  for (let i = 0; i < 1_000; i++) {
+    createCipher({ outbound: { ...end, cipherInfo: info, cipherKey: key, cipherIV: iv } });
+    createDecipher({ inbound: { ...end, decipherInfo: info, decipherKey: key, decipherIV: iv } });
+  }
+  for (let i = 0, kept = []; i < 1_000_000; i++) kept[i % 1000] = { i };
+  console.log("went on");`;
 
 interface Decipher {
   readonly inSeqno: number;
   decrypt(data: Buffer, start: number, end: number): number | undefined;
+  free(): void;
 }
 
 interface CryptoModule {
@@ -89,7 +122,6 @@ function session(payloads: readonly Buffer[], onPayload?: (payload: Buffer) => v
     cipher.encrypt(packet);
   }
   const decipher = crypto.createDecipher({ inbound: { ...inbound, decipherKey: key, decipherIV: Buffer.from(iv) } });
-  alive.push(cipher, decipher);
   return { wire: Buffer.concat(packets), key, iv, decipher, received };
 }
 

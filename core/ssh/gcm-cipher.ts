@@ -68,6 +68,7 @@ interface Binding {
     iv: Buffer,
   ) => {
     decrypt(packet: Buffer, length: number, tag: Buffer): void;
+    free(): void;
   };
 }
 
@@ -92,7 +93,8 @@ class GcmDecipher implements Decipher {
   /** Both are ssh2's: it counts on from the first, and puts another in place of the second while keys are exchanged. */
   inSeqno: number;
   _onPayload: OnPayload;
-  readonly #cipher: InstanceType<Binding["AESGCMDecipher"]>;
+  /** `null` once its keys are forgotten, which may happen between two packets of one read. */
+  #cipher: InstanceType<Binding["AESGCMDecipher"]> | null;
   /** The beginning of a packet whose rest has not come yet. */
   #carry: Buffer | null = null;
   #carried = 0;
@@ -103,7 +105,10 @@ class GcmDecipher implements Decipher {
     this.#cipher = new binding.AESGCMDecipher(decipherInfo.sslName, decipherKey, decipherIV);
   }
 
-  free(): void {}
+  free(): void {
+    this.#cipher?.free();
+    this.#cipher = null;
+  }
 
   decrypt(data: Buffer, start: number, end: number): number | undefined {
     if (this.#carried === 0) return this.#decryptAll(data, start, end);
@@ -116,7 +121,7 @@ class GcmDecipher implements Decipher {
 
   #decryptAll(data: Buffer, start: number, end: number): number | undefined {
     let position = start;
-    while (position < end) {
+    while (position < end && this.#cipher !== null) {
       if (end - position < LENGTH_BYTES) return this.#keep(data, position, end);
       const length = data.readUInt32BE(position);
       if (length + LENGTH_BYTES + TAG_BYTES > MAX_PACKET_BYTES || length < BLOCK_BYTES || length % BLOCK_BYTES !== 0)

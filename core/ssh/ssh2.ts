@@ -5,6 +5,7 @@ import { installChacha20 } from "./chacha20.js";
 import { installChannelFlow } from "./channel-flow.js";
 import { installGcmCipher } from "./gcm-cipher.js";
 import { installKeyExchangeNames, prepareKeyExchange, renameInOffer } from "./key-exchange.js";
+import { refuseUntriedCiphers } from "./native-ciphers.js";
 import { installPadding } from "./padding.js";
 import {
   type Channel,
@@ -26,6 +27,7 @@ const { version } = requireSsh2<{ version: string }>("package.json");
 if (version !== SSH2_VERSION)
   throw new MezError("INTERNAL", `core/ssh is written against ssh2 ${SSH2_VERSION} and found ${version}`);
 
+refuseUntriedCiphers();
 installPadding();
 installAlgorithms();
 installChacha20();
