@@ -8,7 +8,7 @@ import { FIRST_START } from "../core/plugin/first-start.js";
 import { sshCryptoBackend } from "../core/ssh/ssh2.js";
 import { systemClock } from "../core/time/clock.js";
 import { hasControllingTerminal } from "./controlling-terminal.js";
-import { builtinCatalog, type DaemonInput, readJoinToken, readSettings } from "./settings.js";
+import { type DaemonInput, readJoinToken, SettingsReader } from "./settings.js";
 import { welcome } from "./welcome.js";
 
 /**
@@ -17,16 +17,16 @@ import { welcome } from "./welcome.js";
  * @throws {MezError} what kept it from starting; everything it had opened is closed.
  */
 export async function runDaemon(context: CommandContext, input: DaemonInput): Promise<void> {
-  const catalog = builtinCatalog();
-  const config = await readSettings(context, catalog, input);
+  const reader = new SettingsReader(context, input);
+  const settings = await reader.read();
+  const { config } = settings;
   const logger = await makeLogger(config);
   const roles = input.roles === null ? config.roles : new Set(input.roles);
   const release = await claimDataDirectory(config.dataDirectory);
   try {
     const host = new Host({
-      catalog,
-      config,
-      readConfig: () => readSettings(context, catalog, input),
+      ...settings,
+      readSettings: (decisions) => reader.read(decisions),
       process: {
         clusterName: config.clusterName,
         version: RELEASE,
@@ -46,6 +46,7 @@ export async function runDaemon(context: CommandContext, input: DaemonInput): Pr
       sshCrypto: sshCryptoBackend(),
     });
     await host.start();
+    await reader.prune();
     const isShown = process.stdout.isTTY && hasControllingTerminal();
     const onHangup = (): void => {
       if (isShown && !hasControllingTerminal()) return void process.kill(process.pid, "SIGTERM");

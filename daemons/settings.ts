@@ -2,14 +2,18 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { PACKAGE_ROOT, RELEASE } from "../core/cli/release.js";
-import type { Config } from "../core/config/config.js";
 import { loadConfig } from "../core/config/load.js";
+import { type PackageSettings, readPackageSettings } from "../core/config/package-requests.js";
 import type { LaidValue } from "../core/config/value-origin.js";
 import { MezError } from "../core/errors/error.js";
 import { systemReason } from "../core/errors/system-reason.js";
-import { type Catalog, makeCatalog } from "../core/host/catalog.js";
+import { type CatalogEntry, makeCatalog } from "../core/host/catalog.js";
+import type { HostSettings } from "../core/host/host.js";
+import { type PluginDecisions, readDecisions } from "../core/host/plugin-decisions.js";
+import { Packages, type WantedPackage } from "../core/packages/packages.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import type { ProcessRole } from "../core/plugin/contract.js";
+import type { Manifest } from "../core/plugin/manifest.js";
 import { Secret } from "../core/plugin/secret.js";
 import { BUILTIN_PLUGINS } from "../plugins/builtin.js";
 
@@ -25,26 +29,59 @@ export interface DaemonInput {
   readonly laid?: readonly LaidValue[];
 }
 
-/** The plugins of this build, their manifests checked. */
-export function builtinCatalog(): Catalog {
-  return makeCatalog(BUILTIN_PLUGINS, RELEASE, pathToFileURL(join(PACKAGE_ROOT, "plugin.schema.json")));
-}
+/** Reads the settings of a daemon, as often as it is told to; packages that it has loaded stay in memory between. */
+export class SettingsReader {
+  #packages: Packages | null = null;
+  #entries: readonly CatalogEntry[] = [];
 
-/** @throws {MezError} `CONFIG_INVALID`, `INVALID_DOCUMENT` */
-export async function readSettings(context: CommandContext, catalog: Catalog, input: DaemonInput): Promise<Config> {
-  const file = (context.globals.config as string | undefined) ?? null;
-  const dataDirectory = input.dataDir === undefined ? undefined : resolve(input.dataDir);
-  const laid: readonly LaidValue[] = [
-    { path: ["data_dir"], value: dataDirectory, flag: "--data-dir" },
-    { path: ["auth", "addresses"], value: input.authServer, flag: "--auth-server" },
-    ...(input.laid ?? []),
-  ];
-  return loadConfig(
-    file,
-    [...catalog.values()].map(({ manifest }) => manifest),
-    context.env,
-    laid,
-  );
+  constructor(
+    private readonly context: CommandContext,
+    private readonly input: DaemonInput,
+    /** Where copies of packages go; `null` for the data directory. */
+    private readonly store: string | null = null,
+  ) {}
+
+  /**
+   * @param decisions `null` reads those of the data directory.
+   * @throws {MezError} `CONFIG_INVALID`, `INVALID_DOCUMENT`, and what is wrong with a package
+   */
+  async read(decisions: PluginDecisions | null = null): Promise<HostSettings> {
+    const file = (this.context.globals.config as string | undefined) ?? null;
+    const { env } = this.context;
+    const laid = laidBy(this.input);
+    const settings = await readPackageSettings(file, env, laid);
+    const { added } = decisions ?? readDecisions(settings.dataDirectory);
+    this.#packages ??= new Packages(this.store ?? join(settings.dataDirectory, "plugins"), BUILTIN_IDS);
+    const packages = this.#packages;
+    const wanted = wantedPackages(settings, added);
+    const entries = await packages.open(wanted, settings.pluginsDirectory);
+    const catalog = makeCatalog(
+      [...BUILTIN_PLUGINS, ...entries],
+      RELEASE,
+      pathToFileURL(join(PACKAGE_ROOT, "plugin.schema.json")),
+    );
+    const manifests = [...catalog.values()].map(({ manifest }) => manifest);
+    const config = await loadConfig(
+      file,
+      manifests,
+      env,
+      [...laid, ...laidByAdded(settings, added)],
+      new Set(wanted.map(({ id }) => id)),
+    );
+    return {
+      catalog,
+      config,
+      adopted: () => {
+        this.#entries = entries;
+        packages.release(entries);
+      },
+    };
+  }
+
+  /** Deletes copies of packages that are no longer used; for a process that has just started. */
+  async prune(): Promise<void> {
+    await this.#packages?.prune(this.#entries);
+  }
 }
 
 /** The join token of `--token` (or MEZITE_JOIN_TOKEN) or the first line of `--token-file`. */
@@ -57,4 +94,37 @@ export function readJoinToken({ token, tokenFile }: DaemonInput): Secret | null 
   } catch (cause) {
     throw new MezError("INVALID_ARGUMENT", `cannot read token file ${tokenFile}: ${systemReason(cause)}`, { cause });
   }
+}
+
+// --- internal ---
+
+const BUILTIN_IDS: ReadonlySet<string> = new Set(BUILTIN_PLUGINS.map(({ manifest }) => (manifest as Manifest).id));
+
+function laidBy({ dataDir, authServer, laid }: DaemonInput): readonly LaidValue[] {
+  return [
+    { path: ["data_dir"], value: dataDir === undefined ? undefined : resolve(dataDir), flag: "--data-dir" },
+    { path: ["auth", "addresses"], value: authServer, flag: "--auth-server" },
+    ...(laid ?? []),
+  ];
+}
+
+/** What the config file names comes before what a command added under the same id. */
+function wantedPackages({ requests }: PackageSettings, added: PluginDecisions["added"]): readonly WantedPackage[] {
+  const named = new Set(requests.map(({ id }) => id));
+  return [
+    ...requests.map(({ id, from, integrity }) => ({ id, from, integrity, addedBy: "config" as const })),
+    ...[...added].flatMap(([id, entry]) => (named.has(id) ? [] : [{ ...entry, id, addedBy: "command" as const }])),
+  ];
+}
+
+function laidByAdded({ requests, configured }: PackageSettings, added: PluginDecisions["added"]): readonly LaidValue[] {
+  const named = new Set(requests.map(({ id }) => id));
+  return [...added].flatMap(([id, { from, config }]): LaidValue[] => {
+    if (named.has(id)) return [];
+    const flag = `mezctl plugins add ${from}`;
+    return [
+      { path: ["plugins", id, "from"], value: from, flag },
+      { path: ["plugins", id, "config"], value: configured.has(id) ? undefined : structuredClone(config), flag },
+    ];
+  });
 }

@@ -1,19 +1,16 @@
-import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { MezError, messageOf } from "../errors/error.js";
-import { systemReason } from "../errors/system-reason.js";
 import { parseLocatedYaml } from "../plugin/checked-yaml.js";
 import type { ProcessRole } from "../plugin/contract.js";
 import type { Manifest } from "../plugin/manifest.js";
 import { Secret } from "../plugin/secret.js";
 import { parseHostPort } from "../rpc/address.js";
 import type { Config, PluginSetting } from "./config.js";
+import { DEFAULT_CONFIG_FILE, readConfigFile } from "./config-file.js";
 import { applyEnvironment, type ConfigSchema } from "./environment.js";
 import { ENABLED_SWITCH, HOST_SECTIONS, pluginEntry } from "./schema.js";
 import { readSecrets } from "./secret-reference.js";
 import { type LaidValue, layOver, ValueOrigins } from "./value-origin.js";
-
-export const DEFAULT_CONFIG_FILE = "/etc/mezite/mezite.yaml";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Tree = Record<string, unknown>;
@@ -28,6 +25,7 @@ type RootSchema = ConfigSchema & {
  * their manifests, and an unknown key is refused with file and line.
  * @param file `null` for the default file, which may be absent.
  * @param laid Values of the command line; they win.
+ * @param packages Ids of the manifests that come from packages.
  * @throws {MezError} `CONFIG_INVALID`, `INVALID_DOCUMENT`
  */
 export async function loadConfig(
@@ -35,12 +33,13 @@ export async function loadConfig(
   manifests: readonly Manifest[],
   env: Environment,
   laid: readonly LaidValue[] = [],
+  packages: ReadonlySet<string> = new Set(),
 ): Promise<Config> {
-  const text = readFile(file ?? DEFAULT_CONFIG_FILE, file === null);
+  const text = readConfigFile(file ?? DEFAULT_CONFIG_FILE, file === null);
   const driver = await chosenDriver(text, file ?? DEFAULT_CONFIG_FILE, env);
   const here = manifests.filter((manifest) => storageName(manifest) === null || storageName(manifest) === driver);
   if (!here.some((manifest) => storageName(manifest) === driver)) throw unknownDriver(driver, manifests);
-  const schema = schemaFor(here);
+  const schema = schemaFor(here, packages);
   const written =
     text === null
       ? null
@@ -60,16 +59,6 @@ export async function loadConfig(
 }
 
 // --- internal ---
-
-function readFile(file: string, mayBeAbsent: boolean): string | null {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (mayBeAbsent && code === "ENOENT") return null;
-    throw new MezError("CONFIG_INVALID", `cannot read config file ${file}: ${systemReason(error)}`, { cause: error });
-  }
-}
 
 function storageName(manifest: Manifest): string | null {
   return manifest.implements?.find(({ port }) => port === "storage-driver")?.name ?? null;
@@ -97,7 +86,7 @@ function unknownDriver(driver: string, manifests: readonly Manifest[]): MezError
   return new MezError("CONFIG_INVALID", `database.driver "${driver.slice(0, 40)}" is unknown; use one of ${known.join(", ")}`);
 }
 
-function schemaFor(manifests: readonly Manifest[]): RootSchema {
+function schemaFor(manifests: readonly Manifest[], packages: ReadonlySet<string>): RootSchema {
   const properties: Tree = structuredClone(HOST_SECTIONS);
   const plugins: Tree = {};
   for (const manifest of manifests) {
@@ -105,7 +94,7 @@ function schemaFor(manifests: readonly Manifest[]): RootSchema {
       properties?: Tree;
     };
     const switchable = manifest.runsIn?.some((role) => role === "proxy" || role === "node") === true;
-    if (manifest.section === undefined) plugins[manifest.id] = pluginEntry(config);
+    if (manifest.section === undefined) plugins[manifest.id] = pluginEntry(config, packages.has(manifest.id));
     else if (storageName(manifest) !== null)
       properties[manifest.section] = { ...config, properties: { driver: { type: "string" }, ...config.properties } };
     else
@@ -113,6 +102,8 @@ function schemaFor(manifests: readonly Manifest[]): RootSchema {
         ? { ...config, properties: { enabled: ENABLED_SWITCH, ...config.properties } }
         : config;
   }
+  // A package with a section of its own, or a storage driver that is not the chosen one.
+  for (const id of packages) plugins[id] ??= pluginEntry({ type: "object" }, true);
   properties.plugins = { type: "object", additionalProperties: false, properties: plugins };
   return { type: "object", additionalProperties: false, properties: properties as RootSchema["properties"] };
 }

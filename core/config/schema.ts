@@ -12,6 +12,12 @@ export const HOST_SECTIONS = {
     default: "/var/lib/mezite",
     description: "folder for keys, database and recordings; made with mode 0700",
   },
+  plugins_dir: {
+    type: "string",
+    minLength: 1,
+    default: ".",
+    description: "folder whose node_modules holds npm: packages, and in which relative path: sources begin",
+  },
   log: {
     type: "object",
     additionalProperties: false,
@@ -41,11 +47,21 @@ export const HOST_SECTIONS = {
 /** Switches of `mezd start` that stand in a section which otherwise belongs to a plugin. */
 export const ENABLED_SWITCH = { type: "boolean", description: "run this service in mezd start" } as const;
 
+/** How the file names the package of a plugin that is not part of the build. */
+export const PACKAGE_KEYS = {
+  from: { type: "string", minLength: 1, description: "npm:<name>@<version> or path:<folder or file>" },
+  integrity: {
+    type: "string",
+    pattern: "^sha256-[0-9a-f]{64}$",
+    description: 'sha256- and 64 hexadecimal digits, as "mezctl plugins pin" shows them',
+  },
+} as const;
+
 /** One entry under `plugins:`; `config` is filled in with the plugin's own schema. */
-export function pluginEntry(config: unknown): object {
+export function pluginEntry(config: unknown, isPackage = false): object {
   return {
     type: "object",
     additionalProperties: false,
-    properties: { enabled: { type: "boolean", description: "true or false" }, config },
+    properties: { enabled: { type: "boolean", description: "true or false" }, ...(isPackage ? PACKAGE_KEYS : {}), config },
   };
 }

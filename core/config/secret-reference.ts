@@ -37,10 +37,16 @@ export function readSecrets(
   for (const pointer of pointers) {
     const path = pointer.split("/").slice(1);
     let place = config as Record<string, unknown> | undefined;
-    for (const key of path.slice(0, -1)) place = place?.[key] as Record<string, unknown> | undefined;
+    for (const key of path.slice(0, -1)) place = own(place, key) as Record<string, unknown> | undefined;
     const last = path.at(-1) as string;
-    const value = place?.[last];
+    const value = own(place, last);
     if (place !== undefined && typeof value === "string")
       place[last] = readSecretReference(value, `${where}.${path.join(".")}`, env);
   }
+}
+
+// --- internal ---
+
+function own(place: Record<string, unknown> | undefined, key: string): unknown {
+  return typeof place === "object" && Object.hasOwn(place, key) ? place[key] : undefined;
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Config } from "../config/config.js";
-import { MezError } from "../errors/error.js";
+import { isMezError, MezError } from "../errors/error.js";
 import { PLUGIN_API_VERSION, type Plugin, type ProcessRole } from "../plugin/contract.js";
 import { rolesHere } from "../plugin/manifest.js";
 import { Secret } from "../plugin/secret.js";
@@ -30,6 +30,7 @@ export interface Assembly {
 /**
  * Selects the plugins of a process, orders them, imports them and calls every `register`. Opens nothing: this is what
  * `mezd config check` does as well.
+ * @param afresh Ids of plugins whose code is evaluated again, if that can be done.
  * @throws {MezError} `PLUGIN_GRAPH_INVALID`, `PLUGIN_REGISTER_FAILED`, `PLUGIN_MANIFEST_MISMATCH`
  */
 export async function assemble(
@@ -37,6 +38,7 @@ export async function assemble(
   config: Config,
   overrides: Overrides,
   roles: ReadonlySet<ProcessRole>,
+  afresh: ReadonlySet<string> = new Set(),
 ): Promise<Assembly> {
   const decisions = selectPlugins(catalog, config, overrides, roles);
   const entries = [...catalog.values()].filter(
@@ -52,7 +54,7 @@ export async function assemble(
     const entry = catalog.get(id) as CheckedEntry;
     const here = rolesHere(entry.manifest, roles);
     const settings = config.plugins.get(id)?.config ?? {};
-    const plugin = await importPlugin(entry);
+    const plugin = await importPlugin(entry, afresh.has(id));
     plugins.push({
       entry,
       digest: digestOf(entry, settings),
@@ -79,17 +81,17 @@ function refuseSharedRoutes(plugins: readonly AssembledPlugin[]): void {
   }
 }
 
-async function importPlugin(entry: CheckedEntry): Promise<Plugin<never>> {
+async function importPlugin(entry: CheckedEntry, afresh: boolean): Promise<Plugin<never>> {
   try {
-    return (await (entry.service as NonNullable<CheckedEntry["service"]>)()).default;
+    return (await (entry.service as NonNullable<CheckedEntry["service"]>)(afresh)).default;
   } catch (cause) {
+    if (isMezError(cause, "PLUGIN_NEEDS_RESTART")) throw cause;
     throw new MezError("PLUGIN_REGISTER_FAILED", `importing plugin "${entry.manifest.id}"`, { cause });
   }
 }
 
-function digestOf({ manifest }: CheckedEntry, settings: unknown): string {
-  const text = JSON.stringify([manifest.id, manifest.version, PLUGIN_API_VERSION, settings], (_key, value: unknown) =>
-    value instanceof Secret ? value.expose() : value,
-  );
+function digestOf({ manifest, package: origin }: CheckedEntry, settings: unknown): string {
+  const code = [manifest.id, manifest.version, PLUGIN_API_VERSION, origin?.integrity, origin?.isolation];
+  const text = JSON.stringify([code, settings], (_key, value: unknown) => (value instanceof Secret ? value.expose() : value));
   return createHash("sha256").update(text).digest("hex");
 }

@@ -5,6 +5,7 @@ import { MezError } from "../errors/error.js";
 import { PLUGIN_API_VERSION, type Plugin } from "../plugin/contract.js";
 import type { LoginAnswer } from "../plugin/login-answer.js";
 import type { Manifest } from "../plugin/manifest.js";
+import type { PackageInfo } from "../plugin/plugin-host.js";
 
 /** A plugin that can be switched on: its manifest, and how to import its code. */
 export interface CatalogEntry {
@@ -12,7 +13,10 @@ export interface CatalogEntry {
   readonly manifest: unknown;
   /** On unless the config file or a command says otherwise. */
   readonly onByDefault?: boolean;
-  readonly service?: () => Promise<{ readonly default: Plugin<never> }>;
+  /** Absent for a plugin of the build. */
+  readonly package?: PackageInfo;
+  /** @param afresh Evaluates the code again where that is possible. */
+  readonly service?: (afresh?: boolean) => Promise<{ readonly default: Plugin<never> }>;
   readonly commands?: () => Promise<{ readonly default: unknown }>;
   /** The client side of the login step that it implements. */
   readonly loginAnswer?: () => Promise<{ readonly default: LoginAnswer }>;
@@ -26,7 +30,8 @@ export interface CheckedEntry extends CatalogEntry {
 export type Catalog = ReadonlyMap<string, CheckedEntry>;
 
 /**
- * Checks each manifest and that no two entries claim one id, one command or one config section.
+ * Checks each manifest and that no two entries claim one id, command, config section, gRPC service, permission, table or
+ * collection, and no package an audit event of another plugin.
  * @param hostVersion The release, for the manifests' `host` range.
  * @throws {MezError} `PLUGIN_MANIFEST_INVALID`, naming plugin and place.
  */
@@ -45,7 +50,12 @@ export function makeCatalog(entries: readonly CatalogEntry[], hostVersion: strin
     if (manifest.section !== undefined) claim(`config section "${manifest.section}" of ${sectionVariant(manifest)}`, manifest.id);
     for (const { binary, name, extends: isMore } of manifest.contributes?.commands ?? [])
       if (isMore !== true) claim(`command "${binary} ${name}"`, manifest.id);
-    for (const name of manifest.contributes?.rpc ?? []) claim(`gRPC service "${name}"`, manifest.id);
+    for (const [what, names] of contributionsOf(manifest)) for (const name of names) claim(`${what} "${name}"`, manifest.id);
+    for (const type of manifest.contributes?.auditEvents ?? []) {
+      const what = `audit event "${type}"`;
+      if (entry.package === undefined) claims.set(what, manifest.id);
+      else claim(what, manifest.id);
+    }
     catalog.set(manifest.id, { ...entry, manifest });
   }
   return catalog;
@@ -57,9 +67,10 @@ function manifestCheck(schemaFile: URL): (manifest: unknown, hostVersion: string
   const validate = new Ajv({ allErrors: false, strict: false }).compile<Manifest>(JSON.parse(readFileSync(schemaFile, "utf8")));
   return (manifest, hostVersion) => {
     const id = String((manifest as { id?: unknown } | null)?.id ?? "?").slice(0, 64);
+    const { apiVersion } = (manifest ?? {}) as { apiVersion?: unknown };
+    if (Number.isInteger(apiVersion) && apiVersion !== PLUGIN_API_VERSION)
+      throw invalid(id, `apiVersion is ${String(apiVersion)}; this release has ${PLUGIN_API_VERSION}`);
     if (!validate(manifest)) throw invalid(id, describe(validate.errors?.[0]));
-    if (manifest.apiVersion !== PLUGIN_API_VERSION)
-      throw invalid(id, `apiVersion is ${manifest.apiVersion}; this release has ${PLUGIN_API_VERSION}`);
     if (manifest.host !== undefined && !semver.satisfies(hostVersion, manifest.host, { includePrerelease: true })) {
       throw invalid(id, `it asks for mezite ${manifest.host}; this is ${hostVersion}`);
     }
@@ -67,6 +78,15 @@ function manifestCheck(schemaFile: URL): (manifest: unknown, hostVersion: string
       throw invalid(id, "it has a service entry but no runsIn");
     return manifest;
   };
+}
+
+function contributionsOf({ contributes }: Manifest): readonly (readonly [what: string, names: readonly string[]])[] {
+  return [
+    ["gRPC service", contributes?.rpc ?? []],
+    ["permission", (contributes?.permissions ?? []).map(({ permission }) => permission)],
+    ["table", contributes?.tables ?? []],
+    ["collection", contributes?.collections ?? []],
+  ];
 }
 
 /** Storage drivers share the `database` section: only the chosen one is ever on. */

@@ -16,15 +16,21 @@ import { descriptorsOf } from "./declarations.js";
 import { Doors } from "./doors.js";
 import { Generations } from "./generations.js";
 import type { PluginInstance } from "./instance.js";
-import { readOverrides, writeOverrides } from "./overrides.js";
+import { type PluginDecisions, readDecisions, writeDecisions } from "./plugin-decisions.js";
 
 const STOP_GRACE_MS = 10_000;
 
-export interface HostOptions {
+/** The plugins that a process may run, and its configuration, which was checked with their manifests. */
+export interface HostSettings {
   readonly catalog: Catalog;
   readonly config: Config;
-  /** Reads the configuration again, for `reload`. */
-  readonly readConfig: () => Promise<Config>;
+  /** Called when these are the settings that the process runs with. */
+  adopted?(): void;
+}
+
+export interface HostOptions extends HostSettings {
+  /** Reads the configuration again with the plugins that commands added, for `reload`. */
+  readonly readSettings: (decisions: PluginDecisions) => Promise<HostSettings>;
   readonly process: ProcessInfo;
   readonly clock: Clock;
   readonly logger: (pluginId: string) => Logger;
@@ -36,14 +42,14 @@ export class Host implements PluginHost {
   readonly #doors: Doors;
   readonly #generations: Generations;
   readonly #liveSessions = new ProcessLiveSessions();
-  #config: Config;
+  #settings: HostSettings;
   #assembly: Assembly = { plugins: [], decisions: new Map() };
   #changing: Promise<unknown> = Promise.resolve();
   #isReady = false;
 
   constructor(private readonly options: HostOptions) {
     const { process, clock, logger } = options;
-    this.#config = options.config;
+    this.#settings = options;
     const common = { process, clock, logger: logger("core"), generation: () => this.#generations.current };
     this.#doors = new Doors({ ...common, isReady: () => this.#isReady });
     this.#state = new ClusterState({ ...common, subscribers: (topic) => this.#doors.subscribers(topic) });
@@ -81,11 +87,12 @@ export class Host implements PluginHost {
    * @throws {MezError} naming the plugin and the hook that failed; everything started until then has been taken down.
    */
   async start(): Promise<void> {
-    this.#assembly = await this.#assemble(this.#config, readOverrides(this.options.process.dataDirectory));
+    this.#assembly = await this.#assemble(this.#settings, readDecisions(this.options.process.dataDirectory));
     try {
       await this.#generations.begin(this.#assembly.plugins);
+      this.#settings.adopted?.();
       this.#state.deliverLeftovers();
-      await this.#doors.listen(this.#config.auth.listenAddress, this.#generations.current, this.#state);
+      await this.#doors.listen(this.#settings.config.auth.listenAddress, this.#generations.current, this.#state);
       this.#isReady = true;
     } catch (error) {
       await this.#takeDown();
@@ -104,7 +111,7 @@ export class Host implements PluginHost {
   }
 
   list(): readonly PluginStatus[] {
-    return [...this.options.catalog.values()].flatMap(({ manifest }) => {
+    return [...this.#settings.catalog.values()].flatMap(({ manifest, package: origin = null }) => {
       const decision = this.#assembly.decisions.get(manifest.id);
       if (decision === undefined) return [];
       const instance = this.#generations.current.get(manifest.id);
@@ -117,6 +124,7 @@ export class Host implements PluginHost {
           leases: instance?.leases ?? 0,
           starts: this.#generations.startsOf(manifest.id),
           descriptors: describes(manifest) && instance !== undefined ? descriptorsOf(instance.declarations) : [],
+          package: origin,
         },
       ];
     });
@@ -133,8 +141,9 @@ export class Host implements PluginHost {
   reload(id?: string): Promise<ReloadResult> {
     return this.#oneAtATime(async () => {
       if (id !== undefined) this.#known(id);
-      const config = await this.options.readConfig();
-      return this.#change(config, readOverrides(this.options.process.dataDirectory), new Set(id === undefined ? [] : [id]));
+      const decisions = readDecisions(this.options.process.dataDirectory);
+      const settings = await this.options.readSettings(decisions);
+      return this.#change(settings, decisions, new Set(id === undefined ? [] : [id]));
     });
   }
 
@@ -151,23 +160,25 @@ export class Host implements PluginHost {
           `plugin "${id}" is required by ${users.map((user) => `"${user.id}"`).join(", ")}; disable that first`,
         );
       const { dataDirectory } = this.options.process;
-      const overrides = new Map(readOverrides(dataDirectory)).set(id, on);
-      const result = await this.#change(this.#config, overrides, new Set());
-      writeOverrides(dataDirectory, overrides);
+      const { overrides, added } = readDecisions(dataDirectory);
+      const decisions = { overrides: new Map(overrides).set(id, on), added };
+      const result = await this.#change(this.#settings, decisions, new Set());
+      writeDecisions(dataDirectory, decisions);
       return result;
     });
   }
 
-  async #change(config: Config, overrides: ReadonlyMap<string, boolean>, afresh: ReadonlySet<string>): Promise<ReloadResult> {
-    const assembly = await this.#assemble(config, overrides);
+  async #change(settings: HostSettings, decisions: PluginDecisions, afresh: ReadonlySet<string>): Promise<ReloadResult> {
+    const assembly = await this.#assemble(settings, decisions, afresh);
     return this.#generations.replace(assembly.plugins, afresh, () => {
-      this.#config = config;
+      this.#settings = settings;
       this.#assembly = assembly;
+      settings.adopted?.();
     });
   }
 
-  #assemble(config: Config, overrides: ReadonlyMap<string, boolean>): Promise<Assembly> {
-    return assemble(this.options.catalog, config, overrides, this.options.process.roles);
+  #assemble({ catalog, config }: HostSettings, { overrides }: PluginDecisions, afresh?: ReadonlySet<string>): Promise<Assembly> {
+    return assemble(catalog, config, overrides, this.options.process.roles, afresh);
   }
 
   async #takeDown(): Promise<void> {
@@ -177,7 +188,7 @@ export class Host implements PluginHost {
   }
 
   #known(id: string): { readonly manifest: PluginStatus["manifest"] } {
-    const entry = this.options.catalog.get(id);
+    const entry = this.#settings.catalog.get(id);
     if (entry === undefined || !this.#assembly.decisions.has(id)) {
       throw new MezError("PLUGIN_UNKNOWN", `no plugin "${id.slice(0, 64)}" is known here; mezctl plugins ls shows them all`);
     }

@@ -3,6 +3,18 @@ import type { Manifest } from "./manifest.js";
 
 export type PluginState = "on" | "off" | "draining";
 
+/** Where a plugin comes from that is not part of the build, and how it runs. */
+export interface PackageInfo {
+  /** `npm:<name>@<version>` or `path:<folder or file>`. */
+  readonly from: string;
+  /** `sha256-` and the hash of the package in hex. */
+  readonly integrity: string;
+  /** `process` runs it in a child process. */
+  readonly isolation: "none" | "process";
+  /** Whether the config file names it, or `mezctl plugins add` did. */
+  readonly addedBy: "config" | "command";
+}
+
 export interface PluginStatus {
   readonly manifest: Manifest;
   readonly state: PluginState;
@@ -14,6 +26,8 @@ export interface PluginStatus {
   readonly starts: number;
   /** `FileDescriptorSet`s of the services that the commands of its manifest call. */
   readonly descriptors?: readonly Uint8Array[];
+  /** `null` for a plugin of the build. */
+  readonly package: PackageInfo | null;
 }
 
 /** What changed when a generation was replaced; ids in start order. */

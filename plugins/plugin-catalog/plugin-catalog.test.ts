@@ -27,7 +27,7 @@ class FakeHost implements PluginHost {
 
   list(): readonly PluginStatus[] {
     return this.#manifests.map((manifest) => ({
-      ...{ manifest, decidedBy: "default", leases: 0, starts: 1 },
+      ...{ manifest, decidedBy: "default", leases: 0, starts: 1, package: null },
       state: this.#on.has(manifest.id) ? "on" : "off",
     }));
   }

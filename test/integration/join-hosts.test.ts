@@ -109,7 +109,7 @@ async function boot(
   const host = new Host({
     catalog,
     config: await readConfig(),
-    readConfig,
+    readSettings: async () => ({ catalog, config: await readConfig() }),
     process: { clusterName: "test", version: "0.1.0", roles: new Set(roles), dataDirectory, authAddresses, joinToken },
     clock: systemClock,
     logger: () => silentLogger,

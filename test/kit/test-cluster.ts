@@ -144,7 +144,7 @@ async function boot(folder: string, options: TestClusterOptions): Promise<Cluste
   const host = new Host({
     catalog,
     config,
-    readConfig: () => loadConfig(file, all, {}),
+    readSettings: async () => ({ catalog, config: await loadConfig(file, all, {}) }),
     process: {
       clusterName: config.clusterName,
       version: RELEASE,

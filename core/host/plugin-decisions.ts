@@ -1,0 +1,63 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { MezError } from "../errors/error.js";
+import type { Overrides } from "./selection.js";
+
+const FILE = "plugins.json";
+
+/** A plugin that a command added. */
+export interface AddedPackage {
+  readonly from: string;
+  readonly integrity: string;
+  readonly isolation?: "process";
+  /** Its config as it was given: secrets are references. The config file's wins. */
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** What commands said of the plugins of this process. Kept in the data directory. */
+export interface PluginDecisions {
+  /** `mezctl plugins enable | disable` */
+  readonly overrides: Overrides;
+  /** `mezctl plugins add`, by id. */
+  readonly added: ReadonlyMap<string, AddedPackage>;
+}
+
+export const NO_DECISIONS: PluginDecisions = { overrides: new Map(), added: new Map() };
+
+/** @throws {MezError} `DATA_DIRECTORY_UNUSABLE` */
+export function readDecisions(dataDirectory: string): PluginDecisions {
+  const file = join(dataDirectory, FILE);
+  try {
+    return parse(JSON.parse(readFileSync(file, "utf8")));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return NO_DECISIONS;
+    throw new MezError("DATA_DIRECTORY_UNUSABLE", `cannot read ${file}; mend it or delete it`, { cause });
+  }
+}
+
+/** Replaces the file in one step. */
+export function writeDecisions(dataDirectory: string, { overrides, added }: PluginDecisions): void {
+  const file = join(dataDirectory, FILE);
+  const stored: Record<string, unknown> = Object.fromEntries(overrides);
+  for (const [id, entry] of added) stored[id] = { ...entry, enabled: overrides.get(id) };
+  writeFileSync(`${file}.new`, `${JSON.stringify(stored, null, 2)}\n`, { mode: 0o600, flush: true });
+  renameSync(`${file}.new`, file);
+}
+
+// --- internal ---
+
+/** `{ "<id>": true | false }` for a switch, `{ "<id>": { "from": …, "integrity": …, "enabled": … } }` for an added package. */
+function parse(stored: unknown): PluginDecisions {
+  const overrides = new Map<string, boolean>();
+  const added = new Map<string, AddedPackage>();
+  for (const [id, value] of Object.entries(stored as object) as [string, unknown][]) {
+    if (typeof value === "boolean") overrides.set(id, value);
+    if (typeof value !== "object" || value === null) continue;
+    const { enabled, ...entry } = value as AddedPackage & { enabled?: unknown };
+    if (typeof entry.from !== "string" || typeof entry.integrity !== "string")
+      throw new Error(`the entry of "${id}" has no from or no integrity`);
+    added.set(id, entry);
+    overrides.set(id, enabled !== false);
+  }
+  return { overrides, added };
+}

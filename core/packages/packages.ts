@@ -1,0 +1,92 @@
+import { existsSync, realpathSync } from "node:fs";
+import { MezError } from "../errors/error.js";
+import type { CatalogEntry } from "../host/catalog.js";
+import { PackageLoader } from "./package-loader.js";
+import { readPackageManifest } from "./package-manifest.js";
+import { locatePackage, type PackageSource, parsePackageSource } from "./package-source.js";
+import { PackageStore, type StoredPackage } from "./package-store.js";
+import { isInside } from "./package-tree.js";
+
+/** A package that is to become a plugin. */
+export interface WantedPackage {
+  readonly id: string;
+  readonly from: string;
+  readonly integrity: string;
+  readonly addedBy: "config" | "command";
+}
+
+/** Brings plugins from outside into a process: finds, copies, checks, and imports them from the copy. */
+export class Packages {
+  readonly #store: PackageStore;
+  readonly #loader: PackageLoader;
+  readonly #opened = new WeakMap<CatalogEntry, StoredPackage>();
+
+  /**
+   * @param folder Absolute path of the store.
+   * @param builtin Ids of the plugins of the build.
+   */
+  constructor(
+    folder: string,
+    private readonly builtin: ReadonlySet<string>,
+  ) {
+    this.#store = new PackageStore(folder);
+    this.#loader = new PackageLoader(this.#store);
+  }
+
+  /**
+   * Copies and checks packages, and reads their manifests; imports nothing.
+   * @param base Folder in which packages are looked for.
+   * @returns Entries for a catalog, in the order given.
+   * @throws {MezError} `PLUGIN_PACKAGE_REFUSED`, `PLUGIN_INTEGRITY_FAILED`, `PLUGIN_MANIFEST_INVALID`, each naming the plugin
+   */
+  async open(wanted: readonly WantedPackage[], base: string): Promise<readonly CatalogEntry[]> {
+    const entries: CatalogEntry[] = [];
+    for (const each of wanted) entries.push(await this.#open(each, base));
+    return entries;
+  }
+
+  /** Lets go of the code of plugins that are not among `entries`; what still runs of them goes on. */
+  release(entries: readonly CatalogEntry[]): void {
+    this.#loader.keepOnly(new Set(this.#storedOf(entries).map(({ id }) => id)));
+  }
+
+  /** Deletes copies that are not of `entries`; for a process in which nothing else runs. */
+  prune(entries: readonly CatalogEntry[]): Promise<void> {
+    return this.#store.prune(this.#storedOf(entries));
+  }
+
+  #storedOf(entries: readonly CatalogEntry[]): readonly StoredPackage[] {
+    return entries.flatMap((entry) => this.#opened.get(entry) ?? []);
+  }
+
+  async #open({ id, from, integrity, addedBy }: WantedPackage, base: string): Promise<CatalogEntry> {
+    if (this.builtin.has(id))
+      throw new MezError("PLUGIN_PACKAGE_REFUSED", `plugin "${id}" is part of this build; a package cannot take its id`);
+    const source = parsePackageSource(from);
+    const stored = await this.#take(id, source, integrity, base, addedBy);
+    const manifest = await readPackageManifest(stored, source);
+    const { service } = (manifest as { entries: { service?: string } }).entries;
+    const entry: CatalogEntry = {
+      manifest,
+      package: { from, integrity, isolation: "none", addedBy },
+      ...(service === undefined
+        ? {}
+        : { service: async (afresh = false) => ({ default: await this.#loader.load(stored, service, afresh) }) }),
+    };
+    this.#opened.set(entry, stored);
+    return entry;
+  }
+
+  async #take(id: string, source: PackageSource, integrity: string, base: string, addedBy: string): Promise<StoredPackage> {
+    try {
+      const place = locatePackage(source, base);
+      // Whoever may call, but not write into that folder, must not choose what runs.
+      if (addedBy === "command" && !(existsSync(base) && isInside(realpathSync(base), place)))
+        throw new MezError("PLUGIN_PACKAGE_REFUSED", `${place} is not inside ${base}; packages are added from there only`);
+      return await this.#store.take(id, place, integrity);
+    } catch (error) {
+      if (!(error instanceof MezError)) throw error;
+      throw new MezError(error.code, `plugin "${id}": ${error.message}`, { cause: error.cause });
+    }
+  }
+}
