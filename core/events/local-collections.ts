@@ -4,6 +4,7 @@ import { type CollectionChange, CollectionRegistry, kindId } from "./collections
 /** The collections of a process that has the database: loaded from their sources, then fed by its own commits. */
 export class LocalCollections implements Collections {
   readonly #kinds = new Map<string, CollectionKind<unknown>>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(readonly registry = new CollectionRegistry()) {}
 
@@ -36,6 +37,13 @@ export class LocalCollections implements Collections {
   /** What watchers are shown from now on no longer contains the collection; copies in this process stay. */
   withdraw(kind: CollectionKind<unknown>): void {
     this.#kinds.delete(kindId(kind));
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  /** Calls `listener` when a collection was withdrawn. Returns the way to stop. */
+  onWithdrawn(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   published(): readonly (readonly [id: string, kind: CollectionKind<unknown>])[] {

@@ -137,6 +137,21 @@ test("shows a watcher only what it may see, in the copy and in changes", { timeo
   assert.equal(remote.of({ name: "secrets", version: 1, visibleTo: () => true }).size, 0);
 });
 
+test("a collection that comes while somebody watches is shown whole, and is empty when it has gone", {
+  timeout: 30_000,
+}, async (t) => {
+  const authority = await testAuthority();
+  const local = new LocalCollections();
+  await local.publish(NODES, { entries: async () => [] });
+  const { address } = await serve(t, authority, local);
+  const remote = await follow(t, authority, address);
+  await remote.ready();
+  await local.publish(ROLES, { entries: async () => [["dev", "from before"]] });
+  await becomes(remote.of(ROLES), "dev", "from before");
+  local.withdraw(ROLES);
+  await becomes(remote.of(ROLES), "dev", undefined);
+});
+
 test("keeps its copy while the server is away, and catches up after", { timeout: 30_000 }, async (t) => {
   const authority = await testAuthority();
   const local = new LocalCollections();

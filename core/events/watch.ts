@@ -27,23 +27,29 @@ export function watchHandlers(collections: LocalCollections): RpcHandlers<typeof
 async function* watch(collections: LocalCollections, call: CallContext, messages: ChangeMessages): AsyncIterable<WatchMessage> {
   const waiting: WatchMessage[] = [];
   let wake: () => void = () => {};
-  let overflow = false;
+  let isOver = false;
+  const end = (): void => {
+    isOver = true;
+    wake();
+  };
   const push = (message: WatchMessage): void => {
-    if (waiting.length >= MAX_WAITING_MESSAGES) overflow = true;
-    else waiting.push(message);
+    if (waiting.length >= MAX_WAITING_MESSAGES) return end();
+    waiting.push(message);
     wake();
   };
   // Listening and copying happen in one turn of the loop: no commit can fall between them.
   const unlisten = collections.registry.onApply((change) => {
     if (collections.kind(change.kind)?.visibleTo(call.caller, change.key) === true) push(messages.of(change));
   });
+  // A collection that goes with its plugin: the watcher comes back for everything, and lets go of its copy.
+  const unfollow = collections.onWithdrawn(end);
   const heartbeat = setInterval(() => push({ message: { $case: "heartbeat", heartbeat: {} } }), HEARTBEAT_MS);
   call.signal.addEventListener("abort", () => wake());
   try {
     const snapshot = snapshotFor(collections, call.caller);
     for (const message of snapshot) yield message;
     yield { message: { $case: "snapshotComplete", snapshotComplete: {} } };
-    while (!call.signal.aborted && !overflow) {
+    while (!call.signal.aborted && !isOver) {
       const next = waiting.shift();
       if (next !== undefined) yield next;
       else {
@@ -55,6 +61,7 @@ async function* watch(collections: LocalCollections, call: CallContext, messages
   } finally {
     clearInterval(heartbeat);
     unlisten();
+    unfollow();
   }
 }
 
