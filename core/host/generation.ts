@@ -1,12 +1,19 @@
 import "reflect-metadata";
 import { type DependencyContainer, instanceCachingFactory, container as rootContainer } from "tsyringe";
 import { MezError } from "../errors/error.js";
-import type { Lifecycle, Port, PortView, Resolve, ServiceToken } from "../plugin/contract.js";
+import type { LatePortView, Lifecycle, Port, PortView, Resolve, ServiceToken } from "../plugin/contract.js";
 import { activeIn } from "../plugin/manifest.js";
 import { PluginInstance } from "./instance.js";
 
 /** Builds one of the core's own services for a plugin, e.g. a logger that carries its id. */
 export type CoreServices = ReadonlyMap<string, (instance: PluginInstance) => unknown>;
+
+/** The generations of a process as the services of an instance see them. */
+export interface RunningGenerations {
+  latest(): Generation;
+  current(): Generation;
+  onAdopted(listener: () => void): () => void;
+}
 
 /** An immutable set of running plugins, in start order. */
 export class Generation {
@@ -44,16 +51,13 @@ export class Generation {
  * Builds the services of an instance with tsyringe: a container each, filled with the plugin's factories, so that a
  * plugin needs no DI library and leaves nothing behind in a global map. The container is not passed on.
  * @param generations `latest` is the one that port views read: the one being built, then the current one. `current` is the one
- * that late services are of: all of it has started, also while another one is built beside it.
+ * that late services and ports are of: all of it has started, also while another one is built beside it. `onAdopted` tells of
+ * each that takes over.
  * @throws {MezError} `SERVICE_NOT_REQUIRED` when a factory asks for what its manifest does not list; whatever it throws.
  */
-export function buildInstance(
-  instance: PluginInstance,
-  core: CoreServices,
-  { latest, current }: { readonly latest: () => Generation; readonly current: () => Generation },
-): void {
+export function buildInstance(instance: PluginInstance, core: CoreServices, running: RunningGenerations): void {
   const container = rootContainer.createChildContainer();
-  const resolve = resolveFor(instance, core, container, latest, current);
+  const resolve = resolveFor(instance, core, container, running);
   const keys: string[] = [];
   for (const { token, factory } of instance.declarations.services) {
     keys.push(register(container, serviceKey(token), () => factory(resolve)));
@@ -95,10 +99,11 @@ function resolveFor(
   instance: PluginInstance,
   core: CoreServices,
   container: DependencyContainer,
-  latest: () => Generation,
-  current: () => Generation,
+  { latest, current, onAdopted }: RunningGenerations,
 ): Resolve {
-  const listed = new Map(activeIn(instance.manifest.requires, instance.roles).map((needed) => [needed.service, needed]));
+  const listed = new Map(
+    activeIn(instance.manifest.requires, instance.roles).map(({ service, late = false }) => [service, { late }]),
+  );
   const find = <T>(token: ServiceToken<T>): T | null => {
     const own = core.get(token.id);
     if (own !== undefined) return own(instance) as T;
@@ -128,14 +133,18 @@ function resolveFor(
     return service;
   };
   const port = <T>(wanted: Port<T>): PortView<T> => {
-    if (!listed.has(wanted.id)) throw notRequired(instance, wanted.id);
+    if (listed.get(wanted.id)?.late !== false) throw notRequired(instance, wanted.id);
     return viewOf(wanted, latest);
+  };
+  const latePort = <T>(wanted: Port<T>): LatePortView<T> => {
+    if (listed.get(wanted.id)?.late !== true) throw notRequired(instance, wanted.id);
+    return { ...viewOf(wanted, () => begun(current())), onChange: onAdopted };
   };
   const late = <T>(token: ServiceToken<T>): (() => T | null) => {
     if (listed.get(token.id)?.late !== true) throw notRequired(instance, token.id);
     return () => current().provided(token);
   };
-  return Object.assign(resolve, { optional: find, late, port });
+  return Object.assign(resolve, { optional: find, late, port, latePort });
 }
 
 /** A view of whatever fills `port` in the latest generation. */
@@ -150,6 +159,11 @@ export function viewOf<T>(port: Port<T>, latest: () => Generation): PortView<T> 
       return found;
     },
   };
+}
+
+function begun(generation: Generation): Generation {
+  if (generation.number > 0) return generation;
+  throw new MezError("UNAVAILABLE", "the server is still starting; try again in a moment");
 }
 
 function notRequired(instance: PluginInstance, id: string): MezError {

@@ -24,6 +24,7 @@ export class Generations {
   #begun: readonly PluginInstance[] = [];
   readonly #starts = new Map<string, number>();
   readonly #leaving = new Set<PluginInstance>();
+  readonly #followers = new Set<() => void>();
 
   constructor(private readonly options: GenerationsOptions) {}
 
@@ -121,6 +122,11 @@ export class Generations {
     buildInstance(instance, this.options.core, {
       latest: () => this.#candidate ?? this.#current,
       current: () => this.#current,
+      onAdopted: (listener) => {
+        const follower = () => listener();
+        this.#followers.add(follower);
+        return () => void this.#followers.delete(follower);
+      },
     });
   }
 
@@ -133,6 +139,7 @@ export class Generations {
     this.#current = generation;
     this.#candidate = null;
     this.options.onAdopted(generation);
+    for (const follower of [...this.#followers]) follower();
   }
 
   /** Drains at once, disposes when the last lease is returned. */

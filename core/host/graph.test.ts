@@ -79,6 +79,16 @@ test("orders plugins of which each layer requires all of the one before", () => 
   assert.deepEqual(orderPlugins([top, ...manifests], NODE, PORTS).order.slice(-3), ["right-39", "top", "left-39"]);
 });
 
+test("starts what fills a port before who looks it up late, and binds nobody by it", () => {
+  const manifests = [
+    manifestOf("a", { provides: [service("a")], requires: [{ ...service("any"), late: true }] }),
+    manifestOf("b", { implements: [{ port: "any", name: "b" }] }),
+    manifestOf("c", { implements: [{ port: "any", name: "c" }], requires: [service("a")] }),
+  ];
+  const graph = orderPlugins(manifests, NODE, PORTS);
+  assert.deepEqual([graph.order, graph.requires.get("a")], [["b", "a", "c"], []]);
+});
+
 const BROKEN: readonly (readonly [name: string, manifests: readonly Manifest[], message: RegExp])[] = [
   [
     "a missing provider",

@@ -29,8 +29,8 @@ export function orderPlugins(manifests: readonly Manifest[], roles: ReadonlySet<
     const needed = new Set<string>();
     for (const { service, version, optional, late } of activeIn(manifest.requires, roles)) {
       if (late === true) {
-        const provider = providers.get(`${service}@${version}`);
-        if (provider !== undefined) lookedUpLate.push([manifest.id, provider]);
+        const found = ports.has(service) ? implementers.get(service) : providers.get(`${service}@${version}`);
+        for (const id of [found ?? []].flat()) lookedUpLate.push([manifest.id, id]);
         continue;
       }
       const port = ports.get(service);

@@ -6,8 +6,9 @@ import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { entryOf, hostOf, manifestOf } from "../../test/fixtures/plugins.js";
 import { isMezError } from "../errors/error.js";
-import type { Lifecycle, Registrar } from "../plugin/contract.js";
+import type { LatePortView, Lifecycle, Registrar } from "../plugin/contract.js";
 import { LEASES, type Lease } from "../plugin/process.js";
+import { GUARD, type Guard } from "../ports/guard.js";
 
 const GREETER = { id: "greeter", version: 1 };
 
@@ -239,5 +240,77 @@ test("a late service is the one that has started, comes and goes, and holds nobo
   assert.equal(greeting(), null);
   await host.enable("provider");
   assert.equal(greeting(), "hello 4");
+  await host.stop();
+});
+
+test("disables what one plugin requires as optional and looks up late beside it", async (t) => {
+  const both = spoken(
+    "both",
+    [],
+    { provides: [{ service: "greeter", version: 1 }], implements: [{ port: "guard", name: "both" }] },
+    (host) => {
+      host.provide(GREETER, () => "hello");
+      host.implement(GUARD, "both", () => ({ refusal: () => null, onChange: () => () => {} }));
+    },
+  );
+  const requires = [
+    { service: "greeter", version: 1, optional: true },
+    { service: "guard", version: 1, late: true },
+  ];
+  const { host } = hostOf([both, spoken("user", [], { requires })], dataDirectory(t));
+  await host.start();
+  const { stopped, replaced } = await host.disable("both");
+  assert.deepEqual([stopped, replaced], [["both"], ["user"]]);
+  await host.stop();
+});
+
+test("a late port is what has started, tells who follows it of changes, and is not silent before it is there", async (t) => {
+  const seen: unknown[] = [];
+  let view: LatePortView<Guard> | null = null;
+  let isBroken = false;
+  const look = () => view?.names();
+  const guard = (id: string) =>
+    entryOf(manifestOf(id, { implements: [{ port: "guard", name: id }] }), {
+      register(host) {
+        host.implement(GUARD, id, () => ({ refusal: () => null, onChange: () => () => {} }));
+        host.run(() => ({
+          start: async () => {
+            seen.push(look());
+            if (isBroken) throw new Error("broken now");
+          },
+        }));
+      },
+    });
+  const requires = [{ service: "guard", version: 1, late: true }];
+  const user = entryOf(manifestOf("a-user", { requires, reload: "restart" }), {
+    register: (host) =>
+      host.run((resolve) => {
+        view = resolve.latePort(GUARD);
+        assert.throws(look, (error) => isMezError(error, "UNAVAILABLE"));
+        view.onChange(() => seen.push("changed"));
+        assert.throws(
+          () => resolve.port(GUARD),
+          (error) => isMezError(error, "SERVICE_NOT_REQUIRED"),
+        );
+        return {};
+      }),
+  });
+  const { host } = hostOf([user, guard("one"), guard("two")], dataDirectory(t));
+  await host.start();
+  assert.deepEqual(seen.splice(0), ["changed", ["one", "two"], ["one", "two"]]);
+  await host.disable("one");
+  assert.deepEqual([seen.splice(0), look()], [["changed"], ["two"]]);
+  isBroken = true;
+  await assert.rejects(host.enable("one"), (error) => isMezError(error, "PLUGIN_START_FAILED"));
+  assert.deepEqual([seen.splice(0), look()], [[["two"]], ["two"]]);
+  isBroken = false;
+  await host.enable("one");
+  assert.deepEqual(
+    [seen.splice(0), look()],
+    [
+      [["two"], "changed"],
+      ["one", "two"],
+    ],
+  );
   await host.stop();
 });

@@ -208,13 +208,13 @@ function describes({ contributes }: PluginStatus["manifest"]): boolean {
   return contributes?.commands?.some(({ commands }) => commands !== undefined) === true;
 }
 
-/** Whether `instance` requires a service or port of plugin `id`, and not just as an optional one. */
+/** Whether `instance` requires a service or port of plugin `id`, and not just as an optional or late one. */
 function cannotDoWithout(instance: PluginInstance, id: string): boolean {
   const provider = instance.requires.find((needed) => needed.id === id);
   if (provider === undefined) return false;
   const { services, implementations } = provider.declarations;
   const offered = new Set([...services.map(({ token }) => token.id), ...implementations.map(({ port }) => port.id)]);
   return activeIn(instance.manifest.requires, instance.roles).some(
-    ({ service, optional }) => optional !== true && offered.has(service),
+    ({ service, optional, late }) => optional !== true && late !== true && offered.has(service),
   );
 }

@@ -29,6 +29,12 @@ export interface PortView<T> {
   all(): readonly T[];
 }
 
+/** What fills a port that the manifest lists as `late`: of the generation that runs, never of one that is being built. */
+export interface LatePortView<T> extends PortView<T> {
+  /** Calls `listener` when another generation has taken over, in which something else may fill the port. Returns the way to stop. */
+  onChange(listener: () => void): () => void;
+}
+
 export interface Resolve {
   /**
    * Looks a service up, or the one implementation of an exactly-one port.
@@ -44,6 +50,11 @@ export interface Resolve {
    */
   late<T>(token: ServiceToken<T>): () => T | null;
   port<T>(port: Port<T>): PortView<T>;
+  /**
+   * The same for a port that the manifest lists as `late`: what fills it comes and goes without this plugin, and starts before
+   * it. Before the first generation runs, its methods throw `UNAVAILABLE`: who asks early must not take silence for a yes.
+   */
+  latePort<T>(port: Port<T>): LatePortView<T>;
 }
 
 /** How to build a service. A function, so that plugins need no DI library of their own. Runs once, and opens nothing. */

@@ -33,7 +33,7 @@ export default definePlugin<AuditConfig>({
       host.store(AUDIT_ENTITIES, AUDIT_MIGRATIONS);
       const patienceSeconds = parseDuration(config.forward_patience);
       const forwarding = once((resolve) => {
-        const forwarders = resolve.port(AUDIT_FORWARDER);
+        const forwarders = resolve.latePort(AUDIT_FORWARDER);
         return new Forwarding({
           names: () => forwarders.names(),
           forwarder: (name) => forwarders.get(name),

@@ -80,6 +80,7 @@ function resolveFrom(services: ReadonlyMap<string, unknown>, backend: (resolve: 
       const only = backend(resolve) as T;
       return { names: () => ["software"], get: () => only, all: () => [only] };
     },
+    latePort: <T>(port: Port<T>) => ({ ...resolve.port(port), onChange: () => () => {} }),
   });
   return resolve;
 }
