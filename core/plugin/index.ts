@@ -46,6 +46,7 @@ export {
   definePlugin,
   type EventType,
   type Factory,
+  type LatePortView,
   type Lifecycle,
   PLUGIN_API_VERSION,
   type Plugin,

@@ -1,5 +1,5 @@
 import { MezError } from "../errors/error.js";
-import type { Port, PortView } from "../plugin/contract.js";
+import type { LatePortView, Port, PortView } from "../plugin/contract.js";
 
 /** Who or what wants to begin something; what is not known is left out. */
 export interface GuardSubject {
@@ -35,6 +35,9 @@ export const GUARD: Port<Guard> = { id: "guard", version: 1, cardinality: "zero-
 /** What is asked of all guards together. */
 export type Guards = Pick<PortView<Guard>, "all">;
 
+/** Guards that may come and go while they are followed. */
+export type ChangingGuards = Guards & Pick<LatePortView<Guard>, "onChange">;
+
 /** The first objection of any guard. */
 export function guardRefusal(guards: Guards, subject: GuardSubject): GuardRefusal | null {
   for (const guard of guards.all()) {
@@ -50,8 +53,18 @@ export function requireNoRefusal(guards: Guards, subject: GuardSubject): void {
   if (refusal !== null) throw new MezError("ACCESS_DENIED", refusal.message, { detail: refusal.detail });
 }
 
-/** Follows the changes of all guards. Returns the way to stop. */
-export function onGuardChange(guards: Guards, listener: () => void): () => void {
-  const stops = guards.all().map((guard) => guard.onChange(listener));
-  return () => stops.forEach((stop) => void stop());
+/** Follows the changes of all guards, also of those that come later; one that comes or goes is a change. Returns the way to stop. */
+export function onGuardChange(guards: ChangingGuards, listener: () => void): () => void {
+  const follow = (): readonly (() => void)[] => guards.all().map((guard) => guard.onChange(listener));
+  let stops = follow();
+  const halt = (): void => stops.forEach((stop) => void stop());
+  const unfollow = guards.onChange(() => {
+    halt();
+    stops = follow();
+    listener();
+  });
+  return () => {
+    unfollow();
+    halt();
+  };
 }

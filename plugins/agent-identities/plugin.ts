@@ -31,7 +31,7 @@ export default definePlugin({
           clock: resolve(CLOCK),
           roles: resolve(ROLES),
           tokens: resolve(TOKENS),
-          guards: resolve.port(GUARD),
+          guards: resolve.latePort(GUARD),
           locks: resolve.optional(LOCKS),
         }),
     );
@@ -46,7 +46,7 @@ export default definePlugin({
           authorities: resolve(CERTIFICATE_AUTHORITIES),
           machines: resolve(COLLECTIONS).of(MACHINES_COLLECTION),
           access: resolve(ACCESS),
-          guards: resolve.port(GUARD),
+          guards: resolve.latePort(GUARD),
           clock: resolve(CLOCK),
           clusterName: resolve(PROCESS).clusterName,
         }),
@@ -60,7 +60,7 @@ export default definePlugin({
           clock: resolve(CLOCK),
           issuer: new InstanceCertificateIssuer(resolve(CERTIFICATE_AUTHORITIES), resolve(ACCESS), clusterName),
           methods: resolve.port(JOIN_METHOD),
-          guards: resolve.port(GUARD),
+          guards: resolve.latePort(GUARD),
           locks: resolve.optional(LOCKS),
         }),
       );

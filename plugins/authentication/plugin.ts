@@ -69,7 +69,7 @@ export default definePlugin<Config>({
           sessions(resolve),
           resolve(COLLECTIONS).of(USERS_COLLECTION),
           resolve(ACCESS),
-          resolve.port(GUARD),
+          resolve.latePort(GUARD),
           resolve(DATABASE),
         ),
     );
@@ -82,7 +82,7 @@ export default definePlugin<Config>({
     host.rpc(AUTHENTICATION_RPC, (resolve) => {
       const authorities = resolve(CERTIFICATE_AUTHORITIES);
       const access = resolve(ACCESS);
-      const guards = resolve.port(GUARD);
+      const guards = resolve.latePort(GUARD);
       const settings = resolve(CLUSTER_SETTINGS);
       return authenticationHandlers({
         process: resolve(PROCESS),

@@ -48,7 +48,8 @@ export function registerInventory(host: Registrar, services: NodesServices, { ho
   host.implement(
     AUTHENTICATOR,
     "agent",
-    (resolve) => new AgentAuthenticator(directory(resolve), resolve(PROCESS).clusterName, resolve(CLOCK), resolve.port(GUARD)),
+    (resolve) =>
+      new AgentAuthenticator(directory(resolve), resolve(PROCESS).clusterName, resolve(CLOCK), resolve.latePort(GUARD)),
   );
   host.rpc(NODE_RPC, (resolve) => nodeHandlers(nodes(resolve), openSsh(resolve)));
   host.rpc(NODE_ACCESS_RPC, (resolve) => {
@@ -57,7 +58,7 @@ export function registerInventory(host: Registrar, services: NodesServices, { ho
       nodes: openSsh(resolve),
       authorities: resolve(CERTIFICATE_AUTHORITIES),
       access: resolve(ACCESS),
-      guards: resolve.port(GUARD),
+      guards: resolve.latePort(GUARD),
       clock: resolve(CLOCK),
       clusterName: resolve(PROCESS).clusterName,
       hostTtlSeconds,

@@ -70,7 +70,7 @@ export function nodesServices(settings: NodesSettings, processRoles: ReadonlySet
   );
   const enrolment = once((resolve) => {
     const issuer = new HostCertificateIssuer(resolve(CERTIFICATE_AUTHORITIES), resolve(PROCESS).clusterName, hostTtlSeconds);
-    return new EnrolmentService(resolve(DATABASE), resolve(CLOCK), issuer, resolve.port(JOIN_METHOD), resolve.port(GUARD));
+    return new EnrolmentService(resolve(DATABASE), resolve(CLOCK), issuer, resolve.port(JOIN_METHOD), resolve.latePort(GUARD));
   });
   const enrolmentOf = (resolve: Resolve, role: ProcessRole): Enrolment => {
     if (isAuth) return new LocalEnrolment(enrolment(resolve), role, publicAddresses);

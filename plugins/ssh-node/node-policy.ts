@@ -1,6 +1,6 @@
 import type { Collection, Collections } from "../../core/plugin/collection.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
-import { type Guards, guardRefusal, onGuardChange } from "../../core/ports/guard.js";
+import { type ChangingGuards, guardRefusal, onGuardChange } from "../../core/ports/guard.js";
 import type { CertificateClaims } from "../../core/ssh/certificate-claims.js";
 import type { SshPeer } from "../../core/ssh/server-connection.js";
 import { formatDuration } from "../../core/time/duration.js";
@@ -21,7 +21,7 @@ export interface NodePolicyParts {
   readonly collections: Collections;
   readonly identity: HostIdentity;
   readonly access: Access;
-  readonly guards: Guards;
+  readonly guards: ChangingGuards;
   readonly staleSeconds: number;
 }
 

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { messageOf } from "../../core/errors/error.js";
 import type { Collections } from "../../core/plugin/collection.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
-import type { Guards } from "../../core/ports/guard.js";
+import type { ChangingGuards } from "../../core/ports/guard.js";
 import { createSshServer, type SshServer } from "../../core/ssh/server.js";
 import type { SshPeer } from "../../core/ssh/server-connection.js";
 import type { Access } from "../roles/api.js";
@@ -18,7 +18,7 @@ export interface NodeServerParts extends Omit<NodeSessionParts, "nodeName" | "po
   readonly identity: HostIdentity;
   readonly collections: Collections;
   readonly access: Access;
-  readonly guards: Guards;
+  readonly guards: ChangingGuards;
   readonly accounts: Pick<OsAccounts, "find">;
 }
 

@@ -22,7 +22,7 @@ export default definePlugin<NodeConfig>({
           settings: nodeSettings(config, resolve(PROCESS).authAddresses),
           registration: resolve(AGENT_REGISTRATION),
           access: resolve(ACCESS),
-          guards: resolve.port(GUARD),
+          guards: resolve.latePort(GUARD),
           accounts: new OsAccounts(resolve(CLOCK)),
           audit: resolve(AUDIT_REPORTER),
           recorder: resolve.optional(SESSION_RECORDER),

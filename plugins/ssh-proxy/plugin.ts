@@ -68,7 +68,7 @@ export default definePlugin<ProxyConfig>({
       const [clock, logger] = [resolve(CLOCK), resolve(LOGGER)];
       const identities = resolve(HOST_IDENTITIES);
       const access = resolve(ACCESS);
-      const guards = resolve.port(GUARD);
+      const guards = resolve.latePort(GUARD);
       const { clusterName } = resolve(PROCESS);
       const gate = new CertificateGate(caKeys, access, clock, guards);
       const policy = new SessionPolicy({

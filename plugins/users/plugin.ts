@@ -28,8 +28,8 @@ export default definePlugin<Config>({
         clock: resolve(CLOCK),
         roles: resolve(ROLES),
         passwords: resolve(PASSWORDS),
-        guards: resolve.port(GUARD),
-        data: resolve.port(USER_DATA),
+        guards: resolve.latePort(GUARD),
+        data: resolve.latePort(USER_DATA),
       }));
     let setup: FirstAdminSetup | undefined;
     const firstAdmin = (resolve: Resolve): FirstAdminSetup =>

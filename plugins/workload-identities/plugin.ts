@@ -32,7 +32,7 @@ export default definePlugin({
         ...{ authority, workloads: collections.of(WORKLOADS_COLLECTION) },
         ...{ nodes: collections.of(NODES), caKeys: collections.of(CA_KEYS) },
       });
-      const standing = { machines: collections.of(MACHINES_COLLECTION), guards: resolve.port(GUARD) };
+      const standing = { machines: collections.of(MACHINES_COLLECTION), guards: resolve.latePort(GUARD) };
       return issuanceHandlers(
         new SvidService({
           database: resolve(DATABASE),

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { onGuardChange } from "../../core/ports/guard.js";
+import { type ChangingGuards, onGuardChange } from "../../core/ports/guard.js";
 import type {
   SpiffeBundle as BundleMessage,
   WorkloadEntry as EntryMessage,
@@ -13,6 +13,7 @@ import type { WorkloadEntry } from "./workload-entry.js";
 import { selectorsToMessage } from "./workload-message.js";
 
 export interface WorkloadWatchParts extends StandingParts {
+  readonly guards: ChangingGuards;
   readonly directory: WorkloadDirectory;
   readonly followers: IdentityFollowers;
   /** Default 5 s. */

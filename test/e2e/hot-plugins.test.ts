@@ -75,6 +75,32 @@ describe("plugins of a running server", needsPeers("ssh"), () => {
     await session.works();
   });
 
+  test("locks go and come: sessions stay, and who is locked is out again as soon as they are back", async () => {
+    const home = cluster.person("lara", ["--roles=access", `--logins=${cluster.login}`]);
+    cluster.mezctlOk(["locks", "create", "--user=lara", "--message=Holiday"]);
+    assert.match(cluster.ssh([target, "true"], { home }).stderr, /user lara is locked: Holiday/);
+    cluster.mezctlOk(["plugins", "disable", "locks"]);
+    await eventually(() => cluster.ssh([target, "true"], { home }).code === 0);
+    await session.works();
+    const locked = await SshSession.open(cluster, target, ["-tt"], { home });
+    cluster.mezctlOk(["plugins", "enable", "locks"]);
+    assert.equal(await locked.ended(), 255);
+    assert.match(`${locked.output}${locked.errors}`, /user lara is locked: Holiday/);
+    assert.match(cluster.ssh([target, "true"], { home }).stderr, /user lara is locked: Holiday/);
+    await session.works();
+    cluster.mezctlOk(["locks", "delete", "--target-type=user", "--target-name=lara"]);
+  });
+
+  test("devices go and come under a session that stays open", async () => {
+    cluster.mezctlOk(["plugins", "disable", "devices"]);
+    assert.match(cluster.mezctl(["devices", "ls"]).stderr, /plugin "devices" is not enabled on cluster test/);
+    await session.works();
+    assert.equal(cluster.ssh([target, "true"]).code, 0);
+    cluster.mezctlOk(["plugins", "enable", "devices"]);
+    assert.equal(cluster.mezctl(["devices", "ls"]).code, 0);
+    await session.works();
+  });
+
   test("are not switched off while others need them, and the others are named", () => {
     for (const [id, message] of [
       ["recording.local", /"recordings"/],

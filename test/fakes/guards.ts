@@ -12,7 +12,7 @@ export class FakeGuards implements Guard {
   /** Refuses the subjects that `refuses` picks from now on, as locked by `lock 7f3a`. */
   refuse(refuses: (subject: GuardSubject) => boolean): void {
     this.#refuses = refuses;
-    for (const listener of this.#listeners) listener();
+    for (const listener of [...this.#listeners]) listener();
   }
 
   refusal(subject: GuardSubject): GuardRefusal | null {
