@@ -55,7 +55,7 @@ export class ConnectionFactor {
   }
 }
 
-/** Lets clients log in to the proxy: a certificate, then a second factor when a role of the person may want one. */
+/** Lets clients log in to the proxy: a certificate, then a second factor when a node that the person reaches wants one. */
 export class ClientLogin {
   /** Clients whose certificate is proven, and the question that they have to answer. */
   readonly #asked = new WeakMap<SshPeer, { readonly person: CertifiedPerson; readonly proof: SessionProof }>();
@@ -70,7 +70,7 @@ export class ClientLogin {
     if (!attempt.isProven) return { accept: null };
     const person = this.#identify(attempt, attempt.certificate, peer);
     const demanded = this.parts.policy.factorDemand(person);
-    if (demanded === null) return { accept: this.#identity(person, { kind: null, missingBecause: "" }) };
+    if (demanded === null) return { accept: this.#identity(person, { kind: null, missingBecause: NOT_ASKED }) };
     const prepared = await this.parts.factorQuestion.prepare(person, demanded, plainAddress(peer.remoteAddress));
     if ("missingBecause" in prepared)
       return { accept: this.#identity(person, { kind: null, missingBecause: prepared.missingBecause }) };
@@ -123,4 +123,6 @@ export function plainAddress(address: string): string {
 // --- internal ---
 
 const PUBLIC_KEY = ["publickey"];
+/** What the person may reach has changed since. */
+const NOT_ASKED = "open a new connection to be asked for one";
 const FRESH_MS = 120_000;

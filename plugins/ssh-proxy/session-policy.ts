@@ -75,11 +75,24 @@ export class SessionPolicy {
     return { node, wantsFactor: asksForFactor(decision.options.requireSessionMfa) };
   }
 
-  /** The strongest second factor that a role of the person demands anywhere; `null` for none, and for machines. */
-  factorDemand({ user, roles, instance }: CertifiedPerson): FactorKind | null {
-    if (instance !== undefined || user.startsWith(MACHINE_PREFIX)) return null;
-    const { requireSessionMfa } = this.parts.access.sessionOptions({ user, roles });
-    return asksForFactor(requireSessionMfa) ? requireSessionMfa : null;
+  /**
+   * The strongest second factor that is demanded on any node that the person may reach now; `null` for none, and for machines.
+   * A client names its node only when it is let in, which is too late to ask.
+   */
+  factorDemand(person: CertifiedPerson): FactorKind | null {
+    const { access, nodes } = this.parts;
+    if (person.instance !== undefined || person.user.startsWith(MACHINE_PREFIX)) return null;
+    const { requireSessionMfa: most } = access.sessionOptions(person);
+    if (!asksForFactor(most)) return null; // most people: their roles are looked at, and no node
+    let strongest: FactorKind | null = null;
+    for (const node of nodes.values()) {
+      const decision = access.decideReach({ ...person, node, proofs: { mfa: "hardware_key" } });
+      const demand = decision.allowed ? decision.options.requireSessionMfa : "";
+      if (!asksForFactor(demand) || (strongest !== null && isWeaker(demand, strongest))) continue;
+      strongest = demand;
+      if (demand === most) break;
+    }
+    return strongest;
   }
 
   /**
@@ -126,6 +139,12 @@ export class SessionPolicy {
 
 function asksForFactor(demand: SessionMfa): demand is FactorKind {
   return demand !== "" && demand !== "off";
+}
+
+const WEAKEST_FIRST: readonly FactorKind[] = ["totp", "webauthn", "hardware_key"];
+
+function isWeaker(one: FactorKind, other: FactorKind): boolean {
+  return WEAKEST_FIRST.indexOf(one) < WEAKEST_FIRST.indexOf(other);
 }
 
 function unreachable({ user }: CertifiedPerson, target: string, detail: string): MezError {

@@ -128,6 +128,14 @@ describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "ss
     );
   });
 
+  test("somebody who reaches no node that asks is not asked, whatever a role demands elsewhere", async () => {
+    createRole("elsewhere", { env: "nowhere" }, "totp");
+    const home = cluster.person("cleo", ["--roles=open,elsewhere"]);
+    await addApp(home);
+    const script = cluster.ssh(["-o", "BatchMode=yes", `${cluster.login}@free-01`, "echo inside"], { home });
+    assert.deepEqual([script.code, script.stdout], [0, "inside\n"], script.stderr);
+  });
+
   test("a script that cannot answer is refused, and so is somebody without a factor, who is told what to do", () => {
     const home = cluster.person("bert", ["--roles=guarded,open"]);
     const refused = cluster.ssh([target, "echo inside"], { home });
