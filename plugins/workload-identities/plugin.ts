@@ -6,7 +6,7 @@ import { CLOCK } from "../../core/plugin/process.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { CA_KEYS, SPIFFE_AUTHORITY, TRUST_FOLLOWERS } from "../ca/api.js";
 import { NODES } from "../nodes/api.js";
-import { MACHINE_PREFIX, MACHINES_COLLECTION } from "../roles/api.js";
+import { MACHINE_INSTANCES_COLLECTION, MACHINE_PREFIX, MACHINES_COLLECTION } from "../roles/api.js";
 import { JWT_ISSUER } from "../spiffe-bundle/api.js";
 import { WORKLOADS_COLLECTION } from "./api.js";
 import { IdentityFollowers } from "./identity-followers.js";
@@ -32,7 +32,7 @@ export default definePlugin({
         ...{ authority, workloads: collections.of(WORKLOADS_COLLECTION) },
         ...{ nodes: collections.of(NODES), caKeys: collections.of(CA_KEYS) },
       });
-      const standing = { machines: collections.of(MACHINES_COLLECTION), guards: resolve.latePort(GUARD) };
+      const standing = { instances: collections.of(MACHINE_INSTANCES_COLLECTION), guards: resolve.latePort(GUARD) };
       return issuanceHandlers(
         new SvidService({
           database: resolve(DATABASE),

@@ -15,7 +15,7 @@ import { KeyBackedAuthorities } from "../ca/certificate-authorities.js";
 import { CreateCertificateAuthorities } from "../ca/migrations/20260101000000-certificate-authorities.js";
 import { SvidIssuer } from "../ca/svid-issuer.js";
 import type { NodeEntry } from "../nodes/api.js";
-import type { UserEntry } from "../roles/api.js";
+import type { MachineInstanceEntry } from "../roles/api.js";
 import { CreateWorkloadIdentities } from "./migrations/001-workload-identities.js";
 import { type SvidCaller, type SvidOrder, SvidService } from "./svid-service.js";
 import { WorkloadDirectory } from "./workload-directory.js";
@@ -23,6 +23,7 @@ import type { StoredWorkloadIdentity, WorkloadIdentity } from "./workload-identi
 import { WORKLOAD_ENTITIES } from "./workload-repository.js";
 import { WorkloadService } from "./workload-service.js";
 
+const INSTANCES = { "i-1": "identity/web-01", "i-2": "identity/web-01", "i-3": "identity/web-02" };
 const CALLER: SvidCaller = { name: "web-01", roles: ["ci"], instance: "i-1", clientAddress: "192.0.2.7" };
 const PAYMENTS: WorkloadIdentity = {
   ...{ name: "payments", description: "", spiffeIdPath: "/ns/{{node.labels.env}}/payments", hint: "" },
@@ -87,7 +88,7 @@ test("refuses another identity, and a host whose label changed", async (t) => {
     const [result] = await bed.svids.issueX509([order], caller);
     return result instanceof MezError ? result.code : "issued";
   };
-  assert.equal(await codeFor({ ...CALLER, name: "web-02" }), "NOT_FOUND");
+  assert.equal(await codeFor({ ...CALLER, name: "web-02", instance: "i-3" }), "NOT_FOUND");
   bed.nodes.set("web-01", nodeWith("us"));
   assert.equal(await codeFor(CALLER), "CONFLICT");
   bed.nodes.set("web-01", undefined);
@@ -116,8 +117,9 @@ test("gives out nothing that was signed while its caller was locked or deleted",
   await assert.rejects(bed.svids.issueJwt(jwt, CALLER), (error) => isMezError(error, "ACCESS_DENIED"));
   const [result] = await bed.svids.issueX509(orders, { ...CALLER, instance: "i-2" });
   assert.ok(!(result instanceof MezError), "another instance goes on");
-  bed.machines.set("identity/web-01", undefined);
-  await assert.rejects(bed.svids.issueX509(orders, CALLER), (error) => isMezError(error, "UNAUTHENTICATED"));
+  bed.beforeSigned = async () => bed.instances.set("i-2", undefined);
+  const deleted = { ...CALLER, instance: "i-2" };
+  await assert.rejects(bed.svids.issueX509(orders, deleted), (error) => isMezError(error, "UNAUTHENTICATED"));
   assert.equal(bed.events("workload_identity.svid_issued").length, 1);
 });
 
@@ -193,18 +195,17 @@ async function open(t: TestContext) {
   const nodes = new FakeCollection<NodeEntry>();
   nodes.set("web-01", nodeWith("eu"));
   const directory = new WorkloadDirectory({ workloads, nodes, caKeys: new FakeCollection(), authority });
-  const machines = new FakeCollection<UserEntry>();
-  machines.set("identity/web-01", { roles: ["ci"], traits: { internal: {}, external: {} } });
-  machines.set("identity/web-02", { roles: ["ci"], traits: { internal: {}, external: {} } });
+  const instances = new FakeCollection<MachineInstanceEntry>();
+  for (const [id, machine] of Object.entries(INSTANCES)) instances.set(id, { machine, generation: 1, lockReason: "" });
   const locked = new Set<string>();
   const guard: Guard = {
     refusal: ({ instance = "" }) => (locked.has(instance) ? { message: "locked", detail: "lock 1" } : null),
     onChange: () => () => {},
   };
-  const standing = { machines, guards: { all: () => [guard] } };
+  const standing = { instances, guards: { all: () => [guard] } };
   const svids = new SvidService({ database, directory, authority, standing, jwtIssuer: "https://id.example.com" });
   return Object.assign(state, {
-    ...{ backend, workloads, svids, nodes, machines, locked, stored: workload },
+    ...{ backend, workloads, svids, nodes, instances, locked, stored: workload },
     order: (): Pick<SvidOrder, "entry" | "revision"> => ({
       entry: "payments",
       revision: directory.entryFor("web-01", "payments")?.revision ?? "",

@@ -10,14 +10,14 @@ import { FakeCollection } from "../../test/fixtures/ssh/test-node.js";
 import { testAuthority } from "../../test/fixtures/tls.js";
 import type { TrustBundle } from "../ca/api.js";
 import type { NodeEntry } from "../nodes/api.js";
-import type { UserEntry } from "../roles/api.js";
+import type { MachineInstanceEntry } from "../roles/api.js";
 import { IdentityFollowers } from "./identity-followers.js";
 import { WorkloadDirectory } from "./workload-directory.js";
 import type { StoredWorkloadIdentity } from "./workload-identity.js";
 import { watchWorkloads } from "./workload-watch.js";
 
 const CALLER = { name: "web-01", roles: [], instance: "0f1e2d3c-1111-4222-8333-444455556666" };
-const MACHINE: UserEntry = { roles: [], traits: { internal: {}, external: {} } };
+const INSTANCE: MachineInstanceEntry = { machine: "identity/web-01", generation: 1, lockReason: "" };
 const WORKLOAD: StoredWorkloadIdentity = {
   ...{ name: "payments", description: "", spiffeIdPath: "/{{node.labels.env}}/payments", hint: "" },
   ...{ agentIdentities: ["web-01"], nodeLabels: {}, dnsSans: [], x509TtlSeconds: 3600, jwtTtlSeconds: 300 },
@@ -55,8 +55,13 @@ test("ends at once when the identity is locked or deleted", async (t) => {
   await assert.rejects(locked.next(), (error) => isMezError(error, "ACCESS_DENIED") && /locked for a test/.test(error.message));
   const deleted = await open(t);
   await deleted.snapshot();
-  deleted.machines.set("identity/web-01", undefined);
+  deleted.instances.set("another of the name", INSTANCE);
+  deleted.instances.set(CALLER.instance, undefined);
   await assert.rejects(deleted.next(), (error) => isMezError(error, "UNAUTHENTICATED"));
+  const copied = await open(t);
+  await copied.snapshot();
+  copied.instances.set(CALLER.instance, { ...INSTANCE, lockReason: "two holders" });
+  await assert.rejects(copied.next(), (error) => isMezError(error, "ACCESS_DENIED") && /two holders/.test(error.message));
 });
 
 test("a daemon follows the SPIFFE CA from its first snapshot on, and for a day after its last", async (t) => {
@@ -108,13 +113,13 @@ async function open(t: TestContext, heartbeatMs = 60_000) {
   const nodes = new FakeCollection<NodeEntry>();
   const caKeys = new FakeCollection<TrustBundle>();
   caKeys.set("spiffe", bundleOf(1));
-  const machines = new FakeCollection<UserEntry>();
-  machines.set("identity/web-01", MACHINE);
+  const instances = new FakeCollection<MachineInstanceEntry>();
+  instances.set(CALLER.instance, INSTANCE);
   const guards = new FakeGuards();
   const followers = new IdentityFollowers(clock);
   const directory = new WorkloadDirectory({ workloads, nodes, caKeys, authority: { trustDomain: () => "prod" } });
   const ended = new AbortController();
-  const parts = { directory, machines, guards, followers, heartbeatMs };
+  const parts = { directory, instances, guards, followers, heartbeatMs };
   const messages = watchWorkloads(parts, CALLER, ended.signal)[Symbol.asyncIterator]();
   const stop = async (): Promise<void> => {
     ended.abort();
@@ -126,7 +131,7 @@ async function open(t: TestContext, heartbeatMs = 60_000) {
     return value;
   };
   return {
-    ...{ workloads, nodes, machines, guards, followers, clock, next, stop },
+    ...{ workloads, nodes, instances, guards, followers, clock, next, stop },
     rotate: () => caKeys.set("spiffe", bundleOf(2)),
     snapshot: async (): Promise<WorkloadSnapshot> => {
       const message = (await next())?.message;

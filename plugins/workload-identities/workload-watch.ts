@@ -5,7 +5,6 @@ import type {
   WorkloadEntry as EntryMessage,
   WatchWorkloadsMessage,
 } from "../../proto/gen/mezite/workload_identities/v1/workload_identities.js";
-import { MACHINE_PREFIX } from "../roles/api.js";
 import type { IdentityFollowers } from "./identity-followers.js";
 import { type PresentedInstance, requireStanding, type StandingParts } from "./instance-standing.js";
 import type { WorkloadDirectory } from "./workload-directory.js";
@@ -29,7 +28,7 @@ export async function* watchWorkloads(
   caller: PresentedInstance,
   signal: AbortSignal,
 ): AsyncIterable<WatchWorkloadsMessage> {
-  const { directory, machines, guards, followers, heartbeatMs = HEARTBEAT_MS } = parts;
+  const { directory, instances, guards, followers, heartbeatMs = HEARTBEAT_MS } = parts;
   let wake: () => void = () => {};
   let hasChanged = true;
   let isHeartbeatDue = false;
@@ -43,7 +42,7 @@ export async function* watchWorkloads(
   }, heartbeatMs);
   const stops = [
     directory.onChange(caller.name, changed),
-    machines.onChange((machine) => machine === `${MACHINE_PREFIX}${caller.name}` && changed()),
+    instances.onChange((id) => id === caller.instance && changed()),
     onGuardChange(guards, changed),
     followers.connected(caller),
     () => clearInterval(heartbeat),
