@@ -19,6 +19,8 @@ export interface Passwords {
   set(tx: Transaction, userName: string, password: PreparedPassword, mustChange: boolean): Promise<void>;
   /** Removes the password and ends every login session of the user. */
   forget(tx: Transaction, userName: string): Promise<void>;
+  /** Called right after the commit of `set` or `forget`, so that no session that ended with it is good for a moment longer. */
+  sessionsEnded(userName: string): void;
 }
 
 export const PASSWORDS: ServiceToken<Passwords> = { id: "passwords", version: 1 };

@@ -33,7 +33,7 @@ class World {
   readonly guards = new FakeGuards();
   readonly steps = new Map<string, LoginStep>();
   demandedSteps: readonly string[] = [];
-  readonly passwords = new PasswordService(this.clock, 12);
+  readonly passwords: PasswordService;
   readonly sessions: LoginSessions;
   readonly login: LoginService;
   readonly authenticator: SessionAuthenticator;
@@ -48,6 +48,7 @@ class World {
     };
     this.set(ROLES_COLLECTION, "short", short);
     this.sessions = new LoginSessions(opened.database, this.clock);
+    this.passwords = new PasswordService(this.clock, 12, this.sessions);
     const access = new LiveAccess(this.registry.of(ROLES_COLLECTION), users);
     this.authenticator = new SessionAuthenticator(this.sessions, users, access, this.guards, opened.database);
     this.login = new LoginService({

@@ -3,6 +3,7 @@ import type { Secret } from "../../core/plugin/secret.js";
 import type { Clock } from "../../core/time/clock.js";
 import { LOGIN_SESSIONS_ENDED, type Passwords, type PreparedPassword } from "./api.js";
 import { deleteSessionsOf } from "./login-session-repository.js";
+import type { LoginSessions } from "./login-sessions.js";
 import { hashPassword } from "./password-hash.js";
 import { checkPassword, generatePassword } from "./password-policy.js";
 import { deletePassword, savePassword } from "./password-repository.js";
@@ -12,6 +13,7 @@ export class PasswordService implements Passwords {
   constructor(
     private readonly clock: Clock,
     private readonly minLength: number,
+    private readonly sessions: Pick<LoginSessions, "forget">,
   ) {}
 
   generate(): Secret {
@@ -40,5 +42,9 @@ export class PasswordService implements Passwords {
     await deletePassword(tx.em, userName);
     await deleteSessionsOf(tx.em, userName);
     tx.emit(LOGIN_SESSIONS_ENDED, { userName });
+  }
+
+  sessionsEnded(userName: string): void {
+    this.sessions.forget({ userName });
   }
 }

@@ -43,7 +43,8 @@ export default definePlugin<Config>({
   register(host, config) {
     let known: LoginSessions | undefined;
     const sessions = (resolve: Resolve): LoginSessions => (known ??= new LoginSessions(resolve(DATABASE), resolve(CLOCK)));
-    const passwords = (resolve: Resolve): PasswordService => new PasswordService(resolve(CLOCK), config.password_min_length);
+    const passwords = (resolve: Resolve): PasswordService =>
+      new PasswordService(resolve(CLOCK), config.password_min_length, sessions(resolve));
     const limits = {
       freePerUser: config.free_attempts_per_user,
       freePerAddress: config.free_attempts_per_address,

@@ -42,6 +42,8 @@ interface World {
   readonly guards: FakeGuards;
   /** Names whose data was deleted. */
   readonly forgotten: string[];
+  /** Names whose login sessions have ended, as the process that serves them knows. */
+  readonly ended: string[];
   readonly firstStart: (password?: Secret) => FirstAdminSetup;
 }
 
@@ -57,7 +59,8 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   });
   const { database } = opened;
   const roles = new RoleService(database, systemClock);
-  const passwords = new PasswordService(systemClock, 12);
+  const ended: string[] = [];
+  const passwords = new PasswordService(systemClock, 12, { forget: ({ userName }) => void ended.push(userName) });
   const guards = new FakeGuards();
   const forgotten: string[] = [];
   const data = { all: () => [{ forget: async (_tx: unknown, name: string) => void forgotten.push(name) }] };
@@ -65,7 +68,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   const firstStart = (password: Secret | null = null): FirstAdminSetup =>
     new FirstAdminSetup({ database, users, roles, passwords, logger: silentLogger, password });
   try {
-    await work({ opened, users, roles, guards, forgotten, firstStart });
+    await work({ opened, users, roles, guards, forgotten, ended, firstStart });
   } finally {
     await opened.close();
   }
@@ -177,6 +180,15 @@ test("what plugins keep of a name goes with its user, and is not there for the n
     assert.deepEqual(forgotten.splice(0), ["alice"]);
     await users.create(newUser("alice", []), AUTHOR);
     assert.deepEqual(forgotten, ["alice"]);
+  }));
+
+test("login sessions end with the call that resets the password or deletes the user, not when its event comes", () =>
+  inWorld(async ({ users, ended }) => {
+    await users.create(newUser("alice", []), AUTHOR);
+    await users.resetPassword("alice", null, true, AUTHOR);
+    assert.deepEqual(ended, ["alice"]);
+    await users.delete("alice", AUTHOR);
+    assert.deepEqual(ended, ["alice", "alice"]);
   }));
 
 test("the last admin stays, also when two admins delete each other at once", () =>

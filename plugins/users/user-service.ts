@@ -119,6 +119,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
       await this.parts.passwords.set(tx, name, prepared, oneTimePassword !== null || requireChange);
       audit(tx, "user.updated", user, author, { password: "reset" });
     });
+    this.parts.passwords.sessionsEnded(name);
     return oneTimePassword;
   }
 
@@ -133,6 +134,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
       tx.remove(USERS_COLLECTION, name);
       audit(tx, "user.deleted", user, author, { roles: user.roles });
     });
+    this.parts.passwords.sessionsEnded(name);
   }
 
   /**
