@@ -19,6 +19,10 @@ import { CreateSoftwareKeys } from "../keys/software/migrations/20260101000000-s
 import { SoftwareKeyBackend } from "../keys/software/software-key-backend.js";
 import { KeyProtectionEntity, SoftwareKeyEntity } from "../keys/software/software-key-repository.js";
 import type { Access } from "../roles/api.js";
+import { deleteSession, insertSession, type LoginSession, LoginSessionRecord } from "./login-session-repository.js";
+import { CreateAuthentication } from "./migrations/001-authentication.js";
+import { AddLoginDevice } from "./migrations/002-login-device.js";
+import { PasswordRecord } from "./password-repository.js";
 import { UserCertificates } from "./user-certificates.js";
 
 const ALICE: Caller & { kind: "user" } = {
@@ -31,6 +35,15 @@ const ALICE: Caller & { kind: "user" } = {
 };
 const SSH_KEY = publicKeyOf(generateKeyPairSync("ed25519").publicKey).blob;
 const X509_KEY = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "der", type: "spki" });
+
+/** Alice's login, which lasts so long from now. */
+function loginFor(seconds: number): LoginSession {
+  const now = new Date();
+  return {
+    ...{ id: ALICE.sessionId, tokenHash: "hash", userName: "alice", createdAt: now, lastUsedAt: now, clientAddress: "192.0.2.7" },
+    ...{ expiresAt: new Date(now.getTime() + seconds * 1000), device: null },
+  };
+}
 
 /** Answers that do not depend on the node. */
 function accessWith(logins: readonly string[], portForwarding: boolean, maxSessionTtlSeconds: number | null): Access {
@@ -50,10 +63,12 @@ function accessWith(logins: readonly string[], portForwarding: boolean, maxSessi
 
 async function withAuthorities(work: (opened: TestDatabase, authorities: KeyBackedAuthorities) => Promise<void>): Promise<void> {
   const opened = await openTestDatabase({
-    entities: [KeyProtectionEntity, SoftwareKeyEntity, AuthorityEntity, AuthorityKeyEntity],
+    entities: [KeyProtectionEntity, SoftwareKeyEntity, AuthorityEntity, AuthorityKeyEntity, PasswordRecord, LoginSessionRecord],
     migrations: [
       { name: "20260101000000-software-keys", class: CreateSoftwareKeys },
       { name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities },
+      { name: "001-authentication", class: CreateAuthentication },
+      { name: "002-login-device", class: AddLoginDevice },
     ],
   });
   try {
@@ -69,6 +84,7 @@ async function withAuthorities(work: (opened: TestDatabase, authorities: KeyBack
       backendOf: () => backend,
     });
     await authorities.load();
+    await database.transaction(({ em }) => insertSession(em, loginFor(43_200)));
     await work(opened, authorities);
   } finally {
     await opened.close();
@@ -129,6 +145,43 @@ test("a person without logins gets a certificate that opens no account", () =>
     assert.match(ssh.principals[0] ?? "", /^-mezite-no-login-[0-9a-f-]{36}$/);
     assert.ok(!ssh.extensions.has("permit-port-forwarding"));
     assert.equal(issued.x509Certificate, null);
+  }));
+
+for (const [asked, notice] of [
+  [0, /^$/],
+  [600, /^$/],
+  [43_200, /^valid for (5m59s|6m): then your login ends$/],
+] as const)
+  test(`a certificate does not outlive its login, when ${asked} s are asked for`, () =>
+    withAuthorities(async (opened, authorities) => {
+      await opened.database.transaction(async ({ em }) => {
+        await deleteSession(em, ALICE.sessionId);
+        await insertSession(em, loginFor(asked === 600 ? 595 : 360));
+      });
+      const access = accessWith(["alice"], true, null);
+      const certificates = new UserCertificates(opened.database, authorities, access, 43_200, new FakeGuards(), systemClock);
+      const order = { sshPublicKey: SSH_KEY, x509PublicKey: X509_KEY, ttlSeconds: asked };
+      const issued = await certificates.issue(ALICE, order, "192.0.2.7");
+      const [session] = await opened.database.read((em) => em.find(LoginSessionRecord, {}));
+      assert.ok(issued.expiresAt <= session!.expiresAt && issued.expiresAt.getTime() > session!.expiresAt.getTime() - 60_000);
+      assert.match(issued.notice, notice);
+    }));
+
+test("hands out no certificate of a login that ended while it was signed", () =>
+  withAuthorities(async (opened, authorities) => {
+    const access = accessWith(["alice"], true, null);
+    const order = { sshPublicKey: SSH_KEY, x509PublicKey: null, ttlSeconds: 0 };
+    const isEnded = (error: unknown): boolean => isMezError(error, "UNAUTHENTICATED");
+    const ending = Object.assign(Object.create(authorities) as KeyBackedAuthorities, {
+      issueUserCertificate: async (request: Parameters<KeyBackedAuthorities["issueUserCertificate"]>[0]) => {
+        await opened.database.transaction(({ em }) => deleteSession(em, ALICE.sessionId));
+        return authorities.issueUserCertificate(request);
+      },
+    });
+    const certificates = new UserCertificates(opened.database, ending, access, 43_200, new FakeGuards(), systemClock);
+    await assert.rejects(certificates.issue(ALICE, order, "192.0.2.7"), isEnded);
+    await assert.rejects(certificates.issue(ALICE, order, "192.0.2.7"), isEnded);
+    assert.equal(opened.audits.filter(({ type }) => type === "user.cert.issued").length, 0);
   }));
 
 test("refuses a request without a key, and a key that is none", () =>

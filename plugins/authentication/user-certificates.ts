@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+import type { EntityManager } from "@mikro-orm/core";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Database } from "../../core/plugin/database.js";
@@ -7,6 +8,7 @@ import type { Clock } from "../../core/time/clock.js";
 import { formatDuration } from "../../core/time/duration.js";
 import type { CertificateAuthorities } from "../ca/api.js";
 import type { Access } from "../roles/api.js";
+import { findSessionById, type LoginSession } from "./login-session-repository.js";
 import { type GrantedTtl, grantTtl } from "./ttl.js";
 
 export interface CertificateRequest {
@@ -38,8 +40,10 @@ export class UserCertificates {
   ) {}
 
   /**
-   * Certificates for the person's current roles. They are handed out only once the audit record is durable.
-   * @throws {MezError} `INVALID_ARGUMENT` without a key or for one that the authority refuses; `ACCESS_DENIED` by a guard
+   * Certificates for the person's current roles, which do not outlive the login. They are handed out only once the audit record
+   * is durable, and the login has not ended until then.
+   * @throws {MezError} `INVALID_ARGUMENT` without a key or for one that the authority refuses; `ACCESS_DENIED` by a guard;
+   * `UNAUTHENTICATED` when the login has ended
    */
   async issue(
     person: Caller & { readonly kind: "user" },
@@ -51,7 +55,8 @@ export class UserCertificates {
     const subject = { user: person.name, roles: person.roles };
     const options = this.access.sessionOptions(subject);
     const logins = this.access.logins(subject);
-    const { ttlSeconds, notice } = this.#lifetime(person.name, request.ttlSeconds, options.maxSessionTtlSeconds);
+    const { expiresAt: loginEndsAt } = await this.database.read((em) => requireSession(em, person.sessionId));
+    const { ttlSeconds, notice } = this.#lifetime(person.name, request.ttlSeconds, options.maxSessionTtlSeconds, loginEndsAt);
 
     const ssh =
       request.sshPublicKey === null
@@ -72,7 +77,9 @@ export class UserCertificates {
         : await this.authorities.issueUserX509({ publicKeyDer: request.x509PublicKey, commonName: person.name, ttlSeconds });
 
     await this.database.transaction(async (tx) => {
-      requireNoRefusal(this.guards, person.device === undefined ? subject : { ...subject, device: person.device }); // here, because transactions have an order: what was locked before gets none
+      // Here, because transactions have an order: what was locked or logged out before gets none.
+      requireNoRefusal(this.guards, person.device === undefined ? subject : { ...subject, device: person.device });
+      await requireSession(tx.em, person.sessionId);
       tx.audit({
         type: "user.cert.issued",
         userName: person.name,
@@ -93,20 +100,34 @@ export class UserCertificates {
     return { sshCertificate: ssh?.blob ?? null, x509Certificate: x509?.pem ?? null, expiresAt, logins, notice };
   }
 
-  /** A certificate with granted roles dies with the grant. */
-  #lifetime(person: string, requestedSeconds: number, roleCapSeconds: number | null): GrantedTtl {
+  /** A certificate dies with the login, and one with granted roles with the grant. */
+  #lifetime(person: string, requestedSeconds: number, roleCapSeconds: number | null, loginEndsAt: Date): GrantedTtl {
     const granted = grantTtl(requestedSeconds, this.defaultTtlSeconds, roleCapSeconds);
     const { until } = this.access.holdings(person);
-    if (until === null) return granted;
-    const left = Math.max(1, Math.floor((until.getTime() - this.clock.now().getTime()) / 1000));
+    const isGrantFirst = until !== null && until < loginEndsAt;
+    const left = secondsUntil(isGrantFirst ? until : loginEndsAt, this.clock.now());
     if (granted.ttlSeconds <= left) return granted;
-    return { ttlSeconds: left, notice: `valid for ${formatDuration(left)}: then access that was granted to you ends` };
+    const isWorthALine = isGrantFirst || (requestedSeconds > 0 && granted.ttlSeconds - left > LOGIN_TAKES_SECONDS);
+    const then = isGrantFirst ? "access that was granted to you ends" : "your login ends";
+    return { ttlSeconds: left, notice: isWorthALine ? `valid for ${formatDuration(left)}: then ${then}` : granted.notice };
   }
 }
 
 // --- internal ---
 
 const MAX_PRINCIPALS = 256; // OpenSSH refuses more: SSHKEY_CERT_MAX_PRINCIPALS
+/** The first certificate of a login comes so much later than the login at most. */
+const LOGIN_TAKES_SECONDS = 60;
+
+async function requireSession(em: EntityManager, id: string): Promise<LoginSession> {
+  const session = await findSessionById(em, id);
+  if (session === null) throw new MezError("UNAUTHENTICATED", "the session is unknown or has ended; log in again");
+  return session;
+}
+
+function secondsUntil(end: Date, now: Date): number {
+  return Math.max(1, Math.floor((end.getTime() - now.getTime()) / 1000));
+}
 
 /** What is damaged came from the caller, not from our storage. */
 function asBadKey(cause: unknown): never {
