@@ -7,6 +7,8 @@ export interface CertificateClaims {
   readonly roles: readonly string[];
   /** For a machine: the instance of its agent identity, and how often that was renewed. */
   readonly machine: { readonly instance: string; readonly generation: number } | null;
+  /** For a person: when the account was made, `null` in a certificate of an earlier release. */
+  readonly since: string | null;
   /** The login session that it was issued in, `null` when it names none. */
   readonly loginSessionId: string | null;
   /** Id of the enrolled device that the login was made at, `null` for none. */
@@ -29,6 +31,7 @@ export function claimsOf(certificate: SshCertificate): CertificateClaims {
     user: certificate.keyId,
     roles: parseRoles(extensions.get("roles@mezite")),
     machine: instance === undefined ? null : { instance, generation: Number(extensions.get("generation@mezite")) },
+    since: extensions.get("since@mezite") || null,
     loginSessionId: extensions.get("session@mezite") || null,
     device: extensions.get("device@mezite") || null,
     permitsTerminal: extensions.has("permit-pty"),

@@ -103,7 +103,10 @@ export default definePlugin<Config>({
         }),
         sessions: sessions(resolve),
         certificateSteps: new CertificateSteps(resolve(DATABASE), new LoginSteps(resolve.port(LOGIN_STEP), () => [])),
-        certificates: new UserCertificates(resolve(DATABASE), authorities, access, certificateTtlSeconds, guards, resolve(CLOCK)),
+        certificates: new UserCertificates({
+          ...{ database: resolve(DATABASE), clock: resolve(CLOCK), users: resolve(COLLECTIONS).of(USERS_COLLECTION) },
+          ...{ authorities, access, guards, defaultTtlSeconds: certificateTtlSeconds },
+        }),
         authorities,
         access,
         sshProxyAddress: config.ssh_proxy_address,

@@ -33,6 +33,7 @@ const ALICE: Caller & { kind: "user" } = {
   sessionId: "9f0f3d0e-0d3c-4b43-a5c5-0d7f8f6a1a11",
   mustChangePassword: false,
 };
+const SINCE = "2026-02-03T04:05:06.789Z";
 const SSH_KEY = publicKeyOf(generateKeyPairSync("ed25519").publicKey).blob;
 const X509_KEY = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "der", type: "spki" });
 
@@ -91,16 +92,15 @@ async function withAuthorities(work: (opened: TestDatabase, authorities: KeyBack
   }
 }
 
+function certificatesOf({ database }: TestDatabase, authorities: KeyBackedAuthorities, access: Access): UserCertificates {
+  const users = { get: () => ({ roles: ["access"], traits: ALICE.traits, since: SINCE }) };
+  const [guards, defaultTtlSeconds] = [new FakeGuards(), 43_200];
+  return new UserCertificates({ database, authorities, access, users, defaultTtlSeconds, guards, clock: systemClock });
+}
+
 test("certificates say who, as whom and for how long, and are audited", () =>
   withAuthorities(async (opened, authorities) => {
-    const certificates = new UserCertificates(
-      opened.database,
-      authorities,
-      accessWith(["alice", "deploy"], true, 3600),
-      43_200,
-      new FakeGuards(),
-      systemClock,
-    );
+    const certificates = certificatesOf(opened, authorities, accessWith(["alice", "deploy"], true, 3600));
     const issued = await certificates.issue(
       ALICE,
       { sshPublicKey: SSH_KEY, x509PublicKey: X509_KEY, ttlSeconds: 7200 },
@@ -120,6 +120,7 @@ test("certificates say who, as whom and for how long, and are audited", () =>
       "kind@mezite": "user",
       "roles@mezite": '["access"]',
       "session@mezite": ALICE.sessionId,
+      "since@mezite": SINCE,
       "traits@mezite": '{"internal":{"logins":["alice"]},"external":{}}',
     });
     const [event] = opened.audits.filter(({ type }) => type === "user.cert.issued");
@@ -131,14 +132,7 @@ test("certificates say who, as whom and for how long, and are audited", () =>
 
 test("a person without logins gets a certificate that opens no account", () =>
   withAuthorities(async (opened, authorities) => {
-    const certificates = new UserCertificates(
-      opened.database,
-      authorities,
-      accessWith([], false, null),
-      43_200,
-      new FakeGuards(),
-      systemClock,
-    );
+    const certificates = certificatesOf(opened, authorities, accessWith([], false, null));
     const issued = await certificates.issue(ALICE, { sshPublicKey: SSH_KEY, x509PublicKey: null, ttlSeconds: 0 }, "192.0.2.7");
     const ssh = parseCertificate(issued.sshCertificate ?? Buffer.alloc(0));
     assert.equal(ssh.principals.length, 1);
@@ -159,7 +153,7 @@ for (const [asked, notice] of [
         await insertSession(em, loginFor(asked === 600 ? 595 : 360));
       });
       const access = accessWith(["alice"], true, null);
-      const certificates = new UserCertificates(opened.database, authorities, access, 43_200, new FakeGuards(), systemClock);
+      const certificates = certificatesOf(opened, authorities, access);
       const order = { sshPublicKey: SSH_KEY, x509PublicKey: X509_KEY, ttlSeconds: asked };
       const issued = await certificates.issue(ALICE, order, "192.0.2.7");
       const [session] = await opened.database.read((em) => em.find(LoginSessionRecord, {}));
@@ -178,7 +172,7 @@ test("hands out no certificate of a login that ended while it was signed", () =>
         return authorities.issueUserCertificate(request);
       },
     });
-    const certificates = new UserCertificates(opened.database, ending, access, 43_200, new FakeGuards(), systemClock);
+    const certificates = certificatesOf(opened, ending, access);
     await assert.rejects(certificates.issue(ALICE, order, "192.0.2.7"), isEnded);
     await assert.rejects(certificates.issue(ALICE, order, "192.0.2.7"), isEnded);
     assert.equal(opened.audits.filter(({ type }) => type === "user.cert.issued").length, 0);
@@ -186,14 +180,7 @@ test("hands out no certificate of a login that ended while it was signed", () =>
 
 test("refuses a request without a key, and a key that is none", () =>
   withAuthorities(async (opened, authorities) => {
-    const certificates = new UserCertificates(
-      opened.database,
-      authorities,
-      accessWith([], false, null),
-      43_200,
-      new FakeGuards(),
-      systemClock,
-    );
+    const certificates = certificatesOf(opened, authorities, accessWith([], false, null));
     for (const [sshPublicKey, x509PublicKey] of [
       [null, null],
       [Buffer.from("garbage"), null],

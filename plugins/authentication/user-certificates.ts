@@ -2,12 +2,13 @@ import { createHash, randomUUID } from "node:crypto";
 import type { EntityManager } from "@mikro-orm/core";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
+import type { Collection } from "../../core/plugin/collection.js";
 import type { Database } from "../../core/plugin/database.js";
 import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
 import { formatDuration } from "../../core/time/duration.js";
 import type { CertificateAuthorities } from "../ca/api.js";
-import type { Access } from "../roles/api.js";
+import type { Access, UserEntry } from "../roles/api.js";
 import { findSessionById, type LoginSession } from "./login-session-repository.js";
 import { type GrantedTtl, grantTtl } from "./ttl.js";
 
@@ -28,16 +29,19 @@ export interface IssuedCertificates {
   readonly notice: string;
 }
 
+export interface UserCertificatesParts {
+  readonly database: Database;
+  readonly authorities: CertificateAuthorities;
+  readonly access: Access;
+  readonly users: Pick<Collection<UserEntry>, "get">;
+  readonly defaultTtlSeconds: number;
+  readonly guards: Guards;
+  readonly clock: Clock;
+}
+
 /** Issues short-lived certificates to people who have logged in. */
 export class UserCertificates {
-  constructor(
-    private readonly database: Database,
-    private readonly authorities: CertificateAuthorities,
-    private readonly access: Access,
-    private readonly defaultTtlSeconds: number,
-    private readonly guards: Guards,
-    private readonly clock: Clock,
-  ) {}
+  constructor(private readonly parts: UserCertificatesParts) {}
 
   /**
    * Certificates for the person's current roles, which do not outlive the login. They are handed out only once the audit record
@@ -53,32 +57,36 @@ export class UserCertificates {
     if (request.sshPublicKey === null && request.x509PublicKey === null)
       throw new MezError("INVALID_ARGUMENT", "a public key is missing");
     const subject = { user: person.name, roles: person.roles };
-    const options = this.access.sessionOptions(subject);
-    const logins = this.access.logins(subject);
-    const { expiresAt: loginEndsAt } = await this.database.read((em) => requireSession(em, person.sessionId));
+    const options = this.parts.access.sessionOptions(subject);
+    const logins = this.parts.access.logins(subject);
+    const { expiresAt: loginEndsAt } = await this.parts.database.read((em) => requireSession(em, person.sessionId));
     const { ttlSeconds, notice } = this.#lifetime(person.name, request.ttlSeconds, options.maxSessionTtlSeconds, loginEndsAt);
 
     const ssh =
       request.sshPublicKey === null
         ? null
-        : await this.authorities
+        : await this.parts.authorities
             .issueUserCertificate({
               publicKeyBlob: request.sshPublicKey,
               keyId: person.name,
               // OpenSSH takes an empty list of principals for "any login".
               principals: logins.length > 0 ? logins.slice(0, MAX_PRINCIPALS) : [`-mezite-no-login-${randomUUID()}`],
               ttlSeconds,
-              extensions: extensionsFor(person, options.portForwarding),
+              extensions: extensionsFor(person, this.parts.users.get(person.name)?.since, options.portForwarding),
             })
             .catch(asBadKey);
     const x509 =
       request.x509PublicKey === null
         ? null
-        : await this.authorities.issueUserX509({ publicKeyDer: request.x509PublicKey, commonName: person.name, ttlSeconds });
+        : await this.parts.authorities.issueUserX509({
+            publicKeyDer: request.x509PublicKey,
+            commonName: person.name,
+            ttlSeconds,
+          });
 
-    await this.database.transaction(async (tx) => {
+    await this.parts.database.transaction(async (tx) => {
       // Here, because transactions have an order: what was locked or logged out before gets none.
-      requireNoRefusal(this.guards, person.device === undefined ? subject : { ...subject, device: person.device });
+      requireNoRefusal(this.parts.guards, person.device === undefined ? subject : { ...subject, device: person.device });
       await requireSession(tx.em, person.sessionId);
       tx.audit({
         type: "user.cert.issued",
@@ -102,10 +110,10 @@ export class UserCertificates {
 
   /** A certificate dies with the login, and one with granted roles with the grant. */
   #lifetime(person: string, requestedSeconds: number, roleCapSeconds: number | null, loginEndsAt: Date): GrantedTtl {
-    const granted = grantTtl(requestedSeconds, this.defaultTtlSeconds, roleCapSeconds);
-    const { until } = this.access.holdings(person);
+    const granted = grantTtl(requestedSeconds, this.parts.defaultTtlSeconds, roleCapSeconds);
+    const { until } = this.parts.access.holdings(person);
     const isGrantFirst = until !== null && until < loginEndsAt;
-    const left = secondsUntil(isGrantFirst ? until : loginEndsAt, this.clock.now());
+    const left = secondsUntil(isGrantFirst ? until : loginEndsAt, this.parts.clock.now());
     if (granted.ttlSeconds <= left) return granted;
     const isWorthALine = isGrantFirst || (requestedSeconds > 0 && granted.ttlSeconds - left > LOGIN_TAKES_SECONDS);
     const then = isGrantFirst ? "access that was granted to you ends" : "your login ends";
@@ -136,7 +144,11 @@ function asBadKey(cause: unknown): never {
 }
 
 /** Ours have a name with `@`, as PROTOCOL.certkeys asks of extensions that are not OpenSSH's; `sshd` ignores them. */
-function extensionsFor(person: Caller & { readonly kind: "user" }, portForwarding: boolean): Record<string, string> {
+function extensionsFor(
+  person: Caller & { readonly kind: "user" },
+  since: string | undefined,
+  portForwarding: boolean,
+): Record<string, string> {
   return {
     "permit-pty": "",
     "permit-agent-forwarding": "",
@@ -144,6 +156,7 @@ function extensionsFor(person: Caller & { readonly kind: "user" }, portForwardin
     "kind@mezite": "user",
     "roles@mezite": JSON.stringify(person.roles),
     "session@mezite": person.sessionId,
+    ...(since === undefined ? {} : { "since@mezite": since }),
     "traits@mezite": JSON.stringify(person.traits),
     ...(person.device === undefined ? {} : { "device@mezite": person.device }),
   };

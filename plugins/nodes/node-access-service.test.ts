@@ -24,6 +24,7 @@ const OPTIONS: SessionOptions = {
   portForwarding: true,
   fileCopy: true,
 };
+const FORMER = "2025-01-01T00:00:00.000Z";
 const EXTENSIONS = { "permit-pty": "", "permit-port-forwarding": "", "roles@mezite": '["dba"]' };
 
 describe("certificates for logins at nodes without an agent", () => {
@@ -56,7 +57,7 @@ describe("certificates for logins at nodes without an agent", () => {
     };
     const access: Pick<Access, "decide" | "standing" | "isSuperseded"> = {
       decide: () => decision,
-      standing: () => null,
+      standing: ({ since }) => (since === FORMER ? "of a former user" : null),
       isSuperseded: () => isSuperseded,
     };
     service = new NodeAccessService({
@@ -157,6 +158,8 @@ describe("certificates for logins at nodes without an agent", () => {
     isSuperseded = true;
     const machine = { extensions: { ...EXTENSIONS, "instance@mezite": "one", "generation@mezite": "1" } };
     await assert.rejects(service.accessCertificate("proxy-1", request({}, machine)), { code: "ACCESS_DENIED" });
+    const former = { extensions: { ...EXTENSIONS, "since@mezite": FORMER } };
+    await assert.rejects(service.accessCertificate("proxy-1", request({}, former)), { message: "of a former user" });
     for (const locked of ["db-01", "proxy-1"]) {
       guards.refuse(({ agent }) => agent === locked);
       await assert.rejects(service.accessCertificate("proxy-1", request()), { code: "ACCESS_DENIED" }, locked);

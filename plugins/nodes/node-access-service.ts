@@ -65,9 +65,15 @@ export class NodeAccessService {
     const node = this.#node(request.node, request.nodeId);
     const certificate = this.#checked(request.userCertificate, clientAddress);
     const claims = claimsOf(certificate);
-    const { user, roles, machine, device } = claims;
+    const { user, since, roles, machine, device } = claims;
     const at = device === null ? {} : { device };
-    const subject = { user, roles, ...(machine === null ? {} : { instance: machine.instance }), ...at };
+    const subject = {
+      user,
+      since: since ?? undefined,
+      roles,
+      ...(machine === null ? {} : { instance: machine.instance }),
+      ...at,
+    };
     if (machine !== null && access.isSuperseded(machine.instance, machine.generation))
       throw new MezError("ACCESS_DENIED", `a newer certificate of ${user} is in use; read the files again`);
     const standing = access.standing(subject);

@@ -50,6 +50,8 @@ export const ROLES_COLLECTION: CollectionKind<Role> = { name: "roles", version: 
 export interface UserEntry {
   readonly roles: readonly string[];
   readonly traits: Traits;
+  /** When a person's account was made, ISO 8601: tells it from a former one of that name. Machines are told by their instances. */
+  readonly since?: string;
 }
 
 /**
@@ -118,6 +120,8 @@ export interface AccessSubject {
   readonly user: string;
   /** Id of the instance, for a machine. */
   readonly instance?: string;
+  /** The account that was certified, by its `UserEntry.since`; certificates of earlier releases do not say. */
+  readonly since?: string | undefined;
   /** Id of the device that the person is at, when the login proved one. */
   readonly device?: string | undefined;
   /** Roles at the time the certificate was made. Those that the user has lost since then no longer count. */

@@ -137,6 +137,20 @@ test("a deleted user is refused at once, whatever the certificate says", () => {
   assert.equal(access.sessionOptions(subject).portForwarding, false);
 });
 
+test("a certificate of a former user of the name opens nothing that the next one has", () => {
+  const { access, set } = worldOf({ alice: { ...user(["everywhere"]), since: "2026-01-01T00:00:00.000Z" } });
+  const subject = { user: "alice", roles: ["everywhere"], since: "2026-01-01T00:00:00.000Z" };
+  assert.equal(access.decideReach({ ...subject, node: node({}) }).allowed, true);
+  assert.equal(access.standing(subject), null);
+  set(USERS_COLLECTION, "alice", { ...user(["everywhere"]), since: "2026-01-02T00:00:00.000Z" });
+  assert.equal(access.standing(subject), "the certificate is of a former user alice; log in again");
+  assert.equal(access.decide({ ...subject, node: node({}), login: "alice" }).allowed, false);
+  assert.equal(access.decideReach({ ...subject, node: node({}) }).allowed, false);
+  assert.deepEqual(access.visibleNodes(subject, [node({})]), []);
+  // Of an earlier release, which did not say.
+  assert.equal(access.decideReach({ ...subject, since: undefined, node: node({}) }).allowed, true);
+});
+
 test("a role that the user has lost no longer counts, and one gained after the certificate does not yet", () => {
   const { access, set } = worldOf({ alice: user(["everywhere", "prod"]) });
   const subject = { user: "alice", roles: ["everywhere"] };

@@ -78,9 +78,11 @@ export class LiveAccess implements Access {
     return this.#policy(subject)?.decideReach(node, shown) ?? this.#unknown(subject, node);
   }
 
-  standing({ user, instance }: AccessSubject): string | null {
-    if (!user.startsWith(MACHINE_PREFIX))
-      return this.users.get(user) === undefined ? `${user} is not a user of this cluster any more` : null;
+  standing({ user, instance, since }: AccessSubject): string | null {
+    if (!user.startsWith(MACHINE_PREFIX)) {
+      if (this.users.get(user) === undefined) return `${user} is not a user of this cluster any more`;
+      return this.#person(user, since) === undefined ? `the certificate is of a former user ${user}; log in again` : null;
+    }
     if (this.copies.machines.get(user) === undefined) return `${user} was deleted from this cluster`;
     const known = instance === undefined ? undefined : this.copies.instances.get(instance);
     if (known?.machine !== user) return `this instance of ${user} was deleted from this cluster`;
@@ -124,9 +126,9 @@ export class LiveAccess implements Access {
   }
 
   /** `undefined` for a person who is no user any more, and for a machine that is deleted or locked. */
-  #policy({ user, roles, instance }: AccessSubject, purpose?: typeof ISSUING): AccessPolicy | undefined {
+  #policy({ user, roles, instance, since }: AccessSubject, purpose?: typeof ISSUING): AccessPolicy | undefined {
     const isMachine = user.startsWith(MACHINE_PREFIX);
-    const entry = isMachine ? this.copies.machines.get(user) : this.users.get(user);
+    const entry = isMachine ? this.copies.machines.get(user) : this.#person(user, since);
     if (entry === undefined) return undefined;
     if (isMachine && purpose !== ISSUING && this.standing({ user, roles, instance }) !== null) return undefined;
     if (!isMachine) this.#grants.dropExpired(user);
@@ -144,6 +146,12 @@ export class LiveAccess implements Access {
       policies.byList.set(roles, policy);
     }
     return policy;
+  }
+
+  /** `undefined` also for the account of a former user of that name. */
+  #person(user: string, since: string | undefined): UserEntry | undefined {
+    const entry = this.users.get(user);
+    return since === undefined || entry?.since === undefined || entry.since === since ? entry : undefined;
   }
 
   #isAtDevice({ user, device }: AccessSubject): boolean {

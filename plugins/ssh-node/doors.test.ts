@@ -55,6 +55,13 @@ describe("who may come in", () => {
     assert.equal(node.liveSessions.all().length, 0);
   });
 
+  test("decides on the account that was certified, not on its name alone", async () => {
+    const since = "2026-01-01T00:00:00.000Z";
+    const certified = node.key({ extensions: { "permit-pty": "", "roles@mezite": '["dev"]', "since@mezite": since } });
+    assert.equal((await node.ssh(certified, ["node1", "true"])).code, 0);
+    assert.deepEqual([node.asked?.user, node.asked?.since], ["alice", since]);
+  });
+
   test("refuses a login that the machine does not have", async () => {
     const { stderr } = await node.ssh(node.key({ principals: ["ghost"] }), ["-l", "ghost", "-o", "User=ghost", "node1", "true"]);
     assert.ok(/Permission denied|there is no user/.test(stderr), stderr);

@@ -66,14 +66,20 @@ export class NodePolicy {
    * May this person log in here as `login`?
    * @param factor What the proxy says was proven for this session; it counts for the person whose it is only.
    */
-  decide({ user, roles, machine, device }: CertificateClaims, login: string, factor: SshPeer["factor"]): AccessDecision {
+  decide({ user, since, roles, machine, device }: CertificateClaims, login: string, factor: SshPeer["factor"]): AccessDecision {
     const { name, id } = this.parts.identity.current();
     const node = this.#nodes.get(name);
     if (node === undefined || node.id !== id) {
       return { allowed: false, reason: `node ${name} is not registered in the cluster`, detail: `no record of agent ${id}` };
     }
     const at = device === null ? {} : { device };
-    const subject = { user, roles, ...(machine === null ? {} : { instance: machine.instance }), ...at };
+    const subject = {
+      user,
+      since: since ?? undefined,
+      roles,
+      ...(machine === null ? {} : { instance: machine.instance }),
+      ...at,
+    };
     const refusal = guardRefusal(this.parts.guards, { ...guardSubjectOf(subject), agent: name });
     if (refusal !== null) return { allowed: false, reason: refusal.message, detail: refusal.detail };
     const proofs = factor?.user === user ? { mfa: factor.kind } : {};

@@ -33,7 +33,8 @@ export class CertificateGate {
     const machine = instance === undefined ? {} : { instance };
     const device = certificate.extensions.get("device@mezite");
     const place = device === undefined ? {} : { device };
-    const person = { user: certificate.keyId, roles: rolesOf(certificate), ...machine, ...place, certificate };
+    const since = certificate.extensions.get("since@mezite");
+    const person = { user: certificate.keyId, since, roles: rolesOf(certificate), ...machine, ...place, certificate };
     this.check(person, clientAddress);
     if (instance !== undefined && this.access.isSuperseded(instance, Number(certificate.extensions.get("generation@mezite"))))
       throw new MezError("ACCESS_DENIED", `a newer certificate of ${person.user} is in use; read the files again`);

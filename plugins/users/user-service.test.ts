@@ -98,7 +98,7 @@ test("a user is stored with roles and traits, published and audited", () =>
     assert.deepEqual((await users.get("alice")).traits, traits);
     assert.deepEqual(
       opened.puts.map(({ name, key, value }) => [name, key, value]),
-      [["users", "alice", { roles: ["access", "auditor"], traits }]],
+      [["users", "alice", { roles: ["access", "auditor"], traits, since: user.createdAt.toISOString() }]],
     );
     assert.deepEqual(
       opened.audits.map(({ type, userName, resourceName, clientIp, sessionId }) => [

@@ -175,8 +175,8 @@ function sorted(roles: readonly string[]): readonly string[] {
   return [...new Set(roles)].sort();
 }
 
-function entryOf({ roles, traits }: User): UserEntry {
-  return { roles, traits };
+function entryOf({ roles, traits, createdAt }: User): UserEntry {
+  return { roles, traits, since: createdAt.toISOString() };
 }
 
 async function existing(em: Transaction["em"], name: string): Promise<User> {

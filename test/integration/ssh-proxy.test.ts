@@ -99,6 +99,12 @@ describe("a proxy between OpenSSH's client and nodes", () => {
       "mallory is not a user of this cluster any more",
       "mallory",
     ],
+    [
+      "a certificate of a former user of that name",
+      { keyId: "carol", extensions: { "roles@mezite": '["dev"]', "since@mezite": "2025-01-01T00:00:00.000Z" } },
+      "the certificate is of a former user carol; log in again",
+      "carol",
+    ],
     ["a certificate without roles", { extensions: {} }, "the certificate names no roles; log in again", "alice"],
   ] as const) {
     test(`refuses ${situation} and tells the audit log`, async () => {
