@@ -48,6 +48,7 @@ export const ERROR_CODES = {
   JOIN_REFUSED: "denied",
   JOIN_SERVER_UNPROVEN: "denied",
   JOIN_TOKEN_REQUIRED: "usage",
+  KEY_BACKEND_REFUSED: "environment",
   KEY_BACKEND_UNAVAILABLE: "unavailable",
   KEY_CORRUPT: "corrupt",
   KEY_FILE_INVALID: "environment",
