@@ -3,7 +3,7 @@
 import { compile } from "./bootstrap/compile.mjs";
 import { installDependencies, linkCommands } from "./bootstrap/install.mjs";
 import { format, generateProto, lint } from "./bootstrap/lint.mjs";
-import { buildNativeCrypto } from "./bootstrap/native.mjs";
+import { buildNativeParts } from "./bootstrap/native.mjs";
 import { installPeers } from "./bootstrap/peers.mjs";
 import { BootstrapError, mezdFlags, runProgram } from "./bootstrap/run.mjs";
 import { runTests } from "./bootstrap/tests.mjs";
@@ -13,7 +13,7 @@ const COMMANDS = {
   build() {
     installDependencies();
     linkCommands();
-    buildNativeCrypto();
+    buildNativeParts();
     compile();
   },
   start(args) {
