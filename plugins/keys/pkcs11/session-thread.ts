@@ -1,0 +1,66 @@
+import { Worker } from "node:worker_threads";
+import type { TokenAnswer, TokenMessage, TokenRequest } from "./token-message.js";
+
+const HEAP_MIB = 32;
+const YOUNG_HEAP_MIB = 2;
+
+/** A thread for one session: calls of PKCS #11 block, and the event loop must go on. */
+export class SessionThread {
+  /** Whether the last `open` worked, and nothing was lost since. */
+  isOpen = false;
+  #worker: Worker | null = null;
+  #forgotten: string[] = [];
+  #answered: ((answer: TokenAnswer) => void) | null = null;
+
+  /** One request at a time. Never rejects; a thread that ends answers `failed`, and the next request begins a new one. */
+  ask(request: TokenRequest): Promise<TokenAnswer> {
+    if (this.#answered !== null) throw new Error("the thread is busy");
+    const worker = this.#worker ?? this.#start();
+    this.#worker = worker;
+    return new Promise((resolve) => {
+      this.#answered = resolve;
+      worker.ref();
+      worker.postMessage({ request, forget: this.#forgotten } satisfies TokenMessage);
+      this.#forgotten = [];
+    });
+  }
+
+  /** Another session destroyed the key. */
+  forget(id: string): void {
+    if (this.isOpen) this.#forgotten.push(id);
+  }
+
+  /** Ends the thread. Resolves when it has ended, which it does not before a call of the module returns. */
+  async end(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL("./session-thread-entry.js", import.meta.url), {
+      argv: [],
+      execArgv: [],
+      env: {},
+      name: "pkcs11",
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB, maxYoungGenerationSizeMb: YOUNG_HEAP_MIB },
+    });
+    let reason = "the thread of the session ended";
+    worker.on("message", (answer: TokenAnswer) => this.#answer(answer));
+    worker.on("error", (error) => {
+      reason = `the thread of the session failed: ${error instanceof Error ? error.message : String(error)}`;
+    });
+    worker.on("exit", () => {
+      if (this.#worker === worker) this.#worker = null;
+      this.#answer({ failure: { kind: "failed", message: reason } });
+    });
+    return worker;
+  }
+
+  #answer(answer: TokenAnswer): void {
+    const answered = this.#answered;
+    this.#answered = null;
+    this.#worker?.unref(); // nothing is under way: it does not keep the process
+    if (answer.failure !== undefined && answer.failure.kind !== "unknown-key" && answer.failure.kind !== "unsupported")
+      this.isOpen = false;
+    answered?.(answer);
+  }
+}
