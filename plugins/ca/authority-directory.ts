@@ -35,6 +35,8 @@ export interface AuthorityKeyStatus {
   readonly certificatePin: string;
   /** `kid` of tokens, empty for an authority that signs none. */
   readonly jwtKeyId: string;
+  /** Name under the port KEY_BACKEND. */
+  readonly keyBackend: string;
   readonly createdAt: Date;
   readonly certificateExpiresAt: Date;
   readonly valid: ValidCertificates;
@@ -85,6 +87,7 @@ function sets(keys: readonly AuthorityKeyRow[]): readonly Omit<AuthorityKeyStatu
         sshFingerprint: ssh === undefined ? "" : fingerprintOf(sshBlob(ssh)),
         certificatePin: publicKeyPin(Buffer.from(x509.publicKey, "base64")),
         jwtKeyId: jwt === undefined ? "" : jwtAuthorityOf(jwt).keyId,
+        keyBackend: x509.backend,
         createdAt: x509.createdAt,
         certificateExpiresAt: new X509Certificate(x509.certificate ?? "").validToDate,
       };

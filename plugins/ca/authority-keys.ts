@@ -23,6 +23,11 @@ export interface AuthorityKeysOptions {
 export class AuthorityKeyMaker {
   constructor(private readonly options: AuthorityKeysOptions) {}
 
+  /** Where it makes them. */
+  get backendName(): string {
+    return this.options.backendName;
+  }
+
   /**
    * The keys of an authority, which belong together; when one cannot be made, none is left behind.
    * @throws {MezError} `KEY_BACKEND_UNAVAILABLE`

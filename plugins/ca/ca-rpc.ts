@@ -37,7 +37,7 @@ export function caHandlers(
     },
     rotate: async (request, call) => {
       const type = fromMessage(request.type);
-      await rotation.begin(type, authorOf(call));
+      await rotation.begin(type, authorOf(call), request.keyBackend === "" ? null : request.keyBackend);
       return { authority: await statusOf(type) };
     },
     advance: async (request, call) => {

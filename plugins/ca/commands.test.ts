@@ -64,7 +64,7 @@ test("shows a row for each key of each authority", async () => {
   assert.deepEqual(notes, ["user CA, init: node web-01 has not been heard of"]);
   assert.deepEqual(tables, [
     [],
-    [["user", "init", "active", 2, new Date(3), 1, "SHA256:abc", "sha256:def", "", new Date(0), new Date(1)]],
+    [["user", "init", "active", 2, new Date(3), 1, "SHA256:abc", "sha256:def", "", "software", new Date(0), new Date(1)]],
   ]);
 });
 
@@ -118,6 +118,7 @@ function contextOf(format: "table" | "json" = "table"): {
               sshFingerprint: "SHA256:abc",
               certificatePin: "sha256:def",
               jwtKeyId: "",
+              keyBackend: "software",
               createdAt: new Date(0),
               certificateExpiresAt: new Date(1),
               validCertificates: 2,

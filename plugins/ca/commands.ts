@@ -48,11 +48,19 @@ export default defineCommands({
           summary: "Begin to replace the keys of an authority",
           description:
             "Makes new keys. Both are trusted until the rotation is complete, and the old ones sign until it is advanced: init, update-clients, update-servers, standby, complete.",
-          examples: ["mezctl ca rotate --type=user"],
-          flags: { type: TYPE },
-          async run(context, { type }) {
+          examples: ["mezctl ca rotate --type=user", "mezctl ca rotate --type=host --key-backend=pkcs11"],
+          flags: {
+            type: TYPE,
+            keyBackend: {
+              type: "string",
+              valueName: "name",
+              description: "Where the new keys are made, e.g. software or pkcs11; default as the auth service is configured",
+              env: false,
+            },
+          },
+          async run(context, { type, keyBackend }) {
             const { rotate } = await import("./rotation-command.js");
-            await rotate(context, type);
+            await rotate(context, type, keyBackend);
           },
         }),
         command({

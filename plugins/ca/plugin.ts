@@ -1,5 +1,6 @@
+import { MezError } from "../../core/errors/error.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
-import { definePlugin, type Resolve } from "../../core/plugin/contract.js";
+import { definePlugin, type PortView, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
@@ -84,6 +85,15 @@ interface Parts {
   readonly keyOptions: () => AuthorityKeysOptions & { readonly trustDomain: string };
 }
 
+/** @throws {MezError} `INVALID_ARGUMENT` */
+function backendForNewKeys(backends: PortView<KeyBackend>, name: string): KeyBackend {
+  if (backends.names().includes(name)) return backends.get(name);
+  throw new MezError(
+    "INVALID_ARGUMENT",
+    `key backend "${name.slice(0, 40)}" is not here; use one of ${backends.names().join(", ")}, or switch its plugin on`,
+  );
+}
+
 function build(resolve: Resolve, { key_backend: backendName, trust_domain }: Config): Parts {
   const backends = resolve.port(KEY_BACKEND);
   const common = { database: resolve(DATABASE), clock: resolve(CLOCK), logger: resolve(LOGGER) };
@@ -91,7 +101,10 @@ function build(resolve: Resolve, { key_backend: backendName, trust_domain }: Con
   const { clusterName } = resolve(PROCESS);
   const backendOf = (name: string): KeyBackend => backends.get(name);
   const trustDomain = trust_domain ?? clusterName;
-  const keyOptions = () => ({ clock, clusterName, trustDomain, backendName, backend: backendOf(backendName) });
+  const keyOptions = (name = backendName) => ({
+    ...{ clock, clusterName, trustDomain },
+    ...{ backendName: name, backend: backendForNewKeys(backends, name) },
+  });
   const followers = new TrustFollowerRegistry();
   const ledger = new CertificateLedger(database, clock, logger);
   const disposal = new KeyDisposal({ database, logger, backendOf });
@@ -101,7 +114,7 @@ function build(resolve: Resolve, { key_backend: backendName, trust_domain }: Con
   });
   const rotation = new Rotation({
     ...{ database, clock, ledger, followers, backendOf },
-    maker: () => new AuthorityKeyMaker(keyOptions()),
+    maker: (name) => new AuthorityKeyMaker(keyOptions(name ?? backendName)),
     onMoved: async () => {
       await authorities.settled();
       await disposal.run();

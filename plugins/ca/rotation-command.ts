@@ -6,9 +6,10 @@ import { WIRE_TYPES } from "./authority-message.js";
 import { printAuthorities } from "./status-command.js";
 
 /** `mezctl ca rotate` */
-export async function rotate(context: CommandContext, type: AuthorityType): Promise<void> {
+export async function rotate(context: CommandContext, type: AuthorityType, keyBackend = ""): Promise<void> {
   const client = await context.rpc(CaServiceService);
-  await show(context, type, (await client.rotate({ type: WIRE_TYPES[type] }, { signal: context.signal })).authority);
+  const { authority } = await client.rotate({ type: WIRE_TYPES[type], keyBackend }, { signal: context.signal });
+  await show(context, type, authority);
 }
 
 export interface Move {

@@ -17,7 +17,8 @@ import type { TrustFollowerRegistry } from "./trust-followers.js";
 export interface RotationParts {
   readonly database: Database;
   readonly clock: Clock;
-  readonly maker: () => AuthorityKeyMaker;
+  /** Makes keys in a key backend, `null` for the one of the configuration. @throws {MezError} `PLUGIN_NOT_ENABLED` */
+  readonly maker: (keyBackend: string | null) => AuthorityKeyMaker;
   readonly ledger: Pick<CertificateLedger, "valid">;
   readonly followers: Pick<TrustFollowerRegistry, "all">;
   readonly backendOf: (name: string) => KeyBackend;
@@ -43,10 +44,15 @@ export interface RotationStep {
 export class Rotation {
   constructor(private readonly parts: RotationParts) {}
 
-  /** Makes new keys beside the old. @throws {MezError} `CONFLICT` while a rotation is under way; `KEY_BACKEND_UNAVAILABLE` */
-  async begin(type: AuthorityType, author: RotationAuthor): Promise<void> {
+  /**
+   * Makes new keys beside the old, which stay in the backend that they are in.
+   * @param keyBackend Name of the one for the new keys, `null` for the one of the configuration.
+   * @throws {MezError} `CONFLICT` while a rotation is under way; `INVALID_ARGUMENT` for an unknown backend;
+   * `KEY_BACKEND_UNAVAILABLE`, `KEY_BACKEND_REFUSED`
+   */
+  async begin(type: AuthorityType, author: RotationAuthor, keyBackend: string | null = null): Promise<void> {
     const { database, clock } = this.parts;
-    const maker = this.parts.maker();
+    const maker = this.parts.maker(keyBackend);
     const generation = await database.read(async (em) => {
       refuseSecond(type, (await authorityOf(em, type)).phase);
       return (await repository.lastGeneration(em, type)) + 1;
@@ -60,7 +66,7 @@ export class Rotation {
       const since = after(phaseSince, clock.now());
       await repository.updatePhase(tx.em, type, "init", since);
       tx.put(CA_KEYS, type, bundleOf(type, [...keys, ...fresh], since));
-      audit(tx, "ca.rotation.started", { type, from, to: "init" }, author);
+      audit(tx, "ca.rotation.started", { type, from, to: "init", key_backend: maker.backendName }, author);
       return null;
     });
     if (begun !== null) {
@@ -189,12 +195,20 @@ function movedMeanwhile(type: AuthorityType, from: RotationPhase, expected: stri
   );
 }
 
+interface StepRecord {
+  readonly type: AuthorityType;
+  readonly from: RotationPhase;
+  readonly to: RotationPhase;
+  readonly forced?: string;
+  readonly key_backend?: string;
+}
+
 type RotationEvent = "ca.rotation.started" | "ca.rotation.advanced" | "ca.rotation.rolled_back" | "ca.rotation.completed";
 
 function audit(
   tx: Transaction,
   type: RotationEvent,
-  { type: authority, ...metadata }: { readonly type: AuthorityType; readonly from: RotationPhase; readonly to: RotationPhase },
+  { type: authority, ...metadata }: StepRecord,
   { caller, clientAddress }: RotationAuthor,
 ): void {
   const person = caller.kind === "user" ? { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId } : {};

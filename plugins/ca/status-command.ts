@@ -40,6 +40,7 @@ const COLUMNS: readonly Column<Row>[] = [
   { key: "sshFingerprint", header: "SSH FINGERPRINT", value: (row) => row.sshFingerprint },
   { key: "certificatePin", header: "CERTIFICATE PIN", value: (row) => row.certificatePin },
   { key: "jwtKeyId", header: "JWT KEY", value: (row) => row.jwtKeyId },
+  { key: "keyBackend", header: "KEYS IN", value: (row) => row.keyBackend },
   { key: "createdAt", header: "CREATED", value: (row) => row.createdAt },
   { key: "certificateExpiresAt", header: "EXPIRES", value: (row) => row.certificateExpiresAt },
 ];

@@ -84,6 +84,8 @@ export interface AuthorityKey {
     | undefined;
   /** "kid" of the tokens that it signs; empty for an authority that signs none. */
   jwtKeyId: string;
+  /** Key backend that holds the private key, e.g. "software". */
+  keyBackend: string;
 }
 
 export interface ExportRequest {
@@ -101,6 +103,8 @@ export interface ExportResponse {
 
 export interface RotateRequest {
   type: AuthorityType;
+  /** Key backend in which the new keys are made, e.g. "pkcs11"; empty for the one of the configuration. */
+  keyBackend: string;
 }
 
 export interface RotateResponse {
@@ -419,6 +423,7 @@ function createBaseAuthorityKey(): AuthorityKey {
     validCertificates: 0,
     lastCertificateExpiresAt: undefined,
     jwtKeyId: "",
+    keyBackend: "",
   };
 }
 
@@ -447,6 +452,9 @@ export const AuthorityKey: MessageFns<AuthorityKey> = {
     }
     if (message.jwtKeyId !== "") {
       writer.uint32(66).string(message.jwtKeyId);
+    }
+    if (message.keyBackend !== "") {
+      writer.uint32(74).string(message.keyBackend);
     }
     return writer;
   },
@@ -528,6 +536,14 @@ export const AuthorityKey: MessageFns<AuthorityKey> = {
             message.jwtKeyId = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.keyBackend = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -553,6 +569,7 @@ export const AuthorityKey: MessageFns<AuthorityKey> = {
     message.validCertificates = object.validCertificates ?? 0;
     message.lastCertificateExpiresAt = object.lastCertificateExpiresAt ?? undefined;
     message.jwtKeyId = object.jwtKeyId ?? "";
+    message.keyBackend = object.keyBackend ?? "";
     return message;
   },
 };
@@ -704,13 +721,16 @@ export const ExportResponse: MessageFns<ExportResponse> = {
 };
 
 function createBaseRotateRequest(): RotateRequest {
-  return { type: 0 };
+  return { type: 0, keyBackend: "" };
 }
 
 export const RotateRequest: MessageFns<RotateRequest> = {
   encode(message: RotateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.type !== 0) {
       writer.uint32(8).int32(message.type);
+    }
+    if (message.keyBackend !== "") {
+      writer.uint32(18).string(message.keyBackend);
     }
     return writer;
   },
@@ -736,6 +756,14 @@ export const RotateRequest: MessageFns<RotateRequest> = {
             message.type = reader.int32() as any;
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.keyBackend = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -754,6 +782,7 @@ export const RotateRequest: MessageFns<RotateRequest> = {
   fromPartial(object: DeepPartial<RotateRequest>): RotateRequest {
     const message = createBaseRotateRequest();
     message.type = object.type ?? 0;
+    message.keyBackend = object.keyBackend ?? "";
     return message;
   },
 };
