@@ -53,8 +53,8 @@ export async function enrol(context: CommandContext, client: MfaClient, ceremony
   // A secret that nobody reads would only end in a log.
   if (!hasTerminal(context)) throw new MezError("MFA_REQUIRED", "a second factor is added on a terminal; run this on one");
   const { secret, uri } = await client.beginTotpEnrolment({ token: ceremony.holder }, { signal: context.signal });
-  const { default: qrcode } = await import("qrcode");
-  context.stderr.write(`${await qrcode.toString(uri, { type: "utf8", errorCorrectionLevel: "L" })}\n`);
+  const { qrText } = await import("./qr-code.js");
+  context.stderr.write(`${await qrText(uri, mayColour(context))}\n`);
   context.output.note(`Scan this with an authenticator app, or type the key in: ${secret.replace(/(.{4})(?=.)/g, "$1 ")}`);
   const usesPage = kind === "any" && ceremony.link !== "";
   if (usesPage)
@@ -102,6 +102,11 @@ async function answer(context: CommandContext, client: MfaClient, { holder }: Ce
 
 function hasTerminal({ stdin, stderr }: CommandContext): boolean {
   return stdin.isTTY === true || stderr.isTTY === true;
+}
+
+/** @see https://no-color.org */
+function mayColour({ stderr, env }: CommandContext): boolean {
+  return stderr.isTTY === true && (env.NO_COLOR ?? "") === "" && env.TERM !== "dumb";
 }
 
 async function ask(context: CommandContext, text: string): Promise<Secret> {

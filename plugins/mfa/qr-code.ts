@@ -18,6 +18,18 @@ export function qrPath(text: string): QrPath {
   return { size: modules.size + 2 * QUIET, path: pieces.join("") };
 }
 
+/**
+ * A QR code as lines of block characters, for a terminal.
+ * @param coloured Black on white, whatever the terminal's colours are: many apps do not read a code whose colours are swapped.
+ */
+export async function qrText(text: string, coloured: boolean): Promise<string> {
+  const drawn = await qrcode.toString(text, { type: "utf8", errorCorrectionLevel: "L" });
+  return coloured ? drawn.replace(/^.+$/gm, (line) => `${BLACK_ON_WHITE}${line}${PLAIN}`) : drawn;
+}
+
 // --- internal ---
+
+const BLACK_ON_WHITE = "\u001b[38;5;16;48;5;231m";
+const PLAIN = "\u001b[0m";
 
 const QUIET = 4; // ISO/IEC 18004, 6.3.8
