@@ -17,7 +17,8 @@ async function call(path, body) {
 
 function fail(error) {
   const cancelled = error.name === "NotAllowedError" || error.name === "AbortError";
-  element("problem").textContent = cancelled ? "It was cancelled, or took too long. Try again." : error.message;
+  const reason = error.message.charAt(0).toUpperCase() + error.message.slice(1) + ".";
+  element("problem").textContent = cancelled ? "It was cancelled, or took too long. Try again." : reason;
   show("problem", true);
 }
 
@@ -100,6 +101,9 @@ try {
   };
   element("what").textContent = about.user_name + what[about.purpose] + ", in the cluster " + about.cluster_name + ".";
   element("check").textContent = about.check_code;
+  const isSent = about.purpose === "enrol" && about.client_address === "";
+  show("own", !isSent);
+  show("sent", isSent);
   if (about.is_done) finish("This is done already; you can close this page.");
   else {
     show("about", true);

@@ -18,7 +18,8 @@ export function mfaPage(): WebResponse {
     <p id="done" class="good" role="status" hidden></p>
     <section id="about" hidden>
       <p id="what"></p>
-      <p>Go on only if you began this yourself, and your terminal shows the number <strong id="check"></strong>.</p>
+      <p id="own">Go on only if you began this yourself, and your terminal shows the number <strong id="check"></strong>.</p>
+      <p id="sent" hidden>Go on only if this link came to you from an administrator whom you trust.</p>
     </section>
     <section id="prove" hidden>
       <button id="prove-button" type="button">Use passkey or security key</button>

@@ -113,6 +113,8 @@ describe("passkeys and security keys, in Chromium", needsPeers("chromium", "oath
     };
     const phone = await BrowserPage.open(browser, { transport: "internal" });
     await phone.visit(link);
+    await phone.page.getByText("this link came to you from an administrator").waitFor();
+    assert.equal(await phone.page.getByText("your terminal shows the number").isVisible(), false);
     await phone.page.getByRole("button", { name: "Show the QR code" }).click();
     await phone.page.getByRole("img", { name: "QR code" }).waitFor();
     const secret = (await phone.page.locator("#secret").textContent()) ?? "";
