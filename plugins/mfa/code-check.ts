@@ -31,12 +31,14 @@ export interface AnsweredCode {
 export class CodeCheck {
   constructor(private readonly parts: CodeCheckParts) {}
 
-  /** @throws {MezError} `MFA_REFUSED` for a wrong or used code; `MFA_EXPIRED`, `TOO_MANY_ATTEMPTS` */
+  /** @throws {MezError} `MFA_REFUSED` for a wrong, used or empty code; `MFA_EXPIRED`, `TOO_MANY_ATTEMPTS` */
   async answer(holder: string, text: string, call: CeremonyCall): Promise<AnsweredCode> {
     const { database, ceremonies, limiter } = this.parts;
     const ceremony = await database.read((em) => ceremonies.requireOpen(em, "holder", holder, call));
-    const attempt = limiter.begin(ceremony.userName, ceremony.clientAddress);
     const code = text.replace(/\s/g, "");
+    // A program without a person answers with nothing: that guesses nothing, and must not slow the person down.
+    if (code === "") throw new MezError("MFA_REFUSED", "no code was given");
+    const attempt = limiter.begin(ceremony.userName, ceremony.clientAddress);
     const matched = /^\d{6}$/.test(code) ? await this.#match(ceremony.userName, code) : null;
     const outcome = await database.transaction(async (tx): Promise<AnsweredCode | string> => {
       const current = await ceremonies.requireOpen(tx.em, "holder", holder, call);

@@ -75,13 +75,22 @@ test("a ceremony ends after five wrong codes, and guessing is slowed down for th
     world.later(3600);
     const again = await world.demanded();
     await refuses(world.codes.answer(holder, "000000", world.call()), "MFA_EXPIRED");
-    for (const wrong of ["000000", "1234567", "", "abcd-efgh-jkmn-pqrs", "'; drop"])
+    for (const wrong of ["000000", "1234567", "12345", "abcd-efgh-jkmn-pqrs", "'; drop"])
       await refuses(world.codes.answer(again.holder, wrong, world.call()), "MFA_REFUSED");
     await refuses(world.codes.answer(again.holder, world.code(secret), world.call()), "MFA_EXPIRED");
     const next = await world.demanded();
     await refuses(world.codes.answer(next.holder, world.code(secret), world.call()), "TOO_MANY_ATTEMPTS");
     world.later(2);
     await world.codes.answer(next.holder, world.code(secret), world.call());
+  }));
+
+test("an empty answer is no guess: it is refused, and neither ends the ceremony nor slows the user down", () =>
+  inWorld(async (world) => {
+    const { secret } = await world.addTotp();
+    const { holder } = await world.demanded();
+    for (let round = 0; round < 10; round++) await refuses(world.codes.answer(holder, " ", world.call()), "MFA_REFUSED");
+    await world.codes.answer(holder, world.code(secret), world.call());
+    assert.ok("passed" in (await world.logIn(holder)));
   }));
 
 test("a proof is good for its person, its client and its purpose only", () =>
