@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { MezError } from "../../core/errors/error.js";
+import { MezError, messageOf } from "../../core/errors/error.js";
 
 /** What programs are started with. */
 export type ProgramEnvironment = Readonly<Record<string, string | undefined>>;
@@ -128,7 +128,8 @@ export class TpmTools {
     try {
       await run(program, [...args], { env: { ...this.env }, timeout: TIMEOUT_MS });
     } catch (cause) {
-      throw new MezError("DEVICE_KEY_UNUSABLE", reasonOf(program, cause), { cause });
+      // Not as its cause: these programs print a page, and name the file of each library that they tried.
+      throw new MezError("DEVICE_KEY_UNUSABLE", reasonOf(program, cause), { detail: messageOf(cause) });
     }
   }
 }
@@ -144,7 +145,7 @@ function reasonOf(program: string, thrown: unknown): string {
   if (code === "ENOENT") return `the TPM is used by the programs of tpm2-tools, and ${program} is not installed`;
   const said = (typeof stderr === "string" ? stderr : "").split("\n").find((line) => line.startsWith("ERROR")) ?? "";
   const why = said
-    .replace(/^ERROR:\s*/, "")
+    .replace(/^ERROR:\s*(?:\S+:\d+:\w+\(\)\s*)?/, "") // the place in the program's source
     .replace(/[^\x20-\x7e]/g, "?")
     .slice(0, 160);
   return `the TPM of this machine does not do it: ${program} failed${why === "" ? "" : ` (${why})`}`;
