@@ -63,18 +63,21 @@ async function readHostKey({ hostKey, hostKeyFile }: HostKeyInput): Promise<Buff
   const lines = text.split(/\r?\n/).filter((line) => !/^\s*(#|$)/.test(line));
   if (lines.some((line) => line.includes("PRIVATE KEY")))
     throw new MezError("INVALID_ARGUMENT", `${source} holds a private key; give the public one, the file that ends in .pub`);
-  const [line = "", ...more] = lines;
-  if (more.length > 0)
-    throw new MezError("INVALID_ARGUMENT", `${source} holds ${lines.length} keys; give the one that the node is to be known by`);
   try {
-    const { options, publicKey } = parseAuthorizedKey(line);
-    if (options !== "") throw new MezError("SSH_MALFORMED", "words stand before the key");
-    return publicKey.blob;
+    const [key = wireKey(""), ...more] = lines.map(wireKey);
+    if (more.length === 0) return key;
   } catch (cause) {
     if (cause instanceof MezError && cause.code === "SSH_KEY_UNSUPPORTED")
       throw new MezError("SSH_KEY_UNSUPPORTED", `${source}: ${cause.message}`, { cause });
     throw new MezError("INVALID_ARGUMENT", `${source} holds no SSH public key`, { cause });
   }
+  throw new MezError("INVALID_ARGUMENT", `${source} holds ${lines.length} keys; give the one that the node is to be known by`);
+}
+
+function wireKey(line: string): Buffer {
+  const { options, publicKey } = parseAuthorizedKey(line);
+  if (options !== "") throw new MezError("SSH_MALFORMED", "words stand before the key");
+  return publicKey.blob;
 }
 
 async function readKeyFile(file: string): Promise<string> {

@@ -295,6 +295,7 @@ describe("a node without an agent, with OpenSSH through the proxy", PEERS, () =>
       /cannot read \/nowhere\/key\.pub: no such file or directory/,
     ],
     ["garbage", ["--host-key=what is this"], /--host-key holds no SSH public key/],
+    ["a file of another kind", ["--host-key-file=/etc/passwd"], /\/etc\/passwd holds no SSH public key/],
     ["both sources", ["--host-key=ssh-ed25519 AAAA", "--host-key-file=/x"], /give the node's host key with one of/],
     ["no key", [], /give the node's host key with one of/],
   ] as const) {
