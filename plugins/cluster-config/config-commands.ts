@@ -5,7 +5,9 @@ import { ClusterConfigServiceService, type Setting } from "../../proto/gen/mezit
 export async function getSettings(context: CommandContext, key: string | undefined): Promise<void> {
   const client = await context.rpc(ClusterConfigServiceService);
   const { settings } = await client.getSettings({ key: key ?? "" }, { signal: context.signal });
-  if (key === undefined) await context.output.rows(settings, COLUMNS);
+  // A table with all of them leaves no room for the description on most terminals.
+  const columns = context.output.format === "table" ? COLUMNS.filter(({ key: name }) => !name.startsWith("updated")) : COLUMNS;
+  if (key === undefined) await context.output.rows(settings, columns);
   else for (const setting of settings) await printOne(context, setting);
 }
 

@@ -31,6 +31,7 @@ describe("settings of the cluster", needsPeers("ssh"), () => {
       listed.map(({ key }) => key).sort(),
     );
     for (const { description } of listed) assert.notEqual(description, "");
+    assert.match(cluster.mezctlOk(["config", "get"]), /^KEY +VALUE +DEFAULT +SOURCE +ACCEPTS +DESCRIPTION\n/);
     assert.deepEqual(shown("session_ttl"), ["2h", "12h", "file"]);
     assert.deepEqual(shown("second_factor"), ["optional", "optional", "default"]);
   });
