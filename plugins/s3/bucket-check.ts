@@ -15,7 +15,7 @@ export interface BucketCheckParts {
 /**
  * Looks at the start whether the bucket is there and can be written. A store that is down is no reason not to start: what
  * goes to it waits.
- * @throws {MezError} `BUCKET_REFUSED`: it does not exist, the credentials are wrong, or it has no object lock and should
+ * @throws {MezError} `BUCKET_REFUSED`: it does not exist, the credentials are wrong, or it does not encrypt or lock as it should
  */
 export async function checkBucket({ client, bucket, settings, logger }: BucketCheckParts): Promise<void> {
   if (settings.endpoint?.startsWith("http://") === true && !LOOPBACK.test(settings.endpoint))

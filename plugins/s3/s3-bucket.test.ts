@@ -53,6 +53,24 @@ test("asks for encryption and retention with each object, and sends its MD5", as
   assert.equal(seen[0]?.["content-md5"], "kAFQmDzST7DWlj99KOF/cg==");
 });
 
+test("a store that passes over the demand for encryption is refused, before a recording goes there", async (t) => {
+  const { settings, seen } = await listening(
+    t,
+    200,
+    "<InitiateMultipartUploadResult><UploadId>7</UploadId></InitiateMultipartUploadResult>",
+    { repeatsEncryption: false },
+  );
+  const asking: S3Settings = { ...settings, encryption: { algorithm: "AES256", kmsKeyId: null } };
+  const client = s3Client(asking);
+  t.after(() => client.destroy());
+  await assert.rejects(
+    checkBucket({ client, bucket: new S3Bucket(client, asking, clock), settings: asking, logger: silentLogger }),
+    (error) => isMezError(error, "BUCKET_REFUSED") && /does not say that it encrypts with AES256/.test(error.message),
+  );
+  assert.equal(seen.length, 2); // begun and given up
+  await assert.rejects(open(t, asking).put("a", Buffer.from("x")), (error) => isMezError(error, "BUCKET_REFUSED"));
+});
+
 for (const [status, name, code, message] of [
   [404, "NoSuchBucket", "BUCKET_REFUSED", /^bucket "rec" at http:\/\/127\.0\.0\.1:\d+ cannot be used: it does not exist$/],
   [403, "InvalidAccessKeyId", "BUCKET_REFUSED", /its owner does not know the access key$/],
@@ -94,11 +112,14 @@ async function listening(
   t: TestContext,
   status: number,
   body: string,
+  { repeatsEncryption = true }: { readonly repeatsEncryption?: boolean } = {},
 ): Promise<{ readonly settings: S3Settings; readonly seen: IncomingHttpHeaders[] }> {
   const seen: IncomingHttpHeaders[] = [];
   const server = createServer((request, response) => {
     request.resume().once("end", () => {
       seen.push(request.headers);
+      const encryption = repeatsEncryption ? request.headers["x-amz-server-side-encryption"] : undefined;
+      if (encryption !== undefined) response.setHeader("x-amz-server-side-encryption", encryption);
       response.writeHead(status, { "content-type": "application/xml", etag: '"1"' }).end(body);
     });
   });

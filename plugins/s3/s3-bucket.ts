@@ -33,7 +33,8 @@ export class S3Bucket implements Bucket {
 
   async put(key: string, bytes: Uint8Array, contentType = BINARY): Promise<void> {
     const input = { ...this.#at(key), ...this.#protection(), Body: bytes, ContentType: contentType, ContentMD5: md5(bytes) };
-    await this.#try(key, () => this.client.send(new PutObjectCommand(input)));
+    const { ServerSideEncryption } = await this.#try(key, () => this.client.send(new PutObjectCommand(input)));
+    this.#requireEncryption(ServerSideEncryption);
   }
 
   async head(key: string): Promise<StoredObject | null> {
@@ -70,9 +71,16 @@ export class S3Bucket implements Bucket {
 
   async beginUpload(key: string, contentType = BINARY): Promise<string> {
     const input = { ...this.#at(key), ...this.#protection(), ContentType: contentType };
-    const { UploadId } = await this.#try(key, () => this.client.send(new CreateMultipartUploadCommand(input)));
-    if (UploadId !== undefined) return UploadId;
-    throw new MezError("BUCKET_UNAVAILABLE", `bucket "${this.name}" began no upload of ${key}`);
+    const begun = await this.#try(key, () => this.client.send(new CreateMultipartUploadCommand(input)));
+    const { UploadId: uploadId, ServerSideEncryption } = begun;
+    if (uploadId === undefined) throw new MezError("BUCKET_UNAVAILABLE", `bucket "${this.name}" began no upload of ${key}`);
+    try {
+      this.#requireEncryption(ServerSideEncryption);
+    } catch (error) {
+      await this.abortUpload({ key, uploadId });
+      throw error;
+    }
+    return uploadId;
   }
 
   async uploadPart({ key, uploadId }: Upload, number: number, bytes: Uint8Array): Promise<string> {
@@ -106,6 +114,16 @@ export class S3Bucket implements Bucket {
 
   #at(key: string): { readonly Bucket: string; readonly Key: string } {
     return { Bucket: this.name, Key: key };
+  }
+
+  /** Stores that do not know a demand for encryption pass over it in silence; those that do, repeat it in the answer. */
+  #requireEncryption(answered: string | undefined): void {
+    const asked = this.settings.encryption?.algorithm;
+    if (asked === undefined || asked === answered) return;
+    throw new MezError(
+      "BUCKET_REFUSED",
+      `bucket "${this.name}" does not say that it encrypts with ${asked}, which plugins.s3.config.encryption asks for; leave that empty where the store encrypts by itself`,
+    );
   }
 
   /** Encryption and retention, where the configuration asks for them. */

@@ -16,10 +16,20 @@ import type { S3Settings } from "../../plugins/s3/s3-settings.js";
 import { testBucket } from "../contracts/bucket.js";
 import { testRecordingStore } from "../contracts/recording-store.js";
 import { silentLogger } from "../fixtures/silent-logger.js";
-import { RadosGateway } from "../peers/radosgw.js";
+import { KMS_KEY_ID, RadosGateway } from "../peers/radosgw.js";
 import { needsPeers } from "../peers/require-peer.js";
 
-const PEERS = needsPeers("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph-mgr", "ceph", "ceph-authtool", "monmaptool");
+const PEERS = needsPeers(
+  "radosgw",
+  "radosgw-admin",
+  "ceph-mon",
+  "ceph-osd",
+  "ceph-mgr",
+  "ceph",
+  "ceph-authtool",
+  "monmaptool",
+  "rados",
+);
 const clock = { now: () => new Date() };
 
 describe("Ceph RGW", PEERS, () => {
@@ -65,6 +75,30 @@ describe("Ceph RGW", PEERS, () => {
     const head = await client.send(new HeadObjectCommand({ Bucket: settings.bucket, Key: `${id}.cast` }));
     assert.equal(head.ObjectLockMode, "COMPLIANCE");
     assert.ok((head.ObjectLockRetainUntilDate ?? new Date(0)) > new Date());
+  });
+
+  test("a recording that is to be encrypted is not readable where it is stored, and is when it is asked for", async (t) => {
+    const recorded = async (encryption: S3Settings["encryption"]) => {
+      const settings: S3Settings = { ...gateway.settings, encryption };
+      const client = s3Client(settings);
+      t.after(() => client.destroy());
+      const bucket = new S3Bucket(client, settings, clock);
+      await checkBucket({ client, bucket, settings, logger: silentLogger });
+      const folder = mkdtempSync(join(tmpdir(), "mezite-stage-"));
+      t.after(() => rmSync(folder, { recursive: true }));
+      const store = new S3RecordingStore({ bucket, stage: new StageFolder(folder), prefix: "", logger: silentLogger });
+      const id = randomUUID();
+      const bytes = Buffer.alloc(9 * 1024 * 1024, "the terminal showed this");
+      await store.append(id, 0, bytes);
+      await store.complete(id);
+      assert.ok((await buffer(await store.read(id))).equals(bytes));
+      const head = await client.send(new HeadObjectCommand({ Bucket: settings.bucket, Key: `${id}.cast` }));
+      const isReadable = (await gateway.stored(`${id}.cast`)).includes("the terminal showed this");
+      return [head.ServerSideEncryption, head.SSEKMSKeyId, isReadable];
+    };
+    assert.deepEqual(await recorded({ algorithm: "aws:kms", kmsKeyId: KMS_KEY_ID }), ["aws:kms", KMS_KEY_ID, false]);
+    assert.deepEqual(await recorded(null), [undefined, undefined, true]);
+    await assert.rejects(recorded({ algorithm: "AES256", kmsKeyId: null }), /does not say that it encrypts with AES256/);
   });
 
   test("wrong credentials and a missing bucket are told apart", async (t) => {

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -94,6 +95,19 @@ export class RadosGateway {
     }
   }
 
+  /** What is on the disks of an object: without the gateway, which would decrypt it. */
+  async stored(key: string): Promise<Buffer> {
+    const pool = ["-p", "default.rgw.buckets.data"];
+    const names = (await this.#ceph("rados", [...pool, "ls"])).split("\n");
+    const parts = names.filter((name) => name.includes(key)).sort();
+    const pieces = parts.map(async (name, index) => {
+      const file = join(this.#folder, `stored-${index}`);
+      await this.#ceph("rados", [...pool, "get", name, file]);
+      return readFileSync(file);
+    });
+    return Buffer.concat(await Promise.all(pieces));
+  }
+
   #ceph(program: CephProgram, args: readonly string[]): Promise<string> {
     return this.#run(program, ["-c", join(this.#folder, "ceph.conf"), ...args]);
   }
@@ -104,9 +118,21 @@ export class RadosGateway {
   }
 }
 
+/** The key for server-side encryption that the gateway knows, as a key management service would. */
+export const KMS_KEY_ID = "recordings";
+
 // --- internal ---
 
-type CephProgram = "ceph" | "ceph-authtool" | "ceph-mgr" | "ceph-mon" | "ceph-osd" | "monmaptool" | "radosgw" | "radosgw-admin";
+type CephProgram =
+  | "ceph"
+  | "ceph-authtool"
+  | "ceph-mgr"
+  | "ceph-mon"
+  | "ceph-osd"
+  | "monmaptool"
+  | "rados"
+  | "radosgw"
+  | "radosgw-admin";
 
 const ACCESS_KEY = "AKTEST";
 const SECRET_KEY = "SKTEST";
@@ -144,6 +170,8 @@ rgw frontends = beast endpoint=127.0.0.1:${ports.gateway}
 rgw data = ${folder}/rgw
 rgw dns name = localhost
 rgw crypt require ssl = false
+rgw crypt s3 kms backend = testing
+rgw crypt s3 kms encryption keys = ${KMS_KEY_ID}=${randomBytes(32).toString("base64")}
 `;
 }
 
