@@ -40,6 +40,7 @@ const login = command({
 const logout = command({
   name: "logout",
   summary: "End the login and remove its keys",
+  examples: ["msh logout"],
   async run(context) {
     const { logOut } = await import("./logout.js");
     await logOut(context);
@@ -50,6 +51,7 @@ const status = command({
   name: "status",
   summary: "Show who is logged in, and until when",
   description: "Exits with 3 when nobody is, or when the login has expired.",
+  examples: ["msh status", "msh status --format=json"],
   async run(context) {
     const { showStatus } = await import("./status.js");
     return showStatus(context);
@@ -59,6 +61,7 @@ const status = command({
 const ls = command({
   name: "ls",
   summary: "List the nodes that you may reach",
+  examples: ["msh ls", "msh ls --format=json"],
   async run(context) {
     const { listNodes } = await import("./list-nodes.js");
     await listNodes(context);

@@ -9,40 +9,43 @@ const REASON = {
   description: "One line for the requester and the audit log",
 } as const;
 
-const ls = command({
-  name: "ls",
-  summary: "List requests, newest first",
-  description: "Shows your own, those that you may review or have reviewed; all of them to admins and auditors.",
-  examples: ["mezctl access-requests ls", "mezctl access-requests ls --state=pending"],
-  flags: {
-    state: { type: "enum", choices: STATES, env: false, description: "Only those in this state" },
-    user: { type: "string", env: false, description: "Only those of this user" },
-    limit: { type: "integer", min: 1, max: 1000, env: false, default: 100, description: "At most this many" },
-  },
-  async run(context, input) {
-    const { listRequests } = await import("./request-commands.js");
-    await listRequests(context, input);
-  },
-});
-
-const get = command({
-  name: "get",
-  summary: "Show one request with its reviews",
-  positionals: { id: ID },
-  async run(context, { id }) {
-    const { showRequest } = await import("./request-commands.js");
-    await showRequest(context, id);
-  },
-});
-
-const cancel = command({
-  name: "cancel",
-  summary: "Take back a request of yours that nobody has decided",
-  positionals: { id: ID },
-  async run(context, { id }) {
-    const { cancelRequest } = await import("./request-commands.js");
-    await cancelRequest(context, id);
-  },
+/** What `group` stands before: the same three commands are in both programs. */
+const common = (group: "mezctl access-requests" | "msh request") => ({
+  ls: command({
+    name: "ls",
+    summary: "List requests, newest first",
+    description: "Shows your own, those that you may review or have reviewed; all of them to admins and auditors.",
+    examples: [`${group} ls`, `${group} ls --state=pending`],
+    flags: {
+      state: { type: "enum", choices: STATES, env: false, description: "Only those in this state" },
+      user: { type: "string", env: false, description: "Only those of this user" },
+      limit: { type: "integer", min: 1, max: 1000, env: false, default: 100, description: "At most this many" },
+    },
+    async run(context, input) {
+      const { listRequests } = await import("./request-commands.js");
+      await listRequests(context, input);
+    },
+  }),
+  get: command({
+    name: "get",
+    summary: "Show one request with its reviews",
+    examples: [`${group} get 0197c1f2`],
+    positionals: { id: ID },
+    async run(context, { id }) {
+      const { showRequest } = await import("./request-commands.js");
+      await showRequest(context, id);
+    },
+  }),
+  cancel: command({
+    name: "cancel",
+    summary: "Take back a request of yours that nobody has decided",
+    examples: [`${group} cancel 0197c1f2`],
+    positionals: { id: ID },
+    async run(context, { id }) {
+      const { cancelRequest } = await import("./request-commands.js");
+      await cancelRequest(context, id);
+    },
+  }),
 });
 
 const review = (name: "approve" | "deny", summary: string) =>
@@ -63,6 +66,7 @@ const revoke = command({
   name: "revoke",
   summary: "End approved access at once, with the sessions that needed it",
   description: "For admins and for those who approved it.",
+  examples: ['mezctl access-requests revoke 0197c1f2 --reason="ticket closed"'],
   positionals: { id: ID },
   flags: { reason: REASON },
   async run(context, { id, reason }) {
@@ -98,13 +102,29 @@ const create = command({
   },
 });
 
+const forReviewers = common("mezctl access-requests");
+const forRequesters = common("msh request");
+
 export default defineCommands({
   mezctl: [
     group({
       name: "access-requests",
       summary: "Review access that people ask for",
-      commands: [ls, get, review("approve", "Approve a request"), review("deny", "Deny a request"), revoke, cancel],
+      commands: [
+        forReviewers.ls,
+        forReviewers.get,
+        review("approve", "Approve a request"),
+        review("deny", "Deny a request"),
+        revoke,
+        forReviewers.cancel,
+      ],
     }),
   ],
-  msh: [group({ name: "request", summary: "Ask for roles or nodes for a time", commands: [create, ls, get, cancel] })],
+  msh: [
+    group({
+      name: "request",
+      summary: "Ask for roles or nodes for a time",
+      commands: [create, forRequesters.ls, forRequesters.get, forRequesters.cancel],
+    }),
+  ],
 });

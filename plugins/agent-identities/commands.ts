@@ -46,6 +46,7 @@ export default defineCommands({
         command({
           name: "ls",
           summary: "List all agent identities",
+          examples: ["mezctl agent-identities ls"],
           async run(context) {
             const { listIdentities } = await import("./identity-commands.js");
             await listIdentities(context);

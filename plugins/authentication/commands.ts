@@ -39,6 +39,7 @@ export default defineCommands({
     command({
       name: "logout",
       summary: "End the session of the token",
+      examples: ["mezctl logout"],
       async run(context) {
         const { logOut } = await import("./login-commands.js");
         await logOut(context);

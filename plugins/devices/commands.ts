@@ -64,6 +64,7 @@ export default defineCommands({
         command({
           name: "ls",
           summary: "List devices",
+          examples: ["mezctl devices ls", "mezctl devices ls --format=json"],
           async run(context) {
             const { listDevices } = await import("./device-commands.js");
             await listDevices(context);
@@ -72,6 +73,7 @@ export default defineCommands({
         command({
           name: "rm",
           summary: "Forget a device; its sessions end",
+          examples: ["mezctl devices rm 3f0c9a1e-6f4b-4c8e-9a53-0f8f6f0f2a11"],
           positionals: ID,
           async run(context, { id }) {
             const { removeDevice } = await import("./device-commands.js");
@@ -81,6 +83,7 @@ export default defineCommands({
         command({
           name: "revoke",
           summary: "Let nobody in from a device any more; its sessions end",
+          examples: ["mezctl devices revoke 3f0c9a1e-6f4b-4c8e-9a53-0f8f6f0f2a11"],
           positionals: ID,
           async run(context, { id }) {
             const { revokeDevice } = await import("./device-commands.js");

@@ -37,6 +37,7 @@ export default defineCommands({
         command({
           name: "list",
           summary: "List the locks that hold, newest first",
+          examples: ["mezctl locks list"],
           async run(context) {
             const { listLocks } = await import("./lock-commands.js");
             await listLocks(context);

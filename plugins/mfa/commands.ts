@@ -28,6 +28,7 @@ export default defineCommands({
         command({
           name: "ls",
           summary: "List your second factors",
+          examples: ["msh mfa ls"],
           async run(context) {
             const { listFactors } = await import("./mfa-commands.js");
             await listFactors(context);
@@ -48,6 +49,7 @@ export default defineCommands({
         command({
           name: "recovery-codes",
           summary: "Make new recovery codes in place of the old",
+          examples: ["msh mfa recovery-codes"],
           flags: { otp: OTP },
           async run(context, input) {
             const { replaceRecoveryCodes } = await import("./mfa-commands.js");

@@ -26,6 +26,7 @@ export default defineCommands({
         command({
           name: "ls",
           summary: "List the nodes that you may reach; all of them for admin and auditor",
+          examples: ["mezctl nodes ls", "mezctl nodes ls --proxies"],
           flags: { proxies: { ...PROXY_FLAG, description: "List the proxies that have joined instead" } },
           async run(context, { proxies }) {
             const { listNodes } = await import("./node-commands.js");
@@ -35,6 +36,7 @@ export default defineCommands({
         command({
           name: "get",
           summary: "Show everything known of a node",
+          examples: ["mezctl nodes get web-01"],
           positionals: NAME,
           async run(context, { name }) {
             const { showNode } = await import("./node-commands.js");
@@ -98,6 +100,7 @@ export default defineCommands({
         command({
           name: "rm",
           summary: "Remove a node: its tunnel ends and its certificates are refused",
+          examples: ["mezctl nodes rm web-01"],
           positionals: NAME,
           flags: { proxy: { ...PROXY_FLAG, description: "Remove the proxy of that name" } },
           async run(context, { name, proxy }) {

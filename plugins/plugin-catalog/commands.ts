@@ -11,6 +11,7 @@ export default defineCommands({
         command({
           name: "ls",
           summary: "List the plugins that the auth server knows",
+          examples: ["mezctl plugins ls"],
           async run(context) {
             const { listPlugins } = await import("./plugin-commands.js");
             await listPlugins(context);
@@ -19,6 +20,7 @@ export default defineCommands({
         command({
           name: "inspect",
           summary: "Show what a plugin needs, adds and touches",
+          examples: ["mezctl plugins inspect recordings"],
           positionals: { id },
           async run(context, input) {
             const { inspectPlugin } = await import("./plugin-commands.js");
@@ -29,6 +31,7 @@ export default defineCommands({
           name: "enable",
           summary: "Switch a plugin on in the running server",
           description: "Sessions that are under way go on. The decision outlives a restart and wins over the config file.",
+          examples: ["mezctl plugins enable recordings"],
           positionals: { id },
           async run(context, input) {
             const { enablePlugin } = await import("./plugin-commands.js");
@@ -40,6 +43,7 @@ export default defineCommands({
           summary: "Switch a plugin off in the running server",
           description:
             "Refused while another plugin requires it. Its data stays; its commands answer that it is not enabled. Sessions that are under way go on.",
+          examples: ["mezctl plugins disable recordings"],
           positionals: { id },
           async run(context, input) {
             const { disablePlugin } = await import("./plugin-commands.js");

@@ -9,6 +9,7 @@ export default defineCommands({
         command({
           name: "ls",
           summary: "List the sessions that are under way, oldest first",
+          examples: ["mezctl sessions ls"],
           async run(context) {
             const { listSessions } = await import("./session-commands.js");
             await listSessions(context);

@@ -32,6 +32,7 @@ export default defineCommands({
         command({
           name: "list",
           summary: "List the tokens that can still be used, without their secrets",
+          examples: ["mezctl tokens list"],
           async run(context) {
             const { listTokens } = await import("./token-commands.js");
             await listTokens(context);
@@ -40,6 +41,7 @@ export default defineCommands({
         command({
           name: "delete",
           summary: "Delete a token before it is used",
+          examples: ["mezctl tokens delete proxy-fra"],
           positionals: { nameOrId: { description: "Name or id of the token" } },
           async run(context, { nameOrId }) {
             const { deleteToken } = await import("./token-commands.js");

@@ -34,6 +34,7 @@ export default defineCommands({
         command({
           name: "ls",
           summary: "List workload identities",
+          examples: ["mezctl workload-identities ls"],
           async run(context) {
             const { listWorkloads } = await import("./workload-commands.js");
             await listWorkloads(context);
