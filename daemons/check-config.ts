@@ -21,6 +21,7 @@ export async function checkConfig(context: CommandContext): Promise<void> {
 async function check(context: CommandContext, store: string): Promise<void> {
   const { catalog, config } = await new SettingsReader(context, { roles: null }, store).read();
   const { plugins } = await assemble(catalog, config, new Map(), config.roles);
+  for (const { entry, roles } of plugins) await entry.verify?.(roles, config.plugins.get(entry.manifest.id)?.config ?? {});
   context.stdout.write(
     [
       `configuration is valid: ${config.file ?? "built-in defaults (no config file)"}`,

@@ -112,7 +112,7 @@ function laidBy({ dataDir, authServer, laid }: DaemonInput): readonly LaidValue[
 function wantedPackages({ requests }: PackageSettings, added: PluginDecisions["added"]): readonly WantedPackage[] {
   const named = new Set(requests.map(({ id }) => id));
   return [
-    ...requests.map(({ id, from, integrity }) => ({ id, from, integrity, addedBy: "config" as const })),
+    ...requests.map(({ problem: _problem, ...request }) => ({ ...request, addedBy: "config" as const })),
     ...[...added].flatMap(([id, entry]) => (named.has(id) ? [] : [{ ...entry, id, addedBy: "command" as const }])),
   ];
 }

@@ -11,6 +11,8 @@ export interface PackageRequest {
   readonly id: string;
   readonly from: string;
   readonly integrity: string;
+  readonly isolation?: "none" | "process";
+  readonly memoryMib?: number;
   /** An error about the plugin's entry in the file, with file and line in front. */
   problem(message: string): MezError;
 }
@@ -66,8 +68,15 @@ export async function readPackageSettings(
     named: new Set(named.map(([id]) => id)),
     configured: new Set(named.flatMap(([id, entry]) => (isObject(entry) && entry.config !== undefined ? [id] : []))),
     requests: packages.map((id) => {
-      const { from, integrity } = (tree.plugins as Tree)[id] as { from: string; integrity: string };
-      return { id, from, integrity, problem: (message) => (written as LocatedYaml<Tree>).problem(["plugins", id], message) };
+      const { from, integrity, isolation, memory_mib: memoryMib } = (tree.plugins as Tree)[id] as WrittenPackage;
+      return {
+        id,
+        from,
+        integrity,
+        isolation,
+        memoryMib,
+        problem: (message) => (written as LocatedYaml<Tree>).problem(["plugins", id], message),
+      };
     }),
   };
 }
@@ -75,6 +84,7 @@ export async function readPackageSettings(
 // --- internal ---
 
 type Tree = Record<string, unknown>;
+type WrittenPackage = Pick<PackageRequest, "from" | "integrity" | "isolation"> & { readonly memory_mib?: number };
 
 function parse(text: string, file: string, packages: readonly string[]): Promise<LocatedYaml<Tree>> {
   const entry = { type: "object", required: ["from", "integrity"], properties: PACKAGE_KEYS };

@@ -55,6 +55,13 @@ export const PACKAGE_KEYS = {
     pattern: "^sha256-[0-9a-f]{64}$",
     description: 'sha256- and 64 hexadecimal digits, as "mezctl plugins pin" shows them',
   },
+  isolation: { enum: ["none", "process"], description: "process runs it in a child process; default: as its manifest says" },
+  memory_mib: {
+    type: "integer",
+    minimum: 64,
+    maximum: 65_536,
+    description: "memory that the child process may use; default 256",
+  },
 } as const;
 
 /** One entry under `plugins:`; `config` is filled in with the plugin's own schema. */

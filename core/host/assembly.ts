@@ -91,7 +91,7 @@ async function importPlugin(entry: CheckedEntry, afresh: boolean): Promise<Plugi
 }
 
 function digestOf({ manifest, package: origin }: CheckedEntry, settings: unknown): string {
-  const code = [manifest.id, manifest.version, PLUGIN_API_VERSION, origin?.integrity, origin?.isolation];
+  const code = [manifest.id, manifest.version, PLUGIN_API_VERSION, origin?.integrity, origin?.isolation, origin?.memoryMib];
   const text = JSON.stringify([code, settings], (_key, value: unknown) => (value instanceof Secret ? value.expose() : value));
   return createHash("sha256").update(text).digest("hex");
 }

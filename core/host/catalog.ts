@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { Ajv, type ErrorObject } from "ajv";
 import semver from "semver";
 import { MezError } from "../errors/error.js";
-import { PLUGIN_API_VERSION, type Plugin } from "../plugin/contract.js";
+import { PLUGIN_API_VERSION, type Plugin, type ProcessRole } from "../plugin/contract.js";
 import type { LoginAnswer } from "../plugin/login-answer.js";
 import type { Manifest } from "../plugin/manifest.js";
-import type { PackageInfo } from "../plugin/plugin-host.js";
+import type { PackageInfo, PluginHealth } from "../plugin/plugin-host.js";
 
 /** A plugin that can be switched on: its manifest, and how to import its code. */
 export interface CatalogEntry {
@@ -17,6 +17,10 @@ export interface CatalogEntry {
   readonly package?: PackageInfo;
   /** @param afresh Evaluates the code again where that is possible. */
   readonly service?: (afresh?: boolean) => Promise<{ readonly default: Plugin<never> }>;
+  /** Of a plugin that runs in a process of its own. */
+  readonly health?: () => PluginHealth | null;
+  /** Runs `register` of a plugin that does so in a process of its own, and compares; opens nothing else. */
+  readonly verify?: (roles: ReadonlySet<ProcessRole>, config: unknown) => Promise<void>;
   readonly commands?: () => Promise<{ readonly default: unknown }>;
   /** The client side of the login step that it implements. */
   readonly loginAnswer?: () => Promise<{ readonly default: LoginAnswer }>;

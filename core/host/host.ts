@@ -111,7 +111,7 @@ export class Host implements PluginHost {
   }
 
   list(): readonly PluginStatus[] {
-    return [...this.#settings.catalog.values()].flatMap(({ manifest, package: origin = null }) => {
+    return [...this.#settings.catalog.values()].flatMap(({ manifest, package: origin = null, health }) => {
       const decision = this.#assembly.decisions.get(manifest.id);
       if (decision === undefined) return [];
       const instance = this.#generations.current.get(manifest.id);
@@ -125,6 +125,7 @@ export class Host implements PluginHost {
           starts: this.#generations.startsOf(manifest.id),
           descriptors: describes(manifest) && instance !== undefined ? descriptorsOf(instance.declarations) : [],
           package: origin,
+          health: instance === undefined ? null : (health?.() ?? null),
         },
       ];
     });

@@ -10,6 +10,7 @@ export interface AddedPackage {
   readonly from: string;
   readonly integrity: string;
   readonly isolation?: "process";
+  readonly memoryMib?: number;
   /** Its config as it was given: secrets are references. The config file's wins. */
   readonly config?: Readonly<Record<string, unknown>>;
 }

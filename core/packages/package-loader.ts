@@ -4,6 +4,7 @@ import { dirname, extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { MezError } from "../errors/error.js";
 import type { Plugin } from "../plugin/contract.js";
+import { exportedPlugin } from "./exported-plugin.js";
 import { confineImports } from "./package-imports.js";
 import type { PackageStore, StoredPackage } from "./package-store.js";
 import { isInside } from "./package-tree.js";
@@ -32,7 +33,7 @@ export class PackageLoader {
     if (known?.folder === stored.folder && !(afresh && isCommonJs)) return known.plugin;
     confineImports(this.store.folder);
     try {
-      const plugin = pluginOf(isCommonJs ? this.#require(stored, file) : await this.#import(stored, file));
+      const plugin = exportedPlugin(isCommonJs ? this.#require(stored, file) : await this.#import(stored, file));
       if (plugin === null)
         throw new MezError("PLUGIN_REGISTER_FAILED", `${entry} of plugin "${stored.id}" has no plugin as default export`);
       this.#loaded.set(stored.id, { folder: stored.folder, plugin });
@@ -76,16 +77,6 @@ export class PackageLoader {
 }
 
 // --- internal ---
-
-function pluginOf(exported: unknown): Plugin<never> | null {
-  const candidates = [
-    (exported as { default?: { default?: unknown } } | null)?.default?.default,
-    (exported as { default?: unknown } | null)?.default,
-    exported,
-  ];
-  const found = candidates.find((each) => typeof (each as Plugin<never> | null | undefined)?.register === "function");
-  return (found as Plugin<never> | undefined) ?? null;
-}
 
 /** As Node decides it: by the file's ending, or by the package.json above it. */
 function formatOf(file: string, root: string): "commonjs" | "module" {

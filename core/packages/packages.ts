@@ -1,6 +1,8 @@
 import { existsSync, realpathSync } from "node:fs";
 import { MezError } from "../errors/error.js";
 import type { CatalogEntry } from "../host/catalog.js";
+import { type IsolatedPackage, IsolatedPlugins } from "../isolation/isolated-plugin.js";
+import type { Manifest } from "../plugin/manifest.js";
 import { PackageLoader } from "./package-loader.js";
 import { readPackageManifest } from "./package-manifest.js";
 import { locatePackage, type PackageSource, parsePackageSource } from "./package-source.js";
@@ -12,6 +14,10 @@ export interface WantedPackage {
   readonly id: string;
   readonly from: string;
   readonly integrity: string;
+  /** Default: as the manifest says. */
+  readonly isolation?: "none" | "process";
+  /** For a process of its own; default 256. */
+  readonly memoryMib?: number;
   readonly addedBy: "config" | "command";
 }
 
@@ -19,6 +25,7 @@ export interface WantedPackage {
 export class Packages {
   readonly #store: PackageStore;
   readonly #loader: PackageLoader;
+  readonly #isolated = new IsolatedPlugins();
   readonly #opened = new WeakMap<CatalogEntry, StoredPackage>();
 
   /**
@@ -59,22 +66,36 @@ export class Packages {
     return entries.flatMap((entry) => this.#opened.get(entry) ?? []);
   }
 
-  async #open({ id, from, integrity, addedBy }: WantedPackage, base: string): Promise<CatalogEntry> {
+  async #open(wanted: WantedPackage, base: string): Promise<CatalogEntry> {
+    const { id, from, integrity, addedBy, memoryMib = DEFAULT_MEMORY_MIB } = wanted;
     if (this.builtin.has(id))
       throw new MezError("PLUGIN_PACKAGE_REFUSED", `plugin "${id}" is part of this build; a package cannot take its id`);
     const source = parsePackageSource(from);
     const stored = await this.#take(id, source, integrity, base, addedBy);
-    const manifest = await readPackageManifest(stored, source);
-    const { service } = (manifest as { entries: { service?: string } }).entries;
+    const manifest = (await readPackageManifest(stored, source)) as Manifest;
+    const isolation = wanted.isolation ?? (manifest.isolation === "process" ? "process" : "none");
     const entry: CatalogEntry = {
       manifest,
-      package: { from, integrity, isolation: "none", addedBy },
-      ...(service === undefined
-        ? {}
-        : { service: async (afresh = false) => ({ default: await this.#loader.load(stored, service, afresh) }) }),
+      package: { from, integrity, isolation, memoryMib, addedBy },
+      ...(isolation === "process"
+        ? this.#apart({ stored, store: this.#store.folder, manifest, memoryMib })
+        : this.#together(stored, manifest.entries?.service)),
     };
     this.#opened.set(entry, stored);
     return entry;
+  }
+
+  #together(stored: StoredPackage, service: string | undefined): Partial<CatalogEntry> {
+    if (service === undefined) return {};
+    return { service: async (afresh = false) => ({ default: await this.#loader.load(stored, service, afresh) }) };
+  }
+
+  #apart(isolated: IsolatedPackage): Partial<CatalogEntry> {
+    return {
+      service: async () => ({ default: this.#isolated.standIn(isolated) }),
+      health: () => this.#isolated.healthOf(isolated.stored.id),
+      verify: (roles, config) => this.#isolated.verify(isolated, roles, config),
+    };
   }
 
   async #take(id: string, source: PackageSource, integrity: string, base: string, addedBy: string): Promise<StoredPackage> {
@@ -90,3 +111,7 @@ export class Packages {
     }
   }
 }
+
+// --- internal ---
+
+const DEFAULT_MEMORY_MIB = 256;

@@ -78,6 +78,8 @@ export interface Manifest {
     readonly tables?: readonly string[];
   };
   readonly reach?: readonly string[];
+  /** Runs in a process of its own unless the config file says otherwise. */
+  readonly isolation?: "process";
   readonly reload?: "hot" | "restart";
 }
 

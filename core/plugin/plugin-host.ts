@@ -11,8 +11,23 @@ export interface PackageInfo {
   readonly integrity: string;
   /** `process` runs it in a child process. */
   readonly isolation: "none" | "process";
+  /** Memory that the child process may use. */
+  readonly memoryMib: number;
   /** Whether the config file names it, or `mezctl plugins add` did. */
   readonly addedBy: "config" | "command";
+}
+
+/** How a plugin fares that runs in a process of its own. */
+export interface PluginHealth {
+  readonly state: "running" | "restarting";
+  /** Times that the process has ended and was started again. */
+  readonly restarts: number;
+  /** Of the process, `null` while there is none. */
+  readonly pid: number | null;
+  /** Resident memory in bytes, `null` when it is not known. */
+  readonly memoryBytes: number | null;
+  /** Why the last process ended, `null` when none has. */
+  readonly lastFailure: string | null;
 }
 
 export interface PluginStatus {
@@ -28,6 +43,8 @@ export interface PluginStatus {
   readonly descriptors?: readonly Uint8Array[];
   /** `null` for a plugin of the build. */
   readonly package: PackageInfo | null;
+  /** `null` unless it runs in a process of its own. */
+  readonly health?: PluginHealth | null;
 }
 
 /** What changed when a generation was replaced; ids in start order. */

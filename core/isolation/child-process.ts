@@ -1,0 +1,89 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import type { Duplex } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { PACKAGE_ROOT } from "../cli/release.js";
+
+export interface ChildOptions {
+  /** Folder of the copy that it runs from; its current folder. */
+  readonly folder: string;
+  /** Folder that it may write in. */
+  readonly dataDirectory: string;
+  /** What the manifest says that its code touches. */
+  readonly reach: readonly string[];
+  /** Resident memory beyond which it is killed. */
+  readonly memoryMib: number;
+}
+
+/**
+ * Starts the process of an isolated plugin: Node with its permission model, no environment, nothing open but a socket to us
+ * and standard error.
+ */
+export function spawnChild({ folder, dataDirectory, reach, memoryMib }: ChildOptions): ChildProcess {
+  const readable = [folder, dataDirectory, ...hostFolders()];
+  const flags = [
+    `--max-old-space-size=${Math.floor(memoryMib * HEAP_SHARE)}`,
+    "--permission",
+    ...(reach.includes("files")
+      ? ["--allow-fs-read=*", "--allow-fs-write=*"]
+      : [
+          ...readable.flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-read=${join(path, "*")}`]),
+          `--allow-fs-write=${join(dataDirectory, "*")}`,
+        ]),
+    ...(reach.includes("child-process") ? ["--allow-child-process"] : []),
+    ...(reach.includes("native-module") ? ["--allow-addons"] : []),
+    "--disable-warning=SecurityWarning",
+  ];
+  const [program = process.execPath, ...args] = [...launcher(), process.execPath, ...flags, MAIN];
+  const child = spawn(program, args, {
+    cwd: folder,
+    env: {},
+    stdio: ["ignore", "ignore", "pipe", "pipe"],
+    detached: true, // Ctrl-C in our terminal is not for it
+  });
+  if (child.pid !== undefined) preferredVictim(child.pid);
+  return child;
+}
+
+/** Our end of the connection to a child. */
+export function connectionOf(child: ChildProcess): Duplex {
+  return child.stdio[3] as unknown as Duplex;
+}
+
+/** Resident memory of a process in bytes, `null` where that cannot be known. */
+export function residentBytes(pid: number): number | null {
+  try {
+    return Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]) * PAGE_BYTES;
+  } catch {
+    return null;
+  }
+}
+
+// --- internal ---
+
+const MAIN = fileURLToPath(new URL("./child-main.js", import.meta.url));
+const HEAP_SHARE = 0.75;
+const PAGE_BYTES = 4096;
+const SETPRIV = "/usr/bin/setpriv";
+
+/** Has the kernel kill it with us, and never give it more rights, where util-linux is there. */
+function launcher(): readonly string[] {
+  return existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "KILL", "--no-new-privs", "--"] : [];
+}
+
+/** Where our own code and that of our dependencies lies, as the child reads it. */
+function hostFolders(): readonly string[] {
+  const modules = dirname(dirname(createRequire(import.meta.url).resolve("semver/package.json")));
+  return [...new Set([PACKAGE_ROOT, realpathSync(PACKAGE_ROOT), join(PACKAGE_ROOT, "node_modules"), realpathSync(modules)])];
+}
+
+/** When the machine runs out of memory, the kernel takes this process and not the daemon. */
+function preferredVictim(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, "1000");
+  } catch {
+    // Not Linux, or it has ended already.
+  }
+}

@@ -1,0 +1,280 @@
+import type { ChildProcess } from "node:child_process";
+import { Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import { MezError } from "../errors/error.js";
+import type { Logger } from "../plugin/logger.js";
+import { type ChildOptions, connectionOf, residentBytes, spawnChild } from "./child-process.js";
+import { FrameLink } from "./frame-link.js";
+import { IncomingStream } from "./incoming-stream.js";
+import type { IsolatedMethod } from "./isolated-ports.js";
+import { fromWireError, type Introduction, type Registration, type Reply, type Request, type Started } from "./wire.js";
+
+export interface IsolatedProcessOptions extends ChildOptions {
+  readonly introduction: Introduction;
+  readonly logger: Logger;
+  /** Called once, when the process has ended, with why. */
+  readonly onEnded: (why: string) => void;
+}
+
+/** One process of an isolated plugin, as the host sees it: calls go in, answers come out, and whatever it does ends with it. */
+export class IsolatedProcess {
+  readonly #child: ChildProcess;
+  readonly #link: FrameLink;
+  readonly #calls = new Map<number, PendingCall>();
+  readonly #streams = new Map<number, IncomingStream>();
+  readonly #ended: Promise<void>;
+  readonly #memoryWatch: NodeJS.Timeout;
+  #lastCall = 0;
+  #why: string | null = null;
+  #errorOutput = "";
+  #isAlive = true;
+  #logLines = 0;
+
+  constructor(private readonly options: IsolatedProcessOptions) {
+    this.#child = spawnChild(options);
+    this.#ended = new Promise((resolve) => {
+      this.#child.once("error", (error) => {
+        this.#why ??= error.message;
+        resolve(this.#onEnded());
+      });
+      // Not "close": what it started may hold standard error open. What it said before its end has come by the next turn.
+      this.#child.once("exit", () => setImmediate(() => resolve(this.#onEnded())));
+    });
+    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => this.#onErrorOutput(text));
+    this.#link = new FrameLink(
+      connectionOf(this.#child),
+      (message) => this.#take(message as Reply),
+      (problem) => this.kill(problem === null ? "it closed its connection" : `it broke the protocol: ${problem.message}`),
+    );
+    this.#memoryWatch = setInterval(() => this.#watchMemory(), MEMORY_WATCH_MS);
+    this.#memoryWatch.unref();
+  }
+
+  get pid(): number | null {
+    return this.#child.pid ?? null;
+  }
+
+  /** Imports the plugin and has it register. @throws {MezError} what it throws */
+  async introduce(): Promise<Registration> {
+    const { introduction } = this.options;
+    const answer = await this.#ask({ type: "introduce", call: this.#next(), introduction }, START_MS, "register");
+    const { implementations } = (answer ?? {}) as Partial<Registration>;
+    return { implementations: Array.isArray(implementations) ? implementations : [] };
+  }
+
+  async start(): Promise<Started> {
+    const answer = (await this.#ask(
+      { type: "hook", call: this.#next(), hook: "start" },
+      START_MS,
+      "start",
+    )) as Partial<Started> | null;
+    return { properties: Array.isArray(answer?.properties) ? answer.properties : [] };
+  }
+
+  async end(hook: "drain" | "dispose"): Promise<void> {
+    await this.#ask({ type: "hook", call: this.#next(), hook }, END_MS, hook);
+  }
+
+  /**
+   * Calls a method of an implementation.
+   * @throws {MezError} `PLUGIN_UNAVAILABLE` when the process ends before it answers; `TIMEOUT`; what the plugin throws
+   */
+  async call(port: string, name: string, method: string, rule: IsolatedMethod, args: readonly unknown[]): Promise<unknown> {
+    const signal = rule.hasSignal === true ? (args.at(-1) as AbortSignal | undefined) : undefined;
+    const plain = signal === undefined ? args : args.slice(0, -1);
+    const call = this.#next();
+    const stream = rule.isStream === true ? this.#expectStream(call, rule.timeoutMs) : null;
+    const abort = (): void => void this.#send({ type: "abort", call });
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      const answer = await this.#ask({ type: "call", call, port, name, method, args: plain }, rule.timeoutMs, `${method}()`);
+      if (!rule.accepts(answer)) throw this.#unavailable(`it answered ${method}() with something else than it should`);
+      return stream === null ? (answer ?? undefined) : stream;
+    } catch (error) {
+      this.#streams.delete(call);
+      stream?.destroy();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Ends it at once. @param why For the log and for calls under way. */
+  kill(why: string): void {
+    this.#why ??= why;
+    if (this.#isAlive && this.pid !== null) killGroup(this.pid);
+  }
+
+  /** Resolves when the process is gone. */
+  ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  #next(): number {
+    this.#lastCall += 1;
+    return this.#lastCall;
+  }
+
+  async #ask(request: Request, timeoutMs: number, what: string): Promise<unknown> {
+    if (!this.#isAlive || this.#why !== null) throw this.#unavailable(this.#why ?? "it has ended");
+    const answer = new Promise<unknown>((resolve, reject) => {
+      const timer = setTimeout(() => this.#onLate(request.call, timeoutMs, what), timeoutMs);
+      timer.unref();
+      this.#calls.set(request.call, { resolve, reject, timer });
+    });
+    answer.catch(() => {});
+    try {
+      await this.#link.send(request);
+    } catch (error) {
+      this.#settle(request.call)?.reject(error);
+    }
+    return answer;
+  }
+
+  #send(request: Request): Promise<void> {
+    return this.#link.send(request).catch(() => {});
+  }
+
+  #settle(call: number): PendingCall | undefined {
+    const pending = this.#calls.get(call);
+    clearTimeout(pending?.timer);
+    this.#calls.delete(call);
+    return pending;
+  }
+
+  /** A call that takes too long is one thing; a process that answers nothing at all is ended. */
+  #onLate(call: number, timeoutMs: number, what: string): void {
+    const { id } = this.options.introduction;
+    this.#settle(call)?.reject(new MezError("TIMEOUT", `plugin "${id}" did not answer ${what} within ${timeoutMs / 1000} s`));
+    void this.#send({ type: "abort", call });
+    const ping = { type: "ping", call: this.#next() } as const;
+    const answered = this.#ask(ping, PING_MS * 2, "ping").then(
+      () => true,
+      () => true,
+    );
+    void Promise.race([answered, delay(PING_MS, false, { ref: false })]).then((isAnswered) => {
+      if (!isAnswered) this.kill(`it answered nothing for ${PING_MS / 1000} s`);
+    });
+  }
+
+  #expectStream(call: number, timeoutMs: number): Readable {
+    const stream = new IncomingStream({
+      more: (bytes) => void this.#send({ type: "more", call, bytes }),
+      stop: () => {
+        if (this.#streams.delete(call)) void this.#send({ type: "abort", call });
+      },
+      silent: () => new MezError("TIMEOUT", `plugin "${this.options.introduction.id}" sent nothing for ${timeoutMs / 1000} s`),
+      timeoutMs,
+    });
+    this.#streams.set(call, stream);
+    return stream;
+  }
+
+  #take(reply: Reply): void {
+    const { id } = this.options.introduction;
+    switch (reply.type) {
+      case "answer":
+        return void this.#settle(reply.call)?.resolve(reply.value);
+      case "failure": {
+        const error = fromWireError(id, reply.error);
+        const pending = this.#settle(reply.call);
+        if (pending !== undefined) return pending.reject(error);
+        const stream = this.#streams.get(reply.call);
+        this.#streams.delete(reply.call);
+        return stream?.fail(error);
+      }
+      case "chunk":
+        if (!Buffer.isBuffer(reply.bytes)) throw new Error("a chunk without bytes");
+        return this.#streams.get(reply.call)?.receive(reply.bytes);
+      case "end": {
+        const stream = this.#streams.get(reply.call);
+        this.#streams.delete(reply.call);
+        return stream?.finish();
+      }
+      case "log":
+        return this.#log(reply);
+      default:
+        throw new Error("an unknown message");
+    }
+  }
+
+  #log({ level, message, fields }: Extract<Reply, { type: "log" }>): void {
+    this.#logLines += 1;
+    if (this.#logLines > LOG_LINES_PER_WATCH || !LEVELS.has(level)) return;
+    let parsed: unknown = {};
+    try {
+      parsed = JSON.parse(String(fields).slice(0, MAX_LOG));
+    } catch {
+      parsed = { fields: "(too long)" };
+    }
+    this.options.logger[level](String(message).slice(0, MAX_LOG), parsed as Record<string, unknown>);
+  }
+
+  #onErrorOutput(text: string): void {
+    this.#errorOutput = (this.#errorOutput + text).slice(-MAX_LOG);
+  }
+
+  #watchMemory(): void {
+    this.#logLines = 0;
+    const bytes = this.pid === null ? null : residentBytes(this.pid);
+    if (bytes !== null && bytes > this.options.memoryMib * 1024 * 1024)
+      this.kill(`it used more than ${this.options.memoryMib} MiB of memory`);
+  }
+
+  #onEnded(): void {
+    if (!this.#isAlive) return;
+    this.#isAlive = false;
+    clearInterval(this.#memoryWatch);
+    const { exitCode, signalCode } = this.#child;
+    const why =
+      this.#why === null || this.#why === "it closed its connection"
+        ? endOf(exitCode, signalCode, this.#errorOutput, this.options.memoryMib)
+        : this.#why;
+    this.#why = why;
+    this.#link.close();
+    for (const call of [...this.#calls.keys()]) this.#settle(call)?.reject(this.#unavailable(why));
+    for (const stream of this.#streams.values()) stream.fail(this.#unavailable(why));
+    this.#streams.clear();
+    this.options.onEnded(why);
+  }
+
+  #unavailable(why: string): MezError {
+    return new MezError("PLUGIN_UNAVAILABLE", `plugin "${this.options.introduction.id}" is not available: ${why}`);
+  }
+}
+
+// --- internal ---
+
+interface PendingCall {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+const START_MS = 25_000; // less than the host gives to a start
+const END_MS = 8_000;
+const PING_MS = 5_000;
+const MEMORY_WATCH_MS = 200;
+const LOG_LINES_PER_WATCH = 50;
+const MAX_LOG = 4096;
+const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
+
+/** It leads a group of its own, with all that it started. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It has just ended.
+  }
+}
+
+function endOf(exitCode: number | null, signal: NodeJS.Signals | null, output: string, memoryMib: number): string {
+  if (/heap out of memory/.test(output)) return `it used more than its share of ${memoryMib} MiB of memory`;
+  const said = output
+    .trim()
+    .split("\n")[0]
+    ?.replace(/\p{Cc}/gu, " ")
+    .slice(0, 300);
+  const how = signal === null ? `it ended with exit code ${exitCode ?? "?"}` : `it was ended by ${signal}`;
+  return said === undefined || said === "" ? how : `${how}: ${said}`;
+}

@@ -1,0 +1,98 @@
+import { isErrorCode } from "../errors/codes.js";
+import { isMezError, MezError, messageOf } from "../errors/error.js";
+import type { ProcessRole } from "../plugin/contract.js";
+
+/** Bytes of a stream that may be under way before the reader asks for more. */
+export const STREAM_WINDOW_BYTES = 1024 * 1024;
+
+/** What an isolated plugin is told before anything else. */
+export interface Introduction {
+  readonly id: string;
+  /** Absolute path of the module to import. */
+  readonly entry: string;
+  /** Folder of the store that it lies in. */
+  readonly store: string;
+  readonly roles: readonly ProcessRole[];
+  /** Secrets in it are text. */
+  readonly config: unknown;
+  /** JSON pointers to the secrets. */
+  readonly secrets: readonly string[];
+  readonly clusterName: string;
+  readonly version: string;
+  /** Folder that it may write in. */
+  readonly dataDirectory: string;
+}
+
+/** What its `register` did. */
+export interface Registration {
+  readonly implementations: readonly {
+    readonly port: string;
+    readonly name: string;
+  }[];
+}
+
+/** What its `start` left: values of implementations that the host copies. */
+export interface Started {
+  readonly properties: readonly { readonly port: string; readonly name: string; readonly values: Record<string, unknown> }[];
+}
+
+/** From the host to the plugin. `call` numbers are the host's. */
+export type Request =
+  | { readonly type: "introduce"; readonly call: number; readonly introduction: Introduction }
+  | { readonly type: "hook"; readonly call: number; readonly hook: "start" | "drain" | "dispose" }
+  | {
+      readonly type: "call";
+      readonly call: number;
+      readonly port: string;
+      readonly name: string;
+      readonly method: string;
+      readonly args: readonly unknown[];
+    }
+  | { readonly type: "abort"; readonly call: number }
+  | { readonly type: "more"; readonly call: number; readonly bytes: number }
+  | { readonly type: "ping"; readonly call: number };
+
+/** From the plugin to the host. */
+export type Reply =
+  | { readonly type: "answer"; readonly call: number; readonly value?: unknown }
+  | { readonly type: "failure"; readonly call: number; readonly error: WireError }
+  | { readonly type: "chunk"; readonly call: number; readonly bytes: Buffer }
+  | { readonly type: "end"; readonly call: number }
+  | {
+      readonly type: "log";
+      readonly level: "debug" | "info" | "warn" | "error";
+      readonly message: string;
+      readonly fields: string;
+    };
+
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** An error as it is sent; what is no `MezError` is told by its message. */
+export function toWireError(thrown: unknown): WireError {
+  if (isMezError(thrown)) return { code: thrown.code, message: thrown.message, fields: thrown.fields };
+  const { code, fields } = (thrown ?? {}) as { code?: unknown; fields?: WireError["fields"] };
+  if (typeof code === "string" && isErrorCode(code)) return { code, message: messageOf(thrown), fields: { ...fields } };
+  return { code: "INTERNAL", message: messageOf(thrown), fields: {} };
+}
+
+/** The error that an isolated plugin sent; nothing of it is taken on trust but its text, which is cut. */
+export function fromWireError(id: string, sent: unknown): MezError {
+  const { code, message, fields } = (sent ?? {}) as Partial<Record<keyof WireError, unknown>>;
+  const text = String(message)
+    .replace(/\p{Cc}/gu, " ")
+    .slice(0, MAX_MESSAGE);
+  if (typeof code !== "string" || !isErrorCode(code) || code === "INTERNAL")
+    return new MezError("INTERNAL", `plugin "${id}" failed`, { detail: text });
+  const kept = Object.entries((fields ?? {}) as object).filter(([, value]) =>
+    ["string", "number", "boolean"].includes(typeof value),
+  );
+  return new MezError(code, text, { fields: Object.fromEntries(kept) as WireError["fields"] });
+}
+
+// --- internal ---
+
+const MAX_MESSAGE = 1000;
