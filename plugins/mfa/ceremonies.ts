@@ -16,6 +16,7 @@ import {
   deleteCeremoniesOf,
   deleteCeremony,
   deleteExpiredCeremonies,
+  deleteOwnEnrolments,
   findCeremony,
   hasExpiredCeremonies,
   insertCeremony,
@@ -79,6 +80,11 @@ export class Ceremonies {
   /** Ends whatever is under way of a person; who waits for it is told at once. */
   async endAll(tx: Transaction, userName: string): Promise<void> {
     for (const id of await deleteCeremoniesOf(tx.em, userName)) tx.emit(CEREMONY_DONE, { id });
+  }
+
+  /** Ends what a person began to add factors with, but for one; the links of administrators stay. */
+  async endEnrolments(tx: Transaction, userName: string, exceptId: string | null): Promise<void> {
+    for (const id of await deleteOwnEnrolments(tx.em, userName, exceptId)) tx.emit(CEREMONY_DONE, { id });
   }
 
   /**

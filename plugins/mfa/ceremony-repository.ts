@@ -70,6 +70,19 @@ export async function deleteCeremoniesOf(em: EntityManager, userName: string): P
   return ids;
 }
 
+/** Deletes the ceremonies in which a user adds factors, but for one and for links, which come from nowhere. @returns Their ids. */
+export async function deleteOwnEnrolments(
+  em: EntityManager,
+  userName: string,
+  exceptId: string | null,
+): Promise<readonly string[]> {
+  const others = exceptId === null ? {} : { id: { $ne: exceptId } };
+  const where = { userName, purpose: "enrol", clientAddress: { $ne: "" }, ...others };
+  const ids = (await em.find(CeremonyRecord, where, { fields: ["id"] })).map(({ id }) => id);
+  await em.nativeDelete(CeremonyRecord, where);
+  return ids;
+}
+
 /** @returns How many had expired. */
 export async function deleteExpiredCeremonies(em: EntityManager, now: Date): Promise<number> {
   return em.nativeDelete(CeremonyRecord, { expiresAt: { $lte: now } });

@@ -148,6 +148,8 @@ export class Enrolment {
     );
     const factor: StoredFactor = { ...made, userName, name, createdAt: this.parts.clock.now(), lastUsedAt: null };
     await insertFactor(tx.em, factor);
+    // Others that began when there was no factor to prove could add one without a proof.
+    if (others.length === 0) await this.parts.ceremonies.endEnrolments(tx, userName, ceremony.id);
     const recoveryCodes = others.length === 0 ? await replaceRecoveryCodes(tx.em, userName) : [];
     await this.parts.ceremonies.finish(tx, ceremony, factor.kind, factor.id);
     auditAdded(tx, ceremony, factor);

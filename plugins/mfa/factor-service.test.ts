@@ -45,6 +45,25 @@ test("adding, removing and new recovery codes need a proof once there is a facto
     assert.deepEqual(names, ["authenticator-app", "authenticator-app-2"]);
   }));
 
+test("what began without a proof, or with one of a factor that was removed, adds none any more", () =>
+  inWorld(async (world) => {
+    const enrolling = async (proof: string) => {
+      const { holder } = await world.factors.beginEnrolment(proof, "", world.person());
+      return { token: "holder", secret: holder.expose() } as const;
+    };
+    const early = await enrolling("");
+    const pending = await world.enrolment.beginTotp(early, world.call());
+    const link = await world.factors.createLink("alice", world.person("bob"));
+    const { secret } = await world.addTotp();
+    const code = world.code(pending.secret.expose());
+    await refuses(world.enrolment.finishTotp(early, code, "", world.call()), "MFA_EXPIRED");
+    const [stolen, own] = [await prove(world, secret), await prove(world, secret)];
+    const late = await enrolling(stolen);
+    await world.factors.remove("authenticator-app", own, world.person());
+    await refuses(world.enrolment.beginTotp(late, world.call()), "MFA_EXPIRED");
+    await world.enrolment.beginTotp({ token: "link", secret: link.link.expose() }, world.proxy());
+  }));
+
 test("the last factor stays where everybody needs one, and goes with its recovery codes where not", () =>
   inWorld(async (world) => {
     const { secret } = await world.addTotp();

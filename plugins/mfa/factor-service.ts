@@ -77,6 +77,8 @@ export class FactorService implements UserData {
         );
       await this.#useProof(tx, proof, userName, call);
       await this.#delete(tx, [found], factors.length === 1);
+      // What was proven with the factor that is gone may have begun one of these.
+      await this.parts.ceremonies.endEnrolments(tx, userName, null);
       audit(tx, "user.mfa.removed", userName, call, { factor_id: found.id, kind: found.kind, name: found.name });
     });
   }
