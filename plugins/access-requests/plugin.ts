@@ -9,6 +9,7 @@ import type { Secret } from "../../core/plugin/secret.js";
 import { parseWebhook } from "../../core/plugin/signed-post.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
+import { GUARD } from "../../core/ports/guard.js";
 import { USER_DATA } from "../../core/ports/user-data.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { NODES } from "../nodes/api.js";
@@ -56,6 +57,7 @@ export default definePlugin<Config>({
         users: collections.of(USERS_COLLECTION),
         roles: collections.of(ROLES_COLLECTION),
         nodes: collections.of(NODES),
+        guards: resolve.latePort(GUARD),
         lifetimes,
         announce: async (...step) => notifier?.(resolve).announce(...step),
       });

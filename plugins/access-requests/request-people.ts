@@ -1,5 +1,6 @@
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Collection } from "../../core/plugin/collection.js";
+import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import type { NodeEntry } from "../nodes/api.js";
 import type { Access, Role, UserEntry } from "../roles/api.js";
 import type { AccessRequest } from "./access-request.js";
@@ -15,6 +16,7 @@ export interface RequestPeopleParts {
   readonly users: Pick<Collection<UserEntry>, "get">;
   readonly roles: Pick<Collection<Role>, "get" | "values">;
   readonly nodes: Pick<Collection<NodeEntry>, "get">;
+  readonly guards: Guards;
 }
 
 /** Who may see, ask for and review what, as users and roles are now. */
@@ -47,10 +49,12 @@ export class RequestPeople {
     return isParty || this.mayReview(name, request);
   }
 
-  /** Whether a person may decide on all of a request. */
+  /** Whether a person may decide on all of a request. One who is locked may not, whatever they said before. */
   mayReview(reviewer: string, request: AccessRequest): boolean {
-    const rights = rightsOf(this.named(this.parts.access.holdings(reviewer).roles));
-    return mayReview(rights, rightsOf(this.ownRoles(request.user)), request);
+    const { access, guards } = this.parts;
+    const { roles } = access.holdings(reviewer);
+    if (!mayReview(rightsOf(this.named(roles)), rightsOf(this.ownRoles(request.user)), request)) return false;
+    return guardRefusal(guards, { user: reviewer, roles }) === null;
   }
 
   /** The roles of a user without what was granted for a time: one grant is no way to the next. */

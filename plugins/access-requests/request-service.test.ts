@@ -4,6 +4,7 @@ import type { ErrorCode } from "../../core/errors/codes.js";
 import { isMezError } from "../../core/errors/error.js";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
+import { FakeGuards } from "../../test/fakes/guards.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { NODES } from "../nodes/api.js";
 import { GRANTS_COLLECTION, ROLES_COLLECTION, type RoleRules, USERS_COLLECTION } from "../roles/api.js";
@@ -25,6 +26,7 @@ let opened: TestDatabase;
 let registry: CollectionRegistry;
 let access: LiveAccess;
 let requests: RequestService;
+let guards: FakeGuards;
 
 before(async () => {
   opened = await openTestDatabase({
@@ -38,11 +40,12 @@ after(() => opened.close());
 beforeEach(async () => {
   clock.time = Date.parse("2026-03-01T12:00:00Z");
   approvalsNeeded = 1;
+  guards = new FakeGuards();
   registry = new CollectionRegistry();
   const [roles, users] = [registry.of(ROLES_COLLECTION), registry.of(USERS_COLLECTION)];
   access = new LiveAccess(roles, users, undefined, { grants: registry.of(GRANTS_COLLECTION), clock });
   requests = new RequestService({
-    ...{ database: opened.database, clock, access, users, roles, nodes: registry.of(NODES) },
+    ...{ database: opened.database, clock, access, users, roles, nodes: registry.of(NODES), guards },
     settings: { get: () => approvalsNeeded as never, onChange: () => () => {} },
     lifetimes: { defaultTtlSeconds: 3600, maxTtlSeconds: 86_400, pendingTtlSeconds: 7200 },
     announce: async (_tx, type, { user }, by) => void told.push(`${type} ${user} ${by}`),
@@ -228,6 +231,17 @@ test("who gets the name of somebody who was deleted inherits nothing", async () 
   ]);
   assert.equal(opened.removes[0]?.key, request.id);
   assert.notEqual(open.id, request.id);
+});
+
+test("the approval of somebody who is locked does not count until they are not", async () => {
+  approvalsNeeded = 2;
+  const request = await ask({ roles: ["production"] });
+  await review("bob", request, true);
+  guards.refuse(({ user }) => user === "bob");
+  assert.equal((await review("carol", request, true)).state, "pending");
+  guards.refuse(() => false);
+  user("dave", ["lead"]);
+  assert.equal((await review("dave", request, true)).state, "approved");
 });
 
 test("the approval of somebody who was deleted does not count for who gets the name", async () => {
