@@ -6,10 +6,12 @@ import { MezError } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
 import type { HostCredentials } from "../plugin/host-identity.js";
 import { parseHostPort, plainAddress } from "./address.js";
+import { NetworkShares } from "./network-shares.js";
 import { type Origin, RELAY_ALPN, takeOrigin } from "./relayed-origin.js";
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 20_000;
+const STRANGERS_PER_NETWORK = 1_000;
 
 /** What the server knows of a client connection besides its bytes. */
 export interface ConnectionFacts {
@@ -43,12 +45,23 @@ export class RpcListener {
   readonly #sockets = new Set<TLSSocket>();
   /** Of relayed connections, by the end points of what carries them. */
   readonly #origins = new Map<string, Origin>();
+  /** Ways to give back the shares of connections in the handshake, by the same end points. */
+  readonly #handshakes = new Map<string, () => void>();
+  readonly #handshakeShares: NetworkShares;
+  readonly #strangerShares: NetworkShares;
   #accepted = 0;
 
+  /**
+   * @param strangersPerNetwork Connections of one network at once whose clients have shown no certificate of the Host CA; and as
+   * many that are in the handshake.
+   */
   constructor(
     credentials: HostCredentials,
     private readonly events: RpcListenerEvents,
+    strangersPerNetwork = STRANGERS_PER_NETWORK,
   ) {
+    this.#handshakeShares = new NetworkShares(strangersPerNetwork);
+    this.#strangerShares = new NetworkShares(strangersPerNetwork);
     this.#server = createServer({
       ...contextOf(credentials),
       minVersion: "TLSv1.3",
@@ -59,6 +72,7 @@ export class RpcListener {
       noDelay: true,
     });
     this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.prependListener("connection", (carrier: Socket) => this.#countHandshake(carrier));
     this.#server.on("tlsClientError", (_error, socket) => socket.destroy());
     this.#server.on("secureConnection", (socket) => this.#welcome(socket));
   }
@@ -118,13 +132,32 @@ export class RpcListener {
     this.#server.emit("connection", carrier);
   }
 
+  #countHandshake(carrier: Socket): void {
+    const key = endPoints(carrier);
+    const giveBack = this.#handshakeShares.take(this.#origins.get(key)?.address ?? carrier.remoteAddress ?? "");
+    if (giveBack === null) return void carrier.destroy();
+    this.#handshakes.set(key, giveBack);
+    carrier.once("close", () => {
+      giveBack();
+      if (this.#handshakes.get(key) === giveBack) this.#handshakes.delete(key);
+    });
+  }
+
   #welcome(socket: TLSSocket): void {
-    const origin = this.#origins.get(endPoints(socket));
+    const key = endPoints(socket);
+    this.#handshakes.get(key)?.();
+    const origin = this.#origins.get(key);
+    const address = origin?.address ?? plainAddress(socket.remoteAddress ?? "");
     socket.on("error", () => socket.destroy());
+    const giveBack = socket.authorized ? () => undefined : this.#strangerShares.take(address);
+    if (giveBack === null) return void socket.destroy();
     this.#sockets.add(socket);
-    socket.once("close", () => this.#sockets.delete(socket));
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      giveBack();
+    });
     if (socket.alpnProtocol !== RELAY_ALPN) {
-      this.#remember(socket, origin?.address ?? plainAddress(socket.remoteAddress ?? ""));
+      this.#remember(socket, address);
       this.events.onConnection(socket);
     } else if (origin === undefined) void this.#receiveRelay(socket).catch(() => socket.destroy());
     else socket.destroy();

@@ -3,7 +3,9 @@ import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { eventually } from "../../test/fixtures/eventually.js";
 import { ECHO, ECHO_SERVICE, type Text } from "../../test/fixtures/json-rpc.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { type TestAuthority, testAuthority } from "../../test/fixtures/tls.js";
@@ -19,6 +21,8 @@ import { RELAY_ALPN } from "./relayed-origin.js";
 import { RpcServer } from "./server.js";
 
 const CLIENT = "192.0.2.7";
+/** More than are in the handshake at once. */
+const SHARE = 3;
 
 test("a proxy's door passes calls on end to end, with the address of the client", async (t) => {
   const bed = await start(t);
@@ -98,6 +102,32 @@ test("a relayed connection is no place for another one", async (t) => {
   await once(inner.on("error", () => {}).resume(), "close");
 });
 
+for (const isRelayed of [false, true]) {
+  test(`strangers of one network have a share of connections${isRelayed ? ", which is that of the client and not of its proxy" : ""}`, async (t) => {
+    const bed = await start(t, SHARE);
+    const node = await bed.authority.issue("web-01", { organization: "mezite:role:node" });
+    const proxy = await bed.authority.issue("proxy", { organization: "mezite:role:proxy" });
+    const opened: TLSSocket[] = [];
+    t.after(() => opened.forEach((socket) => void socket.destroy()));
+    const open = async (who: typeof node | null, client = CLIENT): Promise<TLSSocket> => {
+      const socket = isRelayed ? await throughProxy(bed, proxy, client, who) : await relayConnection(bed, who, "h2");
+      opened.push(socket.resume());
+      return socket;
+    };
+    const first = await open(null);
+    for (let count = 1; count < SHARE; count += 1) await open(null);
+    await once(await open(null), "close");
+    for (let count = 0; count <= SHARE; count += 1) await open(node);
+    if (isRelayed) assert.equal((await open(null, "198.51.100.9")).destroyed, false);
+    first.destroy();
+    // The server may see the end of that one later than the beginning of the next.
+    await eventually(async () => {
+      const closed = once(await open(null), "close").then(() => "closed");
+      return (await Promise.race([closed, delay(200, "open")])) === "open";
+    });
+  });
+}
+
 // --- internal ---
 
 interface Bed {
@@ -107,7 +137,7 @@ interface Bed {
   readonly calls: CallContext[];
 }
 
-async function start(t: TestContext): Promise<Bed> {
+async function start(t: TestContext, strangersPerNetwork?: number): Promise<Bed> {
   const authority = await testAuthority();
   const calls: CallContext[] = [];
   const handlers: Partial<RpcHandlers<typeof ECHO>> = {
@@ -135,6 +165,7 @@ async function start(t: TestContext): Promise<Bed> {
     anonymousCalls: new AnonymousCallLimiter({ burst: 1000, perSecond: 1 }, systemClock),
     audit: () => {},
     logger: silentLogger,
+    ...(strangersPerNetwork === undefined ? {} : { strangersPerNetwork }),
   });
   server.serve(ECHO_SERVICE as unknown as RpcService<RpcDefinition>);
   const address = await server.listen("127.0.0.1:0", await credentials(authority, "auth"));
@@ -206,13 +237,32 @@ async function dial(t: TestContext, { authority }: Bed, door: AuthDoor, who?: Aw
   return { connection, echo: connection.client(ECHO) };
 }
 
-function tlsOf({ authority }: Bed, who: Awaited<ReturnType<TestAuthority["issue"]>> | null) {
+function tlsOf({ authority }: Bed, who: Awaited<ReturnType<TestAuthority["issue"]>> | null, protocol = RELAY_ALPN) {
   const own = who === null ? {} : { cert: who.certificatePem, key: who.privateKeyPem.expose() };
-  return { ca: authority.certificatePem, servername: "localhost", ALPNProtocols: [RELAY_ALPN], ...own };
+  return { ca: authority.certificatePem, servername: "localhost", ALPNProtocols: [protocol], ...own };
 }
 
-async function relayConnection(bed: Bed, who: Awaited<ReturnType<TestAuthority["issue"]>> | null): Promise<TLSSocket> {
-  const socket = connectTls({ port: Number(bed.address.split(":")[1]), host: "127.0.0.1", ...tlsOf(bed, who) });
+async function relayConnection(
+  bed: Bed,
+  who: Awaited<ReturnType<TestAuthority["issue"]>> | null,
+  protocol = RELAY_ALPN,
+): Promise<TLSSocket> {
+  const socket = connectTls({ port: Number(bed.address.split(":")[1]), host: "127.0.0.1", ...tlsOf(bed, who, protocol) });
+  socket.on("error", () => {});
+  await once(socket, "secureConnect");
+  return socket;
+}
+
+async function throughProxy(
+  bed: Bed,
+  proxy: Awaited<ReturnType<TestAuthority["issue"]>>,
+  client: string,
+  who: Awaited<ReturnType<TestAuthority["issue"]>> | null,
+): Promise<TLSSocket> {
+  const outer = await relayConnection(bed, proxy);
+  outer.write(`PROXY TCP4 ${client} 192.0.2.1 1 443\r\n`);
+  const socket = connectTls({ socket: outer, ...tlsOf(bed, who, "h2") });
+  socket.on("error", () => {});
   await once(socket, "secureConnect");
   return socket;
 }

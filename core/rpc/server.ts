@@ -28,6 +28,8 @@ const ADMIT_AGAIN_EVERY_MS = 10_000;
 
 export interface RpcServerOptions extends AdmissionParts {
   readonly router: CallRouter;
+  /** Connections of one network at once, those with a certificate of the cluster not counted; default 1000. */
+  readonly strangersPerNetwork?: number;
   /** How often the caller of an open stream is authenticated and authorized again; default 10 s. */
   readonly admitAgainEveryMs?: number;
 }
@@ -74,10 +76,11 @@ export class RpcServer {
   /** @returns The address listened on, with the port that the system chose when `address` ended in `:0`. */
   async listen(address: string, credentials: HostCredentials): Promise<string> {
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#listener = new RpcListener(credentials, {
-      onConnection: (socket) => injector.injectConnection(socket),
-      admitRelay: (certificate, peer) => this.#admission.admitRelay(certificate, peer),
-    });
+    const events = {
+      onConnection: (socket: Socket) => injector.injectConnection(socket),
+      admitRelay: (certificate: Buffer, peer: string) => this.#admission.admitRelay(certificate, peer),
+    };
+    this.#listener = new RpcListener(credentials, events, this.options.strangersPerNetwork);
     return this.#listener.listen(address);
   }
 

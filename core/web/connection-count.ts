@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { networkOf } from "../plugin/client-network.js";
+import { NetworkShares } from "../rpc/network-shares.js";
 
 export interface ConnectionCaps {
   readonly total: number;
@@ -10,9 +10,11 @@ export interface ConnectionCaps {
 /** Counts open connections, so that neither one address nor all together take more than their share. */
 export class ConnectionCount {
   readonly #open = new Set<Socket>();
-  readonly #byAddress = new Map<string, number>();
+  readonly #shares: NetworkShares;
 
-  constructor(private readonly caps: ConnectionCaps) {}
+  constructor(private readonly caps: ConnectionCaps) {
+    this.#shares = new NetworkShares(caps.perAddress);
+  }
 
   get total(): number {
     return this.#open.size;
@@ -20,23 +22,18 @@ export class ConnectionCount {
 
   /** @returns False when there are too many; nothing is counted then. */
   admit(socket: Socket): boolean {
-    const address = networkOf(socket.remoteAddress ?? "");
-    const own = this.#byAddress.get(address) ?? 0;
-    if (this.#open.size >= this.caps.total || own >= this.caps.perAddress) return false;
+    if (this.#open.size >= this.caps.total) return false;
+    const giveBack = this.#shares.take(socket.remoteAddress ?? "");
+    if (giveBack === null) return false;
     this.#open.add(socket);
-    this.#byAddress.set(address, own + 1);
-    socket.once("close", () => this.#leave(socket, address));
+    socket.once("close", () => {
+      this.#open.delete(socket);
+      giveBack();
+    });
     return true;
   }
 
   destroyAll(): void {
     for (const socket of this.#open) socket.destroy();
-  }
-
-  #leave(socket: Socket, address: string): void {
-    this.#open.delete(socket);
-    const left = (this.#byAddress.get(address) ?? 1) - 1;
-    if (left === 0) this.#byAddress.delete(address);
-    else this.#byAddress.set(address, left);
   }
 }
