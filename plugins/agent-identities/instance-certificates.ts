@@ -48,7 +48,7 @@ export class InstanceCertificateIssuer {
     const options = this.access.sessionOptions({ user: machine, roles });
     const logins = this.access.logins({ user: machine, roles });
     const { ttlSeconds, notice } = grantInstanceTtl(requestedTtlSeconds, options.maxSessionTtlSeconds);
-    const ssh = await this.authorities.issueUserCertificate({
+    const sshIssued = this.authorities.issueUserCertificate({
       publicKeyBlob: keys.sshPublicKey,
       keyId: machine,
       // OpenSSH takes an empty list of principals for "any login".
@@ -64,13 +64,14 @@ export class InstanceCertificateIssuer {
       },
     });
     const uri = instanceUri(this.clusterName, name, instanceId);
-    const x509 = await this.authorities.issueUserX509({
+    const x509Issued = this.authorities.issueUserX509({
       publicKeyDer: keys.x509PublicKey,
       commonName: machine,
       organization: "mezite:agent-identity",
       uris: [uri, `${uri}/${generation}`],
       ttlSeconds,
     });
+    const [ssh, x509] = await Promise.all([sshIssued, x509Issued]);
     const host = this.authorities.trustBundle("host");
     const lines = host.sshPublicKeys.map((key) =>
       formatCertAuthority(Buffer.from(key, "base64"), ["*"], `${this.clusterName} host CA`),

@@ -19,6 +19,7 @@ const ELSEWHERE = "198.51.100.9";
 let opened: TestDatabase;
 let instances: InstanceService;
 let lockedInstance = "";
+let duringSignature: (() => Promise<unknown>) | null = null;
 const guard: Guard = {
   refusal: ({ instance }) => (instance === lockedInstance ? { message: "locked", detail: "lock 1" } : null),
   onChange: () => () => {},
@@ -60,6 +61,21 @@ test("gives the answer of a lost bootstrap again, and refuses other keys", async
   assert.deepEqual(await bootstrap("one", order), first);
   await assert.rejects(bootstrap("one", keys()), (error) => isMezError(error, "JOIN_REFUSED"));
   assert.equal((await stored()).length, 1);
+});
+
+test("lets others write while it waits for a signature, and goes by what they wrote", { timeout: 30_000 }, async () => {
+  const rolesNow = (roles: readonly string[]) => () =>
+    opened.database.transaction(async ({ em }) => {
+      await repository.deleteIdentity(em, NAME);
+      await repository.insertIdentity(em, { name: NAME, roles: [...roles], createdBy: "admin", createdAt: new Date() });
+      for (const tokenId of ["one", "two"]) await repository.insertToken(em, { tokenId, identity: NAME, instanceId: null });
+    });
+  duringSignature = rolesNow(["deploy"]);
+  await bootstrap("one", keys());
+  assert.deepEqual(opened.audits.at(-1)?.userRoles, ["deploy"]);
+  duringSignature = () => opened.database.transaction(async ({ em }) => void (await repository.deleteIdentity(em, NAME)));
+  await assert.rejects(bootstrap("two", keys()), (error) => isMezError(error, "JOIN_REFUSED"));
+  assert.deepEqual(await stored(), []);
 });
 
 test("a token of something else makes no instance", async () => {
@@ -187,7 +203,12 @@ function keys(): CertificateOrder {
 function fakeAuthorities(): CertificateAuthorities {
   let serial = 0;
   const dates = { validFrom: new Date(), expiresAt: new Date(Date.now() + 3_600_000) };
-  const ssh = async () => ({ blob: Buffer.from("certificate"), serial: String(++serial), ...dates });
+  const ssh = async () => {
+    const during = duringSignature;
+    duringSignature = null;
+    await during?.();
+    return { blob: Buffer.from("certificate"), serial: String(++serial), ...dates };
+  };
   const x509 = async () => ({ pem: "PEM", serial: String(++serial), ...dates });
   return {
     issueUserCertificate: ssh,

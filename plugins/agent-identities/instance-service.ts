@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { PortView } from "../../core/plugin/contract.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
+import { preparedTransaction } from "../../core/plugin/prepared-transaction.js";
 import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
 import type { JoinMethod } from "../../core/ports/join-method.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -45,7 +46,7 @@ export interface InstanceServiceParts {
   readonly locks: Locks | null;
 }
 
-/** Makes instances of identities and renews their certificates. One transaction each. */
+/** Makes instances of identities and renews their certificates. One transaction each, which no signature holds up. */
 export class InstanceService {
   constructor(private readonly parts: InstanceServiceParts) {}
 
@@ -58,7 +59,8 @@ export class InstanceService {
     const keys = parseInstanceKeys(order);
     const keysHash = keysHashOf(keys);
     const method = this.#method(join.method);
-    return this.parts.database.transaction(async (tx) => {
+    const instanceId = randomUUID();
+    return preparedTransaction<InstanceCertificates, InstanceCertificates>(this.parts.database, async (tx, prepared) => {
       const grant = await method.redeem(tx, join.proof, join.bytes, join.serverFingerprint);
       const token = await repository.findToken(tx.em, grant.subject);
       const identity = token === null ? null : await repository.findIdentity(tx.em, token.identity);
@@ -66,8 +68,8 @@ export class InstanceService {
         throw new MezError("JOIN_REFUSED", "this token admits a proxy or a node, not an agent identity");
       requireNoRefusal(this.parts.guards, { agentIdentity: identity.name, roles: identity.roles });
       if (token.instanceId !== null) return this.#firstAnswer(tx, token.instanceId, keysHash);
-      const instanceId = randomUUID();
-      const certificates = await this.parts.issuer.issue(identity, { instanceId, generation: 1 }, keys, order.ttlSeconds);
+      const first = { instanceId, generation: 1 };
+      const certificates = prepared([identity, first], () => this.parts.issuer.issue(identity, first, keys, order.ttlSeconds));
       const now = this.parts.clock.now();
       const instance: Instance = {
         ...{ id: instanceId, identity: identity.name, seenGeneration: 0, lockReason: "" },
@@ -91,14 +93,15 @@ export class InstanceService {
   async renew(presented: PresentedInstance, order: CertificateOrder, clientAddress: string): Promise<InstanceCertificates> {
     const keys = parseInstanceKeys(order);
     const keysHash = keysHashOf(keys);
-    const outcome = await this.parts.database.transaction(async (tx) => {
+    const { database, issuer } = this.parts;
+    const outcome = await preparedTransaction<InstanceCertificates, Outcome>(database, async (tx, prepared) => {
       const { identity, instance } = await this.#existing(tx, presented);
       this.#requireUnlocked(identity, instance);
       if (instance.generation === presented.generation + 1 && instance.keysHash === keysHash)
         return JSON.parse(instance.answer) as InstanceCertificates;
       if (instance.generation !== presented.generation) return this.#copied(tx, identity, instance, presented, clientAddress);
       const next = { instanceId: instance.id, generation: instance.generation + 1 };
-      const certificates = await this.parts.issuer.issue(identity, next, keys, order.ttlSeconds);
+      const certificates = prepared([identity, next], () => issuer.issue(identity, next, keys, order.ttlSeconds));
       await this.#store(tx, {
         ...instance,
         ...issued(certificates, keysHash),
@@ -199,6 +202,7 @@ export class InstanceService {
 // --- internal ---
 
 const COPIED = Symbol("copied");
+type Outcome = InstanceCertificates | typeof COPIED;
 const COPY_REASON = "two holders of its certificate renewed it; delete what was copied and bootstrap with a new token";
 
 function lockedFor(identity: string, why: string): MezError {

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { PortView } from "../../core/plugin/contract.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
+import { type Prepared, preparedTransaction } from "../../core/plugin/prepared-transaction.js";
 import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
 import type { JoinMethod } from "../../core/ports/join-method.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -59,7 +60,8 @@ export class EnrolmentService {
     const { name, role, keys, publicAddresses } = checked(join.request);
     const method = this.#method(join.method);
     const requestHash = createHash("sha256").update(join.bytes).digest("base64");
-    return this.database.transaction(async (tx) => {
+    const id = randomUUID();
+    return this.#transaction(async (tx, prepared) => {
       requireNoRefusal(this.guards, { agent: name });
       const grant = await method.redeem(tx, join.proof, join.bytes, join.serverFingerprint);
       if (!grant.roles.includes(role))
@@ -68,7 +70,9 @@ export class EnrolmentService {
       const earlier = await repository.findJoin(tx.em, proof);
       if (earlier !== null) return this.#again(tx, earlier, requestHash);
       await requireFreeName(tx, role, name, publicAddresses);
-      const { agent, certificates } = await this.#admit(tx, { name, role, keys, publicAddresses }, proof);
+      const subject = { id, name, role, publicAddresses };
+      const certificates = prepared(subject, () => this.issuer.issue(subject, keys));
+      const agent = await this.#admit(tx, subject, certificates, proof);
       const now = this.clock.now();
       await repository.deleteJoinsBefore(tx.em, new Date(now.getTime() - JOIN_MEMORY_MS));
       await repository.insertJoin(tx.em, {
@@ -89,11 +93,14 @@ export class EnrolmentService {
    */
   async enrolLocal({ name, role, keys, publicAddresses }: LocalAgent): Promise<HostCertificates> {
     parseAgentName(name);
-    return this.database.transaction(async (tx) => {
+    const id = randomUUID();
+    return this.#transaction(async (tx, prepared) => {
       const known = await repository.findAgent(tx.em, role, name);
       if (known === null) {
         if (role === "node") await requireNoOpenSshNode(tx, name);
-        const { agent, certificates } = await this.#admit(tx, { name, role, keys, publicAddresses }, LOCAL);
+        const subject = { id, name, role, publicAddresses };
+        const certificates = prepared(subject, () => this.issuer.issue(subject, keys));
+        const agent = await this.#admit(tx, subject, certificates, LOCAL);
         auditJoin(tx, agent, null);
         return certificates;
       }
@@ -103,7 +110,7 @@ export class EnrolmentService {
           `a ${role} named "${name}" joined from another process; remove it with mezctl nodes rm, or give this one another name`,
         );
       }
-      return this.#reissue(tx, known, keys, publicAddresses);
+      return this.#reissue(tx, known, keys, publicAddresses, prepared);
     });
   }
 
@@ -119,13 +126,13 @@ export class EnrolmentService {
   async renew(agentId: string, keys: HostPublicKeys | undefined, publicAddresses: readonly string[]): Promise<HostCertificates> {
     const publicKeys = parseHostPublicKeys(keys);
     const addresses = parsePublicAddresses(publicAddresses);
-    return this.database.transaction(async (tx) => {
+    return this.#transaction(async (tx, prepared) => {
       const agent = await repository.findAgentById(tx.em, agentId);
       if (agent === null)
         throw new MezError("UNAUTHENTICATED", "this agent was removed from the cluster; join it again with a new token");
       if (agent.role === "node") refuseAddresses(addresses);
       else await requireFreeAddresses(tx, addresses);
-      return this.#reissue(tx, agent, publicKeys, addresses);
+      return this.#reissue(tx, agent, publicKeys, addresses, prepared);
     });
   }
 
@@ -151,16 +158,16 @@ export class EnrolmentService {
     return readJoinAnswer(earlier.answer);
   }
 
-  async #admit(
-    tx: Transaction,
-    subject: LocalAgent,
-    joinedBy: string,
-  ): Promise<{ agent: Agent; certificates: HostCertificates }> {
-    const { name, role, keys, publicAddresses } = subject;
-    const id = randomUUID();
-    const certificates = await this.issuer.issue({ id, name, role, publicAddresses }, keys);
+  /** Signatures are made outside of it, so that nobody waits for them. */
+  #transaction(
+    work: (tx: Transaction, prepared: Prepared<HostCertificates>) => Promise<HostCertificates>,
+  ): Promise<HostCertificates> {
+    return preparedTransaction(this.database, work);
+  }
+
+  async #admit(tx: Transaction, subject: NewAgent, certificates: HostCertificates, joinedBy: string): Promise<Agent> {
     const agent: Agent = {
-      ...{ id, name, role, publicAddresses, joinedBy },
+      ...{ ...subject, joinedBy },
       ...{ hostname: "", agentLabels: {}, adminLabels: {}, os: "", version: "", address: "" },
       joinedAt: this.clock.now().toISOString(),
       certificateSerial: certificates.serial,
@@ -168,7 +175,7 @@ export class EnrolmentService {
     };
     await repository.insertAgent(tx.em, agent);
     publishAgent(tx, agent);
-    return { agent, certificates };
+    return agent;
   }
 
   async #reissue(
@@ -176,8 +183,11 @@ export class EnrolmentService {
     agent: Agent,
     keys: HostPublicKeys,
     publicAddresses: readonly string[],
+    prepared: Prepared<HostCertificates>,
   ): Promise<HostCertificates> {
-    const certificates = await this.issuer.issue({ ...agent, publicAddresses }, keys);
+    const { id, name, role } = agent;
+    const subject = { id, name, role, publicAddresses };
+    const certificates = prepared(subject, () => this.issuer.issue(subject, keys));
     const renewed: Agent = {
       ...agent,
       publicAddresses,
@@ -191,6 +201,8 @@ export class EnrolmentService {
 }
 
 // --- internal ---
+
+type NewAgent = Pick<Agent, "id" | "name" | "role" | "publicAddresses">;
 
 const LOCAL = "local";
 const JOIN_MEMORY_MS = 7 * 86_400_000;

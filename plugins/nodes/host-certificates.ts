@@ -40,13 +40,13 @@ export class HostCertificateIssuer {
     const names = [name, `${name}.${this.clusterName}`];
     const isDialled = role === "auth" || role === "proxy";
     const addresses = [...publicAddresses, ...(isDialled ? ["localhost", "127.0.0.1", "::1"] : [])];
-    const ssh = await this.authorities.issueHostCertificate({
+    const sshIssued = this.authorities.issueHostCertificate({
       publicKeyBlob: keys.sshPublicKey,
       keyId: name,
       principals: unique([...names, id, ...addresses]),
       ttlSeconds: this.ttlSeconds,
     });
-    const tls = await this.authorities.issueHostX509({
+    const tlsIssued = this.authorities.issueHostX509({
       publicKeyDer: keys.tlsPublicKey,
       commonName: name,
       organization: `${ROLE_ORGANIZATION_PREFIX}${role}`,
@@ -55,6 +55,7 @@ export class HostCertificateIssuer {
       uris: [agentUri(this.clusterName, id)],
       ttlSeconds: this.ttlSeconds,
     });
+    const [ssh, tls] = await Promise.all([sshIssued, tlsIssued]);
     return {
       agentId: id,
       sshCertificate: ssh.blob,

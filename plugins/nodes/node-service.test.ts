@@ -39,6 +39,16 @@ test("admin and auditor see all nodes, others those that they may reach, sorted 
   assert.deepEqual(names({ kind: "anonymous" }), []);
 });
 
+test("nobody waits for the signatures of a node that is taken in or renews", { timeout: 30_000 }, async () => {
+  const other = () => bed.nodes.updateLabels("db-01", { touched: "yes" }, call(user("admin")));
+  bed.backend.duringNextSign(other);
+  const { agentId } = await bed.enrolment.enrolLocal({ name: "slow-01", role: "node", keys, publicAddresses: [] });
+  bed.backend.duringNextSign(other);
+  assert.equal((await bed.enrolment.renew(agentId, generateHostKeys(), [])).agentId, agentId);
+  bed.backend.duringNextSign(() => bed.nodes.delete("", "slow-01", call(user("admin"))));
+  await assert.rejects(bed.enrolment.renew(agentId, keys, []), (error) => isMezError(error, "UNAUTHENTICATED"));
+});
+
 test("a node that the caller may not reach does not exist for him", () => {
   const seen = bed.nodes.view(user("access"), "web-01");
   assert.equal("agent" in seen && seen.agent.hostname, "web-01.internal");

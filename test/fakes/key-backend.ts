@@ -13,6 +13,7 @@ export class FakeKeyBackend implements KeyBackend {
   readonly #keys = new Map<string, { readonly algorithm: KeyAlgorithm; readonly privateKey: KeyObject }>();
   #failNextSign: ErrorCode | null;
   #corruptNextSign = false;
+  #duringNextSign: (() => Promise<unknown>) | null = null;
 
   constructor(options: FakeKeyBackendOptions = {}) {
     this.#failNextSign = options.failNextSign ?? null;
@@ -25,6 +26,11 @@ export class FakeKeyBackend implements KeyBackend {
 
   failNextSign(code: ErrorCode): void {
     this.#failNextSign = code;
+  }
+
+  /** What happens while the next signature is made. */
+  duringNextSign(work: () => Promise<unknown>): void {
+    this.#duringNextSign = work;
   }
 
   /** The next signature is wrong in one bit. */
@@ -44,6 +50,9 @@ export class FakeKeyBackend implements KeyBackend {
     const code = this.#failNextSign;
     this.#failNextSign = null;
     if (code !== null) throw new MezError(code, "the fake key backend was told to fail");
+    const during = this.#duringNextSign;
+    this.#duringNextSign = null;
+    await during?.();
     const key = this.#keys.get(handle);
     if (key === undefined) throw new MezError("NOT_FOUND", `key ${handle} is unknown`);
     const signature =

@@ -61,6 +61,7 @@ export class JoinTestBed {
   readonly guards = new FakeGuards();
   readonly clock = { time: new Date(), now: () => new Date(this.clock.time) };
   readonly audits: AuditEvent[] = [];
+  readonly backend = new FakeKeyBackend();
   readonly collections = new CollectionRegistry();
   #closers: (() => Promise<unknown>)[] = [];
 
@@ -166,7 +167,7 @@ export class JoinTestBed {
 
   async #assemble(allowWithoutFingerprint: boolean): Promise<void> {
     const { database, clock } = this;
-    const backend = new FakeKeyBackend();
+    const { backend } = this;
     await createMissingAuthorities({ database, clock, clusterName: "test", backendName: "fake", backend });
     const authorities = new KeyBackedAuthorities({
       database,
