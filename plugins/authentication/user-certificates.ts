@@ -62,10 +62,10 @@ export class UserCertificates {
     const { expiresAt: loginEndsAt } = await this.parts.database.read((em) => requireSession(em, person.sessionId));
     const { ttlSeconds, notice } = this.#lifetime(person.name, request.ttlSeconds, options.maxSessionTtlSeconds, loginEndsAt);
 
-    const ssh =
+    const sshIssued =
       request.sshPublicKey === null
         ? null
-        : await this.parts.authorities
+        : this.parts.authorities
             .issueUserCertificate({
               publicKeyBlob: request.sshPublicKey,
               keyId: person.name,
@@ -75,14 +75,11 @@ export class UserCertificates {
               extensions: extensionsFor(person, this.parts.users.get(person.name)?.since, options.portForwarding),
             })
             .catch(asBadKey);
-    const x509 =
+    const x509Issued =
       request.x509PublicKey === null
         ? null
-        : await this.parts.authorities.issueUserX509({
-            publicKeyDer: request.x509PublicKey,
-            commonName: person.name,
-            ttlSeconds,
-          });
+        : this.parts.authorities.issueUserX509({ publicKeyDer: request.x509PublicKey, commonName: person.name, ttlSeconds });
+    const [ssh, x509] = await Promise.all([sshIssued, x509Issued]);
 
     await this.parts.database.transaction(async (tx) => {
       // Here, because transactions have an order: what was locked or logged out before gets none.

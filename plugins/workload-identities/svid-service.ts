@@ -66,8 +66,7 @@ export class SvidService {
   async issueX509(orders: readonly X509Order[], caller: SvidCaller): Promise<readonly (IssuedX509 | MezError)[]> {
     if (orders.length > MAX_ORDERS)
       throw new MezError("INVALID_ARGUMENT", `at most ${MAX_ORDERS} SVIDs can be asked for at once, not ${orders.length}`);
-    const signed: (Issued<IssuedX509> | MezError)[] = [];
-    for (const order of orders) signed.push(await this.#unlessRefused(() => this.#signX509(order, caller)));
+    const signed = await Promise.all(orders.map((order) => this.#unlessRefused(() => this.#signX509(order, caller))));
     return this.#commit(signed, orders, caller);
   }
 
