@@ -100,7 +100,7 @@ export const GRANTS_COLLECTION: CollectionKind<AccessGrant> = { name: "access-gr
 /** What a person has now: their own, and what was granted for a time. */
 export interface Holdings {
   readonly roles: readonly string[];
-  /** End of the grant that ends first, `null` without grants. */
+  /** End of the grant that ends first, of those that add a role; `null` when none does. */
   readonly until: Date | null;
 }
 

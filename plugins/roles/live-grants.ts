@@ -42,9 +42,10 @@ export class LiveGrants {
     if (grants === undefined) return { roles: own, until: null };
     const known = this.#holdings.get(user);
     if (known?.own === own) return known.held;
+    const adding = grants.filter(({ roles }) => roles.some((role) => !own.includes(role)));
     const held: Holdings = {
-      roles: [...new Set([...own, ...grants.flatMap(({ roles }) => roles)])],
-      until: new Date(Math.min(...grants.map(endOf))),
+      roles: [...new Set([...own, ...adding.flatMap(({ roles }) => roles)])],
+      until: adding.length === 0 ? null : new Date(Math.min(...adding.map(endOf))),
     };
     this.#holdings.set(user, { own, held });
     return held;
