@@ -117,6 +117,7 @@ function words(type: AuditEventType, { user, roles, nodes, reason, reviews, id }
   if (step === "created")
     return `${user} asks for ${what}${reason === "" ? "" : `: ${reason}`} (mezctl access-requests approve ${id})`;
   const word = reviews.at(-1)?.reason ?? "";
-  const approved = step === "reviewed" ? "approved by one more" : step;
-  return `${what} for ${user}: ${approved}${by === "" ? "" : ` by ${by}`}${word === "" || by === "" ? "" : `: ${word}`}`;
+  const done = step === "reviewed" ? "approved" : step;
+  const missing = step === "reviewed" ? ", others have to approve as well" : "";
+  return `${what} for ${user}: ${done}${by === "" ? "" : ` by ${by}`}${missing}${word === "" || by === "" ? "" : `: ${word}`}`;
 }
