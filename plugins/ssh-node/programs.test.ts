@@ -208,6 +208,27 @@ describe("programs on a node, run with OpenSSH's client", () => {
     await waitFor(() => node.leases === 0 && node.liveSessions.all().length === 0);
   });
 
+  test("leaves no descriptors behind when a program cannot be started", async () => {
+    const connection = await node.connect();
+    // More than execve(2) takes, and a value that no environment can hold.
+    const environment = Object.fromEntries(Array.from({ length: 90 }, (_, index) => [`LC_${index}`, "x".repeat(32_000)]));
+    const attempts = [
+      () => connection.exec("true", { environment }),
+      () => connection.exec("true", { terminal: { term: "a\0b", columns: 80, rows: 24 } }),
+    ];
+    const fail = async (attempt: (typeof attempts)[number]): Promise<void> => {
+      const channel = await attempt();
+      channel.resume();
+      const [line] = await once(channel.stderr, "data");
+      assert.match(String(line), /the program cannot be started on this node now/);
+    };
+    for (const attempt of attempts) await fail(attempt);
+    const before = readdirSync("/proc/self/fd").length;
+    for (let round = 0; round < 5; round++) for (const attempt of attempts) await fail(attempt);
+    await waitFor(() => readdirSync("/proc/self/fd").length <= before);
+    connection.close();
+  });
+
   test("leaves no descriptors and no zombies behind", async () => {
     await node.ssh(key, ["-tt", "node1", "true"]);
     await waitFor(() => node.liveSessions.all().length === 0);

@@ -58,16 +58,23 @@ export class UserProcess {
       terminal === null
         ? (["pipe", output?.writeEnd ?? "pipe", "pipe"] as const)
         : ([terminal.slave, terminal.slave, terminal.slave] as const);
-    const child = spawn(file, args, {
-      cwd,
-      env: environment,
-      stdio: coveringStdio<"pipe" | number>(streams, nullFd()),
-      detached: terminal === null, // setsid does it otherwise
-      ...(isDirect ? { argv0: command.argv0 } : {}),
-    });
-    terminal?.closeSlave();
-    if (output !== null) closeSync(output.writeEnd);
-    return new UserProcess(child, output);
+    try {
+      const child = spawn(file, args, {
+        cwd,
+        env: environment,
+        stdio: coveringStdio<"pipe" | number>(streams, nullFd()),
+        detached: terminal === null, // setsid does it otherwise
+        ...(isDirect ? { argv0: command.argv0 } : {}),
+      });
+      return new UserProcess(child, output);
+    } catch (error) {
+      // What the client sent does not fit into a program: too much of it, or a NUL byte.
+      if (output !== null) closeSync(output.readEnd);
+      throw error;
+    } finally {
+      terminal?.closeSlave();
+      if (output !== null) closeSync(output.writeEnd);
+    }
   }
 
   get isRunning(): boolean {
