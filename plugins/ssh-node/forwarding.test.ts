@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isMezError } from "../../core/errors/error.js";
 import { TestNode } from "../../test/fixtures/ssh/test-node.js";
 
 describe("files and forwarding on a node, with OpenSSH's programs", () => {
@@ -102,6 +104,50 @@ describe("files and forwarding on a node, with OpenSSH's programs", () => {
   test("says why a local port leads nowhere", async () => {
     const { stderr } = await node.ssh(key, ["-W", "127.0.0.1:1", "node1"]);
     assert.match(stderr, /open failed.*ECONNREFUSED/);
+  });
+
+  test("refuses a port that is none and goes on", async () => {
+    const connection = await node.connect();
+    for (const port of [65_536, 2 ** 32 - 1])
+      await assert.rejects(connection.forwardOut("127.0.0.1", port), (error) => isMezError(error, "SSH_CHANNEL_REFUSED"));
+    const channel = await connection.forwardOut("127.0.0.1", echoPort);
+    assert.ok((await exchange(channel, randomBytes(10))).length === 10);
+    connection.close();
+  });
+
+  test("listens on a hundred ports and paths of a session, however fast they are asked for", async () => {
+    const ports = Array.from({ length: 130 }, (_, index) => ["-R", `0:127.0.0.1:${index + 1}`]).flat();
+    const paths = Array.from({ length: 130 }, (_, index) => ["-R", `${join(node.home, `many-${index}`)}:127.0.0.1:${echoPort}`]);
+    const client = node.start(key, [...ports, ...paths.flat(), "node1", "echo up; sleep 60"]);
+    clients.push(client);
+    let stderr = "";
+    client.stderr?.on("data", (chunk) => (stderr += String(chunk)));
+    const count = (words: RegExp): number => stderr.match(words)?.length ?? 0;
+    await waitFor(async () => count(/Allocated port|forwarding failed for listen/g) === 160);
+    assert.equal(count(/Allocated port/g), 100);
+    assert.equal(readdirSync(node.home).filter((name) => name.startsWith("many-")).length, 100);
+    client.kill();
+    await once(client, "close");
+  });
+
+  test("tells the audit log of each target of a session once, and when there are too many", async () => {
+    const before = node.audited.length;
+    const [local, nothing] = [join(folder, "to-nothing"), join(folder, "nothing")];
+    const client = await forward(["-L", `${local}:${nothing}`]);
+    for (let round = 0; round < 3; round++) await once(connect(local).resume(), "close");
+    client.kill();
+    const toldOf = () => node.audited.slice(before).map(({ metadata }) => metadata?.target);
+    assert.deepEqual(toldOf(), [nothing]);
+    const connection = await node.connect();
+    for (let port = 1; port <= 1_010; port++)
+      await connection.forwardOut("127.0.0.3", port).then(
+        (channel) => channel.close(),
+        () => undefined,
+      );
+    connection.close();
+    const targets = toldOf().slice(1);
+    assert.deepEqual([targets.length, targets[0]], [1_001, "127.0.0.3:1"]);
+    assert.equal(targets.at(-1), "more than 1000 targets; no further ones of this session are listed");
   });
 
   test("forwards a remote port, chosen by the node or by the client, on loopback only", async () => {
@@ -200,7 +246,7 @@ function listen(server: Server, port: number): Promise<number> {
 }
 
 /** Sends everything, ends, and reads to the end. */
-async function exchange(socket: Socket, sent: Buffer): Promise<Buffer> {
+async function exchange(socket: Duplex, sent: Buffer): Promise<Buffer> {
   const parts: Buffer[] = [];
   socket.on("data", (chunk) => parts.push(chunk));
   socket.end(sent);

@@ -4,6 +4,7 @@ import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
 import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Leases } from "../../core/plugin/process.js";
+import { ForwardTargets } from "../../core/ssh/forward-targets.js";
 import type { SshServerConnection } from "../../core/ssh/server-connection.js";
 import type { SshServerSession } from "../../core/ssh/server-session.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -78,8 +79,11 @@ export class NodeSession implements LiveSession {
     const { claims, account, options } = connection.identity;
     const lease = parts.leases.take();
     const mayForward = options.portForwarding && claims.permitsPortForwarding;
-    const ports = new PortForwarding(this);
-    const sockets = new SocketForwarding(this, account);
+    const targets = new ForwardTargets((direction, target) =>
+      this.audit({ type: "session.forward", metadata: { direction, target } }),
+    );
+    const ports = new PortForwarding(this, targets);
+    const sockets = new SocketForwarding(this, account, targets);
     connection.handle({
       session: (opened) => this.#open(opened),
       ...(mayForward ? { ...ports.handlers(), ...sockets.handlers() } : {}),

@@ -1,5 +1,6 @@
 import { connect, createServer, type Server } from "node:net";
 import { messageOf } from "../../core/errors/error.js";
+import type { ForwardTargets } from "../../core/ssh/forward-targets.js";
 import type { ConnectionHandlers, DirectTcpipRequest, TcpipForwardRequest } from "../../core/ssh/server-connection.js";
 import { relay } from "../../core/tunnel/relay.js";
 import type { NodeSession } from "./node-session.js";
@@ -7,10 +8,15 @@ import type { NodeSession } from "./node-session.js";
 /** `ssh -L`, `-D`, `-W` and `-R` for TCP. Remote forwards listen on loopback only, as sshd's do. */
 export class PortForwarding {
   readonly #listeners = new Map<string, readonly Server[]>();
-  readonly #told = new Set<string>();
   readonly #boundPorts = new WeakMap<object, number>();
 
-  constructor(private readonly session: NodeSession) {}
+  /** Asked for, and not listened on yet. */
+  #pending = 0;
+
+  constructor(
+    private readonly session: NodeSession,
+    private readonly targets: ForwardTargets,
+  ) {}
 
   handlers(): ConnectionHandlers {
     return {
@@ -26,7 +32,8 @@ export class PortForwarding {
 
   #connect(request: DirectTcpipRequest): void {
     const { host, port } = request;
-    this.#tell("local", `${host}:${port}`);
+    if (port < 1 || port > MAX_PORT) return request.reject(`port ${port} is none`);
+    this.targets.add("local", `${host}:${port}`);
     const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
     socket.once("error", (error) => request.reject(messageOf(error)));
     socket.once("connect", () => {
@@ -40,8 +47,9 @@ export class PortForwarding {
   async #listen(request: TcpipForwardRequest): Promise<void> {
     const { address, port } = request;
     const { account } = this.session.connection.identity;
-    const isOurs = !this.#listeners.has(keyOf(address, port)) && this.#listeners.size < MAX_LISTENERS;
+    const isOurs = !this.#listeners.has(keyOf(address, port)) && this.#listeners.size + this.#pending < MAX_LISTENERS;
     if (!isOurs || (port !== 0 && port < FIRST_FREE_PORT && account.uid !== 0)) return request.reject();
+    this.#pending += 1;
     try {
       const first = this.#server(request);
       const boundPort = await listening(first, "127.0.0.1", port);
@@ -52,11 +60,13 @@ export class PortForwarding {
       );
       this.#listeners.set(keyOf(address, boundPort), servers);
       if (this.session.connection.isClosed) return this.close();
-      this.#tell("remote", `${boundPort}`);
+      this.targets.add("remote", `${boundPort}`);
       this.#boundPorts.set(request, boundPort);
       request.accept(boundPort);
     } catch {
       request.reject();
+    } finally {
+      this.#pending -= 1;
     }
   }
 
@@ -76,20 +86,12 @@ export class PortForwarding {
     for (const server of this.#listeners.get(key) ?? []) server.close();
     this.#listeners.delete(key);
   }
-
-  /** Each target once: a browser behind `-D` opens hundreds. */
-  #tell(direction: "local" | "remote", target: string): void {
-    const key = `${direction} ${target}`;
-    if (this.#told.has(key) || this.#told.size >= MAX_TOLD) return;
-    this.#told.add(key);
-    this.session.audit({ type: "session.forward", metadata: { direction, target } });
-  }
 }
 
 // --- internal ---
 
 const MAX_LISTENERS = 100;
-const MAX_TOLD = 1_000;
+const MAX_PORT = 65_535;
 const FIRST_FREE_PORT = 1024;
 
 function keyOf(address: string, port: number): string {

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { messageOf } from "../../core/errors/error.js";
+import type { ForwardTargets } from "../../core/ssh/forward-targets.js";
 import type {
   ConnectionHandlers,
   DirectStreamlocalRequest,
@@ -13,11 +14,14 @@ import { type UserSockets, userSocketsOf } from "./user-sockets.js";
 /** `ssh -L` and `-R` with unix sockets, opened and made with the rights of the login. */
 export class SocketForwarding {
   readonly #listeners = new Map<string, () => void>();
+  /** Asked for, and not listened on yet. */
+  #pending = 0;
   #sockets: UserSockets | null = null;
 
   constructor(
     private readonly session: NodeSession,
     private readonly account: OsAccount,
+    private readonly targets: ForwardTargets,
   ) {}
 
   handlers(): ConnectionHandlers {
@@ -40,7 +44,7 @@ export class SocketForwarding {
 
   async #connect(request: DirectStreamlocalRequest): Promise<void> {
     if (!isUsable(request.socketPath)) return request.reject("the path of a socket is absolute and at most 107 bytes long");
-    this.#tell("local", request.socketPath);
+    this.targets.add("local", request.socketPath);
     try {
       const socket = await this.#opener.connect(request.socketPath);
       const channel = request.accept();
@@ -53,16 +57,19 @@ export class SocketForwarding {
 
   async #listen(request: StreamlocalForwardRequest): Promise<void> {
     const { socketPath } = request;
-    if (!isUsable(socketPath) || this.#listeners.has(socketPath) || this.#listeners.size >= MAX_LISTENERS)
-      return request.reject();
+    const isOurs = !this.#listeners.has(socketPath) && this.#listeners.size + this.#pending < MAX_LISTENERS;
+    if (!isOurs || !isUsable(socketPath)) return request.reject();
+    this.#pending += 1;
     try {
       const stop = await this.#opener.listen(socketPath, (socket) => this.#forward(socketPath, socket));
       this.#listeners.set(socketPath, stop);
       if (this.session.connection.isClosed) return this.close();
-      this.#tell("remote", socketPath);
+      this.targets.add("remote", socketPath);
       request.accept();
     } catch {
       request.reject();
+    } finally {
+      this.#pending -= 1;
     }
   }
 
@@ -77,10 +84,6 @@ export class SocketForwarding {
   #cancel(path: string): void {
     this.#listeners.get(path)?.();
     this.#listeners.delete(path);
-  }
-
-  #tell(direction: "local" | "remote", target: string): void {
-    this.session.audit({ type: "session.forward", metadata: { direction, target } });
   }
 }
 

@@ -3,6 +3,7 @@ import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Leases } from "../../core/plugin/process.js";
 import { type CertificateClaims, claimsOf } from "../../core/ssh/certificate-claims.js";
+import { ForwardTargets } from "../../core/ssh/forward-targets.js";
 import type { SshServerConnection } from "../../core/ssh/server-connection.js";
 import { SessionRelay } from "../../core/ssh/session-relay.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -187,19 +188,15 @@ export class AgentlessSession implements LiveSession {
       audit: (record) => this.#audit(record),
       onExec: (command, channel) => reporter?.exec(id, { command, channel }),
     };
-    const told = new Set<string>();
+    const targets = new ForwardTargets((direction, target) =>
+      this.#audit({ type: "session.forward", metadata: { direction, target } }),
+    );
     return {
       terminal: permitsTerminal,
       forwarding: portForwarding && permitsPortForwarding,
       agentForwarding: permitsAgentForwarding,
       start: (program) => decideProgram(program, programs),
-      forwards: (direction, target) => {
-        // Each target once: a browser behind -D opens hundreds.
-        const key = `${direction} ${target}`;
-        if (told.has(key) || told.size >= MAX_TOLD) return;
-        told.add(key);
-        this.#audit({ type: "session.forward", metadata: { direction, target } });
-      },
+      forwards: (direction, target) => targets.add(direction, target),
     };
   }
 
@@ -215,6 +212,5 @@ export class AgentlessSession implements LiveSession {
 
 // --- internal ---
 
-const MAX_TOLD = 1_000;
 const PROBE_MS = 15_000;
 const MAX_UNANSWERED = 3;
