@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MezError } from "../../core/errors/error.js";
+import { isMezError, MezError } from "../../core/errors/error.js";
+import { parseCertificateLine } from "../../core/ssh/certificate.js";
+import { connectSsh } from "../../core/ssh/client.js";
+import { generateSshKeyPair } from "../../core/ssh/private-key.js";
 import { TestNode } from "../../test/fixtures/ssh/test-node.js";
+import { TestAuthority } from "../../test/fixtures/ssh/test-server.js";
 import { NODES } from "../nodes/api.js";
 import { USERS_COLLECTION } from "../roles/api.js";
 
@@ -43,6 +48,27 @@ describe("who may come in", () => {
       assert.equal(node.audited[0]?.userName, "alice");
     });
   }
+
+  test("takes no name for the audit log from a certificate that this cluster did not make", async () => {
+    const stranger = new TestAuthority();
+    const file = stranger.clientKey("forged", "ed25519", { keyId: "root-admin", principals: [node.account.name] });
+    assert.equal((await node.ssh(file, ["node1", "true"])).code, 255);
+    stranger.remove();
+    assert.equal(node.audited.length, 1);
+    const [{ userName, metadata } = { userName: undefined, metadata: undefined }] = node.audited;
+    assert.deepEqual([userName, metadata?.claimedUser], [undefined, "root-admin"]);
+    assert.match(String(metadata?.authority), /^SHA256:/);
+  });
+
+  test("writes nobody down who shows a certificate and does not hold its key", async () => {
+    const expired = node.key({ validAfter: new Date(0), validBefore: hourAgo });
+    const { blob: certificateBlob } = parseCertificateLine(readFileSync(`${expired}-cert.pub`, "utf8"));
+    const hostTrust = { authorities: [node.authority.hostCa.publicKeyBlob], name: "node1", now: () => new Date() };
+    const to = { host: "127.0.0.1", port: node.port };
+    const attempt = { to, hostTrust, user: node.account.name, key: generateSshKeyPair(), certificateBlob };
+    await assert.rejects(connectSsh(attempt), (error) => isMezError(error, "SSH_AUTHENTICATION_FAILED"));
+    assert.deepEqual(node.audited, []);
+  });
 
   test("tells the person the reason and the audit log the rule", async () => {
     node.decision = { allowed: false, reason: "alice may not log in to node1", detail: "role dev denies it" };

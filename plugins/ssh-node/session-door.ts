@@ -1,7 +1,9 @@
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
+import type { SshCertificate } from "../../core/ssh/certificate.js";
 import { checkCertificate } from "../../core/ssh/certificate-check.js";
 import { type CertificateClaims, claimsOf } from "../../core/ssh/certificate-claims.js";
+import { fingerprintOf } from "../../core/ssh/public-key.js";
 import type { SshPeer } from "../../core/ssh/server-connection.js";
 import type { AuthenticationAttempt, AuthenticationDecision, PublicKeyAttempt } from "../../core/ssh/user-authentication.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -35,14 +37,17 @@ export class SessionDoor {
 
   async authenticate(attempt: AuthenticationAttempt, peer: SshPeer): Promise<AuthenticationDecision<NodeLogin>> {
     if (attempt.method !== "publickey" || attempt.certificate === null) return { reject: null };
-    const { keyId, extensions } = attempt.certificate;
+    // Whether a certificate would do is only told to those who hold its key, so that every refusal has somebody to name.
+    if (!attempt.isProven) return { accept: { claims: NO_CLAIMS, options: NO_OPTIONS, account: NOBODY } };
+    const { extensions } = attempt.certificate;
     try {
-      return { accept: await this.#check(attempt, peer) };
+      return { accept: await this.#check(attempt, attempt.certificate, peer) };
     } catch (error) {
       if (!isMezError(error)) throw error;
+      const { userName, ...claims } = bearerOf(attempt.certificate, error);
       this.parts.audit.report("node", {
         type: "access.denied",
-        userName: keyId,
+        ...(userName === undefined ? {} : { userName }),
         resourceType: "node",
         resourceName: this.parts.nodeName,
         resourceLabels: this.parts.policy.labels,
@@ -51,25 +56,25 @@ export class SessionDoor {
         success: false,
         errorMessage: error.message,
         metadata: {
+          ...claims,
           login: attempt.user,
           detail: error.detail ?? error.message,
-          isProven: attempt.isProven,
-          loginSession: extensions.get("session@mezite") ?? "",
+          loginSession: userName === undefined ? "" : (extensions.get("session@mezite") ?? ""),
         },
       });
       return { reject: error.message };
     }
   }
 
-  async #check({ certificate, user: login, isProven }: PublicKeyAttempt, peer: SshPeer): Promise<NodeLogin> {
+  async #check({ user: login }: PublicKeyAttempt, certificate: SshCertificate, peer: SshPeer): Promise<NodeLogin> {
     const { policy, accounts, onlyLogin, nodeName } = this.parts;
-    if (policy.closedBecause !== null) throw denied(policy.closedBecause);
-    if (certificate === null) throw denied("a certificate is needed");
+    const { authorities, closedBecause } = policy;
+    if (authorities.length === 0 && closedBecause !== null)
+      throw new MezError("SSH_CERTIFICATE_REFUSED", closedBecause, { fields: { rule: "authority" } });
     const sourceAddress = peer.remoteAddress;
-    checkCertificate(certificate, { role: "user", authorities: policy.authorities, now: this.parts.clock.now(), sourceAddress });
+    checkCertificate(certificate, { role: "user", authorities, now: this.parts.clock.now(), sourceAddress });
+    if (closedBecause !== null) throw denied(closedBecause);
     const claims = claimsOf(certificate);
-    // A question without a proof gets no more than this: who may go where is said to the holder of the key alone.
-    if (!isProven) return { claims, options: NO_OPTIONS, account: NOBODY };
     if (policy.isSuperseded(claims)) throw denied(`a newer certificate of ${claims.user} is in use; read the files again`);
     const decision = policy.decide(claims, login, peer.factor);
     if (!decision.allowed) throw denied(decision.reason, decision.detail);
@@ -103,7 +108,28 @@ const NO_OPTIONS: SessionOptions = {
   portForwarding: false,
   fileCopy: false,
 };
+const NO_CLAIMS: CertificateClaims = {
+  user: "",
+  roles: [],
+  machine: null,
+  loginSessionId: null,
+  since: null,
+  device: null,
+  permitsTerminal: false,
+  permitsPortForwarding: false,
+  permitsAgentForwarding: false,
+  forceCommand: null,
+};
 const NOBODY: OsAccount = { name: "nobody", uid: 65_534, gid: 65_534, groups: [], home: "/", shell: "/bin/false" };
+
+/** Rules that a certificate breaks whose words mean nothing: this cluster did not say them. */
+const STRANGE: ReadonlySet<string> = new Set(["role", "authority", "signature", "key"]);
+
+/** Whom a refused certificate names. What others than the User CA signed is only a claim. */
+function bearerOf({ keyId, authorityBlob }: SshCertificate, refusal: MezError): Readonly<Record<string, string>> {
+  if (refusal.code !== "SSH_CERTIFICATE_REFUSED" || !STRANGE.has(String(refusal.fields.rule))) return { userName: keyId };
+  return { claimedUser: keyId.slice(0, 128), authority: fingerprintOf(authorityBlob) };
+}
 
 function printable(text: string): string {
   return text.slice(0, 60).replace(/[^\x20-\x7e]/g, "?");
