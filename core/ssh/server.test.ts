@@ -241,15 +241,68 @@ describe("the SSH server with our own client", () => {
     });
   });
 
-  test("closes clients beyond the number that may be unauthenticated", async () => {
-    const server = new TestServer(authority, { maxUnauthenticated: 1 });
+  test("makes room for clients that come by closing the one that has waited longest, whoever has proven nothing first", async () => {
+    let ask: (() => void) | undefined;
+    const asked = new Promise<void>((resolve) => {
+      ask = resolve;
+    });
+    const server = new TestServer(authority, {
+      maxUnauthenticated: 2,
+      methods: ["publickey", "keyboard-interactive"],
+      authenticate: async (attempt) => {
+        if (attempt.method === "publickey")
+          return attempt.isProven && attempt.certificate !== null
+            ? { reject: null, methods: ["keyboard-interactive"], isPartial: true, graceMs: 10_000 }
+            : { reject: null };
+        ask?.();
+        await attempt.prompt("wait", [{ prompt: "?", echo: true }]);
+        return { reject: null };
+      },
+    });
     await withServer(server, async (port) => {
-      const first = connect(port, "127.0.0.1").on("error", () => undefined);
-      await new Promise((resolve) => first.once("data", resolve));
-      const second = connect(port, "127.0.0.1").on("error", () => undefined);
-      second.resume();
-      await new Promise((resolve) => second.once("close", resolve));
-      first.destroy();
+      const person = { key: generateSshKeyPair(), onQuestions: () => new Promise<readonly string[]>(() => {}) };
+      const certificateBlob = authority.issue("user", person.key.publicKeyBlob, {});
+      const hostTrust = { pinnedKeys: [server.hostKeys[0]?.key.publicKeyBlob ?? Buffer.alloc(0)] };
+      let isGone = false;
+      const waiting = connectSsh({ to: { host: "127.0.0.1", port }, user: "alice", ...person, certificateBlob, hostTrust }).catch(
+        () => {
+          isGone = true;
+        },
+      );
+      await asked;
+      const open = async () => {
+        const socket = connect(port, "127.0.0.1").on("error", () => undefined);
+        await new Promise((resolve) => socket.once("data", resolve));
+        return { socket, closed: new Promise((resolve) => socket.resume().once("close", resolve)) };
+      };
+      const first = await open();
+      const second = await open();
+      await first.closed;
+      const third = await open();
+      await second.closed;
+      assert.deepEqual([isGone, third.socket.destroyed, server.server.connectionCount], [false, false, 2]);
+      assert.deepEqual(server.refusals, ["too many unauthenticated clients", "too many unauthenticated clients"]);
+      third.socket.destroy();
+      server.server.close("the test is over");
+      await waiting;
+    });
+  });
+
+  test("takes no login name without an end", async () => {
+    const logins: number[] = [];
+    const server = new TestServer(authority, {
+      authenticate: async ({ user }) => {
+        logins.push(user.length);
+        return { reject: null };
+      },
+    });
+    await withServer(server, async (port) => {
+      const hostTrust = { pinnedKeys: [server.hostKeys[0]?.key.publicKeyBlob ?? Buffer.alloc(0)] };
+      const attempt = { to: { host: "127.0.0.1", port }, key: generateSshKeyPair(), certificateBlob: null, hostTrust };
+      for (const length of [256, 257]) await assert.rejects(connectSsh({ ...attempt, user: "x".repeat(length) }));
+      assert.deepEqual([...new Set(logins)], [256]);
+      while (server.refusals.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+      assert.equal(server.refusals.at(-1), "the login name is too long");
     });
   });
 

@@ -41,7 +41,10 @@ export interface SshServerOptions<Identity> {
   readonly loginGraceMs?: number;
   /** Default 6. */
   readonly maxAuthTries?: number;
-  /** Clients that are not authenticated yet, at once; more are closed. Default 1,000. */
+  /**
+   * Clients that are not authenticated yet, at once. When more come, the one that has waited longest is closed, those first that
+   * have proven nothing, so that clients who only wait keep nobody out. Default 1,000.
+   */
   readonly maxUnauthenticated?: number;
   /** Channels of one client at once; default 1,000. */
   readonly maxChannels?: number;
@@ -61,7 +64,10 @@ export function createSshServer<Identity>(options: SshServerOptions<Identity>): 
 export class SshServer<Identity> {
   readonly #open = new Set<Waiting>();
   readonly #waiting = new WeakMap<Duplex, Waiting>();
-  #unauthenticated = 0;
+  /** Those that have proven nothing, in order of arrival. */
+  readonly #strangers = new Set<Waiting>();
+  /** Those that have proven something and were given time for more. */
+  readonly #halfway = new Set<Waiting>();
   #keys: readonly SshHostKey[] | null = null;
   #backend: IncomingServer | null = null;
 
@@ -85,13 +91,9 @@ export class SshServer<Identity> {
       isAuthenticated: false,
       graceTimer: undefined,
     };
-    if (this.#unauthenticated >= (this.options.maxUnauthenticated ?? 1_000)) {
-      stream.on("error", () => undefined).destroy();
-      this.options.onRefused?.("too many unauthenticated clients", waiting.peer);
-      return;
-    }
+    if (this.#strangers.size + this.#halfway.size >= (this.options.maxUnauthenticated ?? 1_000)) this.#makeRoom();
     socket.setNoDelay?.(true); // without it every handshake waits for delayed acknowledgements
-    this.#unauthenticated++;
+    this.#strangers.add(waiting);
     this.#open.add(waiting);
     waiting.graceTimer = setTimeout(() => this.#onGraceOver(waiting), this.options.loginGraceMs ?? 30_000).unref();
     stream.once("close", () => this.#onClosed(waiting));
@@ -166,6 +168,7 @@ export class SshServer<Identity> {
       offeredMethods: options.offeredMethods ?? options.methods ?? ["publickey"],
       maxTries: options.maxAuthTries ?? 6,
       extendGrace: (ms) => {
+        if (this.#strangers.delete(waiting)) this.#halfway.add(waiting);
         clearTimeout(waiting.graceTimer);
         waiting.graceTimer = setTimeout(() => this.#onGraceOver(waiting), ms).unref();
       },
@@ -189,11 +192,25 @@ export class SshServer<Identity> {
   ): void {
     clearTimeout(waiting.graceTimer);
     waiting.isAuthenticated = true;
-    this.#unauthenticated--;
+    this.#known(waiting);
     connection.authenticated = true;
     const served = new SshServerConnection(connection, identity, user, waiting.peer, clientSoftware);
     this.options.onConnection(served);
     (connection as EventEmitter).emit("ready"); // starts ssh2's keepalive
+  }
+
+  #makeRoom(): void {
+    const [longest] = this.#strangers.size > 0 ? this.#strangers : this.#halfway;
+    if (longest === undefined) return;
+    this.#known(longest);
+    longest.failure = "too many unauthenticated clients";
+    longest.stream.destroy();
+  }
+
+  /** Counts a client no longer among those who wait. */
+  #known(waiting: Waiting): void {
+    this.#strangers.delete(waiting);
+    this.#halfway.delete(waiting);
   }
 
   #onGraceOver(waiting: Waiting): void {
@@ -208,7 +225,7 @@ export class SshServer<Identity> {
     clearTimeout(waiting.graceTimer);
     this.#open.delete(waiting);
     if (waiting.isAuthenticated) return;
-    this.#unauthenticated--;
+    this.#known(waiting);
     this.options.onRefused?.(waiting.failure ?? "the client went away before it was authenticated", waiting.peer);
   }
 }

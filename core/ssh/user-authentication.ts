@@ -123,6 +123,7 @@ export class UserAuthentication<Identity> {
   async #answer(payload: Buffer): Promise<void> {
     const reader = new WireReader(payload.subarray(1), "authentication request");
     const [user, service, method] = [reader.text(), reader.text(), reader.text()];
+    if (user.length > MAX_LOGIN_CHARACTERS) return this.#giveUp("the login name is too long");
     if (service !== "ssh-connection")
       return this.#giveUp(`service "${service.slice(0, 40)}" is not available`, DISCONNECT.serviceNotAvailable);
     if (this.#user !== null && this.#user !== user) return this.#giveUp("the login name may not change during authentication");
@@ -265,6 +266,8 @@ export class UserAuthentication<Identity> {
 
 const TOO_MANY = "Too many authentication failures"; // the words that OpenSSH's users know
 const MAX_WAITING = 10;
+/** It stands in logs, audit records and sentences for people. No system has longer ones. */
+const MAX_LOGIN_CHARACTERS = 256;
 /** Questions about keys that we would accept are no failures, but are bounded too. */
 const REQUESTS_PER_TRY = 4;
 
