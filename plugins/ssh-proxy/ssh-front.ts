@@ -38,6 +38,8 @@ interface Client {
   readonly address: string;
   readonly port: number;
   readonly sessions: Set<ProxySession>;
+  /** How often it asked for what it may not have. */
+  refusals: number;
 }
 
 /** The SSH server that people jump through. */
@@ -98,6 +100,7 @@ export class SshFront {
       address: plainAddress(peer.remoteAddress),
       port: peer.remotePort,
       sessions: new Set(),
+      refusals: 0,
     };
     this.#clients.add(client);
     connection.handle({
@@ -119,11 +122,15 @@ export class SshFront {
     const { person, address } = client;
     const refuse = (error: unknown, session?: ProxySession): void => {
       if (!isMezError(error)) logger.error("a session could not be opened", { user: person.user, error: messageOf(error) });
-      else if (session?.signal.aborted !== true && (error.kind === "denied" || error.code === "INVALID_ARGUMENT"))
+      else if (session?.signal.aborted !== true && (error.kind === "denied" || error.code === "INVALID_ARGUMENT")) {
         denials.session(person, address, request.host.slice(0, 253), session?.target ?? null, error, session?.id);
-      else logger.info("session refused", { user: person.user, host: request.host.slice(0, 253), reason: error.message });
+        client.refusals += 1;
+      } else logger.info("session refused", { user: person.user, host: request.host.slice(0, 253), reason: error.message });
       request.reject(isMezError(error) ? error.message : "the proxy failed; its log says why");
+      // Each is in the audit log, which nobody may fill by asking on and on.
+      if (client.refusals >= MAX_REFUSALS) client.connection.disconnect(TOO_MANY_REFUSALS);
     };
+    if (client.refusals >= MAX_REFUSALS) return request.reject(TOO_MANY_REFUSALS);
     let session: ProxySession;
     try {
       const target = parseTarget(request.host, request.port);
@@ -160,7 +167,8 @@ export class SshFront {
     const serve = await this.parts.agentless.prepare({ sessionId, person, factor, node, clientAddress, clientPort }, signal);
     signal.throwIfAborted();
     const channel = request.accept();
-    if (channel !== null) await session.lend(channel, serve);
+    if (channel === null) return session.end("the client went away");
+    await session.lend(channel, serve);
   }
 
   #register({ person, address, sessions, connection }: Client, target: NodeEntry, factor: ProxySession["factor"]): ProxySession {
@@ -188,6 +196,10 @@ export class SshFront {
 }
 
 // --- internal ---
+
+/** Of one connection. */
+const MAX_REFUSALS = 50;
+const TOO_MANY_REFUSALS = "too many requests were refused";
 
 function hostKeysOf(identity: HostIdentity): readonly SshHostKey[] {
   const { sshPrivateKey, sshCertificate } = identity.current();

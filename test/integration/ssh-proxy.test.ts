@@ -65,6 +65,15 @@ describe("a proxy between OpenSSH's client and nodes", () => {
     });
   }
 
+  test("sends away who asks on and on for what is refused", async () => {
+    bed.denials.length = 0;
+    const connection = await bed.connect();
+    const asked = Array.from({ length: 80 }, (_, index) => connection.forwardOut(`web-9${index}`, 22));
+    assert.ok((await Promise.allSettled(asked)).every(({ status }) => status === "rejected"));
+    await connection.closed;
+    assert.equal(bed.denials.length, 50);
+  });
+
   test("says that a node is offline, and that is no denial", async () => {
     bed.denials.length = 0;
     const { code, stderr } = await bed.run(key, ["web-03", "true"]);
