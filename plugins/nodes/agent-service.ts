@@ -3,7 +3,7 @@ import type { Database } from "../../core/plugin/database.js";
 import type { TrustReport } from "../ca/api.js";
 import { type Agent, type AgentRole, type Labels, parseLabels, plainText } from "./agent.js";
 import type { AgentDirectory } from "./agent-directory.js";
-import { publishAgent } from "./agent-publication.js";
+import { auditAgentChange, publishAgent } from "./agent-publication.js";
 import { findAgentById, updateAgent } from "./agent-repository.js";
 import type { Heartbeats } from "./heartbeats.js";
 import type { TrustReports } from "./trust-reports.js";
@@ -83,6 +83,9 @@ export class AgentService {
       const agent = { ...stored, ...said };
       await updateAgent(tx.em, agent);
       publishAgent(tx, agent);
+      // Roles select nodes by their labels, so this may let people in or out.
+      if (JSON.stringify(agent.agentLabels) !== JSON.stringify(stored.agentLabels))
+        auditAgentChange(tx, agent, said.address, { agent_labels: agent.agentLabels, previous: stored.agentLabels });
     });
   }
 }

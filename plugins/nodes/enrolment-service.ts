@@ -7,7 +7,7 @@ import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
 import type { JoinMethod } from "../../core/ports/join-method.js";
 import type { Clock } from "../../core/time/clock.js";
 import { type Agent, type AgentRole, parseAgentName, parseAgentRole, parsePublicAddresses } from "./agent.js";
-import { publishAgent } from "./agent-publication.js";
+import { auditAgentChange, publishAgent } from "./agent-publication.js";
 import * as repository from "./agent-repository.js";
 import { requireFreeAddresses, requireFreeName, requireNoOpenSshNode } from "./free-name.js";
 import type { HostCertificateIssuer, HostCertificates } from "./host-certificates.js";
@@ -121,7 +121,7 @@ export class EnrolmentService {
 
   /**
    * New certificates for new keys of the same agent.
-   * @throws {MezError} `UNAUTHENTICATED` when the agent has been removed
+   * @throws {MezError} `UNAUTHENTICATED` when the agent has been removed, `ACCESS_DENIED` by a guard
    */
   async renew(agentId: string, keys: HostPublicKeys | undefined, publicAddresses: readonly string[]): Promise<HostCertificates> {
     const publicKeys = parseHostPublicKeys(keys);
@@ -130,6 +130,8 @@ export class EnrolmentService {
       const agent = await repository.findAgentById(tx.em, agentId);
       if (agent === null)
         throw new MezError("UNAUTHENTICATED", "this agent was removed from the cluster; join it again with a new token");
+      // Here as well, because transactions have an order: an agent that was locked before gets none.
+      requireNoRefusal(this.guards, { agent: agent.name });
       if (agent.role === "node") refuseAddresses(addresses);
       else await requireFreeAddresses(tx, addresses);
       return this.#reissue(tx, agent, publicKeys, addresses, prepared);
@@ -196,6 +198,9 @@ export class EnrolmentService {
     };
     await repository.updateAgent(tx.em, renewed);
     publishAgent(tx, renewed);
+    const previous = agent.publicAddresses;
+    if (JSON.stringify(publicAddresses) !== JSON.stringify(previous))
+      auditAgentChange(tx, renewed, null, { public_addresses: publicAddresses, previous });
     return certificates;
   }
 }

@@ -57,11 +57,40 @@ test("the joined agent calls under its certificate, until it is removed", async 
   assert.equal((await client.registerAgent(facts)).heartbeatIntervalSeconds, 20);
   await client.agentHeartbeat({});
   assert.equal(bed.nodes.get("web-03")?.online, true);
+  await client.registerAgent({ ...facts, os: "linux arm64" });
+  await client.registerAgent({ ...facts, labels: { env: "dev" } });
+  const changes = bed.audits.filter((event) => event.type === "node.updated" && event.resourceName === "web-03");
+  assert.deepEqual(
+    changes.map(({ clientIp, resourceLabels, metadata }) => [clientIp, resourceLabels, metadata?.previous]),
+    [
+      ["127.0.0.1", { env: "prod" }, {}],
+      ["127.0.0.1", { env: "dev" }, { env: "prod" }],
+    ],
+  );
   await client.deregisterAgent({});
   assert.equal(bed.nodes.get("web-03")?.online, false);
   await bed.nodes.delete("node", "web-03", { caller: { kind: "anonymous" }, clientAddress: "192.0.2.1" });
   await rejects(client.agentHeartbeat({}), "UNAUTHENTICATED");
   await rejects(client.renewHostCerts({ keys: generateHostKeys(), publicAddresses: [] }), "UNAUTHENTICATED");
+});
+
+test("an agent that is locked after its call was let in gets no certificates", async (t) => {
+  const { id } = await bed.agent("web-31", await bed.token()).join("web-31");
+  t.after(() => bed.guards.refuse(() => false));
+  bed.guards.refuse(({ agent }) => agent === "web-31");
+  await rejects(bed.enrolment.renew(id, generateHostKeys(), []), "ACCESS_DENIED");
+});
+
+test("a proxy that gets certificates for other addresses is written down", async () => {
+  const agent = { name: "proxy-31", role: "proxy", keys: generateHostKeys(), publicAddresses: [] } as const;
+  const { agentId: id } = await bed.enrolment.enrolLocal(agent);
+  await bed.enrolment.renew(id, generateHostKeys(), []);
+  await bed.enrolment.renew(id, generateHostKeys(), ["other.example.com"]);
+  const changes = bed.audits.filter((event) => event.type === "node.updated" && event.resourceName === "proxy-31");
+  assert.deepEqual(
+    changes.map(({ metadata }) => metadata?.public_addresses),
+    [["other.example.com"]],
+  );
 });
 
 test("a certificate of a removed node is refused after another joined under its name", async () => {
