@@ -25,6 +25,7 @@ const OPTIONS: SessionOptions = {
   fileCopy: true,
 };
 const FORMER = "2025-01-01T00:00:00.000Z";
+const SESSION_ID = "0b1f9a3e-6c1d-4a57-9a55-2f0c8f7f1d01";
 const EXTENSIONS = { "permit-pty": "", "permit-port-forwarding": "", "roles@mezite": '["dba"]' };
 
 describe("certificates for logins at nodes without an agent", () => {
@@ -90,7 +91,7 @@ describe("certificates for logins at nodes without an agent", () => {
   }
 
   const request = (overrides: Partial<AccessRequest> = {}, certificate: Partial<CertificateRequest> = {}): AccessRequest => ({
-    ...{ nodeId: NODE.id, node: NODE.name, login: "alice", sessionId: "session-1", clientAddress: "192.0.2.9", secondFactor: "" },
+    ...{ nodeId: NODE.id, node: NODE.name, login: "alice", sessionId: SESSION_ID, clientAddress: "192.0.2.9", secondFactor: "" },
     userCertificate: authority.issue("user", generateSshKeyPair().publicKeyBlob, { extensions: EXTENSIONS, ...certificate }),
     publicKey: generateSshKeyPair().publicKeyBlob,
     ...overrides,
@@ -103,7 +104,7 @@ describe("certificates for logins at nodes without an agent", () => {
     assert.ok(Number(made.validBeforeSeconds) - Date.now() / 1000 <= 301);
     assert.deepEqual(
       [audits[0]?.type, audits[0]?.userName, audits[0]?.resourceName, audits[0]?.sessionId],
-      ["user.cert.issued", "alice", "db-01", "session-1"],
+      ["user.cert.issued", "alice", "db-01", SESSION_ID],
     );
   });
 
@@ -138,6 +139,8 @@ describe("certificates for logins at nodes without an agent", () => {
       "SSH_CERTIFICATE_REFUSED",
     ],
     ["a certificate that names no roles", () => request({}, { extensions: { "permit-pty": "" } }), "SSH_CERTIFICATE_REFUSED"],
+    ["a session's id that is none", () => request({ sessionId: "another's" }), "INVALID_ARGUMENT"],
+    ["an address that is none", () => request({ clientAddress: "the office" }), "INVALID_ARGUMENT"],
     ["garbage in place of a certificate", () => request({ userCertificate: Buffer.from("garbage") }), "INVALID_ARGUMENT"],
     ["a login that the certificate does not name", () => request({ login: "mallory" }), "ACCESS_DENIED"],
     ["a node that is not there", () => request({ node: "db-02" }), "NOT_FOUND"],

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Database } from "../../core/plugin/database.js";
 import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
@@ -62,6 +63,8 @@ export class NodeAccessService {
   async accessCertificate(proxy: string, request: AccessRequest): Promise<Buffer> {
     const { database, authorities, access, guards } = this.parts;
     const { login, clientAddress, sessionId } = request;
+    if (!SESSION_ID.test(sessionId)) throw new MezError("INVALID_ARGUMENT", "the id of the session is no UUID");
+    if (isIP(clientAddress) === 0) throw new MezError("INVALID_ARGUMENT", "the client's address is no IP address");
     const node = this.#node(request.node, request.nodeId);
     const certificate = this.#checked(request.userCertificate, clientAddress);
     const claims = claimsOf(certificate);
@@ -137,6 +140,9 @@ function factorOf(text: string): ProvenSessionMfa | undefined {
   if (text === "totp" || text === "webauthn" || text === "hardware_key") return text;
   throw new MezError("INVALID_ARGUMENT", "the second factor is of no known kind");
 }
+
+/** They go into the certificate and the audit log. */
+const SESSION_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Enough for clocks that differ; the key behind it lives in the proxy's memory and serves one login. */
 const ACCESS_SECONDS = 300;
