@@ -1,5 +1,16 @@
 import type { Readable } from "node:stream";
+import { MezError } from "../errors/error.js";
 import type { Port } from "../plugin/contract.js";
+
+/**
+ * Checks the id of a recording, which comes over the network: a UUID, or one with the number of a channel, `<uuid>.2`. What passes
+ * is safe as the name of a file. Every method of a store checks its id.
+ * @throws {MezError} `INVALID_ARGUMENT`
+ */
+export function requireRecordingId(id: string): string {
+  if (ID.test(id)) return id;
+  throw new MezError("INVALID_ARGUMENT", `"${id.slice(0, 60)}" is not the id of a recording`);
+}
 
 /** Keeps and plays back session recordings (asciicast v2). */
 export interface RecordingStore {
@@ -19,3 +30,7 @@ export interface RecordingStore {
 }
 
 export const RECORDING_STORE: Port<RecordingStore> = { id: "recording-store", version: 1, cardinality: "exactly-one" };
+
+// --- internal ---
+
+const ID = /^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}(?:\.\d{1,9})?$/;

@@ -5,10 +5,11 @@ import type { Caller } from "../../core/plugin/caller.js";
 import type { CallContext } from "../../core/plugin/rpc.js";
 import { systemClock } from "../../core/time/clock.js";
 import type { AuditEvent as WireEvent } from "../../proto/gen/mezite/audit/v1/audit.js";
+import { testAuditSink } from "../../test/contracts/audit-sink.js";
 import { testArchive } from "../../test/fixtures/audit-archive.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { AUDIT_MIGRATIONS } from "./audit-migrations.js";
-import { AUDIT_ENTITIES } from "./audit-repository.js";
+import { AUDIT_ENTITIES, readHead } from "./audit-repository.js";
 import { auditHandlers } from "./audit-rpc.js";
 import { type ChainVerdict, ChainVerifier } from "./chain-verifier.js";
 import { DatabaseAuditSink } from "./database-audit-sink.js";
@@ -27,6 +28,14 @@ const call = (caller: Caller): CallContext => ({
   serverFingerprint: null,
   signal: new AbortController().signal,
 });
+
+testAuditSink("database", async () => ({
+  sink: new DatabaseAuditSink(),
+  entities: AUDIT_ENTITIES,
+  migrations: AUDIT_MIGRATIONS,
+  count: async (em) => (await readHead(em))?.seq ?? 0,
+  close: async () => {},
+}));
 
 suite("audit log", () => {
   let db: TestDatabase;

@@ -5,6 +5,7 @@ import { SettingsView } from "../../core/host/settings-view.js";
 import { CLUSTER_SETTINGS_COLLECTION, type SettingValue } from "../../core/plugin/cluster-settings.js";
 import type { LiveSession } from "../../core/plugin/live-sessions.js";
 import { ProcessLiveSessions } from "../../core/sessions/live-sessions.js";
+import { testGuard } from "../../test/contracts/guard.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { USERS_COLLECTION } from "../roles/api.js";
 import { LOCKS_COLLECTION, type LockEntry } from "./api.js";
@@ -57,6 +58,17 @@ class World {
     return this.live.add({ id: user, user, roles, node, instance, end } as LiveSession);
   }
 }
+
+testGuard("locks", async () => {
+  const stops: (() => void)[] = [];
+  const world = new World({ after: (stop: () => void) => void stops.push(stop) } as unknown as TestContext);
+  return {
+    guard: world.guard,
+    subject: { user: "alice" },
+    refuse: async () => world.lock("1", "user", "alice"),
+    close: async () => stops.forEach((stop) => void stop()),
+  };
+});
 
 for (const [type, name] of [
   ["user", "alice"],

@@ -1,5 +1,15 @@
 import { command, defineCommands, group } from "../../core/plugin/commands.js";
 
+const TEMPLATE_PORTS = [
+  "audit-forwarder",
+  "audit-sink",
+  "authenticator",
+  "guard",
+  "key-backend",
+  "recording-store",
+  "storage-driver",
+] as const;
+
 const id = { description: "Id of the plugin, as plugins ls shows it" };
 
 export default defineCommands({
@@ -59,6 +69,22 @@ export default defineCommands({
           async run(context, input) {
             const { reloadPlugins } = await import("./plugin-commands.js");
             await reloadPlugins(context, input.id);
+          },
+        }),
+        command({
+          name: "new",
+          summary: "Write the beginnings of a plugin: a package that compiles, with tests that pass",
+          description: "Asks no server. The package goes into a new folder, by default named after it, where you are.",
+          examples: ["mezctl plugins new recording.tape --port=recording-store", "mezctl plugins new acme-notes --subsystem"],
+          positionals: { id: { description: "Id of the plugin, e.g. acme-notes" } },
+          flags: {
+            port: { type: "enum", choices: TEMPLATE_PORTS, env: false, description: "It fills this port" },
+            subsystem: { type: "boolean", env: false, description: "It brings a table, calls and commands" },
+            out: { type: "string", env: false, valueName: "folder", description: "Where to write it" },
+          },
+          async run(context, input) {
+            const { newPlugin } = await import("./new-plugin.js");
+            await newPlugin(context, input);
           },
         }),
       ],

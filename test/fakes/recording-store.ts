@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import type { ErrorCode } from "../../core/errors/codes.js";
 import { MezError } from "../../core/errors/error.js";
-import type { RecordingStore } from "../../core/ports/recording-store.js";
+import { type RecordingStore, requireRecordingId } from "../../core/ports/recording-store.js";
 
 /** A recording store that works, keeps everything in memory and can be told to fail. */
 export class FakeRecordingStore implements RecordingStore {
@@ -29,7 +29,7 @@ export class FakeRecordingStore implements RecordingStore {
   }
 
   async append(id: string, offset: number, bytes: Uint8Array): Promise<number> {
-    checkId(id);
+    requireRecordingId(id);
     const code = this.#failNextAppend;
     this.#failNextAppend = null;
     if (code !== null) throw new MezError(code, "the fake recording store was told to fail");
@@ -47,31 +47,24 @@ export class FakeRecordingStore implements RecordingStore {
   }
 
   async size(id: string): Promise<number> {
-    checkId(id);
+    requireRecordingId(id);
     return this.bytes(id)?.length ?? 0;
   }
 
   async complete(id: string): Promise<void> {
-    checkId(id);
+    requireRecordingId(id);
     this.#recordings.set(id, { bytes: this.bytes(id) ?? Buffer.alloc(0), complete: true });
   }
 
   async read(id: string): Promise<Readable> {
-    checkId(id);
+    requireRecordingId(id);
     const bytes = this.bytes(id);
     if (bytes === null) throw new MezError("NOT_FOUND", `there is no recording ${id}`);
     return Readable.from([bytes]);
   }
 
   async delete(id: string): Promise<void> {
-    checkId(id);
+    requireRecordingId(id);
     this.#recordings.delete(id);
   }
-}
-
-// --- internal ---
-
-function checkId(id: string): void {
-  if (!/^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}(?:\.\d{1,9})?$/.test(id))
-    throw new MezError("INVALID_ARGUMENT", `"${id}" is not the id of a recording`);
 }

@@ -1,5 +1,8 @@
 /** What authors of plugins import as `mezite/testing`: contract suites, fakes that work, and a cluster in the test's own process. */
 export type { AuditEvent } from "../../core/plugin/audit.js";
+export { type AuditSinkUnderTest, testAuditSink } from "../contracts/audit-sink.js";
+export { type AuthenticatorUnderTest, testAuthenticator } from "../contracts/authenticator.js";
+export { type GuardUnderTest, testGuard } from "../contracts/guard.js";
 export { type KeyBackendUnderTest, testKeyBackend } from "../contracts/key-backend.js";
 export { type RecordingStoreUnderTest, testRecordingStore } from "../contracts/recording-store.js";
 export { storageDriverContract as testStorageDriver } from "../contracts/storage-driver.js";

@@ -15,7 +15,6 @@ export function readPluginPackage(folder: string | URL): CatalogEntry & { readon
   const { service, commands } = manifest.entries;
   return {
     manifest,
-    onByDefault: true,
     ...(service === undefined ? {} : { service: async () => ({ default: await defaultOf<Plugin<never>>(place, service) }) }),
     ...(commands === undefined ? {} : { commands: async () => ({ default: await defaultOf<unknown>(place, commands) }) }),
   };

@@ -136,7 +136,9 @@ async function boot(folder: string, options: TestClusterOptions): Promise<Cluste
   const file = join(folder, "mezite.yaml");
   const write = async (config: Readonly<Record<string, unknown>>): Promise<void> => {
     const base = { cluster_name: "test", data_dir: folder, auth: { listen_addr: "localhost:0" } };
-    await writeFile(file, JSON.stringify({ ...base, ...config }));
+    const named = manifests.filter(({ section }) => section === undefined).map(({ id }) => [id, {}]);
+    const plugins = { ...Object.fromEntries(named), ...(config["plugins"] as object | undefined) };
+    await writeFile(file, JSON.stringify({ ...base, ...config, plugins }));
   };
   await write(options.config ?? {});
   const all = [...catalog.values()].map(({ manifest }) => manifest);

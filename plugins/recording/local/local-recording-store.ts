@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { toDiskError } from "../../../core/errors/disk-error.js";
 import { MezError } from "../../../core/errors/error.js";
-import type { RecordingStore } from "../../../core/ports/recording-store.js";
+import { type RecordingStore, requireRecordingId } from "../../../core/ports/recording-store.js";
 
 /**
  * Keeps each recording in a file of one folder: `<id>.part` while it grows, `<id>.cast` once it is complete and on disk
@@ -75,7 +75,7 @@ export class LocalRecordingStore implements RecordingStore {
 
   /** Ids come over the network: nothing that could leave the folder gets through. */
   #files(id: string): { readonly part: string; readonly cast: string } {
-    if (!ID.test(id)) throw new MezError("INVALID_ARGUMENT", `"${id.slice(0, 60)}" is not the id of a recording`);
+    requireRecordingId(id);
     return { part: join(this.directory, `${id}.part`), cast: join(this.directory, `${id}.cast`) };
   }
 
@@ -109,8 +109,6 @@ export class LocalRecordingStore implements RecordingStore {
 }
 
 // --- internal ---
-
-const ID = /^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}(?:\.\d{1,9})?$/;
 
 async function sizeOf(path: string): Promise<number | null> {
   try {

@@ -4,7 +4,7 @@ import { toDiskError } from "../../../core/errors/disk-error.js";
 import { isMezError, MezError, messageOf } from "../../../core/errors/error.js";
 import type { Lifecycle } from "../../../core/plugin/contract.js";
 import type { Logger } from "../../../core/plugin/logger.js";
-import type { RecordingStore } from "../../../core/ports/recording-store.js";
+import { type RecordingStore, requireRecordingId } from "../../../core/ports/recording-store.js";
 import type { Bucket } from "../../s3/api.js";
 import { InTurn } from "./in-turn.js";
 import { RecordingTransfer } from "./recording-transfer.js";
@@ -197,8 +197,7 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
 
   /** Ids come over the network: nothing that could leave the folder or the prefix gets through. */
   #key(id: string): string {
-    if (!ID.test(id)) throw new MezError("INVALID_ARGUMENT", `"${id.slice(0, 60)}" is not the id of a recording`);
-    return `${this.parts.prefix}${id}.cast`;
+    return `${this.parts.prefix}${requireRecordingId(id)}.cast`;
   }
 }
 
@@ -207,4 +206,3 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
 /** Never there: the answer alone counts. */
 const PROBE = "mezite-probe";
 const DISPOSE_MS = 8_000;
-const ID = /^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}(?:\.\d{1,9})?$/;
