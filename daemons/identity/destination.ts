@@ -65,6 +65,8 @@ function prepare(path: string, groupId: number | null): string {
     throw unusable(path, `others can write to it (mode ${octal(found)}); run chmod 700 ${path} when you know what is in it`);
   for (let above = dirname(place); ; above = dirname(above)) {
     const folder = statSync(above);
+    if (folder.uid !== 0 && folder.uid !== own)
+      throw unusable(path, `${above} belongs to user id ${folder.uid}, who could put another folder there`);
     const isSticky = (folder.mode & 0o1000) !== 0; // as /tmp: others cannot rename what is ours
     if ((folder.mode & 0o002) !== 0 && !isSticky)
       throw unusable(path, `anybody can write to ${above} (mode ${octal(folder)}), and so replace it`);
