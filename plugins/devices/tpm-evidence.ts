@@ -52,8 +52,8 @@ export class TpmTrust {
     const endorsement = parseTpmPublic(endorsementPublic);
     const its = endorsement.attributes;
     const isStorage = its.isFixed && its.isRestricted && its.decrypts && !its.signs;
-    if (endorsement.kind !== "rsa" || !isStorage || !WRAPPING_BITS.has(endorsement.wrappingBits ?? 0))
-      throw new MezError("ENROLMENT_REFUSED", "the TPM has to show its endorsement key, RSA with AES");
+    if (!isStorage || !WRAPPING_BITS.has(endorsement.wrappingBits ?? 0))
+      throw new MezError("ENROLMENT_REFUSED", "the TPM has to show its endorsement key, which wraps with AES");
     const der = publicKeyDer(endorsement.key);
     const isKnown = this.#isVouchedFor(endorsementCertificate, der);
     return {

@@ -50,13 +50,14 @@ export class TpmTools {
     return { public: await this.#read("key.pub"), private: await this.#read("key.priv") };
   }
 
-  /** The endorsement key (RSA 2048), TPM2B_PUBLIC, and its certificate, empty when the TPM has none. */
+  /** The endorsement key that has a certificate, RSA before ECC, as TPM2B_PUBLIC; without any, the RSA one and nothing. */
   async endorsement(): Promise<{ readonly public: Buffer; readonly certificate: Buffer }> {
-    await this.#run("tpm2_createek", ["-Q", "-c", this.#file("ek.ctx"), "-G", "rsa", "-u", this.#file("ek.pub")]);
-    await this.#flush();
-    const read = this.#run("tpm2_nvread", ["-Q", EK_CERTIFICATE_INDEX, "-o", this.#file("ek.der")]);
-    const certificate = await read.then(() => this.#read("ek.der")).catch(() => Buffer.alloc(0));
-    return { public: await this.#read("ek.pub"), certificate };
+    for (const { algorithm, certificateIndex } of ENDORSEMENT_KEYS) {
+      const read = this.#run("tpm2_nvread", ["-Q", certificateIndex, "-o", this.#file("ek.der")]);
+      const certificate = await read.then(() => this.#read("ek.der")).catch(() => null);
+      if (certificate !== null) return { public: await this.#makeEndorsement(algorithm), certificate };
+    }
+    return { public: await this.#makeEndorsement("rsa"), certificate: Buffer.alloc(0) };
   }
 
   /** Decrypts what was made for this TPM and key: TPM2_ActivateCredential. Comes after `endorsement`. */
@@ -95,6 +96,12 @@ export class TpmTools {
     ]);
     await this.#flush();
     return this.#read("signature");
+  }
+
+  async #makeEndorsement(algorithm: "rsa" | "ecc"): Promise<Buffer> {
+    await this.#run("tpm2_createek", ["-Q", "-c", this.#file("ek.ctx"), "-G", algorithm, "-u", this.#file("ek.pub")]);
+    await this.#flush();
+    return this.#read("ek.pub");
   }
 
   async #makePrimary(): Promise<void> {
@@ -138,7 +145,11 @@ export class TpmTools {
 
 const run = promisify(execFile);
 const TIMEOUT_MS = 30_000;
-const EK_CERTIFICATE_INDEX = "0x01c00002"; // TCG EK Credential Profile, 2.2.1.4, RSA 2048
+/** RSA 2048 and ECC P-256. @see TCG EK Credential Profile, 2.2.1.4 */
+const ENDORSEMENT_KEYS = [
+  { algorithm: "rsa", certificateIndex: "0x01c00002" },
+  { algorithm: "ecc", certificateIndex: "0x01c0000a" },
+] as const;
 
 function reasonOf(program: string, thrown: unknown): string {
   const { code, stderr } = thrown as { readonly code?: unknown; readonly stderr?: unknown };
