@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   renameSync,
@@ -15,6 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import { isMezError } from "../../../core/errors/error.js";
+import { testAuditForwarder } from "../../../test/contracts/audit-forwarder.js";
 import { needsPeers, requirePeer } from "../../../test/peers/require-peer.js";
 import { FileForwarder } from "./file-forwarder.js";
 
@@ -23,6 +25,24 @@ const events = (...seqs: readonly number[]) =>
     ...{ seq, id: String(seq), type: "user.login", code: "MZ1000", timestamp: new Date(0), success: true },
     json: `{"seq":${seq}}`,
   }));
+
+testAuditForwarder("file", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "mezite-forward-"));
+  const [place, gone] = [join(folder, "logs"), join(folder, "gone")];
+  mkdirSync(place);
+  const path = join(place, "audit.log");
+  const forwarder = new FileForwarder(path);
+  return {
+    forwarder,
+    received: () => (existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : []).map((line) => JSON.parse(line)),
+    away: async () => renameSync(place, gone),
+    back: async () => renameSync(gone, place),
+    close: async () => {
+      await forwarder.dispose();
+      rmSync(folder, { recursive: true });
+    },
+  };
+});
 
 suite("audit events in a file", () => {
   let folder: string;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { isMezError } from "../../../core/errors/error.js";
 import type { ForwardedEvent } from "../../../core/ports/audit-forwarder.js";
+import { testAuditForwarder } from "../../../test/contracts/audit-forwarder.js";
 import { eventually } from "../../../test/fixtures/eventually.js";
 import { needsPeers } from "../../../test/peers/require-peer.js";
 import { type ReceivedMessage, RunningRsyslog } from "../../../test/peers/rsyslog.js";
@@ -94,14 +95,40 @@ test("writes the local form for the socket of the machine", () => {
   );
 });
 
+function portOf({ address }: RunningRsyslog): number {
+  return Number(/\d+$/.exec(address)?.[0]);
+}
+
 function jsonOf(message: ReceivedMessage | undefined): unknown {
   const text = message?.text ?? "";
   return JSON.parse(text.slice(text.indexOf("{")));
 }
 
-suite("audit events in rsyslog", needsPeers("rsyslogd", "rsyslog-openssl"), () => {
-  const portOf = ({ address }: RunningRsyslog) => Number(/\d+$/.exec(address)?.[0]);
+for (const [protocol, transportTo] of [
+  ["tcp", (port: number) => new StreamTransport("rsyslog", overTcp("localhost", port))],
+  ["unix", (_port: number, path: string) => new UnixTransport(path)],
+] as const) {
+  testAuditForwarder(
+    `syslog over ${protocol}`,
+    async () => {
+      const server = await RunningRsyslog.start(protocol);
+      const forwarder = new SyslogForwarder(transportTo(portOf(server), server.address.slice("unix:".length)), ORIGIN);
+      return {
+        forwarder,
+        received: () => server.received.map(jsonOf),
+        away: () => server.pause(),
+        back: () => server.resume(),
+        close: async () => {
+          await forwarder.dispose();
+          await server.close();
+        },
+      };
+    },
+    needsPeers("rsyslogd"),
+  );
+}
 
+suite("audit events in rsyslog", needsPeers("rsyslogd", "rsyslog-openssl"), () => {
   for (const [protocol, transportTo] of [
     ["unix", ({ address }) => new UnixTransport(address.slice(5))],
     ["udp", (server) => new UdpTransport("127.0.0.1", portOf(server))],

@@ -7,7 +7,30 @@ import { test } from "node:test";
 import { isMezError } from "../../../core/errors/error.js";
 import { Secret } from "../../../core/plugin/secret.js";
 import { systemClock } from "../../../core/time/clock.js";
+import { testAuditForwarder } from "../../../test/contracts/audit-forwarder.js";
 import { WebhookForwarder } from "./webhook-forwarder.js";
+
+testAuditForwarder("webhook", async () => {
+  const events: unknown[] = [];
+  const server = createServer(async (request, response) => {
+    events.push(...(JSON.parse(await text(request)) as { events: unknown[] }).events);
+    response.writeHead(204).end();
+  });
+  const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  const stop = async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
+  return {
+    forwarder: forwarderTo(port),
+    received: () => events,
+    away: stop,
+    back: () => listen(port),
+    close: stop,
+  };
+});
 
 const EVENTS = [1, 2].map((seq) => ({
   ...{ seq, id: String(seq), type: "user.login", code: "MZ1000", timestamp: new Date(0), success: true },
@@ -27,9 +50,7 @@ for (const [status, taken] of [
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     t.after(() => server.close());
-    const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    const forwarder = new WebhookForwarder({ url, secret: new Secret("0123456789abcdef") }, systemClock, "prod");
-    const delivery = forwarder.deliver(EVENTS, new AbortController().signal);
+    const delivery = forwarderTo((server.address() as AddressInfo).port).deliver(EVENTS, new AbortController().signal);
     if (taken) await delivery;
     else await assert.rejects(delivery, (error) => isMezError(error, "UNAVAILABLE"));
     assert.equal(received.length, 1);
@@ -38,4 +59,11 @@ for (const [status, taken] of [
     const [, seconds, hex] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(signature) ?? [];
     assert.equal(createHmac("sha256", "0123456789abcdef").update(`${seconds}.${body}`).digest("hex"), hex);
   });
+}
+
+// --- internal ---
+
+function forwarderTo(port: number): WebhookForwarder {
+  const url = new URL(`http://127.0.0.1:${port}/`);
+  return new WebhookForwarder({ url, secret: new Secret("0123456789abcdef") }, systemClock, "prod");
 }
