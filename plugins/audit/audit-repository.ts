@@ -1,6 +1,7 @@
 import { defineEntity, type EntityManager, type FilterQuery, type InferEntity, p } from "@mikro-orm/core";
 import type { Entities } from "../../core/plugin/database.js";
 import { ARCHIVE_ENTITIES } from "./archive-repository.js";
+import { SCHEDULE_ENTITIES } from "./archive-schedule-repository.js";
 import type { AuditRow, UnchainedRow } from "./audit-row.js";
 import { chainHash } from "./canonical-row.js";
 import { CURSOR_ENTITIES } from "./cursor-repository.js";
@@ -44,7 +45,13 @@ const AuditHeadRecord = defineEntity({
   },
 });
 
-export const AUDIT_ENTITIES: Entities = [AuditEventRecord, AuditHeadRecord, ...ARCHIVE_ENTITIES, ...CURSOR_ENTITIES];
+export const AUDIT_ENTITIES: Entities = [
+  AuditEventRecord,
+  AuditHeadRecord,
+  ...ARCHIVE_ENTITIES,
+  ...SCHEDULE_ENTITIES,
+  ...CURSOR_ENTITIES,
+];
 
 /** A place in the chain. */
 export interface ChainHead {

@@ -19,9 +19,11 @@ import { AUDIT_RPC, auditHandlers } from "./audit-rpc.js";
 import { DatabaseAuditSink } from "./database-audit-sink.js";
 import { Forwarding } from "./forwarding.js";
 import { RemoteAuditReporter } from "./remote-audit-reporter.js";
+import { parseArchiveEvery, ScheduledArchiving } from "./scheduled-archiving.js";
 
 interface AuditConfig {
   readonly archive_directory: string;
+  readonly archive_every: string;
   readonly archive_prefix: string;
   readonly forward_patience: string;
   readonly max_report_queue_bytes: number;
@@ -32,6 +34,7 @@ export default definePlugin<AuditConfig>({
     if (host.roles.has("auth")) {
       host.store(AUDIT_ENTITIES, AUDIT_MIGRATIONS);
       const patienceSeconds = parseDuration(config.forward_patience);
+      const archiveEverySeconds = parseArchiveEvery(config.archive_every);
       const forwarding = once((resolve) => {
         const forwarders = resolve.latePort(AUDIT_FORWARDER);
         return new Forwarding({
@@ -59,6 +62,17 @@ export default definePlugin<AuditConfig>({
       host.implement(AUDIT_SINK, "database", (resolve) => new DatabaseAuditSink(() => forwarding(resolve).wake()));
       host.implement(CLUSTER_SETTING, AUDIT_RETENTION.key, () => ({ setting: AUDIT_RETENTION, file: null }));
       host.run(forwarding);
+      if (archiveEverySeconds !== null)
+        host.run((resolve) => {
+          const [database, clock, logger] = [resolve(DATABASE), resolve(CLOCK), resolve(LOGGER)];
+          return new ScheduledArchiving({
+            database,
+            clock,
+            logger,
+            archive: archive(resolve),
+            everySeconds: archiveEverySeconds,
+          });
+        });
       host.rpc(AUDIT_RPC, (resolve) =>
         auditHandlers({
           database: resolve(DATABASE),
