@@ -123,3 +123,21 @@ describe("the audit archive and copies of the log", needsPeers("ssh"), () => {
     );
   });
 });
+
+describe("the audit archive without anybody's doing", () => {
+  let cluster: Cluster;
+  before(async () => {
+    cluster = await Cluster.start({ node: "none", config: { audit: { archive_every: "1h", archive_directory: "archive" } } });
+  });
+  after(() => cluster?.stop());
+
+  test("is written into a folder of the server, and is intact", async () => {
+    const status = () => JSON.parse(cluster.mezctlOk(["audit", "status", "--format=json"])) as ShownStatus;
+    const { archive } = await eventually(() => {
+      const shown = status();
+      return shown.archived_seq > 0 && shown;
+    }, 60_000);
+    assert.match(archive, /^folder:\/.*\/archive$/);
+    assert.match(cluster.mezctlOk(["audit", "verify", "--archive"]), /intact/i);
+  });
+});
