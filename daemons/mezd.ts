@@ -22,6 +22,11 @@ await main({
       summary: "Keep the certificates of an agent identity in a folder",
       load: async () => (await import("./identity.js")).default,
     },
+    {
+      name: "health",
+      summary: "Ask whether a daemon is ready, for health checks of containers",
+      load: async () => (await import("./health.js")).default,
+    },
     { name: "config", summary: "Check the configuration", load: async () => (await import("./config.js")).default },
   ],
 });

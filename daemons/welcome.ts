@@ -1,5 +1,5 @@
-import { userInfo } from "node:os";
 import type { Config } from "../core/config/config.js";
+import { accountName } from "../core/plugin/account-name.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import type { ProcessRole } from "../core/plugin/contract.js";
 import type { FirstAdmin } from "../core/plugin/first-start.js";
@@ -27,7 +27,7 @@ function firstSteps(
 ): readonly string[] {
   // npm sets this when the daemon runs from a checkout, where the commands are reached through npx.
   const npx = context.env.npm_lifecycle_event === undefined ? "" : "npx ";
-  const login = userInfo().username;
+  const login = accountName() ?? "<login>";
   const node = (config.plugins.get("ssh-node")?.config as { name?: string } | undefined)?.name ?? "<node>";
   const session = roles.has("node")
     ? [

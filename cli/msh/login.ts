@@ -1,5 +1,5 @@
-import { userInfo } from "node:os";
 import { MezError } from "../../core/errors/error.js";
+import { requireAccountName } from "../../core/plugin/account-name.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import { Secret } from "../../core/plugin/secret.js";
 import type { TrustDecision } from "../../core/rpc/trust.js";
@@ -35,7 +35,7 @@ export async function logIn(context: CommandContext, input: LoginInput): Promise
   const store = new ProfileStore(meziteFolder(context));
   const before = store.current();
   const authServer = authServerFor(flag(context, "authServer"), flag(context, "proxy"), before?.authServer);
-  const user = input.user ?? (before?.authServer === authServer ? before.user : userInfo().username);
+  const user = input.user ?? (before?.authServer === authServer ? before.user : requireAccountName("--user"));
   // Before the password is asked for: it must not be typed for a server that is then refused.
   const decision = await trustFor(context, authServer);
   const session = await authenticate(context, { ...input, user, authServer, decision });

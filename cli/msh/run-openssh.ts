@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
-import { constants, userInfo } from "node:os";
+import { constants } from "node:os";
 import { MezError } from "../../core/errors/error.js";
+import { accountName } from "../../core/plugin/account-name.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import { meziteFolder } from "../cluster-connection.js";
 import type { Profile } from "./profile.js";
@@ -76,8 +77,8 @@ function destination({ node: text, login }: SshInput, profile: Profile): { login
 
 /** The login of the same name as the local user, else the only one. */
 function usualLogin({ logins }: Profile): string | undefined {
-  const local = userInfo().username;
-  if (logins.includes(local)) return local;
+  const local = accountName();
+  if (local !== null && logins.includes(local)) return local;
   return logins.length === 1 && !logins[0]?.startsWith("-") ? logins[0] : undefined;
 }
 

@@ -1,6 +1,6 @@
-import { userInfo } from "node:os";
 import type { Duplex } from "node:stream";
 import { messageOf } from "../../core/errors/error.js";
+import { requireAccountName } from "../../core/plugin/account-name.js";
 import type { Collections } from "../../core/plugin/collection.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import type { ChangingGuards } from "../../core/ports/guard.js";
@@ -33,7 +33,7 @@ export class NodeServer {
     const { identity, collections, access, guards, accounts, settings, cluster, audit, clock, logger } = parts;
     const nodeName = identity.current().name;
     const policy = new NodePolicy({ collections, identity, access, guards, staleSeconds: settings.policyStaleSeconds });
-    const onlyLogin = isRoot() ? null : userInfo().username;
+    const onlyLogin = isRoot() ? null : requireAccountName();
     const door = new SessionDoor({ nodeName, policy, cluster, accounts, onlyLogin, audit, clock });
     const hostKeys = new HostKeyRing(identity);
     this.#server = createSshServer<NodeLogin>({

@@ -1,4 +1,4 @@
-import { userInfo } from "node:os";
+import { requireAccountName } from "../../core/plugin/account-name.js";
 import type { Collections } from "../../core/plugin/collection.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import { sshCryptoBackend } from "../../core/ssh/ssh2.js";
@@ -44,7 +44,7 @@ export class NodeService implements Lifecycle {
     });
     for (const tunnel of this.#tunnels) await tunnel.start();
     logger.info("node is up", { node: name, proxies: settings.proxyAddresses.join(", "), crypto: sshCryptoBackend() });
-    if (!isRoot()) logger.warn(`not running as root: only the login ${userInfo().username} is served`);
+    if (!isRoot()) logger.warn(`not running as root: only the login ${requireAccountName()} is served`);
     if (recorder === null) logger.warn("the plugin recordings is off: sessions are not recorded");
   }
 

@@ -1,4 +1,4 @@
-import { userInfo } from "node:os";
+import { accountName } from "../../core/plugin/account-name.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { FirstAdmin, FirstStart } from "../../core/plugin/first-start.js";
@@ -44,7 +44,7 @@ export class FirstAdminSetup implements Lifecycle, FirstStart {
     const { database, users, logger } = this.parts;
     if (await database.read(hasUsers)) return false;
     await users.create(
-      { name: ADMIN, roles: ["access", "admin"], internalTraits: { logins: [osUserName()] }, password, requireChange: false },
+      { name: ADMIN, roles: ["access", "admin"], internalTraits: { logins: ownLogins() }, password, requireChange: false },
       null,
     );
     logger.info("first start: made user admin", { password: origin });
@@ -57,6 +57,7 @@ export class FirstAdminSetup implements Lifecycle, FirstStart {
 const ADMIN = "admin";
 
 /** Whoever runs the daemon: without root, a node serves only that account. */
-function osUserName(): string {
-  return userInfo().username;
+function ownLogins(): readonly string[] {
+  const name = accountName();
+  return name === null ? [] : [name];
 }

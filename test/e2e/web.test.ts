@@ -50,6 +50,20 @@ for (const proxy of ["together", "apart"] as const) {
       });
       after(() => cluster.stop());
 
+      test("mezd health asks the web server, the one port and the auth service, and says what is not there", async () => {
+        const health = (at: number) => {
+          const { code, stdout, stderr } = cluster.mezd(["health", `--address=localhost:${at}`, "--timeout=20s"]);
+          return [code, stdout + stderr];
+        };
+        assert.deepEqual(health(cluster.ports.web), [0, `the proxy at localhost:${cluster.ports.web} is ready\n`]);
+        assert.deepEqual(health(port), [0, `the proxy at localhost:${port} is ready\n`]);
+        assert.deepEqual(health(cluster.ports.auth), [0, `the auth service at localhost:${cluster.ports.auth} is ready\n`]);
+        const [free] = await freePorts(1);
+        const [code, said] = health(free as number);
+        assert.equal(code, 7);
+        assert.match(String(said), /is not ready: .*ECONNREFUSED/);
+      });
+
       test("answers on its own port and on the one port, under the certificate of the cluster", () => {
         for (const at of [cluster.ports.web, port]) {
           const { code, stdout, stderr } = curl(`https://localhost:${at}/v1/webapi/ping`);

@@ -52,6 +52,7 @@ export const PROGRAMS: Readonly<Record<Binary, { readonly globals: Flags; readon
       daemon("proxy", () => import("../../daemons/proxy.js")),
       daemon("node", () => import("../../daemons/node.js")),
       daemon("identity", () => import("../../daemons/identity.js")),
+      daemon("health", () => import("../../daemons/health.js")),
       daemon("config", () => import("../../daemons/config.js")),
     ],
   },
