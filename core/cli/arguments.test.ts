@@ -138,6 +138,20 @@ test("fills flags from variables; the command line wins, and an empty variable c
   assert.equal(String(program.calls[0]!.globals["token"]), "[secret]");
 });
 
+test("fills a flag that other commands have with another meaning from a variable of its command alone", async () => {
+  const program = exampleProgram();
+  const [args, shared] = [["users", "create", "alice", "--password=secret"], { MEZITE_ROLES: "admin" }];
+  await runExample(program, args, { env: shared });
+  await runExample(program, args, { env: { ...shared, MEZITE_USERS_CREATE_ROLES: "developer" } });
+  assert.deepEqual(
+    program.calls.map(({ input }) => (input as { readonly roles?: unknown }).roles),
+    [undefined, ["developer"]],
+  );
+  const { stdout } = await runExample(program, ["users", "create", "--help"]);
+  assert.match(stdout, /^Flags without a variable in brackets have MEZITE_USERS_CREATE_<FLAG>\.$/m);
+  assert.doesNotMatch(stdout, /MEZITE_ROLES/);
+});
+
 test("names the variable that holds a bad value", async () => {
   const { code, stderr } = await runExample(exampleProgram(), ["locks", "create"], { env: { MEZITE_TTL: "soon" } });
   assert.equal(code, 2);

@@ -77,19 +77,21 @@ export interface ReadInput {
 
 /**
  * Turns what was given into typed values: argument, else variable, else default.
+ * @param path Names of program and command: `mezctl nodes add`.
  * @throws {MezError} `INVALID_ARGUMENT`, `INVALID_DURATION`
  */
 export function readInput(
   given: GivenArguments,
   globals: Flags,
   command: Command,
+  path: string,
   env: Readonly<Record<string, string | undefined>>,
 ): ReadInput {
   const missingSecrets: string[] = [];
   const readFlags = (flags: Flags): [string, InputValue][] =>
     Object.entries(flags).map(([key, flag]) => {
       if (given.fromStdin === key) return [key, undefined];
-      const written = given.values.get(key) ?? fromVariable(variableOf(key, flag), flag.repeatable === true, env);
+      const written = given.values.get(key) ?? fromVariable(variableOf(key, flag, path), flag.repeatable === true, env);
       if (written.length > 0) return [key, readFlag(flag, written)];
       if (flag.type === "secret" && flag.required) missingSecrets.push(key);
       else if (flag.required) throw missing(`--${kebabCase(key)}`, flag.description);
@@ -214,13 +216,9 @@ function takeRest(words: readonly string[], command: Command, given: GivenArgume
 }
 
 /** An empty variable counts as not set. */
-function fromVariable(
-  name: string | undefined,
-  several: boolean,
-  env: Readonly<Record<string, string | undefined>>,
-): WrittenValue[] {
-  const text = name === undefined ? undefined : env[name];
-  if (name === undefined || text === undefined || text === "") return [];
+function fromVariable(name: string, several: boolean, env: Readonly<Record<string, string | undefined>>): WrittenValue[] {
+  const text = env[name];
+  if (text === undefined || text === "") return [];
   return (several ? text.split(",") : [text]).map((part) => ({ text: part, origin: name }));
 }
 

@@ -22,10 +22,17 @@ export function kebabCase(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** The variable that fills a flag, `undefined` when there is none: `hostKeyFile` is `MEZITE_HOST_KEY_FILE`. */
-export function variableOf(key: string, flag: Flag): string | undefined {
-  if (flag.env === false) return undefined;
-  return flag.env ?? `MEZITE_${kebabCase(key).replaceAll("-", "_").toUpperCase()}`;
+/**
+ * The variable that fills a flag: `caFile` is `MEZITE_CA_FILE`. A flag with `env: false` has one of its command alone:
+ * `labels` of `mezctl nodes add` is `MEZITE_NODES_ADD_LABELS`.
+ */
+export function variableOf(key: string, flag: Flag, commandPath: string): string {
+  return flag.env === false ? `${variablesOf(commandPath)}_${inCapitals(key)}` : (flag.env ?? `MEZITE_${inCapitals(key)}`);
+}
+
+/** What the variables of one command alone begin with: `mezctl nodes add` is `MEZITE_NODES_ADD`. */
+export function variablesOf(commandPath: string): string {
+  return ["MEZITE", ...commandPath.split(" ").slice(1).map(inCapitals)].join("_");
 }
 
 /** Whether `--name-stdin` exists for a flag. */
@@ -63,6 +70,10 @@ export function flagTable(globals: Flags, command?: Command): FlagTable {
 // --- internal ---
 
 const STDIN_SWITCH: Flag = { type: "boolean", description: "Read it from standard input", env: false };
+
+function inCapitals(name: string): string {
+  return kebabCase(name).replaceAll("-", "_").toUpperCase();
+}
 
 function claim(names: Map<string, FlagEntry>, name: string, entry: FlagEntry): void {
   if (names.has(name)) throw new MezError("INTERNAL", `flag ${entry.spelling} is defined twice`);

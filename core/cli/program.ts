@@ -88,7 +88,7 @@ function moreCommands(program: Program, { find }: ServerCommands, io: ProgramIo,
   return async (word, args) => {
     const given = new GivenArguments();
     readKnownFlags(args, flagTable(program.globals), given);
-    const { globals } = readInput(given, program.globals, NO_COMMAND, io.env);
+    const { globals } = readInput(given, program.globals, NO_COMMAND, program.binary, io.env);
     const { binary, version, connect } = program;
     const { context, close } = openContext({ binary, version, io, globals, signal, connect });
     try {
@@ -109,7 +109,7 @@ async function runLeaf(
   io: ProgramIo,
   signal: AbortSignal,
 ): Promise<number> {
-  const read = withHint(path, () => readInput(given, program.globals, command, io.env));
+  const read = withHint(path, () => readInput(given, program.globals, command, path, io.env));
   const { binary, version, connect, loginAnswers, renewLogin } = program;
   const { globals } = read;
   const { context, close } = openContext({ binary, version, io, globals, signal, connect, loginAnswers, renewLogin });

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 import { type ArgDef, type CommandDef, defineCommand, renderUsage } from "citty";
 import type { Command, CommandNode, Flag, Flags } from "../plugin/commands.js";
 import { otherNames } from "./command-tree.js";
-import { kebabCase, readsFromStdin, variableOf } from "./flag-table.js";
+import { kebabCase, readsFromStdin, variableOf, variablesOf } from "./flag-table.js";
 
 /** What help shows of a place in the command tree. A list of commands needs no more than their summaries. */
 export interface UsageOf {
@@ -41,6 +41,8 @@ export async function usageText({ path, node, globals, colours }: UsageOf): Prom
   if (!("commands" in node) && node.rest !== undefined) text = withRest(text, node);
   text = text.replace(RIGHT_ALIGNED, (_line, indent: string, name: string) => `  ${name}${indent.slice(2)}    `);
   if (node.description !== undefined) text = text.replace("\n", () => `\n\n${wrapped(node.description as string)}\n`);
+  if (!("commands" in node) && Object.values(node.flags ?? {}).some(({ env, hidden }) => env === false && hidden !== true))
+    text = `${text.trimEnd()}\n\nFlags without a variable in brackets have ${variablesOf(path)}_<FLAG>.\n`;
   const examples = "commands" in node ? [] : (node.examples ?? []);
   if (examples.length > 0) text = `${text.trimEnd()}\n\nEXAMPLES\n\n${examples.map((line) => `  ${line}`).join("\n")}\n`;
   text = colours ? text : stripVTControlCharacters(text);
@@ -103,11 +105,11 @@ function flagArguments(flags: Flags): Record<string, ArgDef> {
 }
 
 function flagArgument(key: string, flag: Flag): ArgDef {
-  const variable = variableOf(key, flag);
+  const variable = flag.env === false ? "" : variableOf(key, flag, "");
   const remarks = [
     flag.repeatable ? "repeatable" : "",
     flag.type === "secret" && flag.required ? "asked for when absent" : "",
-    variable ?? "",
+    variable,
   ];
   const remark = remarks.filter((part) => part !== "").join(", ");
   const base = {

@@ -54,7 +54,7 @@ interface FlagBase {
   readonly short?: string;
   /** Other long names, with dashes and without the leading `--`. */
   readonly aliases?: readonly string[];
-  /** Variable that fills the flag in place of `MEZITE_<NAME>`; `false` for none. */
+  /** Variable that fills the flag in place of `MEZITE_<NAME>`; `false` for one of the command alone, `MEZITE_<COMMAND>_<NAME>`. */
   readonly env?: string | false;
   /** Shown in the help text: `--out=<file>`. */
   readonly valueName?: string;

@@ -37,7 +37,7 @@ export async function checkCommand({ binary, args }: WrittenCommand, whole: bool
   const route = await findRoute(binary, [...commands, ...builtinCommands(facts)], globals, args);
   if (route.node === undefined || isGroup(route.node)) return;
   readCommandArguments(route.args, route.node, flagTable(globals, route.node), route.given);
-  if (whole && !route.given.helpWanted) readInput(route.given, globals, route.node, {});
+  if (whole && !route.given.helpWanted) readInput(route.given, globals, route.node, route.path.join(" "), {});
 }
 
 /** The commands and global flags of every program. */

@@ -116,11 +116,9 @@ async function knownVariables(t: TestContext): Promise<ReadonlySet<string>> {
     const { globals, commands } = PROGRAMS[binary];
     for (const summary of commands) {
       const node = await loadCommand(summary, binary);
-      for (const { command } of isGroup(node) ? leavesOf(node) : [{ command: node }]) {
-        for (const { key, flag } of flagTable(globals, command).long.values()) {
-          const name = variableOf(key, flag);
-          if (name !== undefined) known.add(name);
-        }
+      for (const { path, command } of isGroup(node) ? leavesOf(node) : [{ path: [node.name], command: node }]) {
+        for (const { key, flag, role } of flagTable(globals, command).long.values())
+          if (role === "global" || role === "flag") known.add(variableOf(key, flag, [binary, ...path].join(" ")));
       }
     }
   }
