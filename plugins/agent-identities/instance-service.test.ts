@@ -143,12 +143,15 @@ test("of two holders that renew at once, one gets certificates and the other loc
 });
 
 test("an instance that was locked after its call was let in renews nothing, nor gets an answer that was lost", async () => {
-  const { instanceId } = await bootstrap("one", keys());
-  const order = keys();
+  const [first, order] = [keys(), keys()];
+  const { instanceId } = await bootstrap("one", first);
   const presented = { name: NAME, instance: instanceId, generation: 1 };
+  const isRefused = (error: unknown): boolean => isMezError(error, "ACCESS_DENIED");
+  lockedInstance = instanceId;
+  await assert.rejects(bootstrap("one", first), isRefused);
+  lockedInstance = "";
   await instances.renew(presented, order, HERE);
   lockedInstance = instanceId;
-  const isRefused = (error: unknown): boolean => isMezError(error, "ACCESS_DENIED");
   await assert.rejects(instances.renew(presented, order, HERE), isRefused);
   await assert.rejects(instances.renew({ ...presented, generation: 2 }, keys(), HERE), isRefused);
   assert.equal((await stored())[0]?.generation, 2);

@@ -67,7 +67,7 @@ export class InstanceService {
       if (token === null || identity === null)
         throw new MezError("JOIN_REFUSED", "this token admits a proxy or a node, not an agent identity");
       requireNoRefusal(this.parts.guards, { agentIdentity: identity.name, roles: identity.roles });
-      if (token.instanceId !== null) return this.#firstAnswer(tx, token.instanceId, keysHash);
+      if (token.instanceId !== null) return this.#firstAnswer(tx, identity, token.instanceId, keysHash);
       const first = { instanceId, generation: 1 };
       const certificates = prepared([identity, first], () => this.parts.issuer.issue(identity, first, keys, order.ttlSeconds));
       const now = this.parts.clock.now();
@@ -140,8 +140,14 @@ export class InstanceService {
     }
   }
 
-  async #firstAnswer(tx: Transaction, instanceId: string, keysHash: string): Promise<InstanceCertificates> {
+  async #firstAnswer(
+    tx: Transaction,
+    identity: AgentIdentity,
+    instanceId: string,
+    keysHash: string,
+  ): Promise<InstanceCertificates> {
     const instance = await repository.findInstance(tx.em, instanceId);
+    if (instance !== null) this.#requireUnlocked(identity, instance);
     if (instance?.generation === 1 && instance.keysHash === keysHash) return JSON.parse(instance.answer) as InstanceCertificates;
     throw new MezError("JOIN_REFUSED", "the join was refused: the token is unknown, used or expired, or the proof is wrong", {
       detail: `the token made instance ${instanceId}, which has other keys by now`,
