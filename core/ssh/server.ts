@@ -2,6 +2,7 @@ import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { lendToListeners } from "../flow/lending.js";
 import { OFFER } from "./algorithms.js";
+import type { AuthenticationAttempt, AuthenticationDecision } from "./authentication-attempt.js";
 import { ssh2KeysOf } from "./certificate-key.js";
 import { guardFlow } from "./flow-guard.js";
 import type { SshPrivateKey } from "./private-key.js";
@@ -9,7 +10,7 @@ import { type SshPeer, SshServerConnection } from "./server-connection.js";
 import { type IncomingServer, Ssh2Server } from "./ssh2.js";
 import type { IncomingConnection } from "./ssh2-internals.js";
 import { DISCONNECT, sendDisconnect, transportOf } from "./transport.js";
-import { type AuthenticationAttempt, type AuthenticationDecision, UserAuthentication } from "./user-authentication.js";
+import { UserAuthentication } from "./user-authentication.js";
 
 export interface SshHostKey {
   readonly key: SshPrivateKey;

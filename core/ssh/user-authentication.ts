@@ -1,55 +1,11 @@
 import { isMezError, MezError } from "../errors/error.js";
-import { CERTIFICATE_ALGORITHMS } from "./algorithms.js";
-import { CERTIFICATE_SUFFIX, isCertificateType, parseCertificate, type SshCertificate } from "./certificate.js";
-import { parsePublicKey } from "./public-key.js";
-import { type SignatureAlgorithm, signatureAlgorithmsOf, verifySignature } from "./signature.js";
+import type { AuthenticationAttempt, AuthenticationDecision, KeyboardInteractiveAttempt } from "./authentication-attempt.js";
+import type { SshCertificate } from "./certificate.js";
+import { readOfferedKey } from "./offered-key.js";
+import { verifySignature } from "./signature.js";
 import type { Protocol } from "./ssh2-internals.js";
 import { DISCONNECT, sendDisconnect, sendPayload, transportOf } from "./transport.js";
 import { string, WireReader } from "./wire.js";
-
-/** One question of a client that wants in. */
-export type AuthenticationAttempt = PublicKeyAttempt | KeyboardInteractiveAttempt;
-
-export interface PublicKeyAttempt {
-  readonly method: "publickey";
-  /** Login name that the client asks for. */
-  readonly user: string;
-  /** The plain key, or the key that is certified. */
-  readonly publicKeyBlob: Buffer;
-  /** Parsed, not checked: call `checkCertificate`. Null when the client offers a plain key. */
-  readonly certificate: SshCertificate | null;
-  /**
-   * True when the client proved, by a signature that was verified, that it holds the key. When false it only asks
-   * whether the key would do: answer as if it were true, but let nobody in the world believe it.
-   */
-  readonly isProven: boolean;
-}
-
-export interface KeyboardInteractiveAttempt {
-  readonly method: "keyboard-interactive";
-  readonly user: string;
-  /** Aborts when the client gives up, goes away or asks something else. */
-  readonly signal: AbortSignal;
-  /** Asks the person; without questions, the instruction is shown and the client goes on waiting. @throws {MezError} `SSH_AUTHENTICATION_FAILED` when the client gives up or asks something else */
-  prompt(
-    instruction: string,
-    questions: readonly { readonly prompt: string; readonly echo: boolean }[],
-  ): Promise<readonly string[]>;
-}
-
-/**
- * `reject` is shown to the client as a banner, one line; null says nothing. Say nothing about plain keys: OpenSSH offers
- * the plain key before its certificate, and would print the line although the login works. `isPartial`: good so far,
- * more is needed; `graceMs` is the time that the person has for that, in place of the rest of the usual.
- */
-export type AuthenticationDecision<Identity> =
-  | { readonly accept: Identity }
-  | {
-      readonly reject: string | null;
-      readonly methods?: readonly string[];
-      readonly isPartial?: boolean;
-      readonly graceMs?: number;
-    };
 
 export interface UserAuthenticationOptions<Identity> {
   /** A `MezError` that it throws is a refusal with the error's message; any other error is one without a reason. */
@@ -144,7 +100,8 @@ export class UserAuthentication<Identity> {
     reader.end();
     let decision: AuthenticationDecision<Identity>;
     try {
-      const { certificate, publicKeyBlob, signatureAlgorithm } = this.#readKey(algorithm, blob);
+      const { certificate, publicKeyBlob, signatureAlgorithm } = readOfferedKey(algorithm, blob, this.#certificate);
+      this.#certificate = certificate ?? this.#certificate; // the signed request follows the question: what was checked once stays checked
       if (signature !== null) {
         const signed = Buffer.concat([string(this.protocol._kex?.sessionID ?? Buffer.alloc(0)), payload.subarray(0, signedEnd)]);
         verifySignature(publicKeyBlob, signed, signature, signatureAlgorithm);
@@ -208,24 +165,6 @@ export class UserAuthentication<Identity> {
     }
   }
 
-  #readKey(
-    algorithm: string,
-    blob: Buffer,
-  ): { certificate: SshCertificate | null; publicKeyBlob: Buffer; signatureAlgorithm: SignatureAlgorithm } {
-    if (isCertificateType(algorithm)) {
-      const known = CERTIFICATE_ALGORITHMS.get(algorithm);
-      const certificate = this.#certificate?.blob.equals(blob) ? this.#certificate : parseCertificate(blob);
-      if (known === undefined || known.certificateType !== certificate.keyType + CERTIFICATE_SUFFIX)
-        throw wrongAlgorithm(algorithm);
-      this.#certificate = certificate; // the signed request follows the question: what was checked once stays checked
-      return { certificate, publicKeyBlob: certificate.subjectBlob, signatureAlgorithm: known.signature };
-    }
-    const key = parsePublicKey(blob);
-    const signatureAlgorithm = signatureAlgorithmsOf(key.type).find((allowed) => allowed === algorithm);
-    if (signatureAlgorithm === undefined) throw wrongAlgorithm(algorithm);
-    return { certificate: null, publicKeyBlob: key.blob, signatureAlgorithm };
-  }
-
   #refusalFor(error: unknown): { readonly reject: string | null } {
     if (error instanceof MezError && error.kind !== "internal") return { reject: error.message };
     this.options.onError(error);
@@ -270,10 +209,6 @@ const MAX_WAITING = 10;
 const MAX_LOGIN_CHARACTERS = 256;
 /** Questions about keys that we would accept are no failures, but are bounded too. */
 const REQUESTS_PER_TRY = 4;
-
-function wrongAlgorithm(algorithm: string): MezError {
-  return new MezError("SSH_KEY_UNSUPPORTED", `algorithm "${algorithm.slice(0, 60)}" does not fit the key or is not supported`);
-}
 
 function promptAborted(): MezError {
   return new MezError("SSH_AUTHENTICATION_FAILED", "the client did not answer the question");

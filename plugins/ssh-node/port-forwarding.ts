@@ -1,7 +1,7 @@
 import { connect, createServer, type Server } from "node:net";
 import { messageOf } from "../../core/errors/error.js";
+import type { ConnectionHandlers, DirectTcpipRequest, TcpipForwardRequest } from "../../core/ssh/client-requests.js";
 import type { ForwardTargets } from "../../core/ssh/forward-targets.js";
-import type { ConnectionHandlers, DirectTcpipRequest, TcpipForwardRequest } from "../../core/ssh/server-connection.js";
 import { relay } from "../../core/tunnel/relay.js";
 import type { NodeSession } from "./node-session.js";
 

@@ -1,11 +1,11 @@
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
+import type { AuthenticationAttempt, AuthenticationDecision, PublicKeyAttempt } from "../../core/ssh/authentication-attempt.js";
 import type { SshCertificate } from "../../core/ssh/certificate.js";
 import { checkCertificate } from "../../core/ssh/certificate-check.js";
 import { type CertificateClaims, claimsOf } from "../../core/ssh/certificate-claims.js";
 import { fingerprintOf } from "../../core/ssh/public-key.js";
 import type { SshPeer } from "../../core/ssh/server-connection.js";
-import type { AuthenticationAttempt, AuthenticationDecision, PublicKeyAttempt } from "../../core/ssh/user-authentication.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuditReporter } from "../audit/api.js";
 import { RECORDING_MODE, RECORDING_POLICY } from "../recordings/api.js";

@@ -1,11 +1,7 @@
 import type { Socket } from "node:net";
 import { messageOf } from "../../core/errors/error.js";
+import type { ConnectionHandlers, DirectStreamlocalRequest, StreamlocalForwardRequest } from "../../core/ssh/client-requests.js";
 import type { ForwardTargets } from "../../core/ssh/forward-targets.js";
-import type {
-  ConnectionHandlers,
-  DirectStreamlocalRequest,
-  StreamlocalForwardRequest,
-} from "../../core/ssh/server-connection.js";
 import { relay } from "../../core/tunnel/relay.js";
 import type { NodeSession } from "./node-session.js";
 import type { OsAccount } from "./os-account.js";

@@ -1,9 +1,9 @@
 import type { Duplex } from "node:stream";
 import { isMezError, MezError, messageOf } from "../../core/errors/error.js";
 import type { Collection } from "../../core/plugin/collection.js";
+import type { AuthenticationAttempt, AuthenticationDecision, PublicKeyAttempt } from "../../core/ssh/authentication-attempt.js";
 import { createSshServer, type SshHostKey, type SshServer } from "../../core/ssh/server.js";
 import type { SshPeer } from "../../core/ssh/server-connection.js";
-import type { AuthenticationAttempt, AuthenticationDecision, PublicKeyAttempt } from "../../core/ssh/user-authentication.js";
 import type { NodeEntry } from "../nodes/api.js";
 import type { ProvenSessionMfa } from "../roles/api.js";
 import type { AgentlessAccess } from "./agentless-access.js";

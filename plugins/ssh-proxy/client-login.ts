@@ -1,12 +1,12 @@
 import { isIPv4 } from "node:net";
 import { isMezError } from "../../core/errors/error.js";
-import type { SshPeer } from "../../core/ssh/server-connection.js";
 import type {
   AuthenticationAttempt,
   AuthenticationDecision,
   KeyboardInteractiveAttempt,
   PublicKeyAttempt,
-} from "../../core/ssh/user-authentication.js";
+} from "../../core/ssh/authentication-attempt.js";
+import type { SshPeer } from "../../core/ssh/server-connection.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { SessionProof } from "../mfa/api.js";
 import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";

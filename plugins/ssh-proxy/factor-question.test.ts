@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isMezError, MezError } from "../../core/errors/error.js";
-import type { KeyboardInteractiveAttempt } from "../../core/ssh/user-authentication.js";
+import type { KeyboardInteractiveAttempt } from "../../core/ssh/authentication-attempt.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import type { SessionProof, SessionProofRequest } from "../mfa/api.js";
 import type { CertifiedPerson } from "./certificate-gate.js";

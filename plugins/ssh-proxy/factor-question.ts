@@ -1,6 +1,6 @@
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Logger } from "../../core/plugin/logger.js";
-import type { KeyboardInteractiveAttempt } from "../../core/ssh/user-authentication.js";
+import type { KeyboardInteractiveAttempt } from "../../core/ssh/authentication-attempt.js";
 import type { SessionProof, SessionProofs } from "../mfa/api.js";
 import type { ProvenSessionMfa } from "../roles/api.js";
 import type { CertifiedPerson } from "./certificate-gate.js";
