@@ -3,11 +3,12 @@ import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Server } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster, freePorts } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { socks5 } from "../fixtures/socks5.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { Sshd } from "../fixtures/sshd.js";
 import { needsPeers } from "../peers/require-peer.js";
@@ -169,7 +170,12 @@ describe("a node without an agent, with OpenSSH through the proxy", PEERS, () =>
     const session = await SshSession.open(cluster, target, flags, { home: free });
     for (const door of [{ port: local, host: "127.0.0.1" }, { port: remote, host: "127.0.0.1" }, { path: socket }])
       assert.ok(await echoes(door), JSON.stringify(door));
+    assert.ok(await echoes({ port: dynamic, host: "127.0.0.1" }, socks5(port)), "-D");
+    assert.equal(await echoes({ port: dynamic, host: "127.0.0.1" }, socks5((await freePorts(1))[0] ?? 0)), false);
     await session.close();
+    const forbidden = await SshSession.open(cluster, target, ["-D", `${dynamic}`], { home: bound });
+    assert.equal(await echoes({ port: dynamic, host: "127.0.0.1" }, socks5(port)), false);
+    await forbidden.close();
     const agent = await startAgent(join(folder, "agent.sock"));
     const env = { SSH_AUTH_SOCK: agent.path };
     cluster.run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "forwarded", "-f", join(folder, "key")]);
@@ -367,11 +373,16 @@ async function echoServer(): Promise<Server> {
 }
 
 /** Whether what is sent through this door comes back. */
-async function echoes(door: { readonly port: number; readonly host: string } | { readonly path: string }): Promise<boolean> {
+/** @param greet What is said before. */
+async function echoes(
+  door: { readonly port: number; readonly host: string } | { readonly path: string },
+  greet: (socket: Socket) => Promise<void> = async () => {},
+): Promise<boolean> {
   const sent = randomBytes(100_000);
   const socket = connect({ ...door, allowHalfOpen: true });
   try {
     await once(socket, "connect");
+    await greet(socket);
     const parts: Buffer[] = [];
     socket.on("data", (chunk: Buffer) => parts.push(chunk));
     socket.end(sent);

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster, freePorts } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { socks5 } from "../fixtures/socks5.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { needsPeers } from "../peers/require-peer.js";
 
@@ -193,20 +194,6 @@ async function echoes(door: NetConnectOpts, introduce?: (socket: ReturnType<type
   } finally {
     socket.destroy();
   }
-}
-
-/** What a client of `-D` says first: RFC 1928, 3 and 4, for a port of 127.0.0.1. */
-function socks5(port: number): (socket: ReturnType<typeof connect>) => Promise<void> {
-  return async (socket) => {
-    for (const message of [
-      [5, 1, 0],
-      [5, 1, 0, 1, 127, 0, 0, 1, port >> 8, port & 255],
-    ]) {
-      const answered = Promise.race([once(socket, "data"), once(socket, "end").then(() => Promise.reject(new Error("hung up")))]);
-      socket.write(Buffer.from(message));
-      await answered;
-    }
-  };
 }
 
 async function startAgent(path: string): Promise<{ readonly path: string; stop(): Promise<void> }> {
