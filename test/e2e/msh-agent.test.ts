@@ -6,8 +6,11 @@ import { createConnection } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { parseCertificateLine } from "../../core/ssh/certificate.js";
+import { AuthenticatorApp } from "../fixtures/authenticator-app.js";
 import { Cluster, type Finished } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { TypedProgram } from "../fixtures/typed-program.js";
 import { needsPeers } from "../peers/require-peer.js";
 
 const MSH = fileURLToPath(new URL("../../cli/msh.js", import.meta.url));
@@ -253,6 +256,55 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     await later.stop();
   });
 
+  test("lets the person log in again, with a second factor and from the enrolled device", needsPeers("oathtool"), async () => {
+    const role = join(folder, "guarded.yaml");
+    const options = { device_trust_mode: "required" };
+    const allow = { node_labels: { "*": "*" }, logins: [cluster.login] };
+    const spec = { kind: "role", version: "v1", metadata: { name: "guarded" }, spec: { options, allow } };
+    writeFileSync(role, JSON.stringify(spec));
+    cluster.mezctlOk(["roles", "create", `--from-file=${role}`]);
+    const home = cluster.person("nina", ["--roles=guarded"]);
+    const { token } = JSON.parse(cluster.mezctlOk(["devices", "add", "--user=nina", "--format=json"]));
+    cluster.mshOk(["device", "enroll", "--token-stdin", "--key=file", "--name=laptop"], { home, input: `${token}\n` });
+    const adding = new TypedProgram(process.execPath, [MSH, "mfa", "add"], cluster.environment({ home }));
+    const [, secret = ""] = await adding.printed(/type the key in: ([A-Z2-7 ]{39})/);
+    const app = new AuthenticatorApp(secret.replaceAll(" ", ""));
+    await adding.answer(/Code that the app shows: $/, await app.code());
+    assert.equal(await adding.ended(), 0, adding.screen);
+
+    cluster.mezctlOk(["config", "set", "session_ttl", "3s"]);
+    const login = ["login", "--user=nina", "--password-stdin"];
+    cluster.mshOk(login, { home, input: "password of nina 1\n", env: { MEZITE_OTP: await app.code() } });
+    cluster.mezctlOk(["config", "unset", "session_ttl"]);
+    const [asked, answers] = [join(folder, "asked"), join(folder, "answers")];
+    const program = join(folder, "askpass-nina");
+    const lines = [
+      "#!/bin/sh",
+      `echo "$1" >> ${asked}`,
+      `case "$1" in Password*) echo password of nina 1;; *) cat ${answers};; esac`,
+    ];
+    writeFileSync(program, `${lines.join("\n")}\n`, { mode: 0o755 });
+    const again = await Agent.start(cluster, [], { SSH_ASKPASS: program, DISPLAY: ":0" }, home);
+    writeFileSync(answers, `${await app.code()}\n`);
+    const certificate = join(home, ".mezite", "profiles", "test", "id_ed25519-cert.pub");
+    const old = readFileSync(certificate, "utf8");
+    await eventually(() => isExpired(certificate));
+    const own = join(folder, "nina.conf");
+    writeFileSync(own, cluster.mshOk(["config", "--agent"], { home }));
+    const ssh = cluster.run("ssh", ["-F", own, target, "echo inside"]);
+    assert.deepEqual([ssh.code, ssh.stdout], [0, "inside\n"], ssh.stderr + again.errors);
+    assert.notEqual(readFileSync(certificate, "utf8"), old);
+    assert.deepEqual(
+      readFileSync(asked, "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => line.replace(/ .*/, "")),
+      ["Password", "Code"],
+    );
+    await eventually(() => /the login of nina on cluster test has ended, and a program needs its key/.test(again.errors));
+    await again.stop();
+  });
+
   /** A known_hosts file with a key for the host that a constraint names. */
   function hostKeys(): string {
     const file = join(folder, "hosts");
@@ -269,6 +321,12 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
 });
 
 // --- internal ---
+
+/** Whether the certificate in a file has ended. */
+function isExpired(file: string): boolean {
+  const { validBeforeSeconds } = parseCertificateLine(readFileSync(file, "utf8"));
+  return Date.now() / 1000 >= Number(validBeforeSeconds);
+}
 
 /** A running `msh agent`. */
 class Agent {
