@@ -117,6 +117,30 @@ test("asks for a new login, and not again at once when the person gives up", asy
   assert.equal(asked, 2);
 });
 
+for (const [what, sessionHours, renewals] of [
+  ["that the auth service has ended", 3, 1],
+  ["whose last second has come", 1 + 1 / 3600, 0],
+] as const) {
+  test(`asks for a new login in place of one ${what}`, async (t) => {
+    let [asked, tried] = [0, 0];
+    const made = await bed(t, {
+      renew: async () => {
+        tried += 1;
+        throw new MezError("UNAUTHENTICATED", "the session is unknown or has ended; log in again");
+      },
+      logIn: async () => {
+        asked += 1;
+        made.save(1, 3);
+      },
+    });
+    made.save(1, sessionHours);
+    await made.login.valid();
+    made.state.now += HOUR;
+    assert.ok((await made.login.valid()) !== null);
+    assert.deepEqual([asked, tried, made.notes], [1, renewals, []]);
+  });
+}
+
 test("keeps what it has while the auth service is away", async (t) => {
   const made = await bed(t, { renew: async () => Promise.reject(new MezError("UNAVAILABLE", "gone")) });
   made.save(1, 3);

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../../../core/errors/error.js";
+import { isMezError, messageOf } from "../../../core/errors/error.js";
 import { parsePrivateKey } from "../../../core/ssh/private-key.js";
 import type { Profile } from "../profile.js";
 import type { ProfileStore } from "../profile-store.js";
@@ -130,18 +130,31 @@ export class ProfileLogin implements LoginKeys {
   }
 
   async #renewOnce(mayAsk: boolean): Promise<void> {
-    const { renew, logIn, now } = this.parts;
+    const { logIn, now } = this.parts;
     const profile = this.#held?.profile;
     if (profile === undefined) return;
     try {
-      if (profile.sessionExpiresAt > now()) await renew(profile, this.#ttl.seconds);
-      else if (mayAsk && logIn !== null && now().getTime() >= this.#askAgainAt) {
+      if (await this.#hasRenewed(profile)) return this.#follow();
+      if (mayAsk && logIn !== null && now().getTime() >= this.#askAgainAt) {
         this.#askAgainAt = now().getTime() + ASK_AGAIN_MS;
         await logIn(profile);
       } else if (mayAsk) this.#tell(`the login of ${profile.user} on cluster ${profile.cluster} has ended; run "msh login"`);
       this.#follow();
     } catch (error) {
       this.#tell(`the certificate of ${profile.user} could not be renewed: ${messageOf(error)}`);
+    }
+  }
+
+  /** `false` when the login has ended, by the clock or by the word of the auth service. */
+  async #hasRenewed(profile: Profile): Promise<boolean> {
+    const { renew, now } = this.parts;
+    if (profile.sessionExpiresAt.getTime() - now().getTime() < LAST_MS) return false;
+    try {
+      await renew(profile, this.#ttl.seconds);
+      return true;
+    } catch (error) {
+      if (isMezError(error, "UNAUTHENTICATED")) return false;
+      throw error;
     }
   }
 
@@ -167,6 +180,8 @@ interface HeldLogin extends LoginKey {
 const LOOK_EVERY_MS = 30_000;
 const MIN_WAIT_MS = 1000;
 const ASK_AGAIN_MS = 30_000;
+/** A certificate for what is left of a login is over before it is used. */
+const LAST_MS = 2_000;
 
 function waitAfter(failures: number): number {
   return failures === 0 ? 0 : Math.min(2 ** failures * 1000, 300_000) * (0.5 + Math.random() / 2);
