@@ -7,6 +7,7 @@ import { formatTable, writeReport } from "./report.js";
 import { agentless } from "./rows/agentless.js";
 import { certificates } from "./rows/certificates.js";
 import { echo } from "./rows/echo.js";
+import { hsm } from "./rows/hsm.js";
 import { identity } from "./rows/identity.js";
 import { locks } from "./rows/locks.js";
 import { logins } from "./rows/logins.js";
@@ -16,7 +17,20 @@ import { startUp } from "./rows/start-up.js";
 import { svids } from "./rows/svids.js";
 import { throughput } from "./rows/throughput.js";
 
-const ROWS: readonly Row[] = [logins, throughput, agentless, echo, certificates, startUp, memory, nodes, locks, identity, svids];
+const ROWS: readonly Row[] = [
+  logins,
+  throughput,
+  agentless,
+  echo,
+  certificates,
+  startUp,
+  memory,
+  nodes,
+  locks,
+  identity,
+  svids,
+  hsm,
+];
 const FULL = { rounds: 7, transferBytes: 2 ** 30 };
 const QUICK = { rounds: 5, transferBytes: 2 ** 28 };
 const USAGE = `usage: npm run bench -- [--quick] [--out=file] [row…]

@@ -7,6 +7,7 @@ import { connectWith, type LoginSession } from "./login-session.js";
 /** What the certificates row tells this process, as JSON in `CERTIFICATE_BENCH`. */
 export interface CertificateOrder extends LoginSession {
   readonly inFlight: number;
+  readonly kind: "ssh" | "x509";
 }
 
 /*
@@ -18,16 +19,29 @@ if (process.send !== undefined) {
   const connection = connectWith(order);
   const client = connection.client(AuthenticationServiceService);
   process.on("message", async (count: number) => {
-    const keys = Array.from({ length: count }, () => publicKeyOf(generateKeyPairSync("ed25519").publicKey).blob);
+    const keys = Array.from({ length: count }, () => (order.kind === "ssh" ? sshKey() : x509Key()));
     const start = performance.now();
     await Promise.all(
       Array.from({ length: order.inFlight }, async () => {
         for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
-          await client.issueUserCerts({ sshPublicKey: key, x509PublicKey: Buffer.alloc(0), ttlSeconds: 0, answers: [] });
+          await client.issueUserCerts({ ...key, ttlSeconds: 0, answers: [] });
         }
       }),
     );
     process.send?.((count * 1000) / (performance.now() - start));
   });
   process.on("disconnect", () => connection.close());
+}
+
+// --- internal ---
+
+const NONE = Buffer.alloc(0);
+
+function sshKey() {
+  return { sshPublicKey: publicKeyOf(generateKeyPairSync("ed25519").publicKey).blob, x509PublicKey: NONE };
+}
+
+function x509Key() {
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  return { sshPublicKey: NONE, x509PublicKey: publicKey.export({ format: "der", type: "spki" }) };
 }

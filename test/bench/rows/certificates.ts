@@ -29,7 +29,7 @@ export const certificates: Row = {
 // --- internal ---
 
 async function rateOverGrpc(cluster: Cluster, rounds: number): Promise<number> {
-  const order: CertificateOrder = { ...loginSessionOf(cluster, cluster.home), inFlight: IN_FLIGHT };
+  const order: CertificateOrder = { ...loginSessionOf(cluster, cluster.home), inFlight: IN_FLIGHT, kind: "ssh" };
   const client = fork(fileURLToPath(new URL("../certificate-client.js", import.meta.url)), [], {
     env: { ...process.env, CERTIFICATE_BENCH: JSON.stringify(order) },
   });
