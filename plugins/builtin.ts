@@ -10,6 +10,7 @@ import forwardFile from "./forward/file/plugin.json" with { type: "json" };
 import forwardSyslog from "./forward/syslog/plugin.json" with { type: "json" };
 import forwardWebhook from "./forward/webhook/plugin.json" with { type: "json" };
 import joinToken from "./join/token/plugin.json" with { type: "json" };
+import keysAwsKms from "./keys/aws-kms/plugin.json" with { type: "json" };
 import keysPkcs11 from "./keys/pkcs11/plugin.json" with { type: "json" };
 import keysSoftware from "./keys/software/plugin.json" with { type: "json" };
 import locks from "./locks/plugin.json" with { type: "json" };
@@ -35,6 +36,7 @@ import workloadIdentities from "./workload-identities/plugin.json" with { type: 
 export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
   { manifest: storageSqlite, service: () => import("./storage/sqlite/plugin.js") },
   { manifest: keysSoftware, service: () => import("./keys/software/plugin.js") },
+  { manifest: keysAwsKms, service: () => import("./keys/aws-kms/plugin.js") },
   { manifest: keysPkcs11, service: () => import("./keys/pkcs11/plugin.js") },
   { manifest: ca, service: () => import("./ca/plugin.js"), commands: () => import("./ca/commands.js") },
   { manifest: audit, service: () => import("./audit/plugin.js"), commands: () => import("./audit/commands.js") },
