@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { cpSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { hashTree, listTree } from "../../core/packages/package-tree.js";
+import pluginCatalogCommands from "../../plugins/plugin-catalog/commands.js";
+import { AuthorWorkspace } from "../fixtures/author-workspace.js";
+import { Cluster } from "../fixtures/cluster.js";
+import { eventually } from "../fixtures/eventually.js";
+import { projectFile } from "../fixtures/project-file.js";
+import { SshSession } from "../fixtures/ssh-session.js";
+import { needsPeers } from "../peers/require-peer.js";
+
+let workspace: AuthorWorkspace;
+before(() => {
+  workspace = new AuthorWorkspace();
+});
+after(() => workspace.remove());
+
+describe("an author of plugins, with mezite installed from its tarball", () => {
+  test("gets for each port, and for a subsystem, a package that compiles and whose tests pass", () => {
+    const ports = templatePorts();
+    assert.ok(ports.length >= 7, ports.join());
+    for (const port of ports) workspace.run(workspace.mezctl, ["plugins", "new", "acme.tape", `--port=${port}`, `--out=${port}`]);
+    workspace.run(workspace.mezctl, ["plugins", "new", "acme-notes", "--subsystem", "--out=subsystem"]);
+    const folders = [...ports, "subsystem"];
+    workspace.compile(...folders);
+    const tests = folders.map((folder) => join(folder, "dist", "*.test.js"));
+    workspace.node(["--test", "--test-concurrency=2", "--test-reporter=tap", ...tests]);
+  });
+
+  test("makes a package of it that holds what a server needs and nothing else", () => {
+    const listed = workspace.run("npm", ["pack", "--dry-run", "--json"], join(workspace.folder, "subsystem"));
+    const [{ files }] = JSON.parse(listed) as [{ files: { path: string }[] }];
+    assert.deepEqual(files.map(({ path }) => path).sort(), [
+      "README.md",
+      ...["note-repository", "note-rpc", "note-service", "plugin"].map((name) => `dist/${name}.js`),
+      "package.json",
+      "plugin.json",
+    ]);
+  });
+
+  for (const [why, args, expected] of [
+    [
+      "a folder that is not empty",
+      ["acme-notes", "--subsystem", "--out=subsystem"],
+      /is not empty; give another folder with --out/,
+    ],
+    ["an unknown port", ["acme-notes", "--port=authorizer"], /authorizer.*recording-store/s],
+    ["neither a port nor a subsystem", ["acme-notes"], /--port=<port> .* or --subsystem/],
+    ["a name that is no id", ["Acme", "--subsystem"], /"Acme" is no id of a plugin/],
+    ["a way out of the folder", ["../acme", "--subsystem"], /is no id of a plugin/],
+  ] as const) {
+    test(`is refused ${why}`, () => {
+      assert.throws(() => workspace.run(workspace.mezctl, ["plugins", "new", ...args]), expected);
+    });
+  }
+});
+
+describe("plugins that strangers wrote, in a server that was installed", needsPeers("ssh"), () => {
+  let cluster: Cluster;
+  let target: string;
+  before(async () => {
+    const examples = ["freezes", "recording-sqlite"] as const;
+    for (const name of examples)
+      cpSync(fileURLToPath(projectFile(`test/packages/${name}`)), join(workspace.folder, name), { recursive: true });
+    workspace.compile(...examples);
+    const folders = examples.map((name) => workspace.install(join(workspace.folder, name), `mezite-plugin-${name}`));
+    const [freezes, recordings] = await Promise.all(folders.map(integrityOf));
+    cluster = await Cluster.start({
+      installed: join(workspace.folder, "node_modules", "mezite"),
+      config: {
+        plugins_dir: workspace.folder,
+        plugins: {
+          freezes: { from: `path:${folders[0]}`, integrity: freezes, config: { longest: "8h" } },
+          "recording.sqlite": {
+            ...{ from: "npm:mezite-plugin-recording-sqlite@1.0.0", integrity: recordings },
+            isolation: "process",
+          },
+        },
+      },
+    });
+    target = `${cluster.login}@${cluster.nodeName}`;
+  });
+  after(() => cluster?.stop());
+
+  test("pass their own tests", () => {
+    workspace.node(["--test", "--test-reporter=tap", "freezes/dist/*.test.js", "recording-sqlite/dist/*.test.js"]);
+  });
+
+  test("bring commands that mezctl builds from their description, and that reach every process", async () => {
+    const session = await SshSession.open(cluster, target);
+    const args = ["freezes", "create", cluster.nodeName, "--ttl=1h", "--reason=Release 4", "--format=json"];
+    const { id } = JSON.parse(cluster.mezctlOk(args)) as { id: string };
+    assert.equal(await session.ended(), 255);
+    assert.match(session.errors, /web-01 is frozen until .*: Release 4/);
+    const refused = cluster.ssh([target, "true"]);
+    assert.equal(refused.code, 255);
+    assert.match(refused.stderr, /web-01 is frozen until .*: Release 4/);
+    const [row] = JSON.parse(cluster.mezctlOk(["freezes", "ls", "--format=json"])) as { id: string; created_by: string }[];
+    assert.deepEqual([row?.id, row?.created_by], [id, "admin"]);
+    cluster.mezctlOk(["freezes", "lift", id]);
+    await cluster.online(cluster.nodeName);
+    assert.match(cluster.mezctlOk(["audit", "ls", "--type=freeze.lifted"]), /freeze\.lifted/);
+  });
+
+  test("keep recordings in a process of their own", async () => {
+    assert.equal(cluster.ssh([target, "echo kept by a stranger"]).code, 0);
+    const shown = () => cluster.mezctlOk(["recordings", "ls", "--contains=kept by a stranger", "--format=json"]);
+    const found = await eventually(() => (JSON.parse(shown()) as { id: string }[])[0]);
+    const file = join(cluster.folder, "recording.cast");
+    await eventually(() => cluster.mezctl(["recordings", "download", found?.id ?? "", `--out=${file}`]).code === 0);
+    assert.match(readFileSync(file, "utf8"), /kept by a stranger/);
+  });
+
+  test("are gone from the command line when they are switched off, and it says so", () => {
+    cluster.mezctlOk(["plugins", "disable", "freezes"]);
+    const { code, stderr } = cluster.mezctl(["freezes", "ls"]);
+    assert.equal(code, 7);
+    assert.match(stderr, /^mezctl: plugin "freezes" is not enabled on cluster test$/m);
+    cluster.mezctlOk(["plugins", "enable", "freezes"]);
+    cluster.mezctlOk(["freezes", "ls"]);
+  });
+});
+
+// --- internal ---
+
+/** What `mezctl plugins pin` prints. */
+async function integrityOf(folder: string): Promise<string> {
+  const { root, entries } = await listTree(folder);
+  return `sha256-${await hashTree(root, entries)}`;
+}
+
+function templatePorts(): readonly string[] {
+  const [plugins] = pluginCatalogCommands.mezctl ?? [];
+  const command =
+    plugins !== undefined && "commands" in plugins ? plugins.commands.find(({ name }) => name === "new") : undefined;
+  const port = command !== undefined && "flags" in command ? command.flags?.["port"] : undefined;
+  return port?.type === "enum" ? port.choices : [];
+}
