@@ -1,4 +1,5 @@
 import { MezError } from "../../core/errors/error.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { KeyBackend } from "../../core/ports/key-backend.js";
@@ -205,12 +206,6 @@ interface StepRecord {
 
 type RotationEvent = "ca.rotation.started" | "ca.rotation.advanced" | "ca.rotation.rolled_back" | "ca.rotation.completed";
 
-function audit(
-  tx: Transaction,
-  type: RotationEvent,
-  { type: authority, ...metadata }: StepRecord,
-  { caller, clientAddress }: RotationAuthor,
-): void {
-  const person = caller.kind === "user" ? { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId } : {};
-  tx.audit({ type, ...person, clientIp: clientAddress, resourceType: "ca", resourceName: authority, metadata });
+function audit(tx: Transaction, type: RotationEvent, { type: authority, ...metadata }: StepRecord, author: RotationAuthor): void {
+  tx.audit({ type, ...authorOf(author), resourceType: "ca", resourceName: authority, metadata });
 }

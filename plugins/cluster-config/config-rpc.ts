@@ -1,9 +1,10 @@
-import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
+import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import {
   ClusterConfigServiceService,
   type Setting as SettingMessage,
 } from "../../proto/gen/mezite/cluster_config/v1/cluster_config.js";
-import type { SettingAuthor, SettingService } from "./setting-service.js";
+import type { SettingService } from "./setting-service.js";
 import type { SettingState } from "./setting-state.js";
 import { acceptedBy, formatSettingValue } from "./setting-value.js";
 
@@ -30,11 +31,6 @@ export function clusterConfigHandlers(settings: SettingService): RpcHandlers<typ
 }
 
 // --- internal ---
-
-function authorOf({ caller, clientAddress }: CallContext): SettingAuthor {
-  if (caller.kind !== "user") return { clientIp: clientAddress };
-  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
-}
 
 function toMessage({ setting, value, source, stored }: SettingState): SettingMessage {
   return {

@@ -1,4 +1,4 @@
-import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { AuditAuthor } from "../../core/plugin/audit-author.js";
 import { CLUSTER_SETTINGS_COLLECTION, type SettingValue } from "../../core/plugin/cluster-settings.js";
 import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { PortView } from "../../core/plugin/contract.js";
@@ -8,9 +8,6 @@ import type { Clock } from "../../core/time/clock.js";
 import { deleteSetting, findSettings, saveSetting } from "./setting-repository.js";
 import { findDeclared, type SettingState, stateOf } from "./setting-state.js";
 import { formatSettingValue, parseSettingValue } from "./setting-value.js";
-
-/** Who asked for a change, for the audit log. */
-export type SettingAuthor = Pick<AuditRecord, "userName" | "userRoles" | "sessionId" | "clientIp">;
 
 export interface SettingServiceParts {
   readonly database: Database;
@@ -42,7 +39,7 @@ export class SettingService implements CollectionSource<SettingValue> {
    * @param text As people write it.
    * @throws {MezError} `SETTING_UNKNOWN`, `INVALID_ARGUMENT`
    */
-  async set(key: string, text: string, author: SettingAuthor): Promise<SettingState> {
+  async set(key: string, text: string, author: AuditAuthor): Promise<SettingState> {
     const declared = findDeclared(this.parts.declared.all(), key);
     const value = formatSettingValue(declared.setting, parseSettingValue(declared.setting, text));
     return this.#change(declared, author, async (tx) => {
@@ -56,7 +53,7 @@ export class SettingService implements CollectionSource<SettingValue> {
    * Forgets what was set. A setting that was not set stays as it is.
    * @throws {MezError} `SETTING_UNKNOWN`
    */
-  async unset(key: string, author: SettingAuthor): Promise<SettingState> {
+  async unset(key: string, author: AuditAuthor): Promise<SettingState> {
     const declared = findDeclared(this.parts.declared.all(), key);
     return this.#change(declared, author, async (tx) => {
       await deleteSetting(tx.em, key);
@@ -79,7 +76,7 @@ export class SettingService implements CollectionSource<SettingValue> {
 
   async #change(
     declared: DeclaredSetting,
-    author: SettingAuthor,
+    author: AuditAuthor,
     change: (tx: Transaction) => Promise<SettingState>,
   ): Promise<SettingState> {
     const { key } = declared.setting;
@@ -95,7 +92,7 @@ export class SettingService implements CollectionSource<SettingValue> {
 
 // --- internal ---
 
-function audit(tx: Transaction, before: SettingState, after: SettingState, author: SettingAuthor): void {
+function audit(tx: Transaction, before: SettingState, after: SettingState, author: AuditAuthor): void {
   tx.audit({
     ...author,
     type: "config.updated",

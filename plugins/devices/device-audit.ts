@@ -1,5 +1,4 @@
 import type { AuditRecord } from "../../core/plugin/audit.js";
-import type { CallContext } from "../../core/plugin/rpc.js";
 import { type Device, fingerprintOf } from "./device.js";
 
 /** Who makes a change, for the audit log. */
@@ -8,12 +7,6 @@ export interface DeviceAuthor {
   readonly userRoles?: readonly string[];
   readonly sessionId?: string;
   readonly clientIp: string;
-}
-
-/** The author of a call. */
-export function authorOf({ caller, clientAddress }: CallContext): DeviceAuthor {
-  if (caller.kind !== "user") return { clientIp: clientAddress };
-  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
 }
 
 /** The record of a change of a device. */

@@ -1,7 +1,8 @@
 import { MezError } from "../../core/errors/error.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import { DeviceServiceService } from "../../proto/gen/mezite/devices/v1/devices.js";
-import { authorOf, type DeviceAuthor } from "./device-audit.js";
+import type { DeviceAuthor } from "./device-audit.js";
 import { toMessage } from "./device-message.js";
 import type { DeviceService } from "./device-service.js";
 import type { EnrolmentService } from "./enrolment-service.js";

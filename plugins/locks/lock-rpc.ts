@@ -1,11 +1,12 @@
 import { MezError } from "../../core/errors/error.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { Collection } from "../../core/plugin/collection.js";
-import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
+import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import { type Lock as LockMessage, LockServiceService } from "../../proto/gen/mezite/locks/v1/locks.js";
 import type { NodeEntry } from "../nodes/api.js";
 import type { Lock, LockTarget } from "./api.js";
 import { parseLockTarget, planLock } from "./lock.js";
-import type { LockAuthor, LockService } from "./lock-service.js";
+import type { LockService } from "./lock-service.js";
 
 export const LOCK_RPC: RpcService<typeof LockServiceService> = {
   name: "mezite.locks.v1.LockService",
@@ -35,11 +36,6 @@ export function lockHandlers(locks: LockService, nodes: Collection<NodeEntry>): 
 }
 
 // --- internal ---
-
-function authorOf({ caller, clientAddress }: CallContext): LockAuthor {
-  if (caller.kind !== "user") return { clientIp: clientAddress };
-  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
-}
 
 function noticeFor({ type, name }: LockTarget, nodes: Collection<NodeEntry>): string {
   if (type !== "agent" || nodes.get(name) !== undefined) return "";

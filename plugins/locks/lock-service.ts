@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
-import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { AuditAuthor } from "../../core/plugin/audit-author.js";
 import type { Collection, CollectionSource } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -9,9 +9,6 @@ import { LOCKS_COLLECTION, type Lock, type LockEntry, type Locks, type LockTarge
 import { requireOpenAdmin } from "./last-admin.js";
 import { entryOf, isExpired, nameOf } from "./lock.js";
 import { deleteLock, findExpiredLocks, findLock, findLocks, findLocksOn, insertLock } from "./lock-repository.js";
-
-/** Who asked for a change, for the audit log. */
-export type LockAuthor = Pick<AuditRecord, "userName" | "userRoles" | "sessionId" | "clientIp">;
 
 export interface LockServiceParts {
   readonly database: Database;
@@ -29,7 +26,7 @@ export class LockService implements Locks, CollectionSource<LockEntry> {
    * Resolves when the lock is durable.
    * @throws {MezError} `USER_NOT_FOUND`, `ROLE_NOT_FOUND`, because a misspelt lock protects nobody; `LAST_ADMIN`
    */
-  async create(lock: NewLock, author: LockAuthor): Promise<Lock> {
+  async create(lock: NewLock, author: AuditAuthor): Promise<Lock> {
     return this.parts.database.transaction(async (tx) => {
       this.#requireKnown(lock.target);
       const made = await this.place(tx, lock, author.userName ?? "");
@@ -60,7 +57,7 @@ export class LockService implements Locks, CollectionSource<LockEntry> {
   }
 
   /** @throws {MezError} `LOCK_NOT_FOUND` */
-  async delete(id: string, author: LockAuthor): Promise<Lock> {
+  async delete(id: string, author: AuditAuthor): Promise<Lock> {
     return this.parts.database.transaction(async (tx) => {
       const lock = await findLock(tx.em, id);
       if (lock === null || isExpired(lock, this.parts.clock.now()))
@@ -75,7 +72,7 @@ export class LockService implements Locks, CollectionSource<LockEntry> {
    * Deletes every lock on a target.
    * @throws {MezError} `LOCK_NOT_FOUND`
    */
-  async deleteOn(target: LockTarget, author: LockAuthor): Promise<readonly Lock[]> {
+  async deleteOn(target: LockTarget, author: AuditAuthor): Promise<readonly Lock[]> {
     return this.parts.database.transaction(async (tx) => {
       const now = this.parts.clock.now();
       const held = (await this.liftAll(tx, target)).filter((lock) => !isExpired(lock, now));
@@ -125,7 +122,7 @@ function audit(
   tx: Transaction,
   type: "lock.created" | "lock.deleted",
   { id, target, message, createdBy, expiresAt }: Lock,
-  author: LockAuthor,
+  author: AuditAuthor,
   more: Readonly<Record<string, string>> = {},
 ): void {
   tx.audit({

@@ -1,4 +1,5 @@
 import { MezError } from "../../core/errors/error.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { Collection } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { CallContext } from "../../core/plugin/rpc.js";
@@ -10,7 +11,6 @@ import type { OpenedCeremony } from "./ceremony.js";
 import { deleteCeremony } from "./ceremony-repository.js";
 import { type Factor, MAX_FACTORS } from "./factor.js";
 import { deleteFactor, deleteFactorsOf, findFactors } from "./factor-repository.js";
-import { authorOf } from "./mfa-audit.js";
 import { countRecoveryCodes, deleteRecoveryCodes, replaceRecoveryCodes } from "./recovery-code-repository.js";
 import type { SecondFactorMode } from "./second-factor-mode.js";
 

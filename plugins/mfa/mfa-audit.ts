@@ -1,6 +1,4 @@
-import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { Transaction } from "../../core/plugin/database.js";
-import type { CallContext } from "../../core/plugin/rpc.js";
 import type { ProvenKind } from "./api.js";
 import type { Ceremony } from "./ceremony.js";
 import type { Factor } from "./factor.js";
@@ -37,10 +35,4 @@ export function auditAdded(tx: Transaction, { purpose, clientAddress }: Ceremony
     resourceName: userName,
     metadata: { purpose, factor_id: id, kind, name },
   });
-}
-
-/** Who makes a change, for the audit log. */
-export function authorOf({ caller, clientAddress }: CallContext): Partial<AuditRecord> {
-  if (caller.kind !== "user") return { clientIp: clientAddress };
-  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
 }

@@ -1,4 +1,5 @@
 import { MezError } from "../../core/errors/error.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { Access } from "../roles/api.js";
@@ -154,13 +155,10 @@ function unknown(role: AgentRole, name: string): MezError {
   return new MezError("NOT_FOUND", `there is no ${role} named "${name.slice(0, 80)}"`);
 }
 
-function audit(tx: Transaction, type: "node.updated" | "node.left", agent: Agent, { caller, clientAddress }: NodeAuthor): void {
+function audit(tx: Transaction, type: "node.updated" | "node.left", agent: Agent, author: NodeAuthor): void {
   tx.audit({
     type,
-    userName: caller.kind === "user" ? caller.name : undefined,
-    userRoles: caller.kind === "user" ? caller.roles : undefined,
-    sessionId: caller.kind === "user" ? caller.sessionId : undefined,
-    clientIp: clientAddress,
+    ...authorOf(author),
     resourceType: agent.role,
     resourceName: agent.name,
     resourceLabels: labelsOf(agent),

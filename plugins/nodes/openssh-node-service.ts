@@ -1,5 +1,6 @@
 import { randomUUID, X509Certificate } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { Collection } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import { fingerprintOf } from "../../core/ssh/public-key.js";
@@ -173,15 +174,12 @@ function audit(
   tx: Transaction,
   type: "node.joined" | "node.updated" | "node.left",
   node: OpenSshNode,
-  { caller, clientAddress }: NodeAuthor,
+  author: NodeAuthor,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
   tx.audit({
     type,
-    userName: caller.kind === "user" ? caller.name : undefined,
-    userRoles: caller.kind === "user" ? caller.roles : undefined,
-    sessionId: caller.kind === "user" ? caller.sessionId : undefined,
-    clientIp: clientAddress,
+    ...authorOf(author),
     resourceType: "node",
     resourceName: node.name,
     resourceLabels: node.labels,

@@ -1,6 +1,7 @@
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { DescribedCommand, ServiceReference } from "../../core/plugin/manifest.js";
 import type { PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
-import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
+import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import {
   PluginCatalogServiceService,
   type PluginChange,
@@ -8,7 +9,7 @@ import {
   type DescribedCommand as WireCommand,
   type PluginDescription as WireDescription,
 } from "../../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
-import type { CatalogAuthor, PluginCatalog } from "./plugin-catalog.js";
+import type { PluginCatalog } from "./plugin-catalog.js";
 import { describePlugin, type PluginDescription } from "./plugin-description.js";
 
 export const PLUGIN_CATALOG_RPC: RpcService<typeof PluginCatalogServiceService> = {
@@ -46,11 +47,6 @@ export function pluginCatalogHandlers(catalog: PluginCatalog): RpcHandlers<typeo
 }
 
 // --- internal ---
-
-function authorOf({ caller, clientAddress }: CallContext): CatalogAuthor {
-  if (caller.kind !== "user") return { clientIp: clientAddress };
-  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
-}
 
 function toMessage({ manifest, state, decidedBy, leases, starts }: PluginStatus): PluginMessage {
   const { id, version, summary, runsIn, provides, requires, reach, contributes } = manifest;

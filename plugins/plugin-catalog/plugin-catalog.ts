@@ -1,10 +1,7 @@
-import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { AuditAuthor } from "../../core/plugin/audit-author.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { PluginHost, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
 import { describePlugin, digestOf, type PluginDescription } from "./plugin-description.js";
-
-/** Who switches plugins, for the audit log. */
-export type CatalogAuthor = Omit<AuditRecord, "type">;
 
 /**
  * The use cases of plugins in the running server. The log is written after the change: a plugin that is switched on may
@@ -30,21 +27,21 @@ export class PluginCatalog {
   }
 
   /** @throws {MezError} as `PluginHost.enable` */
-  async enable(id: string, author: CatalogAuthor): Promise<ReloadResult> {
+  async enable(id: string, author: AuditAuthor): Promise<ReloadResult> {
     const change = await this.host.enable(id);
     await this.#audit("plugin.enabled", id, author, change);
     return change;
   }
 
   /** @throws {MezError} as `PluginHost.disable` */
-  async disable(id: string, author: CatalogAuthor): Promise<ReloadResult> {
+  async disable(id: string, author: AuditAuthor): Promise<ReloadResult> {
     const change = await this.host.disable(id);
     await this.#audit("plugin.disabled", id, author, change);
     return change;
   }
 
   /** @param id `null` for whatever changed in the config file. */
-  async reload(id: string | null, author: CatalogAuthor): Promise<ReloadResult> {
+  async reload(id: string | null, author: AuditAuthor): Promise<ReloadResult> {
     const change = await (id === null ? this.host.reload() : this.host.reload(id));
     await this.#audit("plugin.reloaded", id ?? "", author, change);
     return change;
@@ -53,7 +50,7 @@ export class PluginCatalog {
   async #audit(
     type: "plugin.enabled" | "plugin.disabled" | "plugin.reloaded",
     id: string,
-    author: CatalogAuthor,
+    author: AuditAuthor,
     change: ReloadResult,
   ): Promise<void> {
     const { generation, started, replaced, stopped } = change;

@@ -1,5 +1,5 @@
 import { MezError } from "../../core/errors/error.js";
-import type { AuditRecord } from "../../core/plugin/audit.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import {
   type Recording as RecordingMessage,
@@ -61,7 +61,7 @@ export function recordingHandlers(
       };
     },
     async *searchRecordings({ contains, user }, call) {
-      const results = search.run(parseSearchText(contains), user, readerOf(call), call.signal);
+      const results = search.run(parseSearchText(contains), user, authorOf(call), call.signal);
       for await (const { recording, unsearched } of results) yield { recording: toMessage(recording), unsearched };
     },
     async getRecordingSeal({ id }) {
@@ -75,7 +75,7 @@ export function recordingHandlers(
       };
     },
     async *downloadRecording({ id }, call) {
-      const bytes = await recordings.download(wantedRecordingId(id), readerOf(call));
+      const bytes = await recordings.download(wantedRecordingId(id), authorOf(call));
       call.signal.addEventListener("abort", () => bytes.destroy(), { once: true });
       for await (const data of bytes) yield { data: data as Buffer };
     },
@@ -100,11 +100,6 @@ function recorderOf({ caller }: CallContext): Recorder {
   if (caller.kind === "agent" && (caller.role === "proxy" || caller.role === "node"))
     return { role: caller.role, name: caller.name };
   throw new MezError("ACCESS_DENIED", "only proxies and nodes upload recordings");
-}
-
-function readerOf({ caller, clientAddress }: CallContext): Omit<AuditRecord, "type"> {
-  if (caller.kind !== "user") return { clientIp: clientAddress };
-  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
 }
 
 function parseDescription({ startedAt, ...description }: WireDescription): RecordingDescription {

@@ -1,5 +1,5 @@
 import { MezError } from "../../core/errors/error.js";
-import type { AuditRecord } from "../../core/plugin/audit.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import type { CallContext } from "../../core/plugin/rpc.js";
@@ -86,11 +86,6 @@ export class RoleService implements Roles, CollectionSource<Role> {
 }
 
 // --- internal ---
-
-function authorOf({ caller, clientAddress }: CallContext): Partial<AuditRecord> {
-  if (caller.kind !== "user") return { clientIp: clientAddress };
-  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
-}
 
 function notFound(name: string): MezError {
   return new MezError("ROLE_NOT_FOUND", `there is no role "${name.replace(/\p{Cc}/gu, "?").slice(0, 64)}"`);

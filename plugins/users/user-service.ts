@@ -1,5 +1,6 @@
 import { MezError } from "../../core/errors/error.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
 import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { PortView } from "../../core/plugin/contract.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
@@ -192,12 +193,5 @@ function audit(
   author: Author,
   metadata: AuditRecord["metadata"],
 ): void {
-  tx.audit({ ...authorOf(author), type, resourceType: "user", resourceName: user.name, metadata });
-}
-
-function authorOf(author: Author): Partial<AuditRecord> {
-  if (author === null) return {};
-  const { caller, clientAddress } = author;
-  if (caller.kind !== "user") return { clientIp: clientAddress };
-  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
+  tx.audit({ ...(author === null ? {} : authorOf(author)), type, resourceType: "user", resourceName: user.name, metadata });
 }

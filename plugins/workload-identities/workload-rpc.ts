@@ -1,8 +1,9 @@
 import { MezError } from "../../core/errors/error.js";
-import type { CallContext, RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
+import { authorOf } from "../../core/plugin/audit-author.js";
+import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import { WorkloadIdentityServiceService } from "../../proto/gen/mezite/workload_identities/v1/workload_identities.js";
 import { fromMessage, toMessage } from "./workload-message.js";
-import type { WorkloadAuthor, WorkloadService } from "./workload-service.js";
+import type { WorkloadService } from "./workload-service.js";
 
 export const WORKLOAD_RPC: RpcService<typeof WorkloadIdentityServiceService> = {
   name: "mezite.workload_identities.v1.WorkloadIdentityService",
@@ -34,11 +35,4 @@ export function workloadHandlers(workloads: WorkloadService): RpcHandlers<typeof
       return {};
     },
   };
-}
-
-// --- internal ---
-
-function authorOf({ caller, clientAddress }: CallContext): WorkloadAuthor {
-  if (caller.kind !== "user") return { clientIp: clientAddress };
-  return { userName: caller.name, userRoles: caller.roles, sessionId: caller.sessionId, clientIp: clientAddress };
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
-import type { AuditRecord } from "../../core/plugin/audit.js";
+import type { AuditAuthor } from "../../core/plugin/audit-author.js";
 import type { CollectionSource } from "../../core/plugin/collection.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -13,9 +13,6 @@ import {
   type WorkloadIdentity,
 } from "./workload-identity.js";
 import { deleteWorkload, findWorkload, findWorkloads, saveWorkload } from "./workload-repository.js";
-
-/** Who asked for a change, for the audit log. */
-export type WorkloadAuthor = Pick<AuditRecord, "userName" | "userRoles" | "sessionId" | "clientIp">;
 
 /** The use cases of administrators, one transaction each. */
 export class WorkloadService implements CollectionSource<StoredWorkloadIdentity> {
@@ -31,7 +28,7 @@ export class WorkloadService implements CollectionSource<StoredWorkloadIdentity>
    */
   async put(
     workload: WorkloadIdentity,
-    author: WorkloadAuthor,
+    author: AuditAuthor,
   ): Promise<{ readonly workload: StoredWorkloadIdentity; readonly created: boolean }> {
     checkWorkload(workload);
     return this.database.transaction(async (tx) => {
@@ -70,7 +67,7 @@ export class WorkloadService implements CollectionSource<StoredWorkloadIdentity>
   }
 
   /** @throws {MezError} `NOT_FOUND` */
-  async delete(name: string, author: WorkloadAuthor): Promise<void> {
+  async delete(name: string, author: AuditAuthor): Promise<void> {
     await this.database.transaction(async (tx) => {
       if (!isWorkloadName(name) || (await findWorkload(tx.em, name)) === null) throw notFound(name);
       await deleteWorkload(tx.em, name);
