@@ -72,7 +72,8 @@ async function issueAfterDemands(
   if (issued.demands.length === 0) return issued;
   for (const { step, message } of issued.demands) {
     const answer = await context.loginAnswer(step);
-    const demand = { message, userName, otp: undefined, client: connection.client.bind(connection) };
+    const publicKeys = [Buffer.from(request.sshPublicKey), Buffer.from(request.x509PublicKey)];
+    const demand = { message, userName, publicKeys, otp: undefined, client: connection.client.bind(connection) };
     request.answers.push({ step, message: await answer(context, demand) });
   }
   const answered = await client.issueUserCerts(request, { signal: context.signal });

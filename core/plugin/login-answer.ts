@@ -7,6 +7,8 @@ export interface LoginDemand {
   /** As the step's server side wrote it. */
   readonly message: Buffer;
   readonly userName: string;
+  /** Of a certificate that the client orders: the keys that it made, as in `CertificateOrder`; empty for a login. */
+  readonly publicKeys: readonly Buffer[];
   /** A one-time code that was given beforehand, for a client without a terminal. */
   readonly otp: Secret | undefined;
   /** A client over the connection of the login, which has no credentials yet. */

@@ -32,7 +32,8 @@ export async function logIn(context: CommandContext, input: LoginInput): Promise
     for (const { step, message } of session.demands) {
       const answer = await context.loginAnswer(step);
       const { username: userName, otp } = input;
-      const answered = await answer(context, { message, userName, otp, client: (service) => connection.client(service) });
+      const demand = { message, userName, otp, publicKeys: [] };
+      const answered = await answer(context, { ...demand, client: (service) => connection.client(service) });
       request.answers.push({ step, message: answered });
     }
     if (session.mustChangePassword && request.newPassword === "")

@@ -29,7 +29,7 @@ export class DeviceLogin implements LoginStep {
     const asked = { purpose: "login", userName, clientAddress } as const;
     if (answer === null) {
       if ((await findDevicesOf(tx.em, userName)).length === 0) return { passed: {} };
-      return this.#demand("login", userName, await challenges.open(tx, asked));
+      return this.#demand({ purpose: "login", userName, challenge: await challenges.open(tx, asked) });
     }
     const { deviceId, challenge, signature } = decode(answer);
     if (deviceId === "") return { passed: {} };
@@ -54,7 +54,7 @@ export class DeviceLogin implements LoginStep {
     const { userName, sessionId, publicKeys, answer } = order;
     if (order.device === null) return { passed: {} };
     const challenge = keysChallenge(sessionId, publicKeys);
-    if (answer === null) return this.#demand("certificate", userName, challenge);
+    if (answer === null) return this.#demand({ purpose: "certificate", userName, challenge, sessionId });
     const { deviceId, signature } = decode(answer);
     const device = await findDevice(tx.em, order.device);
     if (device === null || deviceId !== device.id)
@@ -77,9 +77,8 @@ export class DeviceLogin implements LoginStep {
     await this.parts.database.transaction(async (tx) => tx.audit(record));
   }
 
-  #demand(purpose: DevicePurpose, userName: string, challenge: Buffer): LoginStepOutcome {
-    const { clusterName } = this.parts;
-    const demand = DeviceChallenge.fromPartial({ purpose, clusterName, userName, challenge });
+  #demand(asked: { purpose: DevicePurpose; userName: string; challenge: Buffer; sessionId?: string }): LoginStepOutcome {
+    const demand = DeviceChallenge.fromPartial({ ...asked, clusterName: this.parts.clusterName });
     return { demand: Buffer.from(DeviceChallenge.encode(demand).finish()) };
   }
 

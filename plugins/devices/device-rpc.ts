@@ -46,7 +46,7 @@ export function deviceHandlers({ devices, enrolment, clusterName }: DeviceRpcPar
     async beginEnrolment({ token, publicKey, tpm }, call) {
       const person = personOf(call);
       const opened = await enrolment.begin(token, { publicKey: Buffer.from(publicKey), tpm: tpm ?? null }, person);
-      return { purpose: "enrolment", clusterName, userName: person.userName, ...opened };
+      return { purpose: "enrolment", clusterName, userName: person.userName, sessionId: "", ...opened };
     },
     async finishEnrolment({ challenge, signature, name, activated }, call) {
       return toMessage(await enrolment.finish({ challenge, signature, name, activated }, personOf(call)));

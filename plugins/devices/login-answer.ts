@@ -4,13 +4,20 @@ import type { LoginAnswer } from "../../core/plugin/login-answer.js";
 import { DeviceAnswer, DeviceChallenge } from "../../proto/gen/mezite/devices/v1/devices.js";
 import { deviceFilePath, readDeviceFile } from "./device-file.js";
 import { signWith } from "./device-key.js";
-import { parsePurpose, statementOf } from "./device-statement.js";
+import { keysChallenge, parsePurpose, statementOf } from "./device-statement.js";
 
-/** The client side of the login step `devices`: a signature, or nothing at a machine that is not enrolled. */
-const answerAsDevice: LoginAnswer = async (context, { message, userName }) => {
-  const { purpose: word, challenge, ...asked } = DeviceChallenge.decode(message);
+/**
+ * The client side of the login step `devices`: a signature, or nothing at a machine that is not enrolled. Of certificates it signs
+ * for those of its own keys alone, so that a server which passes on what another one asks gets nothing that is good there.
+ */
+const answerAsDevice: LoginAnswer = async (context, { message, userName, publicKeys }) => {
+  const { purpose: word, challenge, sessionId, ...asked } = DeviceChallenge.decode(message);
   const purpose = parsePurpose(word);
-  if (purpose === null || purpose === "enrolment" || asked.userName !== userName)
+  const isExpected =
+    publicKeys.length === 0
+      ? purpose === "login"
+      : purpose === "certificate" && keysChallenge(sessionId, publicKeys).equals(challenge);
+  if (purpose === null || !isExpected || asked.userName !== userName)
     throw new MezError("INVALID_DOCUMENT", "the server asks this device for something that it does not sign");
   const statement = statementOf({ purpose, clusterName: asked.clusterName, userName, challenge });
   const signed = await sign(context, asked.clusterName, userName, statement).catch((error: unknown) => {

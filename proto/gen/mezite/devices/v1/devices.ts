@@ -104,7 +104,7 @@ export interface BeginEnrolmentRequest {
 export interface TpmEvidence {
   /** TPMT_PUBLIC of the key. */
   keyPublic: Buffer;
-  /** TPMT_PUBLIC of the endorsement key (RSA 2048). */
+  /** TPMT_PUBLIC of the endorsement key: RSA 2048 or ECC P-256. */
   endorsementPublic: Buffer;
   /** X.509, DER; empty when the TPM has none. */
   endorsementCertificate: Buffer;
@@ -120,6 +120,8 @@ export interface DeviceChallenge {
   /** For a TPM: TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET of TPM2_MakeCredential. */
   credential: Buffer;
   credentialSecret: Buffer;
+  /** For a certificate: the login session, from which and from its own keys the client works the challenge out again. */
+  sessionId: string;
 }
 
 export interface FinishEnrolmentRequest {
@@ -933,6 +935,7 @@ function createBaseDeviceChallenge(): DeviceChallenge {
     challenge: Buffer.alloc(0),
     credential: Buffer.alloc(0),
     credentialSecret: Buffer.alloc(0),
+    sessionId: "",
   };
 }
 
@@ -955,6 +958,9 @@ export const DeviceChallenge: MessageFns<DeviceChallenge> = {
     }
     if (message.credentialSecret.length !== 0) {
       writer.uint32(50).bytes(message.credentialSecret);
+    }
+    if (message.sessionId !== "") {
+      writer.uint32(58).string(message.sessionId);
     }
     return writer;
   },
@@ -1020,6 +1026,14 @@ export const DeviceChallenge: MessageFns<DeviceChallenge> = {
             message.credentialSecret = Buffer.from(reader.bytes());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sessionId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1043,6 +1057,7 @@ export const DeviceChallenge: MessageFns<DeviceChallenge> = {
     message.challenge = object.challenge ?? Buffer.alloc(0);
     message.credential = object.credential ?? Buffer.alloc(0);
     message.credentialSecret = object.credentialSecret ?? Buffer.alloc(0);
+    message.sessionId = object.sessionId ?? "";
     return message;
   },
 };
