@@ -11,7 +11,8 @@ export interface JoinGrant {
 /** The server's half of one way to prove that an agent may join. */
 export interface JoinMethod {
   /**
-   * Checks the proof over `request` and uses it up in the transaction that stores the new agent.
+   * Checks the proof over `request` and uses it up in the transaction that stores the new agent. That transaction may be undone
+   * and run again, so what is remembered of a proof is remembered in it and nowhere else.
    * @param proof The method's own message, from the client.
    * @param request The exact bytes of the request that the proof must cover.
    * @throws {MezError} `JOIN_REFUSED`, the same for unknown, used, expired and wrong.
