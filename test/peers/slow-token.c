@@ -1,6 +1,9 @@
-/* A PKCS #11 module in front of another: passes every call on, and lets C_Sign take a while, as a token at the end of a network does.
-   SLOW_TOKEN_MODULE is the other module, SLOW_TOKEN_MILLISECONDS what each signature takes longer. A file SLOW_TOKEN_STUCK, while it
-   is there, holds signatures up. */
+/* A PKCS #11 module in front of another: passes every call on, and is as tokens at the end of a network are. By the environment:
+   SLOW_TOKEN_MODULE        the other module
+   SLOW_TOKEN_MILLISECONDS  what each signature takes longer
+   SLOW_TOKEN_STUCK         a file; while it is there, signatures do not come to an end
+   SLOW_TOKEN_SESSIONS      how many sessions there may be
+   SLOW_TOKEN_FLAGS         more flags of every token */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,28 +11,53 @@
 #include "pkcs11/pkcs11.h"
 
 static CK_FUNCTION_LIST slow;
-static CK_C_Sign sign;
+static CK_FUNCTION_LIST_PTR other;
+static int sessions;
+
+static long number(const char *name, long otherwise) {
+  const char *text = getenv(name);
+  return text && *text ? atol(text) : otherwise;
+}
 
 static CK_RV slow_sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG length, CK_BYTE_PTR signature, CK_ULONG_PTR size) {
-  const char *milliseconds = getenv("SLOW_TOKEN_MILLISECONDS"), *stuck = getenv("SLOW_TOKEN_STUCK");
-  if (milliseconds) usleep(1000 * (useconds_t)atoi(milliseconds));
+  const char *stuck = getenv("SLOW_TOKEN_STUCK");
+  usleep(1000 * (useconds_t)number("SLOW_TOKEN_MILLISECONDS", 0));
   while (stuck && access(stuck, F_OK) == 0) usleep(10000);
-  return sign(session, data, length, signature, size);
+  return other->C_Sign(session, data, length, signature, size);
+}
+
+static CK_RV few_sessions(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR application, CK_NOTIFY notify, CK_SESSION_HANDLE_PTR session) {
+  CK_RV rv;
+  if (__sync_add_and_fetch(&sessions, 1) > number("SLOW_TOKEN_SESSIONS", 1000000)) rv = CKR_SESSION_COUNT;
+  else rv = other->C_OpenSession(slot, flags, application, notify, session);
+  if (rv != CKR_OK) __sync_sub_and_fetch(&sessions, 1);
+  return rv;
+}
+
+static CK_RV close_session(CK_SESSION_HANDLE session) {
+  CK_RV rv = other->C_CloseSession(session);
+  if (rv == CKR_OK) __sync_sub_and_fetch(&sessions, 1);
+  return rv;
+}
+
+static CK_RV token_info(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info) {
+  CK_RV rv = other->C_GetTokenInfo(slot, info);
+  if (rv == CKR_OK) info->flags |= (CK_FLAGS)number("SLOW_TOKEN_FLAGS", 0);
+  return rv;
 }
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
-  CK_FUNCTION_LIST_PTR other;
-  if (sign) {
-    *list = &slow;
-    return CKR_OK;
-  }
   const char *path = getenv("SLOW_TOKEN_MODULE");
-  void *module = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : 0;
+  void *module = path && !other ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : 0;
   CK_C_GetFunctionList get = module ? (CK_C_GetFunctionList)dlsym(module, "C_GetFunctionList") : 0;
-  if (!get || get(&other) != CKR_OK) return CKR_GENERAL_ERROR;
-  slow = *other;
-  sign = other->C_Sign;
-  slow.C_Sign = slow_sign;
+  if (!other) {
+    if (!get || get(&other) != CKR_OK) return CKR_GENERAL_ERROR;
+    slow = *other;
+    slow.C_Sign = slow_sign;
+    slow.C_OpenSession = few_sessions;
+    slow.C_CloseSession = close_session;
+    slow.C_GetTokenInfo = token_info;
+  }
   *list = &slow;
   return CKR_OK;
 }

@@ -6,9 +6,13 @@ import { projectFile } from "../fixtures/project-file.js";
 import { requirePeer } from "./require-peer.js";
 import type { SoftHsm } from "./softhsm.js";
 
-/** A PKCS #11 module in front of SoftHSM whose signatures take a while. */
+/** A PKCS #11 module in front of SoftHSM that is as tokens at the end of a network are: slow, stuck, short of sessions. */
 export interface SlowToken {
   readonly module: string;
+  /** How many sessions there may be from now on, `null` for any number. */
+  limitSessions(count: number | null): void;
+  /** Flags that every token has besides from now on. @see PKCS #11 3.0, CK_TOKEN_INFO */
+  addFlags(flags: number): void;
   /** From now on signatures do not come to an end, until the returned function is called. */
   stick(): () => void;
 }
@@ -20,14 +24,23 @@ export function makeSlowToken(hsm: SoftHsm, milliseconds: number): SlowToken {
   const source = fileURLToPath(projectFile("test/peers/slow-token.c"));
   execFileSync(requirePeer("cc"), ["-shared", "-fPIC", "-I", headers, "-o", module, source, "-ldl"]);
   const stuck = join(hsm.folder, "stuck");
-  process.env.SLOW_TOKEN_MODULE = hsm.module;
-  process.env.SLOW_TOKEN_MILLISECONDS = String(milliseconds);
-  process.env.SLOW_TOKEN_STUCK = stuck;
+  setVariable("SLOW_TOKEN_MODULE", hsm.module);
+  setVariable("SLOW_TOKEN_MILLISECONDS", String(milliseconds));
+  setVariable("SLOW_TOKEN_STUCK", stuck);
   return {
     module,
+    limitSessions: (count) => setVariable("SLOW_TOKEN_SESSIONS", count === null ? "" : String(count)),
+    addFlags: (flags) => setVariable("SLOW_TOKEN_FLAGS", String(flags)),
     stick() {
       closeSync(openSync(stuck, "w"));
       return () => rmSync(stuck, { force: true });
     },
   };
+}
+
+// --- internal ---
+
+/** In the environment of this process, where the module looks; programs that are started from here inherit it. */
+function setVariable(name: string, value: string): void {
+  process.env[name] = value;
 }

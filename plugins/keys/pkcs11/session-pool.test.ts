@@ -21,13 +21,17 @@ describe("a token that is slow", needsPeers("softhsm2-util", "libsofthsm2", "cc"
   });
   after(() => hsm.close());
 
-  async function opened(t: TestContext, sessions: number, timeoutMs: number): Promise<Pkcs11KeyBackend> {
-    const pin = new Secret("1111");
-    const pool = new SessionPool({ module: slow.module, label: "ca", pin, sessions, timeoutMs }, silentLogger);
+  const poolOf = (t: TestContext, sessions: number, timeoutMs: number, pin = "1111"): SessionPool => {
+    const settings = { module: slow.module, label: "ca", pin: new Secret(pin), sessions, timeoutMs };
+    const pool = new SessionPool(settings, silentLogger);
     t.after(() => pool.close(2_000));
+    return pool;
+  };
+  const opened = async (t: TestContext, sessions: number, timeoutMs: number): Promise<Pkcs11KeyBackend> => {
+    const pool = poolOf(t, sessions, timeoutMs);
     await pool.start();
     return new Pkcs11KeyBackend([pool]);
-  }
+  };
 
   test("does not stop the event loop", async (t) => {
     const backend = await opened(t, 2, 20_000);
@@ -43,6 +47,27 @@ describe("a token that is slow", needsPeers("softhsm2-util", "libsofthsm2", "cc"
     isDone = true;
     assert.equal(signatures.length, 10);
     assert.ok(turns > 10, `${turns} turns of the event loop`);
+  });
+
+  test("is used with the sessions that it gives", async (t) => {
+    slow.limitSessions(2);
+    t.after(() => slow.limitSessions(null));
+    const backend = await opened(t, 5, 20_000);
+    const { handle } = await backend.generate("ed25519");
+    const signatures = await Promise.all(Array.from({ length: 20 }, () => backend.sign(handle, DATA)));
+    assert.ok(signatures.every(({ length }) => length === 64));
+  });
+
+  test("is not asked when the next wrong PIN would lock it", async (t) => {
+    for (const [flags, words] of [
+      [0x20000, /one more wrong PIN would lock token "ca"/],
+      [0x40000, /the PIN of token "ca" is locked/],
+    ] as const) {
+      slow.addFlags(flags);
+      await assert.rejects(poolOf(t, 1, 20_000, "wrong").start(), words);
+      slow.addFlags(0);
+      await assert.rejects(poolOf(t, 1, 20_000, "wrong").start(), /CKR_PIN_INCORRECT/);
+    }
   });
 
   test("keeps nobody waiting for ever, and works on when it is back", async (t) => {
@@ -66,5 +91,20 @@ describe("a token that is slow", needsPeers("softhsm2-util", "libsofthsm2", "cc"
         if (!isMezError(error, "KEY_BACKEND_UNAVAILABLE") || tries > 10) throw error;
       }
     }
+  });
+
+  test("is let go when its module hangs, and answers to all who wait", async (t) => {
+    const pool = poolOf(t, 1, 20_000);
+    await pool.start();
+    const backend = new Pkcs11KeyBackend([pool]);
+    const { handle } = await backend.generate("ed25519");
+    const loosen = slow.stick();
+    t.after(loosen);
+    const attempts = [backend.sign(handle, DATA), backend.sign(handle, DATA)];
+    await pool.close(100);
+    await assert.rejects(backend.sign(handle, DATA), (error) => isMezError(error, "KEY_BACKEND_UNAVAILABLE"));
+    loosen();
+    for (const attempt of await Promise.allSettled(attempts))
+      assert.ok(attempt.status === "rejected" && isMezError(attempt.reason, "KEY_BACKEND_UNAVAILABLE"));
   });
 });

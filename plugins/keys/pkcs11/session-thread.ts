@@ -9,12 +9,14 @@ export class SessionThread {
   /** Whether the last `open` worked, and nothing was lost since. */
   isOpen = false;
   #worker: Worker | null = null;
+  #isEnded = false;
   #forgotten: string[] = [];
   #answered: ((answer: TokenAnswer) => void) | null = null;
 
   /** One request at a time. Never rejects; a thread that ends answers `failed`, and the next request begins a new one. */
   ask(request: TokenRequest): Promise<TokenAnswer> {
     if (this.#answered !== null) throw new Error("the thread is busy");
+    if (this.#isEnded) return Promise.resolve({ failure: { kind: "failed", message: "the session was closed" } });
     const worker = this.#worker ?? this.#start();
     this.#worker = worker;
     return new Promise((resolve) => {
@@ -32,6 +34,8 @@ export class SessionThread {
 
   /** Ends the thread. Resolves when it has ended, which it does not before a call of the module returns. */
   async end(): Promise<void> {
+    this.#isEnded = true;
+    this.isOpen = false;
     await this.#worker?.terminate();
   }
 
