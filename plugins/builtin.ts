@@ -26,6 +26,7 @@ import sessions from "./sessions/plugin.json" with { type: "json" };
 import spiffeBundle from "./spiffe-bundle/plugin.json" with { type: "json" };
 import sshNode from "./ssh-node/plugin.json" with { type: "json" };
 import sshProxy from "./ssh-proxy/plugin.json" with { type: "json" };
+import storagePostgresql from "./storage/postgresql/plugin.json" with { type: "json" };
 import storageSqlite from "./storage/sqlite/plugin.json" with { type: "json" };
 import tokens from "./tokens/plugin.json" with { type: "json" };
 import users from "./users/plugin.json" with { type: "json" };
@@ -35,6 +36,7 @@ import workloadIdentities from "./workload-identities/plugin.json" with { type: 
 /** The plugins shipped in this build. Taking a folder and its line away removes the subsystem. */
 export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
   { manifest: storageSqlite, service: () => import("./storage/sqlite/plugin.js") },
+  { manifest: storagePostgresql, service: () => import("./storage/postgresql/plugin.js") },
   { manifest: keysSoftware, service: () => import("./keys/software/plugin.js") },
   { manifest: keysAwsKms, service: () => import("./keys/aws-kms/plugin.js") },
   { manifest: keysPkcs11, service: () => import("./keys/pkcs11/plugin.js") },

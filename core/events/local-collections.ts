@@ -3,8 +3,9 @@ import { type CollectionChange, CollectionRegistry, kindId } from "./collections
 
 /** The collections of a process that has the database: loaded from their sources, then fed by its own commits. */
 export class LocalCollections implements Collections {
-  readonly #kinds = new Map<string, CollectionKind<unknown>>();
+  readonly #published = new Map<string, Published>();
   readonly #listeners = new Set<() => void>();
+  #silentSeconds: () => number = () => 0;
 
   constructor(readonly registry = new CollectionRegistry()) {}
 
@@ -29,14 +30,19 @@ export class LocalCollections implements Collections {
       if (value === undefined) entries.delete(key);
       else entries.set(key, value);
     }
-    const isUnknown = !this.#kinds.has(id);
-    this.#kinds.set(id, kind);
+    const isUnknown = !this.#published.has(id);
+    this.#published.set(id, { kind, source });
     this.registry.replace(id, entries, isUnknown);
+  }
+
+  /** Reads all of them from their sources again, when changes may have been missed. */
+  async reload(): Promise<void> {
+    for (const { kind, source } of [...this.#published.values()]) await this.publish(kind, source);
   }
 
   /** What watchers are shown from now on no longer contains the collection; copies in this process stay. */
   withdraw(kind: CollectionKind<unknown>): void {
-    this.#kinds.delete(kindId(kind));
+    this.#published.delete(kindId(kind));
     for (const listener of [...this.#listeners]) listener();
   }
 
@@ -47,11 +53,11 @@ export class LocalCollections implements Collections {
   }
 
   published(): readonly (readonly [id: string, kind: CollectionKind<unknown>])[] {
-    return [...this.#kinds];
+    return [...this.#published].map(([id, { kind }]) => [id, kind]);
   }
 
   kind(id: string): CollectionKind<unknown> | undefined {
-    return this.#kinds.get(id);
+    return this.#published.get(id)?.kind;
   }
 
   /** Committed changes, in order. */
@@ -62,8 +68,27 @@ export class LocalCollections implements Collections {
   async ready(): Promise<void> {}
 
   silentSeconds(): number {
-    return 0;
+    return this.#silentSeconds();
+  }
+
+  /** Whether other servers' changes may have been missed for so long that nothing should be decided from these copies. */
+  get isBlind(): boolean {
+    return this.silentSeconds() > BLIND_AFTER_SECONDS;
+  }
+
+  /** Takes the time since the database was last heard from `source`; until then it is never silent. */
+  heardBy(source: () => number): void {
+    this.#silentSeconds = source;
   }
 
   follow(): void {}
+}
+
+// --- internal ---
+
+const BLIND_AFTER_SECONDS = 5;
+
+interface Published {
+  readonly kind: CollectionKind<unknown>;
+  readonly source: CollectionSource<unknown>;
 }

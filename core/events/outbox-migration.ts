@@ -11,4 +11,19 @@ class CreateOutbox extends Migration {
   }
 }
 
-export const OUTBOX_MIGRATIONS: Migrations = [{ name: "001-outbox", class: CreateOutbox }];
+/** For several servers: whose event it is, and which commit a number belongs to. */
+class AddCommits extends Migration {
+  override up(): void {
+    this.addSql("alter table outbox add column commit_id text");
+    this.addSql("alter table outbox add column server text");
+    this.addSql("update outbox set server = '' where topic like 'event:%'");
+    this.addSql("alter table outbox_head add column commit_id text");
+    this.addSql("create table cluster_servers (id text primary key, name text not null, beats bigint not null)");
+    this.addSql("create table cluster_duties (name text primary key, server text not null)");
+  }
+}
+
+export const OUTBOX_MIGRATIONS: Migrations = [
+  { name: "001-outbox", class: CreateOutbox },
+  { name: "002-servers", class: AddCommits },
+];

@@ -1,4 +1,5 @@
-import { defineEntity, type EntityManager, p } from "@mikro-orm/core";
+import { randomUUID } from "node:crypto";
+import { defineEntity, type EntityManager, type FilterQuery, type InferEntity, p } from "@mikro-orm/core";
 import type { Entities } from "../plugin/database.js";
 
 /** A message that was written in the transaction it tells of, and is delivered after the commit, in order of `seq`. */
@@ -13,10 +14,22 @@ export interface OutboxRow {
   readonly payload: unknown;
   /** True when an entry of a collection is gone. */
   readonly removed: boolean;
+  /** Names the commit; a number that is found under another one belongs to another history. */
+  readonly commitId: string;
+  /** The server that delivers an event; `null` for changes of collections, and when it is done. */
+  readonly server: string | null;
 }
 
 /** A message before it has its number. */
-export type OutboxMessage = Omit<OutboxRow, "seq">;
+export type OutboxMessage = Omit<OutboxRow, "seq" | "commitId" | "server">;
+
+/** How far the outbox has come. */
+export interface OutboxHead {
+  /** 0 before the first message. */
+  readonly seq: number;
+  /** Of the commit that wrote it; empty before the first message. */
+  readonly commitId: string;
+}
 
 /** The topic of an event type. */
 export function eventTopic(type: { readonly name: string; readonly version: number }): string {
@@ -37,50 +50,113 @@ const OutboxRecord = defineEntity({
     key: p.text().nullable(),
     payload: p.text().nullable(),
     removed: p.boolean(),
+    commitId: p.text().nullable(),
+    server: p.text().nullable(),
   },
 });
 
 export const OUTBOX_ENTITIES: Entities = [OutboxRecord];
 
-/** Numbers the messages and stores them in the transaction of `em`. */
-export async function appendToOutbox(em: EntityManager, messages: readonly OutboxMessage[]): Promise<readonly OutboxRow[]> {
+/** Reads how far the outbox has come; with `lock`, keeps all other writers of a shared database out until the transaction ends. */
+export async function readOutboxHead(em: EntityManager, { lock }: { readonly lock: boolean }): Promise<OutboxHead> {
+  const [head] = await em
+    .getConnection()
+    .execute<{ last_seq: number | string; commit_id: string | null }[]>(
+      `select last_seq, commit_id from outbox_head where id = 1${lock ? " for update" : ""}`,
+      [],
+      "all",
+      em.getTransactionContext(),
+    );
+  return { seq: Number(head?.last_seq), commitId: head?.commit_id ?? "" };
+}
+
+/**
+ * Numbers the messages and stores them in the transaction of `em`.
+ * @param server The one that delivers the events among them.
+ */
+export async function appendToOutbox(
+  em: EntityManager,
+  messages: readonly OutboxMessage[],
+  server: string,
+): Promise<readonly OutboxRow[]> {
   if (messages.length === 0) return [];
+  const commitId = randomUUID();
   // One counter row instead of a sequence: its lock makes the order of numbers the order of commits, on every database.
   const [head] = await em
     .getConnection()
     .execute<{ last_seq: number | string }[]>(
-      "update outbox_head set last_seq = last_seq + ? where id = 1 returning last_seq",
-      [messages.length],
+      "update outbox_head set last_seq = last_seq + ?, commit_id = ? where id = 1 returning last_seq",
+      [messages.length, commitId],
       "all",
       em.getTransactionContext(),
     );
   const first = Number(head?.last_seq) - messages.length + 1;
-  const rows = messages.map((message, index) => ({ ...message, seq: first + index }));
+  const rows = messages.map((message, index) => ({
+    ...message,
+    seq: first + index,
+    commitId,
+    server: isEvent(message) ? server : null,
+  }));
   await em.insertMany(OutboxRecord, rows.map(toRecord));
   return rows;
 }
 
 /** What has been committed and not yet deleted, oldest first. */
-export async function readOutbox(em: EntityManager): Promise<readonly OutboxRow[]> {
-  const records = await em.find(OutboxRecord, {}, { orderBy: { seq: "asc" } });
+export function readOutbox(em: EntityManager): Promise<readonly OutboxRow[]> {
+  return find(em, {});
+}
+
+/** The messages from one number to another, both included, as far as they have not been deleted. */
+export function readOutboxBetween(em: EntityManager, first: number, last: number): Promise<readonly OutboxRow[]> {
+  return find(em, { seq: { $gte: first, $lte: last } });
+}
+
+/** Deletes messages. */
+export async function pruneOutbox(em: EntityManager, seqs: readonly number[]): Promise<void> {
+  for (const some of chunks(seqs)) await em.nativeDelete(OutboxRecord, { seq: { $in: [...some] } });
+}
+
+/** Notes that events are delivered; their rows stay for other servers to see. */
+export async function markDelivered(em: EntityManager, seqs: readonly number[]): Promise<void> {
+  for (const some of chunks(seqs)) await em.nativeUpdate(OutboxRecord, { seq: { $in: [...some] } }, { server: null });
+}
+
+/** Deletes what has been delivered, up to a number. */
+export async function pruneOutboxUpTo(em: EntityManager, seq: number): Promise<void> {
+  await em.nativeDelete(OutboxRecord, { seq: { $lte: seq }, server: null });
+}
+
+/** Gives `server` the events that nobody of `servers` delivers, and returns them, oldest first. */
+export async function adoptEvents(em: EntityManager, server: string, servers: readonly string[]): Promise<readonly OutboxRow[]> {
+  const orphans = { server: { $ne: null, $nin: [...servers] } };
+  const rows = await find(em, orphans);
+  if (rows.length > 0) await em.nativeUpdate(OutboxRecord, orphans, { server });
+  return rows.map((row) => ({ ...row, server }));
+}
+
+// --- internal ---
+
+function isEvent({ topic }: { readonly topic: string }): boolean {
+  return topic.startsWith("event:");
+}
+
+function* chunks(seqs: readonly number[]): Iterable<readonly number[]> {
+  for (let start = 0; start < seqs.length; start += 500) yield seqs.slice(start, start + 500);
+}
+
+async function find(em: EntityManager, where: FilterQuery<InferEntity<typeof OutboxRecord>>): Promise<readonly OutboxRow[]> {
+  const records = await em.find(OutboxRecord, where, { orderBy: { seq: "asc" }, disableIdentityMap: true });
   return records.map((record) => ({
     seq: record.seq,
     topic: record.topic,
     key: record.key ?? null,
     payload: record.payload == null ? undefined : JSON.parse(record.payload),
     removed: record.removed,
+    commitId: record.commitId ?? "",
+    server: record.server ?? null,
   }));
 }
 
-/** Deletes delivered messages. */
-export async function pruneOutbox(em: EntityManager, seqs: readonly number[]): Promise<void> {
-  for (let start = 0; start < seqs.length; start += 500) {
-    await em.nativeDelete(OutboxRecord, { seq: { $in: seqs.slice(start, start + 500) } });
-  }
-}
-
-// --- internal ---
-
-function toRecord(row: OutboxRow): { seq: number; topic: string; key: string | null; payload: string | null; removed: boolean } {
+function toRecord(row: OutboxRow): Omit<OutboxRow, "payload"> & { payload: string | null } {
   return { ...row, payload: row.payload === undefined ? null : JSON.stringify(row.payload) };
 }

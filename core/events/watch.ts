@@ -43,7 +43,10 @@ async function* watch(collections: LocalCollections, call: CallContext, messages
   });
   // A collection that goes with its plugin: the watcher comes back for everything, and lets go of its copy.
   const unfollow = collections.onWithdrawn(end);
-  const heartbeat = setInterval(() => push({ message: { $case: "heartbeat", heartbeat: {} } }), HEARTBEAT_MS);
+  // Watchers take a heartbeat for the word that they have missed nothing.
+  const heartbeat = setInterval(() => {
+    if (!collections.isBlind) push({ message: { $case: "heartbeat", heartbeat: {} } });
+  }, HEARTBEAT_MS);
   call.signal.addEventListener("abort", () => wake());
   try {
     const snapshot = snapshotFor(collections, call.caller);

@@ -44,6 +44,7 @@ export class AuthListener {
       },
       anonymousCalls: new AnonymousCallLimiter(ANONYMOUS_CALLS, options.clock),
       audit: options.audit,
+      isBlind: () => options.collections.isBlind,
       logger: options.logger,
     });
   }

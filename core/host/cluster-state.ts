@@ -4,6 +4,7 @@ import { LocalCollections } from "../events/local-collections.js";
 import type { OutboxRow } from "../events/outbox.js";
 import { RemoteCollections } from "../events/remote-collections.js";
 import type { AuditRecord } from "../plugin/audit.js";
+import type { Duties } from "../plugin/duties.js";
 import type { Logger } from "../plugin/logger.js";
 import type { ProcessInfo } from "../plugin/process.js";
 import { AUDIT_SINK } from "../ports/audit-sink.js";
@@ -30,8 +31,10 @@ export class ClusterState {
   /** Known before it is open: plugins are built first. */
   readonly database = new DatabaseHandle();
   readonly collections: LocalCollections | RemoteCollections;
-  #open: { readonly storage: OpenDatabase; readonly dispatcher: Dispatcher; readonly leftovers: readonly OutboxRow[] } | null =
-    null;
+  readonly duties: Duties = { have: async (name) => (await this.#open?.storage.duties.have(name)) ?? false };
+  #open: { readonly storage: OpenDatabase; readonly dispatcher: Dispatcher } | null = null;
+  /** Events of processes that are gone; kept until every subscriber runs, `null` from then on. */
+  #leftovers: OutboxRow[] | null = [];
 
   constructor(private readonly parts: ClusterStateParts) {
     const { process, clock, logger } = parts;
@@ -61,11 +64,16 @@ export class ClusterState {
       clusterName: process.clusterName,
       logger,
       onCommitted: (rows) => this.#open?.dispatcher.committed(rows),
+      onLost: () => collections.reload(),
+      onAdopted: (rows) => this.#adopt(rows),
     });
-    const dispatcher = new Dispatcher(collections, subscribers, (seqs) => storage.outbox.delivered(seqs), logger);
-    this.#open = { storage, dispatcher, leftovers: await storage.outbox.pending() };
+    const { isOurs, delivered } = storage.outbox;
+    this.#open = { storage, dispatcher: new Dispatcher({ collections, subscribers, isOurs, delivered, logger }) };
+    this.#adopt(await storage.outbox.pending());
     this.database.opened(storage.database);
     await this.#publish(generation.instances);
+    await storage.follow();
+    collections.heardBy(() => storage.silentSeconds());
   }
 
   /** Adds the tables and collections of plugins that are enabled while the process runs. */
@@ -82,7 +90,9 @@ export class ClusterState {
 
   /** Delivers the events that an earlier process committed and could not; once, when every subscriber runs. */
   deliverLeftovers(): void {
-    this.#open?.dispatcher.redeliver(this.#open.leftovers);
+    const leftovers = this.#leftovers ?? [];
+    this.#leftovers = null;
+    this.#adopt(leftovers);
   }
 
   /** Writes an audit record of the core's own; a failure is logged. */
@@ -100,6 +110,11 @@ export class ClusterState {
     if (this.collections instanceof RemoteCollections) await this.collections.close();
     this.database.closed();
     await this.#open?.storage.close();
+  }
+
+  #adopt(rows: readonly OutboxRow[]): void {
+    if (this.#leftovers !== null) this.#leftovers.push(...rows);
+    else this.#open?.dispatcher.redeliver(rows);
   }
 
   async #publish(instances: readonly PluginInstance[]): Promise<void> {

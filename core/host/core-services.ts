@@ -3,6 +3,7 @@ import { CLUSTER_SETTINGS } from "../plugin/cluster-settings.js";
 import { COLLECTIONS, type Collections } from "../plugin/collection.js";
 import { DATABASE, type Database } from "../plugin/database.js";
 import { RPC_DIALER, type RpcDialer } from "../plugin/dialer.js";
+import { DUTIES, type Duties } from "../plugin/duties.js";
 import { LIVE_SESSIONS, type LiveSessions } from "../plugin/live-sessions.js";
 import { LOGGER, type Logger } from "../plugin/logger.js";
 import { PLUGIN_HOST, type PluginHost } from "../plugin/plugin-host.js";
@@ -19,6 +20,7 @@ export interface CoreParts {
   readonly clock: Clock;
   readonly logger: (pluginId: string) => Logger;
   readonly database: Database;
+  readonly duties: Duties;
   readonly collections: Collections;
   readonly liveSessions: LiveSessions;
   readonly dialer: RpcDialer;
@@ -35,6 +37,7 @@ export function coreServices(parts: CoreParts): CoreServices {
     [CLOCK.id, () => parts.clock],
     [LOGGER.id, (instance) => parts.logger(instance.id)],
     [DATABASE.id, (instance) => databaseFor(instance.manifest, parts.database)],
+    [DUTIES.id, (instance) => ({ have: (name: string) => parts.duties.have(`${instance.id}.${name}`) })],
     [COLLECTIONS.id, () => parts.collections],
     [CLUSTER_SETTINGS.id, () => settings],
     [LIVE_SESSIONS.id, () => parts.liveSessions],

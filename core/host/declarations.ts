@@ -18,6 +18,12 @@ export interface WebDeclaration {
   readonly handlers: Factory<WebHandlers<WebRoutes>>;
 }
 
+export interface SubscriberDeclaration {
+  readonly event: EventType<unknown>;
+  readonly subscriber: Factory<(event: unknown) => Promise<void>>;
+  readonly everyServer: boolean;
+}
+
 /** What a plugin's `register` said, before anything is built. */
 export interface Declarations {
   readonly services: { readonly token: ServiceToken<unknown>; readonly factory: Factory<unknown> }[];
@@ -25,7 +31,7 @@ export interface Declarations {
   readonly rpc: RpcDeclaration[];
   readonly web: WebDeclaration[];
   readonly collections: { readonly kind: CollectionKind<unknown>; readonly source: Factory<CollectionSource<unknown>> }[];
-  readonly subscribers: { readonly event: EventType<unknown>; readonly subscriber: Factory<(event: unknown) => Promise<void>> }[];
+  readonly subscribers: SubscriberDeclaration[];
   readonly lifecycles: Factory<Lifecycle>[];
   readonly entities: Entities[number][];
   readonly migrations: Migrations[number][];
@@ -81,8 +87,8 @@ function registrarFor(into: Declarations, roles: ReadonlySet<ProcessRole>): Regi
       into.migrations.push(...migrations);
     },
     publish: (kind, source) => void into.collections.push({ kind, source } as unknown as Declarations["collections"][number]),
-    on: (event, subscriber) =>
-      void into.subscribers.push({ event, subscriber: subscriber as Declarations["subscribers"][number]["subscriber"] }),
+    on: (event, subscriber, { everyServer = false } = {}) =>
+      void into.subscribers.push({ event, subscriber: subscriber as SubscriberDeclaration["subscriber"], everyServer }),
     run: (factory) => void into.lifecycles.push(factory),
   };
 }

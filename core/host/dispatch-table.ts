@@ -1,3 +1,4 @@
+import type { Subscriber } from "../events/dispatcher.js";
 import { eventTopic } from "../events/outbox.js";
 import type { Permission } from "../plugin/caller.js";
 import type { CallContext, RpcDefinition, RpcHandlers } from "../plugin/rpc.js";
@@ -13,7 +14,7 @@ type AnyHandler = (request: unknown, call: CallContext) => Promise<unknown> | As
 export class DispatchTable {
   readonly #routes = new Map<string, CallRoute>();
   readonly webRoutes: WebRouteTable;
-  readonly #subscribers = new Map<string, ((event: unknown) => Promise<void>)[]>();
+  readonly #subscribers = new Map<string, Subscriber[]>();
 
   /** @param ownRoutes Web routes of the core itself. */
   constructor(generation: Generation, ownRoutes: readonly ServedRoute[]) {
@@ -33,7 +34,7 @@ export class DispatchTable {
     return this.#routes.get(`${service}/${method}`) ?? null;
   }
 
-  subscribers(topic: string): readonly ((event: unknown) => Promise<void>)[] {
+  subscribers(topic: string): readonly Subscriber[] {
     return this.#subscribers.get(topic) ?? [];
   }
 }
@@ -43,7 +44,7 @@ export class DispatchTable {
 interface Built {
   readonly routes: readonly (readonly [string, CallRoute])[];
   readonly webRoutes: readonly ServedRoute[];
-  readonly subscribers: readonly (readonly [string, (event: unknown) => Promise<void>])[];
+  readonly subscribers: readonly (readonly [string, Subscriber])[];
 }
 
 const builtOnce = new WeakMap<PluginInstance, Built>();
@@ -54,7 +55,7 @@ function handlersOf(instance: PluginInstance): Built {
   const resolve = resolverOf(instance);
   const routes = instance.declarations.rpc.flatMap(({ service, handlers }) => routesOf(instance, service, handlers(resolve)));
   const subscribers = instance.declarations.subscribers.map(
-    ({ event, subscriber }) => [eventTopic(event), subscriber(resolve)] as const,
+    ({ event, subscriber, everyServer }) => [eventTopic(event), { everyServer, tell: subscriber(resolve) }] as const,
   );
   const built = { routes, webRoutes: webRoutesOf(instance), subscribers };
   builtOnce.set(instance, built);

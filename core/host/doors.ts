@@ -1,4 +1,5 @@
 import { MezError } from "../errors/error.js";
+import type { Subscriber } from "../events/dispatcher.js";
 import type { AuthDoor } from "../plugin/auth-door.js";
 import { HOST_IDENTITIES, type HostIdentity } from "../plugin/host-identity.js";
 import type { Logger } from "../plugin/logger.js";
@@ -50,7 +51,7 @@ export class Doors {
   }
 
   /** Who receives an event, in the generation that serves. */
-  subscribers(topic: string): readonly ((event: unknown) => Promise<void>)[] {
+  subscribers(topic: string): readonly Subscriber[] {
     return this.#table.subscribers(topic);
   }
 

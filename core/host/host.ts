@@ -59,6 +59,7 @@ export class Host implements PluginHost {
         clock,
         logger,
         database: this.#state.database,
+        duties: this.#state.duties,
         collections: this.#state.collections,
         liveSessions: this.#liveSessions,
         dialer: grpcDialer,

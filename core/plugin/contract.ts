@@ -67,6 +67,11 @@ export interface EventType<Event> {
   readonly type?: Event;
 }
 
+export interface EventReach {
+  /** Default `false`. */
+  readonly everyServer?: boolean;
+}
+
 /** The default export of a plugin's entry file. */
 export interface Plugin<Config> {
   /** Declares what the plugin contributes. Synchronous and free of I/O: `mezd config check` calls it too. */
@@ -88,8 +93,11 @@ export interface Registrar {
   store(entities: Entities, migrations: Migrations): void;
   /** Publishes a collection that proxies, nodes and this process keep a live copy of. */
   publish<T>(kind: CollectionKind<T>, source: Factory<CollectionSource<T>>): void;
-  /** Handles an event after the transaction that raised it has committed; may be called twice. */
-  on<Event>(event: EventType<Event>, subscriber: Factory<(event: Event) => Promise<void>>): void;
+  /**
+   * Handles an event after the transaction that raised it has committed; may be called twice after a crash. Of several
+   * auth servers one does it, or each with `everyServer`: for what a process keeps in memory.
+   */
+  on<Event>(event: EventType<Event>, subscriber: Factory<(event: Event) => Promise<void>>, where?: EventReach): void;
   /** Runs a service through start, drain and dispose, in dependency order. */
   run(factory: Factory<Lifecycle>): void;
 }

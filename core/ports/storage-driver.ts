@@ -3,6 +3,8 @@ import type { Port } from "../plugin/contract.js";
 
 /** Opens the database. The core runs migrations and transactions on what it returns. */
 export interface StorageDriver {
+  /** For people, when it cannot be reached: `PostgreSQL at db.internal:5432`. */
+  readonly place?: string;
   /** MikroORM options of this database: driver, location, pool, pragmas. Opens nothing. */
   options(): Partial<Options>;
   /**
@@ -10,10 +12,36 @@ export interface StorageDriver {
    * @throws {MezError} `STORAGE_IN_USE`, `STORAGE_UNWRITABLE`
    */
   opening?(): Promise<void>;
-  /** Runs once the connection is open, before migrations: settings of the whole database. */
+  /**
+   * Runs once the connection is open, before migrations: settings of the whole database.
+   * @throws {MezError} `STORAGE_UNSUITABLE`
+   */
   opened?(execute: (sql: string) => Promise<unknown>): Promise<void>;
+  /** Runs when all tables are up to date. */
+  ready?(): void;
   /** Frees what `opening` took; also called after a failed opening. */
   closed?(): Promise<void>;
+  /** Present when several processes may have the database open at once; absent when `opening` keeps others out. */
+  readonly shared?: SharedStorage;
+}
+
+/** What several servers need to share a database. Each text is one or more statements, sent in one piece. */
+export interface SharedStorage {
+  /**
+   * Begins a transaction that writes. It has to end by itself when this process falls silent, since it keeps all other
+   * writers waiting: a row that each of them locks first (`select … for update`).
+   */
+  readonly begin: string;
+  /** Commits, and wakes those who `listen`. */
+  readonly commitAndTell: string;
+  /** Runs first in the transaction of migrations, and waits until no other server is in one. */
+  readonly lockForMigrations: string;
+  /**
+   * Calls `onChange` when a server has committed changes, this one included. May miss any of them: the core asks by itself,
+   * only later.
+   * @returns The way to stop.
+   */
+  listen(onChange: () => void): () => Promise<void>;
 }
 
 export const STORAGE_DRIVER: Port<StorageDriver> = { id: "storage-driver", version: 1, cardinality: "exactly-one" };

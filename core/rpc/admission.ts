@@ -18,6 +18,8 @@ export interface AdmissionParts {
   readonly anonymousCalls: AnonymousCallLimiter;
   readonly audit: (record: AuditRecord) => void;
   readonly logger: Logger;
+  /** Whether this server has lost sight of the cluster, and must not decide anything; default never. */
+  readonly isBlind?: () => boolean;
 }
 
 /** A call that wants to be answered. */
@@ -34,9 +36,11 @@ export interface CallAtTheDoor {
 export class Admission {
   constructor(private readonly parts: AdmissionParts) {}
 
-  /** @throws {MezError} `LIMIT_EXCEEDED`, `UNAUTHENTICATED`, `ACCESS_DENIED`, which is audited */
+  /** @throws {MezError} `UNAVAILABLE`, `LIMIT_EXCEEDED`, `UNAUTHENTICATED`, `ACCESS_DENIED`, which is audited */
   async admit({ path, route, facts, metadata, signal }: CallAtTheDoor): Promise<CallContext> {
     const { anonymousCalls, authenticators, authorizer, audit } = this.parts;
+    if (this.parts.isBlind?.() === true)
+      throw new MezError("UNAVAILABLE", "this auth server cannot reach its database; try another, or again");
     if (route.permission === "public") anonymousCalls.admit(facts.address);
     const credentials = {
       bearerToken: bearerToken(metadata),

@@ -1,11 +1,18 @@
+import { hostname } from "node:os";
 import { MikroORM } from "@mikro-orm/core";
+import { Membership } from "../cluster/membership.js";
+import { CLUSTER_ENTITIES } from "../cluster/server-records.js";
 import { messageOf } from "../errors/error.js";
-import { OUTBOX_ENTITIES, type OutboxRow, readOutbox } from "../events/outbox.js";
+import { OUTBOX_ENTITIES, type OutboxRow, readOutbox, readOutboxHead } from "../events/outbox.js";
+import { OutboxFollower } from "../events/outbox-follower.js";
 import { OUTBOX_MIGRATIONS } from "../events/outbox-migration.js";
+import { OutboxPoll } from "../events/outbox-poll.js";
 import type { Database, Entities, Migrations } from "../plugin/database.js";
+import type { Duties } from "../plugin/duties.js";
 import type { StorageDriver } from "../ports/storage-driver.js";
-import { migrate } from "./migrations.js";
-import { toStorageError } from "./storage-error.js";
+import { migrate, migrateAlone } from "./migrations.js";
+import { type DeliveredRow, OutboxKeeper } from "./outbox-keeper.js";
+import { openingError } from "./storage-error.js";
 import { type TransactionOptions, TransactionQueue } from "./transaction.js";
 
 /** The tables of one plugin. */
@@ -15,21 +22,32 @@ export interface PluginTables {
   readonly migrations: Migrations;
 }
 
-export interface DatabaseOptions extends Omit<TransactionOptions, "orm"> {
+export interface DatabaseOptions extends Omit<TransactionOptions, "orm" | "keeper" | "shared"> {
   readonly driver: StorageDriver;
   /** In dependency order: their migrations run in it. */
   readonly plugins: readonly PluginTables[];
+  /** Called when messages of other servers were missed, so that everything built of messages has to be loaded anew. */
+  readonly onLost?: () => Promise<void>;
+  /** Called with events that a server which is gone has not delivered. */
+  readonly onAdopted?: (rows: readonly OutboxRow[]) => void;
 }
 
 /** The database of a running process. */
 export interface OpenDatabase {
   readonly database: Database;
   readonly outbox: {
-    /** Committed and not delivered, oldest first: what an earlier process left behind. */
+    /** Committed and not delivered, oldest first: what an earlier process left behind. Empty where servers share the database. */
     pending(): Promise<readonly OutboxRow[]>;
-    /** These need not be kept any more; deleted with the next commit. */
-    delivered(seqs: readonly number[]): void;
+    /** These need not be kept any more; deleted with a later commit. */
+    delivered(rows: readonly DeliveredRow[]): void;
+    /** Whether this server is the one to deliver an event. */
+    isOurs(row: OutboxRow): Promise<boolean>;
   };
+  readonly duties: Duties;
+  /** Since when commits of other servers may have been missed; 0 where there are none. */
+  silentSeconds(): number;
+  /** Joins the servers that share the database, and hears of their commits from then on. Does nothing where it is not shared. */
+  follow(): Promise<void>;
   /** Adds the tables of a plugin that is enabled while the process runs. Once more for the same id does nothing. */
   addPlugin(tables: PluginTables): Promise<void>;
   /** Finishes the transactions that were accepted, then frees everything. */
@@ -38,41 +56,76 @@ export interface OpenDatabase {
 
 /**
  * Opens the database and brings all tables up to date.
- * @throws {MezError} `STORAGE_IN_USE`, `STORAGE_UNWRITABLE`, `STORAGE_NEWER`, `STORAGE_CORRUPT`, `UNAVAILABLE`
+ * @throws {MezError} `STORAGE_IN_USE`, `STORAGE_UNWRITABLE`, `STORAGE_UNSUITABLE`, `STORAGE_LOGIN_REFUSED`, `STORAGE_NEWER`,
+ * `STORAGE_CORRUPT`, `UNAVAILABLE`
  */
 export async function openDatabase(options: DatabaseOptions): Promise<OpenDatabase> {
-  const { driver } = options;
+  const { driver, logger } = options;
+  const shared = driver.shared ?? null;
   const orm = new MikroORM({
     ...driver.options(),
-    entities: [...OUTBOX_ENTITIES, ...options.plugins.flatMap((plugin) => [...plugin.entities])],
+    entities: [...OUTBOX_ENTITIES, ...CLUSTER_ENTITIES, ...options.plugins.flatMap((plugin) => [...plugin.entities])],
     metadataCache: { enabled: false },
   });
+  const lock = shared?.lockForMigrations ?? null;
   try {
     await driver.opening?.();
     await orm.connect();
     await driver.opened?.((sql) => orm.em.getConnection("write").execute(sql));
-    await migrate(orm, "core", OUTBOX_MIGRATIONS);
-    for (const plugin of options.plugins) await migrate(orm, plugin.id, plugin.migrations);
+    await migrateAlone(orm, lock, async (around) => {
+      await migrate(orm, "core", OUTBOX_MIGRATIONS, around);
+      for (const plugin of options.plugins) await migrate(orm, plugin.id, plugin.migrations, around);
+    });
+    driver.ready?.();
   } catch (error) {
-    await orm.close(true).catch((failure) => options.logger.warn("closing the database", { error: messageOf(failure) }));
+    await orm.close(true).catch((failure) => logger.warn("closing the database", { error: messageOf(failure) }));
     await driver.closed?.();
-    throw toStorageError(error);
+    throw openingError(error, driver.place);
   }
-  const queue = new TransactionQueue({ ...options, orm });
+  const keeper = new OutboxKeeper(shared !== null);
+  const follower = new OutboxFollower({
+    head: await readOutboxHead(orm.em.fork(), { lock: false }),
+    deliver: options.onCommitted,
+    lost: async () => {
+      logger.warn("messages of other servers were missed; loading everything anew");
+      await options.onLost?.();
+    },
+  });
+  const queue = new TransactionQueue({
+    ...options,
+    orm,
+    keeper,
+    onCommitted: (rows) => follower.advance(rows),
+    shared: shared === null ? null : { storage: shared, caughtUp: (em, head) => follower.catchUp(em, head) },
+  });
+  const membership =
+    shared === null
+      ? null
+      : new Membership({ database: queue, keeper, name: hostname(), logger, onAdopted: (rows) => options.onAdopted?.(rows) });
+  const poll = shared === null ? null : new OutboxPoll({ look: () => queue.read((em) => follower.look(em)), shared, logger });
   const known = new Set(options.plugins.map((plugin) => plugin.id));
   return {
     database: queue,
     outbox: {
-      pending: () => queue.read(readOutbox),
-      delivered: (seqs) => queue.delivered(seqs),
+      pending: async () => (shared === null ? queue.read(readOutbox) : []),
+      delivered: (rows) => keeper.delivered(rows),
+      isOurs: async (row) => membership === null || (await membership.isOurs(row)),
+    },
+    duties: { have: async (name) => membership === null || (await membership.have(name)) },
+    silentSeconds: () => poll?.silentSeconds() ?? 0,
+    async follow() {
+      await membership?.start();
+      await poll?.start();
     },
     async addPlugin(tables) {
       if (known.has(tables.id)) return;
-      await migrate(orm, tables.id, tables.migrations);
+      await migrateAlone(orm, lock, (around) => migrate(orm, tables.id, tables.migrations, around));
       if (tables.entities.length > 0) orm.discoverEntity([...tables.entities]);
       known.add(tables.id);
     },
     async close() {
+      await poll?.stop();
+      await membership?.stop();
       await queue.close();
       await orm.close(true);
       await driver.closed?.();

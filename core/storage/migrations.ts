@@ -4,6 +4,26 @@ import type { AbstractSqlDriver } from "@mikro-orm/sqlite";
 import { MezError } from "../errors/error.js";
 import type { Migrations } from "../plugin/database.js";
 
+/** As MikroORM's connection makes it. */
+export type MigrationTransaction = object;
+
+/**
+ * Runs `work` in one transaction, and on a shared database while no other server is in it.
+ * @param lock Statements to begin with; `null` where nobody else can be.
+ */
+export async function migrateAlone(
+  orm: MikroORM,
+  lock: string | null,
+  work: (around?: MigrationTransaction) => Promise<void>,
+): Promise<void> {
+  if (lock === null) return work();
+  const connection = (orm.driver as unknown as AbstractSqlDriver).getConnection();
+  await connection.transactional(async (transaction) => {
+    await connection.execute(lock, [], "run", transaction);
+    await work(transaction);
+  });
+}
+
 /** Name of the table that remembers which migrations of a plugin have run: `migrations_connector_oidc`. */
 export function historyTable(pluginId: string): string {
   return `migrations_${pluginId.replaceAll(/[.-]/g, "_")}`;
@@ -11,9 +31,15 @@ export function historyTable(pluginId: string): string {
 
 /**
  * Brings the tables of one plugin up to date, one transaction for each migration.
+ * @param around The transaction to do all of it in, a savepoint for each migration.
  * @throws {MezError} `STORAGE_NEWER` when a later version has run here, `STORAGE_MIGRATION_FAILED`.
  */
-export async function migrate(orm: MikroORM, pluginId: string, migrations: Migrations): Promise<void> {
+export async function migrate(
+  orm: MikroORM,
+  pluginId: string,
+  migrations: Migrations,
+  around?: MigrationTransaction,
+): Promise<void> {
   if (migrations.length === 0) return;
   const driver = orm.driver as unknown as AbstractSqlDriver;
   const options = {
@@ -23,6 +49,11 @@ export async function migrate(orm: MikroORM, pluginId: string, migrations: Migra
     disableForeignKeys: false,
   };
   const history = new MigrationStorage(driver, options);
+  const runner = new MigrationRunner(driver, options, orm.config);
+  if (around !== undefined) {
+    history.setMasterMigration(around as never);
+    runner.setMasterMigration(around as never);
+  }
   const applied = new Set(await history.executed());
   const unknown = [...applied].find((name) => !migrations.some((migration) => migration.name === name));
   if (unknown !== undefined) {
@@ -31,7 +62,6 @@ export async function migrate(orm: MikroORM, pluginId: string, migrations: Migra
       `the database was used by a newer version: plugin "${pluginId}" does not know its migration "${unknown}"; start that version, or restore a backup`,
     );
   }
-  const runner = new MigrationRunner(driver, options, orm.config);
   for (const { name, class: MigrationClass } of migrations) {
     if (applied.has(name)) continue;
     const migration = new (MigrationClass as new (driver: AbstractSqlDriver, config: MikroORM["config"]) => Migration)(

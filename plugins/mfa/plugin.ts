@@ -77,7 +77,7 @@ export default definePlugin<Config>({
         webAddress: ({ em }) => webAddress(resolve).base(em),
       });
     });
-    host.on(CEREMONY_DONE, (resolve) => async (event) => ceremonies(resolve).wake(event));
+    host.on(CEREMONY_DONE, (resolve) => async (event) => ceremonies(resolve).wake(event), { everyServer: true });
     host.implement(USER_DATA, "mfa", factors);
     host.run(
       (resolve) =>

@@ -1,0 +1,135 @@
+import { randomUUID } from "node:crypto";
+import { messageOf } from "../errors/error.js";
+import { adoptEvents, type OutboxRow } from "../events/outbox.js";
+import type { Database } from "../plugin/database.js";
+import type { Duties } from "../plugin/duties.js";
+import type { Logger } from "../plugin/logger.js";
+import type { OutboxKeeper } from "../storage/outbox-keeper.js";
+import { addServer, beat, dutyHolder, listServers, removeServers, type ServerRow, takeDuty } from "./server-records.js";
+
+export interface MembershipParts {
+  readonly database: Database;
+  readonly keeper: OutboxKeeper;
+  /** For people: the host's name. */
+  readonly name: string;
+  readonly logger: Logger;
+  /** Events of servers that are gone, which this one delivers from now on. */
+  readonly onAdopted: (rows: readonly OutboxRow[]) => void;
+  /** Default 2000. */
+  readonly beatMs?: number;
+}
+
+/**
+ * This server among those that share the database. Each counts up a number of its own every two seconds; one whose number
+ * has stood still for five looks of another is taken off the list, and its events and duties are taken over. No clock is
+ * compared with another server's.
+ */
+export class Membership implements Duties {
+  readonly #seen = new Map<string, { readonly beats: number; readonly times: number }>();
+  readonly #held = new Set<string>();
+  readonly #beatMs: number;
+  #beats = 0;
+  #lastBeat = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | null = null;
+  #beating: Promise<void> | null = null;
+
+  constructor(private readonly parts: MembershipParts) {
+    this.#beatMs = parts.beatMs ?? 2000;
+  }
+
+  /** Joins the list. */
+  async start(): Promise<void> {
+    await this.#beat();
+    this.#timer = setInterval(() => {
+      this.#beat().catch((error: unknown) =>
+        this.parts.logger.warn("no sign of life to the database", { error: messageOf(error) }),
+      );
+    }, this.#beatMs);
+    this.#timer.unref();
+  }
+
+  /** Leaves the list, so that others need not wait. */
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#beating?.catch(() => "logged where it began");
+    this.#held.clear();
+    await this.parts.database
+      .transaction((tx) => removeServers(tx.em, [this.parts.keeper.server]))
+      .catch((error: unknown) => this.parts.logger.warn("leaving the cluster", { error: messageOf(error) }));
+  }
+
+  async have(name: string): Promise<boolean> {
+    await this.#freshen();
+    if (this.#held.has(name)) return true;
+    const { database, keeper } = this.parts;
+    const holder = await database.read((em) => dutyHolder(em, name));
+    if (holder !== null && holder !== keeper.server) return false;
+    return database.transaction(async (tx) => {
+      const now = await dutyHolder(tx.em, name);
+      if (now === null) await takeDuty(tx.em, name, keeper.server);
+      if (now !== null && now !== keeper.server) return false;
+      this.#held.add(name);
+      return true;
+    });
+  }
+
+  /** Whether this server still is the one that delivers an event. */
+  async isOurs(row: OutboxRow): Promise<boolean> {
+    if (row.server !== this.parts.keeper.server) return false;
+    await this.#freshen();
+    return row.server === this.parts.keeper.server;
+  }
+
+  /** After a silence others may have taken over: then look first. */
+  async #freshen(): Promise<void> {
+    if (performance.now() - this.#lastBeat > this.#beatMs * FRESH_BEATS) await this.#beat();
+  }
+
+  #beat(): Promise<void> {
+    this.#beating ??= this.#sendBeat().finally(() => {
+      this.#beating = null;
+    });
+    return this.#beating;
+  }
+
+  async #sendBeat(): Promise<void> {
+    const { database, keeper, name, logger, onAdopted } = this.parts;
+    const sentAt = performance.now();
+    this.#beats += 1;
+    const { adopted, renewed } = await database.transaction(async (tx) => {
+      const isListed = await beat(tx.em, keeper.server, this.#beats);
+      const id = isListed ? keeper.server : randomUUID();
+      if (!isListed) await addServer(tx.em, { id, name, beats: this.#beats });
+      const servers = await listServers(tx.em);
+      const dead = servers.filter((server) => server.id !== id && this.#stoodStill(server));
+      for (const server of dead) logger.warn("a server of the cluster is gone; taking over", { server: server.name });
+      await removeServers(
+        tx.em,
+        dead.map((server) => server.id),
+      );
+      const living = servers.filter((server) => !dead.includes(server)).map((server) => server.id);
+      for (const known of this.#seen.keys()) if (!living.includes(known)) this.#seen.delete(known);
+      return { adopted: await adoptEvents(tx.em, id, living), renewed: isListed ? null : id };
+    });
+    if (renewed !== null) {
+      // A new one, also after others have given us up: what they have taken over stays theirs.
+      keeper.server = renewed;
+      this.#held.clear();
+    }
+    this.#lastBeat = sentAt;
+    if (adopted.length > 0) onAdopted(adopted);
+  }
+
+  #stoodStill({ id, beats }: ServerRow): boolean {
+    const before = this.#seen.get(id);
+    const times = before?.beats === beats ? before.times + 1 : 0;
+    this.#seen.set(id, { beats, times });
+    return times >= DEAD_LOOKS;
+  }
+}
+
+// --- internal ---
+
+// Less than it takes others to give us up.
+const FRESH_BEATS = 3;
+const DEAD_LOOKS = 5;

@@ -1,0 +1,69 @@
+import type { EntityManager } from "@mikro-orm/core";
+import { type OutboxHead, type OutboxRow, readOutboxBetween, readOutboxHead } from "./outbox.js";
+
+export interface OutboxFollowerParts {
+  /** Where to begin: everything later is delivered. */
+  readonly head: OutboxHead;
+  /** Takes messages in order, each once. */
+  readonly deliver: (rows: readonly OutboxRow[]) => void;
+  /** Messages are missing, or the history is another one: what was built of them is to be loaded anew. */
+  readonly lost: () => Promise<void>;
+}
+
+/**
+ * Follows the outbox of a cluster: messages that this process has committed, and in between those of other servers, all
+ * in the order of the commits.
+ */
+export class OutboxFollower {
+  #position: OutboxHead;
+  #isLost = false;
+  #loading: Promise<void> = Promise.resolve();
+
+  constructor(private readonly parts: OutboxFollowerParts) {
+    this.#position = parts.head;
+  }
+
+  /** Delivers those that have not been delivered yet. There may be no gap before them. */
+  advance(rows: readonly OutboxRow[]): void {
+    const fresh = rows.filter(({ seq }) => seq > this.#position.seq);
+    const last = fresh.at(-1);
+    if (last === undefined) return;
+    this.#position = { seq: last.seq, commitId: last.commitId };
+    this.parts.deliver(fresh);
+  }
+
+  /** Looks for messages of other servers. */
+  async look(em: EntityManager): Promise<void> {
+    await this.catchUp(em, await readOutboxHead(em, { lock: false }));
+  }
+
+  /** Delivers everything up to `head`, which `em` has read. */
+  async catchUp(em: EntityManager, head: OutboxHead): Promise<void> {
+    await this.#loading.catch(() => "tried again below");
+    const from = this.#position;
+    if (!this.#isLost) {
+      if (head.seq === from.seq && head.commitId === from.commitId) return;
+      // Read before this process delivered something of its own.
+      if (head.seq < from.seq && (await readOutboxHead(em, { lock: false })).seq >= from.seq) return;
+      const rows = head.seq < from.seq ? [] : await readOutboxBetween(em, from.seq, head.seq);
+      if (follows(rows, from, head)) return this.advance(rows);
+      this.#isLost = true;
+    }
+    this.#loading = this.#loadAnew(head);
+    await this.#loading;
+  }
+
+  async #loadAnew(head: OutboxHead): Promise<void> {
+    this.#position = head;
+    await this.parts.lost();
+    this.#isLost = false;
+  }
+}
+
+// --- internal ---
+
+/** Whether the messages begin with the known one and go on to the head without a gap. */
+function follows(rows: readonly OutboxRow[], from: OutboxHead, head: OutboxHead): boolean {
+  if (from.seq === 0) return rows.length === head.seq;
+  return rows[0]?.commitId === from.commitId && rows.length === head.seq - from.seq + 1;
+}
