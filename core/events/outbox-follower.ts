@@ -49,12 +49,12 @@ export class OutboxFollower {
       if (follows(rows, from, head)) return this.advance(rows);
       this.#isLost = true;
     }
-    this.#loading = this.#loadAnew(head);
+    this.#loading = this.#loadAnew(em);
     await this.#loading;
   }
 
-  async #loadAnew(head: OutboxHead): Promise<void> {
-    this.#position = head;
+  async #loadAnew(em: EntityManager): Promise<void> {
+    this.#position = await readOutboxHead(em, { lock: false });
     await this.parts.lost();
     this.#isLost = false;
   }
