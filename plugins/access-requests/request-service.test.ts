@@ -233,6 +233,13 @@ test("who gets the name of somebody who was deleted inherits nothing", async () 
   assert.notEqual(open.id, request.id);
 });
 
+test("a grant lasts no longer than its roles allow when it is approved", async () => {
+  const request = await ask({ roles: ["production"], ttlSeconds: 3600 });
+  role("production", { nodeLabels: { env: ["production"] }, logins: ["deploy"] }, 600);
+  const { until } = await review("bob", request, true);
+  assert.deepEqual(until, new Date(clock.time + 600_000));
+});
+
 test("the approval of somebody who is locked does not count until they are not", async () => {
   approvalsNeeded = 2;
   const request = await ask({ roles: ["production"] });

@@ -182,11 +182,10 @@ export class RequestService implements CollectionSource<AccessGrant>, UserData {
       const why = cause instanceof MezError ? cause.message : String(cause);
       throw new MezError("CONFLICT", `request ${request.id} cannot be granted any more: ${why}`, { cause });
     }
-    const granted: AccessRequest = {
-      ...request,
-      state: after(request, "approve"),
-      until: later(this.parts.clock.now(), request.ttlSeconds),
-    };
+    // As the cluster and the roles allow it now, not when it was asked for.
+    const { ttlSeconds } = lifetimeOf(request.ttlSeconds, this.people.named(request.roles), this.parts.lifetimes);
+    const until = later(this.parts.clock.now(), ttlSeconds);
+    const granted: AccessRequest = { ...request, state: after(request, "approve"), until };
     await updateRequest(tx.em, granted);
     tx.put(GRANTS_COLLECTION, granted.id, grantOf(granted));
     await this.#tell(tx, "access_request.approved", granted, person, { until: granted.until.toISOString() });
