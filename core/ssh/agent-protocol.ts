@@ -1,4 +1,6 @@
 import { MezError } from "../errors/error.js";
+import { SESSION_BIND, type SessionBinding } from "./agent-bindings.js";
+import { type Destination, RESTRICT_DESTINATION, readDestinations } from "./agent-destinations.js";
 import { parseCertificate } from "./certificate.js";
 import { readSecretPart, type SshPrivateKey } from "./private-key.js";
 import { isSshKeyType, parsePublicKey } from "./public-key.js";
@@ -27,7 +29,10 @@ export type AgentRequest =
       readonly lifetimeSeconds: number | null;
       /** Whether the person is asked at each use. */
       readonly confirm: boolean;
+      /** Where it may be used; empty for everywhere. */
+      readonly destinations: readonly Destination[];
     }
+  | ({ readonly kind: "bind" } & SessionBinding)
   | { readonly kind: "remove"; readonly keyBlob: Buffer }
   | { readonly kind: "lock" | "unlock"; readonly passphrase: Buffer }
   | { readonly kind: "extension"; readonly name: string };
@@ -94,6 +99,7 @@ const SUCCESS = 6;
 const IDENTITIES_ANSWER = 12;
 const SIGN_RESPONSE = 14;
 const RSA_SHA2_512 = 4;
+const CONSTRAIN_EXTENSION = 255;
 
 function parseBody(type: number, reader: WireReader): AgentRequest {
   switch (type) {
@@ -104,7 +110,7 @@ function parseBody(type: number, reader: WireReader): AgentRequest {
       return { kind: "sign", keyBlob, data, rsaAlgorithm: flags & RSA_SHA2_512 ? "rsa-sha2-512" : "rsa-sha2-256" };
     }
     case 17:
-      return { ...readKey(reader), lifetimeSeconds: null, confirm: false };
+      return { ...readKey(reader), ...NO_CONSTRAINTS };
     case 18:
       return { kind: "remove", keyBlob: reader.string() };
     case 19:
@@ -116,7 +122,7 @@ function parseBody(type: number, reader: WireReader): AgentRequest {
     case 25:
       return { ...readKey(reader), ...readConstraints(reader) };
     case 27:
-      return { kind: "extension", name: reader.text() };
+      return readExtension(reader);
     default:
       return { kind: "other" };
   }
@@ -145,13 +151,32 @@ function readPublicHalf(type: string, reader: WireReader): Buffer {
   return Buffer.concat([string(type), string(first), string(second)]);
 }
 
-function readConstraints(reader: WireReader): { lifetimeSeconds: number | null; confirm: boolean } {
-  let [lifetimeSeconds, confirm]: [number | null, boolean] = [null, false];
-  while (!reader.isAtEnd) {
-    const constraint = reader.byte();
-    if (constraint === 1) lifetimeSeconds = reader.uint32();
-    else if (constraint === 2) confirm = true;
-    else throw new MezError("SSH_KEY_UNSUPPORTED", "the key has a constraint that this agent cannot keep");
-  }
-  return { lifetimeSeconds, confirm };
+interface Constraints {
+  readonly lifetimeSeconds: number | null;
+  readonly confirm: boolean;
+  readonly destinations: readonly Destination[];
+}
+
+const NO_CONSTRAINTS: Constraints = { lifetimeSeconds: null, confirm: false, destinations: [] };
+
+function readConstraints(reader: WireReader): Constraints {
+  let constraints = NO_CONSTRAINTS;
+  while (!reader.isAtEnd) constraints = { ...constraints, ...readConstraint(reader, constraints) };
+  return constraints;
+}
+
+function readConstraint(reader: WireReader, { destinations }: Constraints): Partial<Constraints> {
+  const constraint = reader.byte();
+  if (constraint === 1) return { lifetimeSeconds: reader.uint32() };
+  if (constraint === 2) return { confirm: true };
+  if (constraint === CONSTRAIN_EXTENSION && destinations.length === 0 && reader.text() === RESTRICT_DESTINATION)
+    return { destinations: readDestinations(reader.string()) };
+  throw new MezError("SSH_KEY_UNSUPPORTED", "the key has a constraint that this agent cannot keep");
+}
+
+function readExtension(reader: WireReader): AgentRequest {
+  const name = reader.text();
+  if (name !== SESSION_BIND) return { kind: "extension", name };
+  const [hostKeyBlob, sessionId, signature] = [reader.string(), reader.string(), reader.string()];
+  return { kind: "bind", hostKeyBlob, sessionId, signature, isForwarding: reader.boolean() };
 }

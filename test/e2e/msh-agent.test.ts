@@ -10,6 +10,7 @@ import { parseCertificateLine } from "../../core/ssh/certificate.js";
 import { AuthenticatorApp } from "../fixtures/authenticator-app.js";
 import { Cluster, type Finished } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { Sshd } from "../fixtures/sshd.js";
 import { TypedProgram } from "../fixtures/typed-program.js";
 import { needsPeers } from "../peers/require-peer.js";
 
@@ -134,11 +135,45 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     assert.match(listed(), /admin@test/);
   });
 
-  test("refuses a constraint that it cannot keep", () => {
-    const added = withAgent("ssh-add", ["-h", "elsewhere.example.com", "-H", hostKeys(), key("ed", "ed25519")]);
-    assert.notEqual(added.code, 0);
-    assert.doesNotMatch(listed(), / ed /);
-  });
+  test(
+    "keeps a key that was added for certain hosts to them, also where the agent is forwarded to",
+    needsPeers("sshd"),
+    async () => {
+      const authority = key("hosts-ca", "ed25519");
+      const certified = (name: string): string => {
+        const args = ["-q", "-s", authority, "-I", name, "-n", cluster.login, `${key(name, "ed25519")}.pub`];
+        assert.equal(spawnSync("ssh-keygen", args).status, 0);
+        return key(name, "ed25519");
+      };
+      const trusted = readFileSync(`${authority}.pub`, "utf8");
+      const [a, b] = [await Sshd.start(trusted), await Sshd.start(trusted)];
+      const [hosts, hops] = [join(folder, "hosts"), join(folder, "hops.conf")];
+      try {
+        writeFileSync(hosts, `a ${a.hostKeyLine}\nb ${b.hostKeyLine}\n`);
+        const alias = (name: string, { port }: Sshd): string =>
+          `Host ${name}\n  HostName 127.0.0.1\n  Port ${port}\n  HostKeyAlias ${name}\n`;
+        const rest = `Host *\n  User ${cluster.login}\n  UserKnownHostsFile ${hosts}\n  BatchMode yes\n  IdentityFile none\n  LogLevel ERROR\n`;
+        writeFileSync(hops, alias("a", a) + alias("b", b) + rest);
+        const ssh = (...args: readonly string[]): Finished => withAgent("ssh", ["-F", hops, ...args]);
+        const added = withAgent("ssh-add", ["-q", "-H", hosts, "-h", "a", "-h", "a>b", certified("bound")]);
+        assert.equal(added.code, 0, added.stderr);
+        assert.match(listed(), / bound \(ED25519-CERT\)/);
+        assert.notEqual(withAgent("ssh-add", ["-T", `${key("bound", "ed25519")}.pub`]).code, 0);
+        const direct = ssh("a", "echo at a");
+        assert.equal(direct.stdout, "at a\n", direct.stderr);
+        assert.equal(ssh("b", "echo at b").code, 255);
+        const over = ssh("-A", "a", `ssh -F ${hops} b echo over a`);
+        assert.equal(over.stdout, "over a\n", over.stderr);
+        assert.equal(ssh("-A", "a", `ssh -F ${hops} a echo back`).stdout, "");
+        assert.equal(withAgent("ssh-add", ["-q", certified("free")]).code, 0);
+        const seen = ssh("-A", "b", "ssh-add -l").stdout;
+        assert.deepEqual([/ free /.test(seen), / bound /.test(seen)], [true, false], seen);
+        assert.equal(withAgent("ssh-add", ["-D"]).code, 0);
+      } finally {
+        await Promise.all([a.stop(), b.stop()]);
+      }
+    },
+  );
 
   test("shows and uses nothing while it is locked", async () => {
     const pass = (answer: string): Record<string, string> => ({ ...askpass(answer), SSH_ASKPASS_REQUIRE: "force" });
@@ -304,13 +339,6 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     await eventually(() => /the login of nina on cluster test has ended, and a program needs its key/.test(again.errors));
     await again.stop();
   });
-
-  /** A known_hosts file with a key for the host that a constraint names. */
-  function hostKeys(): string {
-    const file = join(folder, "hosts");
-    writeFileSync(file, `elsewhere.example.com ${readFileSync(`${key("host", "ed25519")}.pub`, "utf8")}`);
-    return file;
-  }
 
   /** A program that answers every question. */
   function askpass(answer: string): Record<string, string> {

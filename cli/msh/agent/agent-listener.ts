@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { MezError } from "../../../core/errors/error.js";
 import { systemReason } from "../../../core/errors/system-reason.js";
+import { SessionBindings } from "../../../core/ssh/agent-bindings.js";
 import type { PeerCredentialsReader } from "../../../core/unix-socket/peer-credentials.js";
 import { isTaken } from "../../../core/unix-socket/taken-socket.js";
 import { makePrivateFolder } from "../private-folder.js";
@@ -62,8 +63,9 @@ export class AgentListener {
     if (!this.#isFriend(socket)) return void socket.destroy();
     this.#clients.add(socket);
     const upstream = upstreamPath === null ? null : new UpstreamAgent(upstreamPath);
+    const client = { upstream, bindings: new SessionBindings(() => new Date()) };
     try {
-      for await (const message of readMessages(socket)) writeMessage(socket, await agent.answer(message, upstream));
+      for await (const message of readMessages(socket)) writeMessage(socket, await agent.answer(message, client));
     } catch {
       // The connection broke.
     } finally {

@@ -1,3 +1,4 @@
+import type { Destination } from "../../../core/ssh/agent-destinations.js";
 import type { AgentIdentity } from "../../../core/ssh/agent-protocol.js";
 import type { SshPrivateKey } from "../../../core/ssh/private-key.js";
 
@@ -6,6 +7,8 @@ export interface AddedKey extends AgentIdentity {
   readonly key: SshPrivateKey;
   /** Whether the person is asked at each use. */
   readonly confirm: boolean;
+  /** Where it may be used; empty for everywhere. */
+  readonly destinations: readonly Destination[];
   /** `null` for as long as the agent runs. */
   readonly lifetimeSeconds: number | null;
 }

@@ -1,3 +1,4 @@
+import { SESSION_BIND, type SessionBindings } from "../../../core/ssh/agent-bindings.js";
 import {
   type AgentIdentity,
   type AgentRequest,
@@ -38,6 +39,13 @@ export interface SshAgentParts {
   readonly confirm: (question: string) => Promise<boolean>;
 }
 
+/** One connection to the agent. */
+export interface AgentClient {
+  /** The agent behind, on a connection that is this one's alone. */
+  readonly upstream: UpstreamAgent | null;
+  readonly bindings: SessionBindings;
+}
+
 /**
  * Answers the requests of the OpenSSH agent protocol: with the key of the login first, then with keys that were added, then
  * with those of the agent behind.
@@ -47,11 +55,11 @@ export class SshAgent {
   constructor(private readonly parts: SshAgentParts) {}
 
   /** The answer to one message, both without their lengths. */
-  async answer(message: Buffer, upstream: UpstreamAgent | null): Promise<Buffer> {
+  async answer(message: Buffer, client: AgentClient): Promise<Buffer> {
     try {
       const request = parseAgentRequest(message);
       if (this.parts.lock.isLocked) return await this.#whileLocked(request);
-      return await this.#perform(request, message, upstream);
+      return await this.#perform(request, message, client);
     } catch {
       return agentResult(false); // the protocol has no words for a reason
     }
@@ -62,20 +70,25 @@ export class SshAgent {
     return request.kind === "list" ? agentIdentities([]) : agentResult(false);
   }
 
-  async #perform(request: AgentRequest, message: Buffer, upstream: UpstreamAgent | null): Promise<Buffer> {
+  async #perform(request: AgentRequest, message: Buffer, client: AgentClient): Promise<Buffer> {
     const { added, lock } = this.parts;
+    const { upstream, bindings } = client;
     const passOn = async (): Promise<Buffer> => (await upstream?.request(message)) ?? agentResult(false);
     switch (request.kind) {
       case "list":
-        return agentIdentities(await this.#list(upstream));
+        return agentIdentities(await this.#list(client));
       case "sign":
-        return (await this.#sign(request)) ?? passOn();
+        return (await this.#sign(request, bindings)) ?? passOn();
       case "add": {
-        const { key, certificateBlob, comment, confirm, lifetimeSeconds } = request;
-        added.add({ key, blob: certificateBlob ?? key.publicKeyBlob, comment, confirm, lifetimeSeconds });
+        const { key, certificateBlob, comment, confirm, lifetimeSeconds, destinations } = request;
+        added.add({ key, blob: certificateBlob ?? key.publicKeyBlob, comment, confirm, lifetimeSeconds, destinations });
         return agentResult(true);
       }
+      case "bind":
+        await upstream?.request(message); // which keeps the restrictions of its own keys
+        return agentResult(bindings.bind(request));
       case "remove":
+        if (!bindings.shows(added.find(request.keyBlob)?.destinations ?? [])) return agentResult(false);
         return added.remove(request.keyBlob) ? agentResult(true) : passOn();
       case "remove-all":
         added.clear();
@@ -86,22 +99,27 @@ export class SshAgent {
       case "unlock":
         return agentResult(false);
       case "extension":
-        return request.name === "query" ? agentExtensions(upstream === null ? [] : [SESSION_BIND]) : passOn();
+        return request.name === "query" ? agentExtensions([SESSION_BIND]) : passOn();
       case "other":
         return passOn();
     }
   }
 
-  async #list(upstream: UpstreamAgent | null): Promise<readonly AgentIdentity[]> {
+  async #list({ upstream, bindings }: AgentClient): Promise<readonly AgentIdentity[]> {
     const { login, added } = this.parts;
-    const all = [...((await login.valid())?.identities ?? []), ...added.list(), ...((await upstream?.list()) ?? [])];
+    const shown = added.list().filter(({ destinations }) => bindings.shows(destinations));
+    const all = [...((await login.valid())?.identities ?? []), ...shown, ...((await upstream?.list()) ?? [])];
     return [...new Map(all.map((identity) => [identity.blob.toString("base64"), identity])).values()];
   }
 
   /** `null` when the key is not one of ours. */
-  async #sign({ keyBlob, data, rsaAlgorithm }: AgentRequest & { kind: "sign" }): Promise<Buffer | null> {
+  async #sign(
+    { keyBlob, data, rsaAlgorithm }: AgentRequest & { kind: "sign" },
+    bindings: SessionBindings,
+  ): Promise<Buffer | null> {
     const { login, added, confirmLogin } = this.parts;
     const own = added.find(keyBlob);
+    if (own !== undefined && !bindings.signs(own.destinations, keyBlob, data)) return agentResult(false);
     if (own !== undefined) return this.#signAfter(own.confirm, own, data, rsaAlgorithm);
     const held = login.find(keyBlob);
     if (held === null) return null;
@@ -119,7 +137,3 @@ export class SshAgent {
     return agentSignature(createSignature(key, data, key.type === "ssh-rsa" ? rsaAlgorithm : undefined));
   }
 }
-
-// --- internal ---
-
-const SESSION_BIND = "session-bind@openssh.com";
