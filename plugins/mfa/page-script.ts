@@ -90,6 +90,7 @@ element("totp-form").addEventListener("submit", async (event) => {
   }
 });
 
+show("loading", true);
 try {
   const about = await call("describe", {});
   const from = about.client_address === "" ? "" : " from " + about.client_address;

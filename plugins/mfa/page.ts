@@ -13,7 +13,7 @@ export const WEBAUTHN_SCRIPT_PATH = "/assets/webauthn.js";
  */
 export function mfaPage(): WebResponse {
   const content = html`<noscript><p class="bad">This page needs JavaScript.</p></noscript>
-    <p id="loading">One moment …</p>
+    <p id="loading" hidden>One moment …</p>
     <p id="problem" class="bad" role="alert" hidden></p>
     <p id="done" class="good" role="status" hidden></p>
     <section id="about" hidden>

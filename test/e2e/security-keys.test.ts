@@ -153,4 +153,14 @@ describe("passkeys and security keys, in Chromium", needsPeers("chromium", "oath
     await key.page.getByText("this link was used already, or has run out; begin again").waitFor();
     assert.ok(!cluster.server.output.includes("mfa#"));
   });
+
+  test("without JavaScript the page says that it needs it, and nothing else", async () => {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true, javaScriptEnabled: false });
+    const page = await context.newPage();
+    await page.goto(`https://localhost:${cluster.ports.web}/mfa`);
+    await page.locator("noscript p").waitFor();
+    for (const text of ["One moment", "Go on only if", "Recovery codes"])
+      assert.equal(await page.getByText(text).first().isVisible(), false, text);
+    await context.close();
+  });
 });
