@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { KeyBackend } from "../../core/ports/key-backend.js";
+import type { KeyAlgorithm, KeyBackend } from "../../core/ports/key-backend.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { AuthorityType } from "./api.js";
 import type { AuthorityKeyRow, KeyState, KeyUsage } from "./authority-repository.js";
@@ -17,6 +17,8 @@ export interface AuthorityKeysOptions {
   readonly trustDomain?: string;
   readonly backendName: string;
   readonly backend: KeyBackend;
+  /** Of SSH keys; default `ed25519`. Those for X.509 and tokens are P-256. */
+  readonly sshAlgorithm?: KeyAlgorithm;
 }
 
 /** Makes keys for authorities. They count only once their rows are stored. */
@@ -49,8 +51,8 @@ export class AuthorityKeyMaker {
   }
 
   async #generate(authority: AuthorityType, generation: number, usage: KeyUsage, state: KeyState): Promise<AuthorityKeyRow> {
-    const { backend, backendName, clock } = this.options;
-    const { handle, publicKeyDer } = await backend.generate(usage === "ssh" ? "ed25519" : "ecdsa-p256");
+    const { backend, backendName, clock, sshAlgorithm = "ed25519" } = this.options;
+    const { handle, publicKeyDer } = await backend.generate(usage === "ssh" ? sshAlgorithm : "ecdsa-p256");
     return {
       ...{ id: randomUUID(), authority, generation, usage, backend: backendName, handle, certificate: null, state },
       publicKey: publicKeyDer.toString("base64"),

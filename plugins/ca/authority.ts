@@ -2,8 +2,8 @@ import { createPublicKey, X509Certificate as ParsedCertificate } from "node:cryp
 import { MezError } from "../../core/errors/error.js";
 import type { KeyBackend } from "../../core/ports/key-backend.js";
 import type { SshSigner } from "../../core/ssh/certificate-issue.js";
-import { publicKeyOf } from "../../core/ssh/public-key.js";
-import { encodeSignature } from "../../core/ssh/signature.js";
+import { parsePublicKey, publicKeyOf } from "../../core/ssh/public-key.js";
+import { encodeSignature, signatureAlgorithmsOf } from "../../core/ssh/signature.js";
 import type { AuthorityType, JwtAuthority, TrustBundle } from "./api.js";
 import type { AuthorityKeyRow, AuthorityRow, KeyUsage } from "./authority-repository.js";
 import { AUTHORITIES, authorityName } from "./authority-type.js";
@@ -106,11 +106,9 @@ export function jwtAuthorityOf({ publicKey }: AuthorityKeyRow): JwtAuthority {
 /** Signs with an SSH key of an authority. */
 export function sshSignerOf(key: AuthorityKeyRow, backendOf: (name: string) => KeyBackend): SshSigner {
   const { sign, signsInProcess } = signerOf(key, backendOf);
-  return {
-    publicKeyBlob: sshBlob(key),
-    signsInProcess,
-    sign: async (data) => encodeSignature("ssh-ed25519", await sign(data)),
-  };
+  const publicKeyBlob = sshBlob(key);
+  const [algorithm] = signatureAlgorithmsOf(parsePublicKey(publicKeyBlob).type);
+  return { publicKeyBlob, signsInProcess, sign: async (data) => encodeSignature(algorithm, await sign(data)) };
 }
 
 // --- internal ---

@@ -44,6 +44,16 @@ test("writes a line for every key that is trusted, and OpenSSH reads them", asyn
   );
 });
 
+test("writes the type of each key", () => {
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const other = publicKeyOf(publicKey).blob.toString("base64");
+  const lines = trustLines("host", { clusterName: "prod", sshPublicKeys: [SSH_KEY, other], certificatesPem: [] });
+  assert.equal(
+    lines,
+    `@cert-authority * ssh-ed25519 ${SSH_KEY} prod host CA\n@cert-authority * ecdsa-sha2-nistp256 ${other} prod host CA\n`,
+  );
+});
+
 test("writes to a file instead of standard output", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "mezite-ca-"));
   t.after(() => rm(folder, { recursive: true }));

@@ -4,7 +4,7 @@ import { definePlugin, type PortView, type Resolve } from "../../core/plugin/con
 import { DATABASE } from "../../core/plugin/database.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
-import { KEY_BACKEND, type KeyBackend } from "../../core/ports/key-backend.js";
+import { KEY_BACKEND, type KeyAlgorithm, type KeyBackend } from "../../core/ports/key-backend.js";
 import { CA_KEYS, CERTIFICATE_AUTHORITIES, HOST_SEALS, SPIFFE_AUTHORITY, TRUST_FOLLOWERS } from "./api.js";
 import { AuthorityDirectory } from "./authority-directory.js";
 import { AuthorityKeyMaker, type AuthorityKeysOptions } from "./authority-keys.js";
@@ -27,6 +27,7 @@ import { TrustFollowerRegistry } from "./trust-followers.js";
 
 interface Config {
   readonly key_backend: string;
+  readonly ssh_key_type: KeyAlgorithm;
   readonly trust_domain?: string;
 }
 
@@ -94,7 +95,7 @@ function backendForNewKeys(backends: PortView<KeyBackend>, name: string): KeyBac
   );
 }
 
-function build(resolve: Resolve, { key_backend: backendName, trust_domain }: Config): Parts {
+function build(resolve: Resolve, { key_backend: backendName, ssh_key_type: sshAlgorithm, trust_domain }: Config): Parts {
   const backends = resolve.port(KEY_BACKEND);
   const common = { database: resolve(DATABASE), clock: resolve(CLOCK), logger: resolve(LOGGER) };
   const { database, clock, logger } = common;
@@ -102,7 +103,7 @@ function build(resolve: Resolve, { key_backend: backendName, trust_domain }: Con
   const backendOf = (name: string): KeyBackend => backends.get(name);
   const trustDomain = trust_domain ?? clusterName;
   const keyOptions = (name = backendName) => ({
-    ...{ clock, clusterName, trustDomain },
+    ...{ clock, clusterName, trustDomain, sshAlgorithm },
     ...{ backendName: name, backend: backendForNewKeys(backends, name) },
   });
   const followers = new TrustFollowerRegistry();

@@ -1,3 +1,4 @@
+import { parsePublicKey } from "../../core/ssh/public-key.js";
 import type { AuthorityType } from "./api.js";
 
 /** The public material of an authority, as `Export` gives it. */
@@ -14,7 +15,8 @@ export interface ExportedAuthority {
  */
 export function trustLines(type: AuthorityType, { clusterName, sshPublicKeys }: ExportedAuthority): string {
   const marker = type === "host" ? "@cert-authority * " : "";
-  return sshPublicKeys.map((key) => `${marker}ssh-ed25519 ${key} ${clusterName} ${type} CA\n`).join("");
+  const keyType = (key: string): string => parsePublicKey(Buffer.from(key, "base64")).type;
+  return sshPublicKeys.map((key) => `${marker}${keyType(key)} ${key} ${clusterName} ${type} CA\n`).join("");
 }
 
 /** The X.509 certificates one after another, for a trust bundle. */

@@ -18,7 +18,7 @@ describe("CA keys in an HSM", needsPeers("ssh", "softhsm2-util", "libsofthsm2"),
     folder = mkdtempSync(join(tmpdir(), "mezite-pin-"));
     writeFileSync(join(folder, "pin"), `${PIN}\n`, { mode: 0o600 });
     const config = { module: hsm.module, token: "ca", pin: `file:${join(folder, "pin")}`, sessions: 2 };
-    const plugins = { "keys.pkcs11": { enabled: true, config } };
+    const plugins = { ca: { config: { ssh_key_type: "ecdsa-p256" } }, "keys.pkcs11": { enabled: true, config } };
     cluster = await Cluster.start({ node: "together", config: { plugins } });
   });
   after(async () => {
@@ -43,6 +43,12 @@ describe("CA keys in an HSM", needsPeers("ssh", "softhsm2-util", "libsofthsm2"),
     const { code, stderr } = cluster.ssh([`${cluster.login}@${cluster.nodeName}`, "true"]);
     assert.equal(code, 0, stderr);
   };
+
+  test("has SSH keys of the configured kind, which OpenSSH takes", () => {
+    for (const type of ["user", "host"])
+      assert.match(cluster.mezctlOk(["ca", "export", `--type=${type}`]), /^(@cert-authority \* )?ecdsa-sha2-nistp256 /);
+    works();
+  });
 
   test("moves the User CA into the token while people work, and reads it there after a restart", {
     timeout: 120_000,

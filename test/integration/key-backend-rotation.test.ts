@@ -7,6 +7,8 @@ import { type TestContext, test } from "node:test";
 import { Secret } from "../../core/plugin/secret.js";
 import type { KeyBackend } from "../../core/ports/key-backend.js";
 import { parseCertificate } from "../../core/ssh/certificate.js";
+import { verifyFileSignature } from "../../core/ssh/file-signature.js";
+import { believedKeys } from "../../core/ssh/former-key.js";
 import { publicKeyOf } from "../../core/ssh/public-key.js";
 import { systemClock } from "../../core/time/clock.js";
 import type { AuthorityType } from "../../plugins/ca/api.js";
@@ -17,6 +19,7 @@ import { createMissingAuthorities } from "../../plugins/ca/authority-setup.js";
 import { KeyBackedAuthorities } from "../../plugins/ca/certificate-authorities.js";
 import { CertificateLedger } from "../../plugins/ca/certificate-ledger.js";
 import { FormerKeyEntity } from "../../plugins/ca/former-key-repository.js";
+import { HostCaSeals } from "../../plugins/ca/host-seals.js";
 import { KeyDisposal } from "../../plugins/ca/key-disposal.js";
 import { CreateCertificateAuthorities } from "../../plugins/ca/migrations/20260101000000-certificate-authorities.js";
 import { CreateIssuedCertificates } from "../../plugins/ca/migrations/20260401000000-issued-certificates.js";
@@ -70,6 +73,24 @@ for (const type of ["user", "host", "spiffe"] as const) {
   });
 }
 
+test(
+  "what the Host CA sealed stays verifiable over keys of other kinds in other places",
+  needsPeers("softhsm2-util", "libsofthsm2"),
+  async (t) => {
+    const { rotation, seals } = await cluster(t);
+    const message = Buffer.from("what was said");
+    const made = [await seals.seal("recording@mezite", message)];
+    for (const name of ["pkcs11", "software"]) {
+      await rotation.begin("host", AUTHOR, name);
+      for (const expectedPhase of PHASES) await rotation.advance({ type: "host", expectedPhase, force: true }, AUTHOR);
+      made.push(await seals.seal("recording@mezite", message));
+    }
+    const { trusted, former } = await seals.keys();
+    const believed = believedKeys(trusted, former);
+    for (const seal of made) assert.ok(believed.has(verifyFileSignature(seal, "recording@mezite", message).toString("base64")));
+  },
+);
+
 test("a rotation that is taken back leaves nothing in the token", needsPeers("softhsm2-util", "libsofthsm2"), async (t) => {
   const bed = await cluster(t);
   await bed.rotation.begin("user", AUTHOR, "pkcs11");
@@ -111,10 +132,8 @@ async function cluster(t: TestContext) {
     return backend;
   };
   const optionsFor = (backendName: string) => ({
-    clock: systemClock,
-    clusterName: "prod",
-    backendName,
-    backend: backendOf(backendName),
+    ...{ clock: systemClock, clusterName: "prod", backendName, backend: backendOf(backendName) },
+    sshAlgorithm: backendName === "pkcs11" ? ("ecdsa-p256" as const) : ("ed25519" as const),
   });
   await createMissingAuthorities({ ...optionsFor("software"), database });
   const ledger = new CertificateLedger(database, systemClock, silentLogger);
@@ -147,6 +166,7 @@ async function cluster(t: TestContext) {
   });
   return {
     rotation,
+    seals: new HostCaSeals(database, authorities),
     audits: () => opened.audits,
     keysIn: async (type: AuthorityType) =>
       (await directory.status()).find((status) => status.type === type)?.keys.map(({ keyBackend }) => keyBackend),
