@@ -32,7 +32,14 @@ export function confineImports(store: string): void {
 // --- internal ---
 
 /** What plugins share with the host; an author lists these as peer dependencies. */
-const HOST_PACKAGES = ["mezite", "@mikro-orm/core", "@mikro-orm/migrations", "@bufbuild/protobuf"];
+const HOST_PACKAGES = [
+  "mezite",
+  "@mikro-orm/core",
+  "@mikro-orm/migrations",
+  "@mikro-orm/sql",
+  "@mikro-orm/sqlite",
+  "@bufbuild/protobuf",
+];
 const stores = new Set<string>();
 let isHooked = false;
 

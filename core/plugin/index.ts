@@ -16,6 +16,7 @@ export * from "../ports/key-backend.js";
 export * from "../ports/login-step.js";
 export * from "../ports/recording-store.js";
 export * from "../ports/storage-driver.js";
+export * from "../ports/user-data.js";
 export * from "../ports/web-authenticator.js";
 export { type Clock, systemClock } from "../time/clock.js";
 export { formatDuration, isDuration, parseDuration } from "../time/duration.js";

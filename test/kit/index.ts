@@ -1,5 +1,6 @@
 /** What authors of plugins import as `mezite/testing`: contract suites, fakes that work, and a cluster in the test's own process. */
 export type { AuditEvent } from "../../core/plugin/audit.js";
+export { type AuditForwarderUnderTest, testAuditForwarder } from "../contracts/audit-forwarder.js";
 export { type AuditSinkUnderTest, testAuditSink } from "../contracts/audit-sink.js";
 export { type AuthenticatorUnderTest, testAuthenticator } from "../contracts/authenticator.js";
 export { type GuardUnderTest, testGuard } from "../contracts/guard.js";
@@ -11,6 +12,7 @@ export { FakeGuards } from "../fakes/guards.js";
 export { FakeKeyBackend, type FakeKeyBackendOptions } from "../fakes/key-backend.js";
 export { FakeRecordingStore } from "../fakes/recording-store.js";
 export { openTestDatabase, type TestDatabase, type TestDatabaseOptions } from "../fixtures/database.js";
+export { eventually } from "../fixtures/eventually.js";
 export { silentLogger } from "../fixtures/silent-logger.js";
 export { readPluginPackage } from "./plugin-package.js";
 export type { CommandRun } from "./run-command-line.js";
