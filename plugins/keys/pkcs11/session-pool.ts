@@ -28,7 +28,6 @@ export type KeyRequest = Extract<TokenRequest, { readonly kind: "generate" | "si
  */
 export class SessionPool {
   readonly #threads: Set<SessionThread>;
-  readonly #idle: SessionThread[] = [];
   readonly #waiting: ((thread: SessionThread) => void)[] = [];
   readonly #underWay = new Set<Promise<unknown>>();
   #use: ModuleUse | null = null;
@@ -53,6 +52,7 @@ export class SessionPool {
   async start(): Promise<void> {
     this.#use = useModule(await checkModuleFile(this.settings.module));
     const [first, ...others] = [...this.#threads];
+    for (const thread of this.#threads) thread.jobs = 1; // until it was opened
     const opened = this.#track(this.#warm(first === undefined ? [] : [first]));
     this.#track(opened.then(() => this.#warm(others)));
     await settledWithin(opened, this.settings.timeoutMs);
@@ -81,7 +81,7 @@ export class SessionPool {
     if (this.#use === null || this.#isClosed) return;
     this.#isClosed = true;
     await settledWithin(Promise.allSettled([...this.#underWay]), graceMs);
-    const free = [...this.#idle];
+    const free = [...this.#threads].filter(({ jobs }) => jobs === 0);
     const closed = Promise.all(free.map((thread) => (thread.isOpen ? thread.ask({ kind: "close" }) : null)));
     const isQuiet = (await settledWithin(closed, graceMs)) && free.length === this.#threads.size;
     const [last] = free;
@@ -102,23 +102,26 @@ export class SessionPool {
       try {
         if (!job.isWanted) return null;
         if (!thread.isOpen && !(await this.#open(thread))) continue;
-        return await this.#ask(thread, job.request);
+        const answer = await this.#ask(thread, job.request);
+        if (answer !== null) return answer.value;
       } finally {
         this.#give(thread);
       }
     }
   }
 
-  async #ask(thread: SessionThread, request: KeyRequest): Promise<Uint8Array | null> {
+  /** @returns `null` when the session was lost and there is no other for this thread. */
+  async #ask(thread: SessionThread, request: KeyRequest): Promise<{ readonly value: Uint8Array | null } | null> {
     let answer = await thread.ask(request);
     if (answer.failure !== undefined && isWorthAnother(request, answer.failure)) {
       const { message: reason } = answer.failure;
       this.logger.warn("a session of a token was lost; opening another", { token: this.settings.label, reason });
-      if (await this.#open(thread)) answer = await thread.ask(request);
+      if (!(await this.#open(thread))) return null;
+      answer = await thread.ask(request);
     }
     if (answer.failure !== undefined) throw this.#errorOf(answer.failure);
     if (request.kind === "destroy") for (const other of this.#threads) if (other !== thread) other.forget(request.id);
-    return answer.value;
+    return answer;
   }
 
   /** @returns False when the token has no more sessions than are open: then this thread is done without. */
@@ -128,6 +131,8 @@ export class SessionPool {
     const { path: module } = this.#use;
     return this.#use.inTurn(async () => {
       if (this.#refusal !== null) throw this.#refusal;
+      if (!this.#threads.has(thread)) return false;
+      if (thread.isOpen) return true; // somebody else who has it was faster
       const { failure } = await thread.ask({ kind: "open", module, label, pin: pin.expose() });
       thread.isOpen = failure === undefined;
       if (failure === undefined) return true;
@@ -157,17 +162,25 @@ export class SessionPool {
   }
 
   #take(): Promise<SessionThread> {
-    const thread = this.#idle.find(({ isOpen }) => isOpen) ?? this.#idle[0];
+    const thread = this.#next();
     if (thread === undefined) return new Promise((resolve) => this.#waiting.push(resolve));
-    this.#idle.splice(this.#idle.indexOf(thread), 1);
+    thread.jobs += 1;
     return Promise.resolve(thread);
   }
 
   #give(thread: SessionThread): void {
-    if (!this.#threads.has(thread)) return;
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#idle.push(thread);
-    else next(thread);
+    thread.jobs -= 1;
+    for (let next = this.#next(); next !== undefined && this.#waiting.length > 0; next = this.#next()) {
+      next.jobs += 1;
+      this.#waiting.shift()?.(next);
+    }
+  }
+
+  /** A thread for one more: a free one, else one whose job is under way, so that it need not wait for us in between. */
+  #next(): SessionThread | undefined {
+    const threads = [...this.#threads];
+    const free = threads.filter(({ jobs }) => jobs === 0);
+    return free.find(({ isOpen }) => isOpen) ?? free[0] ?? threads.find(({ jobs, isOpen }) => jobs === 1 && isOpen);
   }
 
   #errorOf({ kind, message }: TokenFailure): MezError {

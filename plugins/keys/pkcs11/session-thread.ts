@@ -8,19 +8,21 @@ const YOUNG_HEAP_MIB = 2;
 export class SessionThread {
   /** Whether the last `open` worked, and nothing was lost since. */
   isOpen = false;
+  /** How many have it now; counted by the pool. */
+  jobs = 0;
   #worker: Worker | null = null;
   #isEnded = false;
   #forgotten: string[] = [];
-  #answered: ((answer: TokenAnswer) => void) | null = null;
+  /** Who waits for answers, which come in the order of the requests. */
+  #answered: ((answer: TokenAnswer) => void)[] = [];
 
-  /** One request at a time. Never rejects; a thread that ends answers `failed`, and the next request begins a new one. */
+  /** Never rejects; a thread that ends answers `failed`, and the next request begins a new one. */
   ask(request: TokenRequest): Promise<TokenAnswer> {
-    if (this.#answered !== null) throw new Error("the thread is busy");
     if (this.#isEnded) return Promise.resolve({ failure: { kind: "failed", message: "the session was closed" } });
     const worker = this.#worker ?? this.#start();
     this.#worker = worker;
     return new Promise((resolve) => {
-      this.#answered = resolve;
+      this.#answered.push(resolve);
       worker.ref();
       worker.postMessage({ request, forget: this.#forgotten } satisfies TokenMessage);
       this.#forgotten = [];
@@ -48,21 +50,20 @@ export class SessionThread {
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB, maxYoungGenerationSizeMb: YOUNG_HEAP_MIB },
     });
     let reason = "the thread of the session ended";
-    worker.on("message", (answer: TokenAnswer) => this.#answer(answer));
+    worker.on("message", (answer: TokenAnswer) => this.#answer(this.#answered.shift(), answer));
     worker.on("error", (error) => {
       reason = `the thread of the session failed: ${error instanceof Error ? error.message : String(error)}`;
     });
     worker.on("exit", () => {
       if (this.#worker === worker) this.#worker = null;
-      this.#answer({ failure: { kind: "failed", message: reason } });
+      this.isOpen = false;
+      for (const each of this.#answered.splice(0)) this.#answer(each, { failure: { kind: "failed", message: reason } });
     });
     return worker;
   }
 
-  #answer(answer: TokenAnswer): void {
-    const answered = this.#answered;
-    this.#answered = null;
-    this.#worker?.unref(); // nothing is under way: it does not keep the process
+  #answer(answered: ((answer: TokenAnswer) => void) | undefined, answer: TokenAnswer): void {
+    if (this.#answered.length === 0) this.#worker?.unref(); // nothing is under way: it does not keep the process
     if (answer.failure !== undefined && answer.failure.kind !== "unknown-key" && answer.failure.kind !== "unsupported")
       this.isOpen = false;
     answered?.(answer);
