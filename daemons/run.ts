@@ -27,6 +27,7 @@ export async function runDaemon(context: CommandContext, input: DaemonInput): Pr
     const host = new Host({
       ...settings,
       readSettings: (decisions) => reader.read(decisions),
+      identifyPackage: (from) => reader.identify(from),
       process: {
         clusterName: config.clusterName,
         version: RELEASE,

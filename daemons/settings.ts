@@ -14,6 +14,7 @@ import { Packages, type WantedPackage } from "../core/packages/packages.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import type { ProcessRole } from "../core/plugin/contract.js";
 import type { Manifest } from "../core/plugin/manifest.js";
+import type { PackageIdentity } from "../core/plugin/plugin-host.js";
 import { Secret } from "../core/plugin/secret.js";
 import { BUILTIN_PLUGINS } from "../plugins/builtin.js";
 
@@ -51,8 +52,8 @@ export class SettingsReader {
     const laid = laidBy(this.input);
     const settings = await readPackageSettings(file, env, laid);
     const { added } = decisions ?? readDecisions(settings.dataDirectory);
-    this.#packages ??= new Packages(this.store ?? join(settings.dataDirectory, "plugins"), BUILTIN_IDS);
-    const packages = this.#packages;
+    const packages = this.#packagesOf(settings);
+    await refuseUnpinned(settings, packages);
     const wanted = wantedPackages(settings, added);
     const entries = await packages.open(wanted, settings.pluginsDirectory);
     const catalog = makeCatalog(
@@ -78,9 +79,21 @@ export class SettingsReader {
     };
   }
 
+  /** Looks at a package in `plugins_dir`. @throws {MezError} as `Packages.identify` */
+  async identify(from: string): Promise<PackageIdentity> {
+    const file = (this.context.globals.config as string | undefined) ?? null;
+    const settings = await readPackageSettings(file, this.context.env, laidBy(this.input));
+    return this.#packagesOf(settings).identify(from, settings.pluginsDirectory);
+  }
+
   /** Deletes copies of packages that are no longer used; for a process that has just started. */
   async prune(): Promise<void> {
     await this.#packages?.prune(this.#entries);
+  }
+
+  #packagesOf({ dataDirectory }: PackageSettings): Packages {
+    this.#packages ??= new Packages(this.store ?? join(dataDirectory, "plugins"), BUILTIN_IDS);
+    return this.#packages;
   }
 }
 
@@ -108,11 +121,24 @@ function laidBy({ dataDir, authServer, laid }: DaemonInput): readonly LaidValue[
   ];
 }
 
+/** A package is run only when somebody has said which one it is. */
+async function refuseUnpinned({ requests, pluginsDirectory }: PackageSettings, packages: Packages): Promise<void> {
+  for (const { id, from, integrity, problem } of requests) {
+    if (integrity !== null) continue;
+    const found = await packages.integrityOf(from, pluginsDirectory);
+    throw problem(`plugins.${id} has no integrity; that of the package which is there is ${found}`);
+  }
+}
+
 /** What the config file names comes before what a command added under the same id. */
 function wantedPackages({ requests }: PackageSettings, added: PluginDecisions["added"]): readonly WantedPackage[] {
   const named = new Set(requests.map(({ id }) => id));
   return [
-    ...requests.map(({ problem: _problem, ...request }) => ({ ...request, addedBy: "config" as const })),
+    ...requests.map(({ problem: _problem, integrity, ...rest }) => ({
+      ...rest,
+      integrity: integrity ?? "",
+      addedBy: "config" as const,
+    })),
     ...[...added].flatMap(([id, entry]) => (named.has(id) ? [] : [{ ...entry, id, addedBy: "command" as const }])),
   ];
 }

@@ -10,7 +10,8 @@ import { type LaidValue, layOver, ValueOrigins } from "./value-origin.js";
 export interface PackageRequest {
   readonly id: string;
   readonly from: string;
-  readonly integrity: string;
+  /** `null` when the file does not say: then the package cannot be used. */
+  readonly integrity: string | null;
   readonly isolation?: "none" | "process";
   readonly memoryMib?: number;
   /** An error about the plugin's entry in the file, with file and line in front. */
@@ -42,13 +43,7 @@ export async function readPackageSettings(
   const name = file ?? DEFAULT_CONFIG_FILE;
   const text = readConfigFile(name, file === null);
   const open = text === null ? null : await parse(text, name, []);
-  const packages: string[] = [];
-  for (const [id, entry] of entriesOf(open?.value)) {
-    if (!isObject(entry) || !("from" in entry)) continue;
-    if (!("integrity" in entry))
-      throw open?.problem(["plugins", id], `plugins.${id} has no integrity; "mezctl plugins pin" shows that of a package`);
-    packages.push(id);
-  }
+  const packages = entriesOf(open?.value).flatMap(([id, entry]) => (isObject(entry) && "from" in entry ? [id] : []));
   const written = text === null ? null : await parse(text, name, packages);
   const tree: Tree = written?.value ?? {};
   const origins = new ValueOrigins();
@@ -68,7 +63,7 @@ export async function readPackageSettings(
     named: new Set(named.map(([id]) => id)),
     configured: new Set(named.flatMap(([id, entry]) => (isObject(entry) && entry.config !== undefined ? [id] : []))),
     requests: packages.map((id) => {
-      const { from, integrity, isolation, memory_mib: memoryMib } = (tree.plugins as Tree)[id] as WrittenPackage;
+      const { from, integrity = null, isolation, memory_mib: memoryMib } = (tree.plugins as Tree)[id] as WrittenPackage;
       return {
         id,
         from,
@@ -84,10 +79,10 @@ export async function readPackageSettings(
 // --- internal ---
 
 type Tree = Record<string, unknown>;
-type WrittenPackage = Pick<PackageRequest, "from" | "integrity" | "isolation"> & { readonly memory_mib?: number };
+type WrittenPackage = Pick<PackageRequest, "from" | "isolation"> & { readonly integrity?: string; readonly memory_mib?: number };
 
 function parse(text: string, file: string, packages: readonly string[]): Promise<LocatedYaml<Tree>> {
-  const entry = { type: "object", required: ["from", "integrity"], properties: PACKAGE_KEYS };
+  const entry = { type: "object", required: ["from"], properties: PACKAGE_KEYS };
   const plugins = { type: ["object", "null"], properties: Object.fromEntries(packages.map((id) => [id, entry])) };
   const schema = { type: "object", properties: packages.length === 0 ? {} : { plugins } };
   return parseLocatedYaml<Tree>(text, { file, schema, what: "configuration" });

@@ -2,14 +2,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Config } from "../config/config.js";
 import { MezError } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
-import { activeIn } from "../plugin/manifest.js";
-import type { PluginHost, PluginStatus, ReloadResult } from "../plugin/plugin-host.js";
+import { activeIn, rolesHere } from "../plugin/manifest.js";
+import type { PackageIdentity, PackageToAdd, PluginHost, PluginStatus, ReloadResult } from "../plugin/plugin-host.js";
 import type { ProcessInfo } from "../plugin/process.js";
 import { grpcDialer } from "../rpc/client.js";
 import { ProcessLiveSessions } from "../sessions/live-sessions.js";
 import type { Clock } from "../time/clock.js";
+import { refuseClearSecrets, withIntegrity, withoutPackage, withPackage } from "./added-packages.js";
 import { type Assembly, assemble } from "./assembly.js";
-import type { Catalog } from "./catalog.js";
+import type { Catalog, CheckedEntry } from "./catalog.js";
 import { ClusterState } from "./cluster-state.js";
 import { coreServices } from "./core-services.js";
 import { descriptorsOf } from "./declarations.js";
@@ -31,6 +32,8 @@ export interface HostSettings {
 export interface HostOptions extends HostSettings {
   /** Reads the configuration again with the plugins that commands added, for `reload`. */
   readonly readSettings: (decisions: PluginDecisions) => Promise<HostSettings>;
+  /** Looks at a package of this machine; absent in a process that takes none from commands. */
+  readonly identifyPackage?: (from: string) => Promise<PackageIdentity>;
   readonly process: ProcessInfo;
   readonly clock: Clock;
   readonly logger: (pluginId: string) => Logger;
@@ -149,18 +152,79 @@ export class Host implements PluginHost {
     });
   }
 
+  async identify(from: string): Promise<PackageIdentity> {
+    if (this.options.identifyPackage === undefined)
+      throw new MezError("PLUGIN_PACKAGE_REFUSED", "this process takes no packages from commands");
+    return this.options.identifyPackage(from);
+  }
+
+  add(wanted: PackageToAdd): Promise<PackageIdentity & { readonly change: ReloadResult }> {
+    return this.#oneAtATime(async () => {
+      const identity = await this.identify(wanted.from);
+      const { catalog, config } = this.#settings;
+      const change = await this.#decide(withPackage(this.#decisions(), identity, wanted, catalog, config.file), identity.id);
+      return { ...identity, change };
+    });
+  }
+
+  pin(id: string): Promise<PackageIdentity & { readonly change: ReloadResult }> {
+    return this.#oneAtATime(async () => {
+      const { package: origin } = this.#known(id);
+      if (origin === undefined) throw new MezError("CONFLICT", `plugin "${id}" is part of this build and has no package`);
+      const identity = await this.identify(origin.from);
+      const { catalog, config } = this.#settings;
+      if (identity.id !== id)
+        throw new MezError("CONFLICT", `the package at ${origin.from} is that of plugin "${identity.id}" now`);
+      const change = await this.#decide(withIntegrity(this.#decisions(), identity, catalog, config.file), id);
+      return { ...identity, change };
+    });
+  }
+
+  remove(id: string): Promise<ReloadResult> {
+    return this.#oneAtATime(async () => {
+      this.#known(id);
+      const { catalog, config } = this.#settings;
+      const decisions = withoutPackage(this.#decisions(), id, catalog, config.file);
+      this.#refuseWhileRequired(id, "remove");
+      return this.#decide(decisions, null);
+    });
+  }
+
+  /** Applies what a command said, and remembers it then. @param present Id of a plugin that has to have a part here. */
+  async #decide(decisions: PluginDecisions, present: string | null): Promise<ReloadResult> {
+    const { roles, dataDirectory } = this.options.process;
+    const settings = await this.options.readSettings(decisions);
+    const manifest = present === null ? undefined : settings.catalog.get(present)?.manifest;
+    if (manifest !== undefined && rolesHere(manifest, roles).size === 0)
+      throw new MezError(
+        "CONFLICT",
+        `plugin "${manifest.id}" runs in ${(manifest.runsIn ?? []).join(", ") || "no daemon"} and not in this one; name it in the config file there`,
+      );
+    if (manifest !== undefined) refuseClearSecrets(manifest, decisions.added.get(manifest.id)?.config);
+    const change = await this.#change(settings, decisions, new Set());
+    writeDecisions(dataDirectory, decisions);
+    return change;
+  }
+
+  #decisions(): PluginDecisions {
+    return readDecisions(this.options.process.dataDirectory);
+  }
+
+  /** @param verb What is to be done with those that require it, for the message. */
+  #refuseWhileRequired(id: string, verb: "disable" | "remove"): void {
+    const users = this.#generations.current.instances.filter((instance) => cannotDoWithout(instance, id));
+    if (users.length === 0) return;
+    const names = users.map((user) => `"${user.id}"`).join(", ");
+    throw new MezError("PLUGIN_REQUIRED", `plugin "${id}" is required by ${names}; ${verb} that first`);
+  }
+
   #switch(id: string, on: boolean): Promise<ReloadResult> {
     return this.#oneAtATime(async () => {
       const { manifest } = this.#known(id);
       if (manifest.essential === true || manifest.implements?.some(({ port }) => port === "storage-driver") === true) {
         throw new MezError("PLUGIN_REQUIRED", `plugin "${id}" is part of every cluster and is always on`);
       }
-      const users = on ? [] : this.#generations.current.instances.filter((instance) => cannotDoWithout(instance, id));
-      if (users.length > 0)
-        throw new MezError(
-          "PLUGIN_REQUIRED",
-          `plugin "${id}" is required by ${users.map((user) => `"${user.id}"`).join(", ")}; disable that first`,
-        );
+      if (!on) this.#refuseWhileRequired(id, "disable");
       const { dataDirectory } = this.options.process;
       const { overrides, added } = readDecisions(dataDirectory);
       const decisions = { overrides: new Map(overrides).set(id, on), added };
@@ -189,7 +253,7 @@ export class Host implements PluginHost {
     await this.#state.close();
   }
 
-  #known(id: string): { readonly manifest: PluginStatus["manifest"] } {
+  #known(id: string): CheckedEntry {
     const entry = this.#settings.catalog.get(id);
     if (entry === undefined || !this.#assembly.decisions.has(id)) {
       throw new MezError("PLUGIN_UNKNOWN", `no plugin "${id.slice(0, 64)}" is known here; mezctl plugins ls shows them all`);

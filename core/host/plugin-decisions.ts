@@ -9,7 +9,7 @@ const FILE = "plugins.json";
 export interface AddedPackage {
   readonly from: string;
   readonly integrity: string;
-  readonly isolation?: "process";
+  readonly isolation?: "none" | "process";
   readonly memoryMib?: number;
   /** Its config as it was given: secrets are references. The config file's wins. */
   readonly config?: Readonly<Record<string, unknown>>;

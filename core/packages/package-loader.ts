@@ -7,6 +7,7 @@ import type { Plugin } from "../plugin/contract.js";
 import { exportedPlugin } from "./exported-plugin.js";
 import { confineImports } from "./package-imports.js";
 import type { PackageStore, StoredPackage } from "./package-store.js";
+import { withoutLeftoverTimers } from "./package-timers.js";
 import { isInside } from "./package-tree.js";
 
 /** How many versions of a plugin made of ES modules one process loads: Node never frees one. */
@@ -33,9 +34,10 @@ export class PackageLoader {
     if (known?.folder === stored.folder && !(afresh && isCommonJs)) return known.plugin;
     confineImports(this.store.folder);
     try {
-      const plugin = exportedPlugin(isCommonJs ? this.#require(stored, file) : await this.#import(stored, file));
-      if (plugin === null)
+      const exported = exportedPlugin(isCommonJs ? this.#require(stored, file) : await this.#import(stored, file));
+      if (exported === null)
         throw new MezError("PLUGIN_REGISTER_FAILED", `${entry} of plugin "${stored.id}" has no plugin as default export`);
+      const plugin = withoutLeftoverTimers(exported, stored.folder);
       this.#loaded.set(stored.id, { folder: stored.folder, plugin });
       return plugin;
     } finally {

@@ -1,5 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Ajv } from "ajv";
 import { pluginEntry } from "../config/schema.js";
 import { MezError, messageOf } from "../errors/error.js";
@@ -32,6 +32,19 @@ export async function readPackageManifest({ id, folder }: StoredPackage, source:
   for (const entry of [service, commands]) if (typeof entry === "string") await refuseMissing(id, folder, entry);
   checkConfigSchema(id, manifest);
   return manifest;
+}
+
+/**
+ * Whose manifest a package has, before it is in the store.
+ * @param place Real path, of a folder or of one file.
+ * @throws {MezError} `PLUGIN_MANIFEST_INVALID`
+ */
+export async function readManifestAt(place: string): Promise<{ readonly id: string; readonly version: string }> {
+  const folder = (await stat(place)).isDirectory() ? place : dirname(place);
+  const { id, version } = asObject(await readJson(place, folder, "plugin.json"));
+  if (typeof id !== "string" || !/^[a-z][a-z0-9.-]{0,63}$/.test(id))
+    throw new MezError("PLUGIN_MANIFEST_INVALID", `the manifest of ${place} has no id of a plugin`);
+  return { id, version: clip(version) };
 }
 
 // --- internal ---

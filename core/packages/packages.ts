@@ -3,10 +3,11 @@ import { MezError } from "../errors/error.js";
 import type { CatalogEntry } from "../host/catalog.js";
 import { type IsolatedPackage, IsolatedPlugins } from "../isolation/isolated-plugin.js";
 import type { Manifest } from "../plugin/manifest.js";
+import type { PackageIdentity } from "../plugin/plugin-host.js";
 import { PackageLoader } from "./package-loader.js";
-import { readPackageManifest } from "./package-manifest.js";
+import { readManifestAt, readPackageManifest } from "./package-manifest.js";
 import { locatePackage, type PackageSource, parsePackageSource } from "./package-source.js";
-import { PackageStore, type StoredPackage } from "./package-store.js";
+import { hashOf, PackageStore, type StoredPackage } from "./package-store.js";
 import { isInside } from "./package-tree.js";
 
 /** A package that is to become a plugin. */
@@ -50,6 +51,25 @@ export class Packages {
     const entries: CatalogEntry[] = [];
     for (const each of wanted) entries.push(await this.#open(each, base));
     return entries;
+  }
+
+  /**
+   * Tells what a package is, where it lies; nothing is copied or run.
+   * @throws {MezError} `INVALID_ARGUMENT`, `PLUGIN_PACKAGE_REFUSED`, `PLUGIN_MANIFEST_INVALID`
+   */
+  async identify(from: string, base: string): Promise<PackageIdentity> {
+    const source = parsePackageSource(from);
+    const place = locatePackage(source, base);
+    refuseOutside(place, base);
+    const manifest = await readManifestAt(place);
+    if (this.builtin.has(manifest.id))
+      throw new MezError("ALREADY_EXISTS", `plugin "${manifest.id}" is part of this build; a package cannot take its id`);
+    return { ...manifest, integrity: `sha256-${await hashOf(place)}` };
+  }
+
+  /** The integrity of a package as it lies there. @throws {MezError} `INVALID_ARGUMENT`, `PLUGIN_PACKAGE_REFUSED` */
+  async integrityOf(from: string, base: string): Promise<string> {
+    return `sha256-${await hashOf(locatePackage(parsePackageSource(from), base))}`;
   }
 
   /** Lets go of the code of plugins that are not among `entries`; what still runs of them goes on. */
@@ -101,9 +121,7 @@ export class Packages {
   async #take(id: string, source: PackageSource, integrity: string, base: string, addedBy: string): Promise<StoredPackage> {
     try {
       const place = locatePackage(source, base);
-      // Whoever may call, but not write into that folder, must not choose what runs.
-      if (addedBy === "command" && !(existsSync(base) && isInside(realpathSync(base), place)))
-        throw new MezError("PLUGIN_PACKAGE_REFUSED", `${place} is not inside ${base}; packages are added from there only`);
+      if (addedBy === "command") refuseOutside(place, base);
       return await this.#store.take(id, place, integrity);
     } catch (error) {
       if (!(error instanceof MezError)) throw error;
@@ -115,3 +133,12 @@ export class Packages {
 // --- internal ---
 
 const DEFAULT_MEMORY_MIB = 256;
+
+/** Whoever may call, but not write into the folder of plugins, must not choose what runs. */
+function refuseOutside(place: string, base: string): void {
+  if (!existsSync(base) || !isInside(realpathSync(base), place))
+    throw new MezError(
+      "PLUGIN_PACKAGE_REFUSED",
+      `${place} is not inside ${base} (plugins_dir); commands take packages from there only`,
+    );
+}

@@ -55,6 +55,28 @@ export interface ReloadResult {
   readonly stopped: readonly string[];
 }
 
+/** What a package is, as it lies on this machine. */
+export interface PackageIdentity {
+  /** Of its plugin. */
+  readonly id: string;
+  readonly version: string;
+  /** `sha256-` and the hash of the package in hex. */
+  readonly integrity: string;
+}
+
+/** A package that is to become a plugin of the running process. */
+export interface PackageToAdd {
+  readonly from: string;
+  /** What it has to have; absent takes what is there. */
+  readonly integrity?: string;
+  /** Absent: as its manifest says. */
+  readonly isolation?: "none" | "process";
+  /** For a process of its own. */
+  readonly memoryMib?: number;
+  /** As in the config file. */
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
 /** The host's own controls. */
 export interface PluginHost {
   list(): readonly PluginStatus[];
@@ -67,6 +89,20 @@ export interface PluginHost {
   disable(id: string): Promise<ReloadResult>;
   /** Reads the config file again and applies what changed; with `id`, starts that plugin anew even so. */
   reload(id?: string): Promise<ReloadResult>;
+  /**
+   * Tells what a package on this machine is; nothing of it is run.
+   * @throws {MezError} `PLUGIN_PACKAGE_REFUSED`, `PLUGIN_MANIFEST_INVALID`, `INVALID_ARGUMENT`
+   */
+  identify(from: string): Promise<PackageIdentity>;
+  /**
+   * Takes a package of this machine into the running process, and remembers it; one that was added before is replaced.
+   * @throws {MezError} why it cannot be: then nothing changed
+   */
+  add(wanted: PackageToAdd): Promise<PackageIdentity & { readonly change: ReloadResult }>;
+  /** Takes the package of an added plugin as it lies there now. @throws {MezError} `PLUGIN_UNKNOWN`, `CONFLICT` */
+  pin(id: string): Promise<PackageIdentity & { readonly change: ReloadResult }>;
+  /** Takes an added plugin out again; its data stays. @throws {MezError} `PLUGIN_UNKNOWN`, `PLUGIN_REQUIRED`, `CONFLICT` */
+  remove(id: string): Promise<ReloadResult>;
 }
 
 export const PLUGIN_HOST: ServiceToken<PluginHost> = { id: "core.plugin-host", version: 1 };

@@ -10,13 +10,14 @@ const TEMPLATE_PORTS = [
   "storage-driver",
 ] as const;
 
+const source = { description: "npm:<name>@<version> or path:<folder or file>, on the server's machine and in its plugins_dir" };
 const id = { description: "Id of the plugin, as plugins ls shows it" };
 
 export default defineCommands({
   mezctl: [
     group({
       name: "plugins",
-      summary: "List, inspect, enable, disable and reload plugins",
+      summary: "Add, list, inspect, switch and reload plugins",
       commands: [
         command({
           name: "ls",
@@ -25,6 +26,60 @@ export default defineCommands({
           async run(context) {
             const { listPlugins } = await import("./plugin-commands.js");
             await listPlugins(context);
+          },
+        }),
+        command({
+          name: "add",
+          summary: "Take a package that is on the server's machine as a plugin",
+          description:
+            "Its code runs in the server and can do what that can, unless it is isolated. What is there is copied and pinned; the decision outlives a restart. A plugin that was added before is replaced by its new version. Sessions that are under way go on.",
+          examples: [
+            "mezctl plugins add npm:@acme/mezite-hr-sync@1.4.2",
+            "mezctl plugins add path:hr-sync --isolation=process --from-file=hr-sync.yaml",
+          ],
+          positionals: { source },
+          flags: {
+            integrity: { type: "string", valueName: "sha256-…", description: "Refuse the package unless it is this one" },
+            isolation: {
+              type: "enum",
+              choices: ["none", "process"],
+              description: "process runs it in a child process; default: as it asks",
+            },
+            memoryMib: { type: "integer", min: 64, max: 65_536, description: "Memory of the child process; default 256" },
+            fromFile: {
+              type: "string",
+              valueName: "file",
+              description: "Its config, as YAML or JSON, secrets as file: or env: references; - reads standard input",
+              aliases: ["file"],
+              env: false,
+            },
+          },
+          async run(context, input) {
+            const { addPlugin } = await import("./package-commands.js");
+            await addPlugin(context, input);
+          },
+        }),
+        command({
+          name: "pin",
+          summary: "Show the hash of a package, or take an added plugin's package as it is now",
+          description:
+            "With a source, shows what to write after integrity: in the config file, and changes nothing. With the id of a plugin that was added, what is there now runs from now on.",
+          examples: ["mezctl plugins pin npm:@acme/mezite-hr-sync@1.4.2", "mezctl plugins pin hr-sync"],
+          positionals: { target: { description: "Id of a plugin that was added, or a source as in plugins add" } },
+          async run(context, { target }) {
+            const { pinPlugin } = await import("./package-commands.js");
+            await pinPlugin(context, target);
+          },
+        }),
+        command({
+          name: "rm",
+          summary: "Take out a plugin that was added",
+          description: "Refused while another plugin requires it. Its data stays. Sessions that are under way go on.",
+          examples: ["mezctl plugins rm hr-sync"],
+          positionals: { id },
+          async run(context, input) {
+            const { removePlugin } = await import("./package-commands.js");
+            await removePlugin(context, input.id);
           },
         }),
         command({

@@ -1,8 +1,10 @@
+import { MezError } from "../../core/errors/error.js";
 import { authorOf } from "../../core/plugin/audit-author.js";
 import type { DescribedCommand, ServiceReference } from "../../core/plugin/manifest.js";
-import type { PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
+import type { PackageToAdd, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
 import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import {
+  type AddPluginRequest,
   PluginCatalogServiceService,
   type PluginChange,
   type Plugin as PluginMessage,
@@ -21,6 +23,9 @@ export const PLUGIN_CATALOG_RPC: RpcService<typeof PluginCatalogServiceService> 
     enablePlugin: "plugin:update",
     disablePlugin: "plugin:update",
     reloadPlugins: "plugin:update",
+    addPlugin: "plugin:update",
+    pinPlugin: "plugin:update",
+    removePlugin: "plugin:update",
   },
 };
 
@@ -43,12 +48,65 @@ export function pluginCatalogHandlers(catalog: PluginCatalog): RpcHandlers<typeo
     async reloadPlugins({ id }, call) {
       return { change: toChange(await catalog.reload(id === "" ? null : id, authorOf(call))) };
     },
+    async addPlugin(request, call) {
+      const { identity, change } = await catalog.add(toPackage(request), authorOf(call));
+      return { package: { ...identity }, change: change === null ? undefined : toChange(change) };
+    },
+    async pinPlugin({ target }, call) {
+      const { identity, change } = await catalog.pin(target, authorOf(call));
+      return { package: { ...identity }, change: change === null ? undefined : toChange(change) };
+    },
+    async removePlugin({ id }, call) {
+      return { change: toChange(await catalog.remove(id, authorOf(call))) };
+    },
   };
 }
 
 // --- internal ---
 
-function toMessage({ manifest, state, decidedBy, leases, starts }: PluginStatus): PluginMessage {
+function toPackage({ from, integrity, isolation, memoryMib, config }: AddPluginRequest): PackageToAdd {
+  if (isolation !== "" && isolation !== "none" && isolation !== "process")
+    throw new MezError("INVALID_ARGUMENT", `isolation is "${isolation.slice(0, 40)}"; use none or process`);
+  if (integrity !== "" && !/^sha256-[0-9a-f]{64}$/.test(integrity))
+    throw new MezError("INVALID_ARGUMENT", `integrity "${integrity.slice(0, 80)}" is not sha256- and 64 hexadecimal digits`);
+  if (memoryMib !== 0 && (memoryMib < 64 || memoryMib > 65_536))
+    throw new MezError("INVALID_ARGUMENT", `memory of ${memoryMib} MiB; 64 to 65536 can be given`);
+  return {
+    from,
+    ...(integrity === "" ? {} : { integrity }),
+    ...(isolation === "" ? {} : { isolation }),
+    ...(memoryMib === 0 ? {} : { memoryMib }),
+    ...(config === "" ? {} : { config: parseConfig(config) }),
+  };
+}
+
+function parseConfig(text: string): Record<string, unknown> {
+  try {
+    const config: unknown = JSON.parse(text);
+    if (typeof config === "object" && config !== null && !Array.isArray(config)) return config as Record<string, unknown>;
+  } catch {
+    // Refused below.
+  }
+  throw new MezError("INVALID_ARGUMENT", "the config of the plugin is no JSON object");
+}
+
+function toPackageMessage({ package: origin, health }: PluginStatus): Pick<PluginMessage, "package" | "health"> {
+  return {
+    package: origin === null ? undefined : { ...origin },
+    health:
+      health === undefined || health === null
+        ? undefined
+        : {
+            state: health.state,
+            restarts: health.restarts,
+            memoryBytes: health.memoryBytes ?? 0,
+            lastFailure: health.lastFailure ?? "",
+          },
+  };
+}
+
+function toMessage(status: PluginStatus): PluginMessage {
+  const { manifest, state, decidedBy, leases, starts } = status;
   const { id, version, summary, runsIn, provides, requires, reach, contributes } = manifest;
   return {
     ...{ id, version, summary, state, decidedBy, leases, starts },
@@ -61,6 +119,7 @@ function toMessage({ manifest, state, decidedBy, leases, starts }: PluginStatus)
     collections: [...(contributes?.collections ?? [])],
     auditEvents: [...(contributes?.auditEvents ?? [])],
     contributes: toWire(describePlugin(manifest)),
+    ...toPackageMessage(status),
   };
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Manifest } from "../../core/plugin/manifest.js";
-import type { PluginHost, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
+import type { PackageIdentity, PackageToAdd, PluginHost, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { manifestOf } from "../../test/fixtures/plugins.js";
 import { callOf } from "../../test/fixtures/recording-server.js";
@@ -13,6 +13,8 @@ const ADMIN = callOf({
   ...{ kind: "user", name: "admin", roles: ["admin"], sessionId: "s1", mustChangePassword: false },
   traits: { internal: {}, external: {} },
 });
+
+const INTEGRITY = `sha256-${"0".repeat(64)}`;
 
 /** A host of plugins that can be switched. */
 class FakeHost implements PluginHost {
@@ -41,6 +43,23 @@ class FakeHost implements PluginHost {
   async disable(id: string): Promise<ReloadResult> {
     if (id === "needed") throw new MezError("PLUGIN_REQUIRED", 'plugin "needed" is required by "other"');
     this.#on.delete(id);
+    return this.#change({ stopped: [id] });
+  }
+
+  async identify(from: string): Promise<PackageIdentity> {
+    return { id: from.replace("path:", ""), version: "1.0.0", integrity: INTEGRITY };
+  }
+
+  async add({ from }: PackageToAdd): Promise<PackageIdentity & { change: ReloadResult }> {
+    const identity = await this.identify(from);
+    return { ...identity, change: await this.#change({ started: [identity.id] }) };
+  }
+
+  async pin(id: string): Promise<PackageIdentity & { change: ReloadResult }> {
+    return { ...(await this.identify(id)), change: await this.#change({ replaced: [id] }) };
+  }
+
+  async remove(id: string): Promise<ReloadResult> {
     return this.#change({ stopped: [id] });
   }
 
@@ -101,6 +120,25 @@ describe("plugins in the running server", () => {
       ],
     );
     assert.deepEqual(opened.audits[0]?.metadata, { generation: 2, started: [], replaced: [], stopped: ["locks"] });
+  });
+
+  test("are added, pinned and taken out, and the log says which package it was", async () => {
+    const add = { from: "path:hr", integrity: "", isolation: "process", memoryMib: 64, config: "{}" };
+    const added = await handlers.addPlugin(add, ADMIN);
+    assert.deepEqual(added.package, { id: "hr", version: "1.0.0", integrity: INTEGRITY });
+    assert.deepEqual((await handlers.pinPlugin({ target: "hr" }, ADMIN)).change?.replaced, ["hr"]);
+    assert.equal((await handlers.pinPlugin({ target: "path:hr" }, ADMIN)).change, undefined);
+    await handlers.removePlugin({ id: "hr" }, ADMIN);
+    assert.deepEqual(
+      opened.audits.map(({ type, resourceName, metadata }) => [type, resourceName, metadata?.integrity]),
+      [
+        ["plugin.added", "hr", INTEGRITY],
+        ["plugin.pinned", "hr", INTEGRITY],
+        ["plugin.removed", "hr", undefined],
+      ],
+    );
+    for (const wrong of [{ isolation: "vm" }, { integrity: "md5-1" }, { memoryMib: 1 }, { config: "[]" }, { config: "{" }])
+      await assert.rejects(handlers.addPlugin({ ...add, ...wrong }, ADMIN), (error) => isMezError(error, "INVALID_ARGUMENT"));
   });
 
   test("leave no trace in the log when the host refuses", async () => {

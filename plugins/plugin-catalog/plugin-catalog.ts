@@ -1,7 +1,13 @@
 import type { AuditAuthor } from "../../core/plugin/audit-author.js";
 import type { Database } from "../../core/plugin/database.js";
-import type { PluginHost, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
+import type { PackageIdentity, PackageToAdd, PluginHost, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
 import { describePlugin, digestOf, type PluginDescription } from "./plugin-description.js";
+
+/** A package, and what taking it changed; `null` when it was only looked at. */
+export interface PinnedPlugin {
+  readonly identity: PackageIdentity;
+  readonly change: ReloadResult | null;
+}
 
 /**
  * The use cases of plugins in the running server. The log is written after the change: a plugin that is switched on may
@@ -47,11 +53,37 @@ export class PluginCatalog {
     return change;
   }
 
+  /** @throws {MezError} as `PluginHost.add` */
+  async add(wanted: PackageToAdd, author: AuditAuthor): Promise<PinnedPlugin> {
+    const { change, ...identity } = await this.host.add(wanted);
+    await this.#audit("plugin.added", identity.id, author, change, { ...identity, from: wanted.from });
+    return { identity, change };
+  }
+
+  /**
+   * @param target A source is only looked at, and changes nothing; an id is a plugin that was added.
+   * @throws {MezError} as `PluginHost.identify` and `PluginHost.pin`
+   */
+  async pin(target: string, author: AuditAuthor): Promise<PinnedPlugin> {
+    if (target.includes(":")) return { identity: await this.host.identify(target), change: null };
+    const { change, ...identity } = await this.host.pin(target);
+    await this.#audit("plugin.pinned", target, author, change, { ...identity });
+    return { identity, change };
+  }
+
+  /** @throws {MezError} as `PluginHost.remove` */
+  async remove(id: string, author: AuditAuthor): Promise<ReloadResult> {
+    const change = await this.host.remove(id);
+    await this.#audit("plugin.removed", id, author, change);
+    return change;
+  }
+
   async #audit(
-    type: "plugin.enabled" | "plugin.disabled" | "plugin.reloaded",
+    type: `plugin.${"enabled" | "disabled" | "reloaded" | "added" | "pinned" | "removed"}`,
     id: string,
     author: AuditAuthor,
     change: ReloadResult,
+    more: Readonly<Record<string, string>> = {},
   ): Promise<void> {
     const { generation, started, replaced, stopped } = change;
     await this.database.transaction(async (tx) =>
@@ -60,7 +92,7 @@ export class PluginCatalog {
         type,
         resourceType: "plugin",
         resourceName: id,
-        metadata: { generation, started, replaced, stopped },
+        metadata: { ...more, generation, started, replaced, stopped },
       }),
     );
   }

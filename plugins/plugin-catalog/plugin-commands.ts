@@ -4,7 +4,11 @@ import {
   type Plugin,
   PluginCatalogServiceService,
   type PluginChange,
+  type PluginHealth,
 } from "../../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
+
+/** A plugin may take 30 s to start, and so may those that depend on it. */
+export const CHANGE_MS = 120_000;
 
 /** `mezctl plugins ls` */
 export async function listPlugins(context: CommandContext): Promise<void> {
@@ -47,12 +51,8 @@ export async function reloadPlugins(context: CommandContext, id = ""): Promise<v
   context.output.note(told(change) === "" ? "nothing changed" : `reloaded${told(change)}`);
 }
 
-// --- internal ---
-
-// A plugin may take 30 s to start, and so may those that depend on it.
-const CHANGE_MS = 120_000;
-
-function told(change: PluginChange | undefined): string {
+/** What a change did, to follow what was asked for: `: started hr-sync`; empty when it did nothing. */
+export function told(change: PluginChange | undefined): string {
   const parts = (["started", "replaced", "stopped"] as const).flatMap((what) => {
     const ids = change?.[what] ?? [];
     return ids.length === 0 ? [] : [`${what} ${ids.join(", ")}`];
@@ -60,17 +60,35 @@ function told(change: PluginChange | undefined): string {
   return parts.length === 0 ? "" : `: ${parts.join("; ")}`;
 }
 
+// --- internal ---
+
+/** `running, 61 MiB`, `restarting, 3 restarts` */
+function healthOf({ state, restarts, memoryBytes }: PluginHealth): string {
+  const memory = memoryBytes > 0 ? [`${Math.round(memoryBytes / 1024 / 1024)} MiB`] : [];
+  const again = restarts > 0 ? [`${restarts} restart${restarts === 1 ? "" : "s"}`] : [];
+  return [state, ...memory, ...again].join(", ");
+}
+
 const LIST_COLUMNS: readonly Column<Plugin>[] = [
   { key: "id", header: "ID", value: (plugin) => plugin.id },
   { key: "state", header: "STATE", value: (plugin) => plugin.state },
   { key: "decidedBy", header: "DECIDED BY", value: (plugin) => plugin.decidedBy },
   { key: "version", header: "VERSION", value: (plugin) => plugin.version },
+  { key: "health", header: "HEALTH", value: ({ health }) => (health === undefined ? undefined : healthOf(health)) },
   { key: "leases", header: "IN USE", value: (plugin) => plugin.leases, align: "right" },
   { key: "summary", header: "SUMMARY", value: (plugin) => plugin.summary, shrink: true },
 ];
 
 const ALL_COLUMNS: readonly Column<Plugin>[] = [
   ...LIST_COLUMNS,
+  { key: "from", header: "FROM", value: (plugin) => plugin.package?.from ?? "this build" },
+  { key: "integrity", header: "INTEGRITY", value: (plugin) => plugin.package?.integrity },
+  {
+    key: "isolation",
+    header: "ISOLATION",
+    value: ({ package: origin }) => (origin?.isolation === "process" ? `process, ${origin.memoryMib} MiB` : origin?.isolation),
+  },
+  { key: "lastFailure", header: "LAST FAILURE", value: (plugin) => plugin.health?.lastFailure },
   { key: "starts", header: "STARTS", value: (plugin) => plugin.starts },
   { key: "runsIn", header: "RUNS IN", value: (plugin) => plugin.runsIn },
   { key: "provides", header: "PROVIDES", value: (plugin) => plugin.provides },

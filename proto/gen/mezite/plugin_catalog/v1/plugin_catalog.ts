@@ -43,7 +43,40 @@ export interface Plugin {
   tables: string[];
   collections: string[];
   auditEvents: string[];
-  contributes?: PluginDescription | undefined;
+  contributes?:
+    | PluginDescription
+    | undefined;
+  /** Absent for a plugin of the build. */
+  package?:
+    | PluginPackage
+    | undefined;
+  /** Absent unless it runs in a process of its own. */
+  health?: PluginHealth | undefined;
+}
+
+/** Where a plugin comes from that is not part of the build, and how it runs. */
+export interface PluginPackage {
+  /** npm:<name>@<version> or path:<folder or file>. */
+  from: string;
+  /** sha256- and the hash of the package in hex. */
+  integrity: string;
+  /** none or process. */
+  isolation: string;
+  /** config or command. */
+  addedBy: string;
+  /** What its process may use. */
+  memoryMib: number;
+}
+
+export interface PluginHealth {
+  /** running or restarting. */
+  state: string;
+  /** Times that its process was started again. */
+  restarts: number;
+  /** Resident memory of the process; 0 when it is not known. */
+  memoryBytes: number;
+  /** Why the last process ended; empty when none has. */
+  lastFailure: string;
 }
 
 /** What a plugin adds. */
@@ -165,6 +198,52 @@ export interface ReloadPluginsResponse {
   change?: PluginChange | undefined;
 }
 
+export interface AddPluginRequest {
+  from: string;
+  /** What the package has to have; empty takes what is there. */
+  integrity: string;
+  /** none, process, or empty for what its manifest says. */
+  isolation: string;
+  /** For a process of its own; 0 is the default. */
+  memoryMib: number;
+  /** Its config, as JSON; empty for none. */
+  config: string;
+}
+
+export interface AddPluginResponse {
+  package?: PackageIdentity | undefined;
+  change?: PluginChange | undefined;
+}
+
+/** What a package is, as it lies on the server's machine. */
+export interface PackageIdentity {
+  /** Of its plugin. */
+  id: string;
+  version: string;
+  integrity: string;
+}
+
+export interface PinPluginRequest {
+  /** Id of a plugin, or npm:<name>@<version> or path:<folder or file>. */
+  target: string;
+}
+
+export interface PinPluginResponse {
+  package?:
+    | PackageIdentity
+    | undefined;
+  /** Absent for a package, which is only looked at. */
+  change?: PluginChange | undefined;
+}
+
+export interface RemovePluginRequest {
+  id: string;
+}
+
+export interface RemovePluginResponse {
+  change?: PluginChange | undefined;
+}
+
 function createBasePlugin(): Plugin {
   return {
     id: "",
@@ -183,6 +262,8 @@ function createBasePlugin(): Plugin {
     collections: [],
     auditEvents: [],
     contributes: undefined,
+    package: undefined,
+    health: undefined,
   };
 }
 
@@ -235,6 +316,12 @@ export const Plugin: MessageFns<Plugin> = {
     }
     if (message.contributes !== undefined) {
       PluginDescription.encode(message.contributes, writer.uint32(130).fork()).join();
+    }
+    if (message.package !== undefined) {
+      PluginPackage.encode(message.package, writer.uint32(138).fork()).join();
+    }
+    if (message.health !== undefined) {
+      PluginHealth.encode(message.health, writer.uint32(146).fork()).join();
     }
     return writer;
   },
@@ -380,6 +467,22 @@ export const Plugin: MessageFns<Plugin> = {
             message.contributes = PluginDescription.decode(reader, reader.uint32());
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.package = PluginPackage.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.health = PluginHealth.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -415,6 +518,206 @@ export const Plugin: MessageFns<Plugin> = {
     message.contributes = (object.contributes !== undefined && object.contributes !== null)
       ? PluginDescription.fromPartial(object.contributes)
       : undefined;
+    message.package = (object.package !== undefined && object.package !== null)
+      ? PluginPackage.fromPartial(object.package)
+      : undefined;
+    message.health = (object.health !== undefined && object.health !== null)
+      ? PluginHealth.fromPartial(object.health)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePluginPackage(): PluginPackage {
+  return { from: "", integrity: "", isolation: "", addedBy: "", memoryMib: 0 };
+}
+
+export const PluginPackage: MessageFns<PluginPackage> = {
+  encode(message: PluginPackage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== "") {
+      writer.uint32(10).string(message.from);
+    }
+    if (message.integrity !== "") {
+      writer.uint32(18).string(message.integrity);
+    }
+    if (message.isolation !== "") {
+      writer.uint32(26).string(message.isolation);
+    }
+    if (message.addedBy !== "") {
+      writer.uint32(34).string(message.addedBy);
+    }
+    if (message.memoryMib !== 0) {
+      writer.uint32(40).int32(message.memoryMib);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PluginPackage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePluginPackage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.integrity = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.isolation = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.addedBy = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.memoryMib = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PluginPackage>): PluginPackage {
+    return PluginPackage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PluginPackage>): PluginPackage {
+    const message = createBasePluginPackage();
+    message.from = object.from ?? "";
+    message.integrity = object.integrity ?? "";
+    message.isolation = object.isolation ?? "";
+    message.addedBy = object.addedBy ?? "";
+    message.memoryMib = object.memoryMib ?? 0;
+    return message;
+  },
+};
+
+function createBasePluginHealth(): PluginHealth {
+  return { state: "", restarts: 0, memoryBytes: 0, lastFailure: "" };
+}
+
+export const PluginHealth: MessageFns<PluginHealth> = {
+  encode(message: PluginHealth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== "") {
+      writer.uint32(10).string(message.state);
+    }
+    if (message.restarts !== 0) {
+      writer.uint32(16).int32(message.restarts);
+    }
+    if (message.memoryBytes !== 0) {
+      writer.uint32(24).int64(message.memoryBytes);
+    }
+    if (message.lastFailure !== "") {
+      writer.uint32(34).string(message.lastFailure);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PluginHealth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePluginHealth();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.restarts = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.memoryBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.lastFailure = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PluginHealth>): PluginHealth {
+    return PluginHealth.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PluginHealth>): PluginHealth {
+    const message = createBasePluginHealth();
+    message.state = object.state ?? "";
+    message.restarts = object.restarts ?? 0;
+    message.memoryBytes = object.memoryBytes ?? 0;
+    message.lastFailure = object.lastFailure ?? "";
     return message;
   },
 };
@@ -1717,6 +2020,497 @@ export const ReloadPluginsResponse: MessageFns<ReloadPluginsResponse> = {
   },
 };
 
+function createBaseAddPluginRequest(): AddPluginRequest {
+  return { from: "", integrity: "", isolation: "", memoryMib: 0, config: "" };
+}
+
+export const AddPluginRequest: MessageFns<AddPluginRequest> = {
+  encode(message: AddPluginRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== "") {
+      writer.uint32(10).string(message.from);
+    }
+    if (message.integrity !== "") {
+      writer.uint32(18).string(message.integrity);
+    }
+    if (message.isolation !== "") {
+      writer.uint32(26).string(message.isolation);
+    }
+    if (message.memoryMib !== 0) {
+      writer.uint32(32).int32(message.memoryMib);
+    }
+    if (message.config !== "") {
+      writer.uint32(42).string(message.config);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddPluginRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddPluginRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.integrity = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.isolation = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.memoryMib = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.config = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddPluginRequest>): AddPluginRequest {
+    return AddPluginRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddPluginRequest>): AddPluginRequest {
+    const message = createBaseAddPluginRequest();
+    message.from = object.from ?? "";
+    message.integrity = object.integrity ?? "";
+    message.isolation = object.isolation ?? "";
+    message.memoryMib = object.memoryMib ?? 0;
+    message.config = object.config ?? "";
+    return message;
+  },
+};
+
+function createBaseAddPluginResponse(): AddPluginResponse {
+  return { package: undefined, change: undefined };
+}
+
+export const AddPluginResponse: MessageFns<AddPluginResponse> = {
+  encode(message: AddPluginResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.package !== undefined) {
+      PackageIdentity.encode(message.package, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== undefined) {
+      PluginChange.encode(message.change, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddPluginResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddPluginResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.package = PackageIdentity.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = PluginChange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddPluginResponse>): AddPluginResponse {
+    return AddPluginResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddPluginResponse>): AddPluginResponse {
+    const message = createBaseAddPluginResponse();
+    message.package = (object.package !== undefined && object.package !== null)
+      ? PackageIdentity.fromPartial(object.package)
+      : undefined;
+    message.change = (object.change !== undefined && object.change !== null)
+      ? PluginChange.fromPartial(object.change)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePackageIdentity(): PackageIdentity {
+  return { id: "", version: "", integrity: "" };
+}
+
+export const PackageIdentity: MessageFns<PackageIdentity> = {
+  encode(message: PackageIdentity, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    if (message.integrity !== "") {
+      writer.uint32(26).string(message.integrity);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PackageIdentity {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePackageIdentity();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.integrity = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PackageIdentity>): PackageIdentity {
+    return PackageIdentity.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PackageIdentity>): PackageIdentity {
+    const message = createBasePackageIdentity();
+    message.id = object.id ?? "";
+    message.version = object.version ?? "";
+    message.integrity = object.integrity ?? "";
+    return message;
+  },
+};
+
+function createBasePinPluginRequest(): PinPluginRequest {
+  return { target: "" };
+}
+
+export const PinPluginRequest: MessageFns<PinPluginRequest> = {
+  encode(message: PinPluginRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.target !== "") {
+      writer.uint32(10).string(message.target);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PinPluginRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePinPluginRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PinPluginRequest>): PinPluginRequest {
+    return PinPluginRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PinPluginRequest>): PinPluginRequest {
+    const message = createBasePinPluginRequest();
+    message.target = object.target ?? "";
+    return message;
+  },
+};
+
+function createBasePinPluginResponse(): PinPluginResponse {
+  return { package: undefined, change: undefined };
+}
+
+export const PinPluginResponse: MessageFns<PinPluginResponse> = {
+  encode(message: PinPluginResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.package !== undefined) {
+      PackageIdentity.encode(message.package, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== undefined) {
+      PluginChange.encode(message.change, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PinPluginResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePinPluginResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.package = PackageIdentity.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = PluginChange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PinPluginResponse>): PinPluginResponse {
+    return PinPluginResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PinPluginResponse>): PinPluginResponse {
+    const message = createBasePinPluginResponse();
+    message.package = (object.package !== undefined && object.package !== null)
+      ? PackageIdentity.fromPartial(object.package)
+      : undefined;
+    message.change = (object.change !== undefined && object.change !== null)
+      ? PluginChange.fromPartial(object.change)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRemovePluginRequest(): RemovePluginRequest {
+  return { id: "" };
+}
+
+export const RemovePluginRequest: MessageFns<RemovePluginRequest> = {
+  encode(message: RemovePluginRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemovePluginRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemovePluginRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RemovePluginRequest>): RemovePluginRequest {
+    return RemovePluginRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemovePluginRequest>): RemovePluginRequest {
+    const message = createBaseRemovePluginRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseRemovePluginResponse(): RemovePluginResponse {
+  return { change: undefined };
+}
+
+export const RemovePluginResponse: MessageFns<RemovePluginResponse> = {
+  encode(message: RemovePluginResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.change !== undefined) {
+      PluginChange.encode(message.change, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemovePluginResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemovePluginResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.change = PluginChange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RemovePluginResponse>): RemovePluginResponse {
+    return RemovePluginResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemovePluginResponse>): RemovePluginResponse {
+    const message = createBaseRemovePluginResponse();
+    message.change = (object.change !== undefined && object.change !== null)
+      ? PluginChange.fromPartial(object.change)
+      : undefined;
+    return message;
+  },
+};
+
 /** The plugins of the auth server's process. */
 export type PluginCatalogServiceService = typeof PluginCatalogServiceService;
 export const PluginCatalogServiceService = {
@@ -1773,6 +2567,37 @@ export const PluginCatalogServiceService = {
       Buffer.from(ReloadPluginsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReloadPluginsResponse => ReloadPluginsResponse.decode(value),
   },
+  /** Takes a package of the server's machine as a plugin; one that was added before under its id is replaced. */
+  addPlugin: {
+    path: "/mezite.plugin_catalog.v1.PluginCatalogService/AddPlugin" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddPluginRequest): Buffer => Buffer.from(AddPluginRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddPluginRequest => AddPluginRequest.decode(value),
+    responseSerialize: (value: AddPluginResponse): Buffer => Buffer.from(AddPluginResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AddPluginResponse => AddPluginResponse.decode(value),
+  },
+  /** Says what a package is; with the id of a plugin that was added, takes its package as it is now. */
+  pinPlugin: {
+    path: "/mezite.plugin_catalog.v1.PluginCatalogService/PinPlugin" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PinPluginRequest): Buffer => Buffer.from(PinPluginRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PinPluginRequest => PinPluginRequest.decode(value),
+    responseSerialize: (value: PinPluginResponse): Buffer => Buffer.from(PinPluginResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PinPluginResponse => PinPluginResponse.decode(value),
+  },
+  /** Takes out a plugin that was added. Its data stays. */
+  removePlugin: {
+    path: "/mezite.plugin_catalog.v1.PluginCatalogService/RemovePlugin" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemovePluginRequest): Buffer => Buffer.from(RemovePluginRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemovePluginRequest => RemovePluginRequest.decode(value),
+    responseSerialize: (value: RemovePluginResponse): Buffer =>
+      Buffer.from(RemovePluginResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemovePluginResponse => RemovePluginResponse.decode(value),
+  },
 } as const;
 
 export interface PluginCatalogServiceServer extends UntypedServiceImplementation {
@@ -1784,6 +2609,12 @@ export interface PluginCatalogServiceServer extends UntypedServiceImplementation
   disablePlugin: handleUnaryCall<DisablePluginRequest, DisablePluginResponse>;
   /** Reads the config file again and applies what changed. */
   reloadPlugins: handleUnaryCall<ReloadPluginsRequest, ReloadPluginsResponse>;
+  /** Takes a package of the server's machine as a plugin; one that was added before under its id is replaced. */
+  addPlugin: handleUnaryCall<AddPluginRequest, AddPluginResponse>;
+  /** Says what a package is; with the id of a plugin that was added, takes its package as it is now. */
+  pinPlugin: handleUnaryCall<PinPluginRequest, PinPluginResponse>;
+  /** Takes out a plugin that was added. Its data stays. */
+  removePlugin: handleUnaryCall<RemovePluginRequest, RemovePluginResponse>;
 }
 
 export interface PluginCatalogServiceClient extends Client {
@@ -1865,6 +2696,54 @@ export interface PluginCatalogServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReloadPluginsResponse) => void,
   ): ClientUnaryCall;
+  /** Takes a package of the server's machine as a plugin; one that was added before under its id is replaced. */
+  addPlugin(
+    request: AddPluginRequest,
+    callback: (error: ServiceError | null, response: AddPluginResponse) => void,
+  ): ClientUnaryCall;
+  addPlugin(
+    request: AddPluginRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AddPluginResponse) => void,
+  ): ClientUnaryCall;
+  addPlugin(
+    request: AddPluginRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddPluginResponse) => void,
+  ): ClientUnaryCall;
+  /** Says what a package is; with the id of a plugin that was added, takes its package as it is now. */
+  pinPlugin(
+    request: PinPluginRequest,
+    callback: (error: ServiceError | null, response: PinPluginResponse) => void,
+  ): ClientUnaryCall;
+  pinPlugin(
+    request: PinPluginRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PinPluginResponse) => void,
+  ): ClientUnaryCall;
+  pinPlugin(
+    request: PinPluginRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PinPluginResponse) => void,
+  ): ClientUnaryCall;
+  /** Takes out a plugin that was added. Its data stays. */
+  removePlugin(
+    request: RemovePluginRequest,
+    callback: (error: ServiceError | null, response: RemovePluginResponse) => void,
+  ): ClientUnaryCall;
+  removePlugin(
+    request: RemovePluginRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemovePluginResponse) => void,
+  ): ClientUnaryCall;
+  removePlugin(
+    request: RemovePluginRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemovePluginResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const PluginCatalogServiceClient = makeGenericClientConstructor(
@@ -1884,6 +2763,17 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends { $case: string } ? { [K in keyof Omit<T, "$case">]?: DeepPartial<T[K]> } & { $case: T["$case"] }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
