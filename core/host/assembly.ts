@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Config } from "../config/config.js";
-import { isMezError, MezError } from "../errors/error.js";
+import { isMezError, MezError, messageOf } from "../errors/error.js";
 import { PLUGIN_API_VERSION, type Plugin, type ProcessRole } from "../plugin/contract.js";
 import { rolesHere } from "../plugin/manifest.js";
 import { Secret } from "../plugin/secret.js";
@@ -86,7 +86,7 @@ async function importPlugin(entry: CheckedEntry, afresh: boolean): Promise<Plugi
     return (await (entry.service as NonNullable<CheckedEntry["service"]>)(afresh)).default;
   } catch (cause) {
     if (isMezError(cause, "PLUGIN_NEEDS_RESTART")) throw cause;
-    throw new MezError("PLUGIN_REGISTER_FAILED", `importing plugin "${entry.manifest.id}"`, { cause });
+    throw new MezError("PLUGIN_REGISTER_FAILED", `importing plugin "${entry.manifest.id}": ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -82,6 +82,25 @@ export class ClusterState {
     await this.#publish(instances);
   }
 
+  /** Puts tables and collections back to those of `generation`, after `fresh` could not start beside it. */
+  async undo(fresh: readonly PluginInstance[], generation: Generation): Promise<void> {
+    for (const instance of fresh) {
+      this.forget(instance, generation);
+      this.withdraw(instance, generation);
+    }
+    const names = new Set(fresh.flatMap(({ declarations }) => declarations.collections.map(({ kind }) => kind.name)));
+    for (const instance of generation.instances) {
+      for (const { kind, source } of instance.declarations.collections)
+        if (names.has(kind.name)) await this.published?.publish(kind, source(resolverOf(instance)));
+    }
+  }
+
+  /** Lets go of the entities of an instance that was disposed of; those of `generation` stay. */
+  forget(gone: PluginInstance, generation: Generation): void {
+    const inUse = new Set(generation.instances.flatMap(({ declarations }) => declarations.entities));
+    this.#open?.storage.forget(gone.declarations.entities.filter((entity) => !inUse.has(entity)));
+  }
+
   /** Stops showing watchers what only `leaving` published. */
   withdraw(leaving: PluginInstance, next: Generation): void {
     const goesOn = new Set(next.instances.flatMap(({ declarations }) => declarations.collections.map(({ kind }) => kind.name)));

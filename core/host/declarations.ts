@@ -1,4 +1,4 @@
-import { MezError } from "../errors/error.js";
+import { MezError, messageOf } from "../errors/error.js";
 import type { CollectionKind, CollectionSource } from "../plugin/collection.js";
 import type { EventType, Factory, Lifecycle, Plugin, Port, ProcessRole, Registrar, ServiceToken } from "../plugin/contract.js";
 import type { Entities, Migrations } from "../plugin/database.js";
@@ -61,7 +61,7 @@ export function collectDeclarations(
   try {
     plugin.register(registrarFor(declarations, roles), config as never);
   } catch (cause) {
-    throw new MezError("PLUGIN_REGISTER_FAILED", `registering plugin "${manifest.id}"`, { cause });
+    throw new MezError("PLUGIN_REGISTER_FAILED", `registering plugin "${manifest.id}": ${messageOf(cause)}`, { cause });
   }
   compare(manifest, roles, declarations);
   if (roles.has("auth")) checkDescribedCommands(manifest, descriptorsOf(declarations));

@@ -114,6 +114,7 @@ export class Generations {
     } catch (error) {
       this.#candidate = null;
       for (const instance of started.reverse()) this.#report(await instance.dispose());
+      await this.options.state.undo(fresh, this.#current).catch((failure: MezError) => this.#report([failure]));
       throw error;
     }
   }
@@ -153,6 +154,7 @@ export class Generations {
       .then((failures) => {
         this.#report(failures);
         this.#leaving.delete(instance);
+        this.options.state.forget(instance, this.#current);
       });
   }
 

@@ -107,7 +107,7 @@ export class PluginInstance {
   async #hook(hook: Hook, lifecycle: Lifecycle): Promise<void> {
     if (lifecycle[hook] === undefined) return;
     const limit = new AbortController();
-    const late = delay(HOOK_LIMITS_MS[hook], undefined, { signal: limit.signal, ref: false }).then(() => {
+    const late = delay(HOOK_LIMITS_MS[hook], undefined, { signal: limit.signal }).then(() => {
       throw new MezError("TIMEOUT", `it did not finish within ${HOOK_LIMITS_MS[hook] / 1000} s`);
     });
     late.catch(() => {});

@@ -10,6 +10,7 @@ import { OutboxPoll } from "../events/outbox-poll.js";
 import type { Database, Entities, Migrations } from "../plugin/database.js";
 import type { Duties } from "../plugin/duties.js";
 import type { StorageDriver } from "../ports/storage-driver.js";
+import { KnownTables } from "./known-tables.js";
 import { migrate, migrateAlone } from "./migrations.js";
 import { type DeliveredRow, OutboxKeeper } from "./outbox-keeper.js";
 import { openingError } from "./storage-error.js";
@@ -50,6 +51,8 @@ export interface OpenDatabase {
   follow(): Promise<void>;
   /** Adds the tables of a plugin that is enabled while the process runs. Once more for the same id does nothing. */
   addPlugin(tables: PluginTables): Promise<void>;
+  /** Forgets entities that no plugin uses any more; their tables stay. */
+  forget(entities: Entities): void;
   /** Finishes the transactions that were accepted, then frees everything. */
   close(): Promise<void>;
 }
@@ -66,6 +69,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
     ...driver.options(),
     entities: [...OUTBOX_ENTITIES, ...CLUSTER_ENTITIES, ...options.plugins.flatMap((plugin) => [...plugin.entities])],
     metadataCache: { enabled: false },
+    // While a plugin is replaced, the entities of its old and its new code are both in use. That no two plugins have one table,
+    // the catalog has checked.
+    discovery: { checkDuplicateTableNames: false },
   });
   const lock = shared?.lockForMigrations ?? null;
   try {
@@ -103,7 +109,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       ? null
       : new Membership({ database: queue, keeper, name: hostname(), logger, onAdopted: (rows) => options.onAdopted?.(rows) });
   const poll = shared === null ? null : new OutboxPoll({ look: () => queue.read((em) => follower.look(em)), shared, logger });
-  const known = new Set(options.plugins.map((plugin) => plugin.id));
+  const known = new KnownTables(orm, options.plugins);
   return {
     database: queue,
     outbox: {
@@ -118,10 +124,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       await poll?.start();
     },
     async addPlugin(tables) {
-      if (known.has(tables.id)) return;
-      await migrateAlone(orm, lock, (around) => migrate(orm, tables.id, tables.migrations, around));
-      if (tables.entities.length > 0) orm.discoverEntity([...tables.entities]);
-      known.add(tables.id);
+      await known.add(tables, () => migrateAlone(orm, lock, (around) => migrate(orm, tables.id, tables.migrations, around)));
+    },
+    forget(entities) {
+      known.forget(entities);
     },
     async close() {
       await poll?.stop();

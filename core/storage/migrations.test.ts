@@ -102,4 +102,20 @@ suite("migrations", () => {
     await db.database.transaction((tx) => tx.em.insert(Thing, { id: "a", size: 1 }));
     assert.equal(await db.database.read((em) => em.count(Thing)), 1);
   });
+
+  test("replaces the entities of a plugin, and those from before work until they are forgotten", async () => {
+    const db = await open({ id: "things", entities: [Thing], migrations: [create] });
+    const Newer = defineEntity({
+      name: "Thing",
+      tableName: "things",
+      properties: { id: p.string().primary(), size: p.integer().nullable() },
+    });
+    await db.addPlugin({ id: "things", entities: [Newer], migrations: [create, grow] });
+    await db.database.transaction((tx) => tx.em.insert(Newer, { id: "new", size: 1 }));
+    await db.database.transaction(async (tx) => void tx.em.persist(tx.em.create(Thing, { id: "old" })));
+    assert.equal(await db.database.read((em) => em.count(Thing)), 2);
+    db.forget([Thing]);
+    await db.database.transaction(async (tx) => void tx.em.persist(tx.em.create(Newer, { id: "newer", size: 2 })));
+    assert.equal(await db.database.read((em) => em.count(Newer)), 3);
+  });
 });
