@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MezError } from "../errors/error.js";
 import { lendingReads } from "../flow/lending-socket.js";
+import { readExactly } from "./read-exactly.js";
 import { parseAddress, type StreamDialerOptions } from "./stream-dialer.js";
 import { STREAM_KEY_BYTES, STREAM_SECRET_BYTES } from "./tunnel-protocol.js";
 import { bareTunnelStream } from "./tunnel-stream.js";
@@ -44,7 +45,7 @@ export async function dialBareStream(ticket: StreamTicket, options: StreamDialer
   return withinTime(socket, options.handshakeSeconds, `cannot bring a stream to ${options.address}`, async () => {
     const hello = Buffer.concat([BARE_STREAM_MAGIC, ticket.key, randomBytes(NONCE_BYTES)]);
     socket.write(hello);
-    const answer = await read(socket, NONCE_BYTES + PROOF_BYTES);
+    const answer = await readExactly(socket, NONCE_BYTES + PROOF_BYTES);
     const nonce = answer.subarray(0, NONCE_BYTES);
     if (!timingSafeEqual(answer.subarray(NONCE_BYTES), proof(ticket.secret, "proxy", hello, nonce)))
       throw new Error("whoever answered is not the proxy that asked");
@@ -65,13 +66,13 @@ export async function receiveBareStream(
 ): Promise<{ readonly key: Buffer; readonly stream: Duplex }> {
   let key: Buffer = Buffer.alloc(0);
   const stream = await withinTime(socket, handshakeSeconds, "an agent did not bring the stream it was asked for", async () => {
-    const hello = await read(socket, BARE_HELLO_BYTES);
+    const hello = await readExactly(socket, BARE_HELLO_BYTES);
     key = hello.subarray(BARE_STREAM_MAGIC.length, BARE_STREAM_MAGIC.length + STREAM_KEY_BYTES);
     // For a key that nobody waits for we go on with a secret that nobody knows, which tells the two cases apart for no one.
     const secret = secretOf(key) ?? randomBytes(STREAM_SECRET_BYTES);
     const nonce = randomBytes(NONCE_BYTES);
     socket.write(Buffer.concat([nonce, proof(secret, "proxy", hello, nonce)]));
-    const shown = await read(socket, PROOF_BYTES);
+    const shown = await readExactly(socket, PROOF_BYTES);
     if (!timingSafeEqual(shown, proof(secret, "agent", hello, nonce))) throw new Error("the agent does not know the secret");
   });
   return { key, stream };
@@ -102,24 +103,4 @@ async function withinTime(socket: Socket, seconds: number, what: string, shakeHa
     clearTimeout(timer);
     socket.off("error", ignore);
   }
-}
-
-/** Reads exactly so many bytes; what comes after them stays in the socket. */
-function read(socket: Socket, length: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const settle = () => void socket.off("readable", attempt).off("error", fail).off("end", fail).off("close", fail);
-    const fail = (error?: Error | boolean) => {
-      settle();
-      reject(error instanceof Error ? error : new Error("the connection was closed during the handshake"));
-    };
-    const attempt = () => {
-      const bytes: Buffer | null = socket.read(length);
-      if (bytes === null) return;
-      settle();
-      if (bytes.length === length) resolve(bytes);
-      else reject(new Error("the connection was closed during the handshake"));
-    };
-    socket.on("readable", attempt).on("error", fail).on("end", fail).on("close", fail);
-    attempt();
-  });
 }

@@ -2,7 +2,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls, type SecureContext, type TLSSocket } from "node:tls";
 import { MezError } from "../errors/error.js";
-import { STREAM_ALPN } from "./tunnel-protocol.js";
+import { STREAM_ALPN, TUNNEL_ALPN } from "./tunnel-protocol.js";
 import { tunnelStream } from "./tunnel-stream.js";
 
 export interface StreamDialerOptions {
@@ -16,7 +16,7 @@ export interface StreamDialerOptions {
 
 /** Begins a TLS connection to the proxy; the caller waits for `secureConnect` and listens for `error`. */
 export function dialTls(options: StreamDialerOptions, alpn: string): { socket: TLSSocket; tcp: Socket } {
-  const tcp = connectTcp({ ...parseAddress(options.address), noDelay: true, allowHalfOpen: alpn === STREAM_ALPN });
+  const tcp = connectTcp({ ...parseAddress(options.address), noDelay: true, allowHalfOpen: alpn !== TUNNEL_ALPN });
   const { secureContext, serverName: servername } = options;
   const socket = connectTls({ socket: tcp, secureContext, servername, ALPNProtocols: [alpn] });
   tcp.on("error", (error) => socket.destroy(error));

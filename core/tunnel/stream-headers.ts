@@ -47,6 +47,13 @@ export function streamRequestHeaders(info: TunnelStreamInfo, key: Buffer, secret
     ":method": "POST",
     ":path": STREAM_PATH,
     [STREAM_KEY_HEADER]: key.toString("hex"),
+    ...streamInfoHeaders(info),
+  };
+}
+
+/** What is said of a stream, to an agent and to another proxy. */
+export function streamInfoHeaders(info: TunnelStreamInfo): Record<string, string> {
+  return {
     [NODE_NAME_HEADER]: info.nodeName,
     [SESSION_ID_HEADER]: info.sessionId,
     [CLIENT_ADDRESS_HEADER]: info.clientAddress,
@@ -67,13 +74,7 @@ export function parseStreamHeaders(headers: IncomingHttpHeaders): {
 } {
   if (headers[":method"] !== "POST") throw invalid(":method", headers[":method"], "POST");
   if (headers[":path"] !== STREAM_PATH) throw invalid(":path", headers[":path"], STREAM_PATH);
-  const info = {
-    nodeName: matching(headers, NODE_NAME_HEADER, (text) => NODE_NAME.test(text), "a node name of at most 253 characters"),
-    sessionId: matching(headers, SESSION_ID_HEADER, (text) => UUID.test(text), "a UUID"),
-    clientAddress: matching(headers, CLIENT_ADDRESS_HEADER, (text) => isIP(text) !== 0, "an IP address"),
-    clientPort: Number(matching(headers, CLIENT_PORT_HEADER, isPort, "a port from 1 to 65535")),
-    ...factorOf(headers),
-  };
+  const info = parseStreamInfo(headers);
   const key = matching(headers, STREAM_KEY_HEADER, (text) => /^[0-9a-f]{32}$/.test(text), "32 hex digits");
   const secret =
     headers[STREAM_SECRET_HEADER] === undefined
@@ -83,6 +84,20 @@ export function parseStreamHeaders(headers: IncomingHttpHeaders): {
           "hex",
         );
   return { info, key: Buffer.from(key, "hex"), secret };
+}
+
+/**
+ * Checks what is said of a stream.
+ * @throws {MezError} `INVALID_ARGUMENT` naming the header.
+ */
+export function parseStreamInfo(headers: IncomingHttpHeaders): TunnelStreamInfo {
+  return {
+    nodeName: matching(headers, NODE_NAME_HEADER, (text) => NODE_NAME.test(text), "a node name of at most 253 characters"),
+    sessionId: matching(headers, SESSION_ID_HEADER, (text) => UUID.test(text), "a UUID"),
+    clientAddress: matching(headers, CLIENT_ADDRESS_HEADER, (text) => isIP(text) !== 0, "an IP address"),
+    clientPort: Number(matching(headers, CLIENT_PORT_HEADER, isPort, "a port from 1 to 65535")),
+    ...factorOf(headers),
+  };
 }
 
 // --- internal ---

@@ -1,15 +1,18 @@
 import type { X509Certificate } from "node:crypto";
 import { connect as connectHttp2 } from "node:http2";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
-import { MezError, messageOf } from "../errors/error.js";
+import { isMezError, MezError, messageOf } from "../errors/error.js";
 import { lendingSocket } from "../flow/lending-socket.js";
 import type { Logger } from "../plugin/logger.js";
 import { type Clock, systemClock } from "../time/clock.js";
 import { BARE_STREAM_MAGIC, receiveBareStream } from "./bare-stream.js";
 import { sayGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
+import { answerPeer } from "./peer-stream.js";
 import { Rendezvous } from "./rendezvous.js";
+import type { TunnelStreamInfo } from "./stream-headers.js";
 import { Tunnel, type TunnelPeer } from "./tunnel.js";
 import * as protocol from "./tunnel-protocol.js";
 import { tunnelStream } from "./tunnel-stream.js";
@@ -29,6 +32,11 @@ export interface TunnelListenerOptions {
   readonly authorize: (applicant: TunnelApplicant) => TunnelPeer | { readonly refusal: string };
   /** Receives each tunnel once it takes streams, e.g. `(tunnel) => directory.add(tunnel)`. */
   readonly onTunnel: (tunnel: Tunnel) => void;
+  /**
+   * Opens a stream for another proxy, to a node that is connected here. Without it, other proxies are not served.
+   * @throws {MezError} `NODE_OFFLINE`, or why the other proxy is refused
+   */
+  readonly onPeer?: (applicant: TunnelApplicant, info: TunnelStreamInfo, signal: AbortSignal) => Promise<Duplex>;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Default 10. */
@@ -53,7 +61,7 @@ export class TunnelListener {
     this.#options = options;
     this.#tls = createTlsServer({
       ...protocol.tunnelTlsOptions(options.credentials()),
-      ALPNProtocols: [protocol.TUNNEL_ALPN, protocol.STREAM_ALPN],
+      ALPNProtocols: [protocol.TUNNEL_ALPN, protocol.STREAM_ALPN, protocol.PEER_ALPN],
       requestCert: true,
       rejectUnauthorized: true,
     });
@@ -168,6 +176,7 @@ export class TunnelListener {
     const applicant = { certificate, address };
     if (socket.alpnProtocol === protocol.STREAM_ALPN) this.#receiveStream(socket, tcp, applicant);
     else if (socket.alpnProtocol === protocol.TUNNEL_ALPN) this.#receiveTunnel(socket, applicant);
+    else if (socket.alpnProtocol === protocol.PEER_ALPN) this.#receivePeer(socket, tcp, applicant);
     else socket.destroy();
   }
 
@@ -183,6 +192,21 @@ export class TunnelListener {
     };
     socket.on("readable", readKey);
     socket.once("end", () => this.#pending.has(endPoints(socket)) && socket.destroy());
+  }
+
+  #receivePeer(socket: TLSSocket, tcp: Socket, applicant: TunnelApplicant): void {
+    const { onPeer, logger } = this.#options;
+    const { address } = applicant;
+    const open = async (info: TunnelStreamInfo, signal: AbortSignal): Promise<Duplex> => {
+      if (onPeer === undefined) throw new MezError("ACCESS_DENIED", "other proxies are not served here");
+      try {
+        return await onPeer(applicant, info, signal);
+      } catch (error) {
+        if (!isMezError(error, "NODE_OFFLINE")) logger.warn("another proxy got no stream", { address, reason: messageOf(error) });
+        throw error;
+      }
+    };
+    void answerPeer(socket, tcp, open, () => void this.#pending.delete(endPoints(socket)));
   }
 
   #receiveTunnel(socket: TLSSocket, { certificate, address }: TunnelApplicant): void {

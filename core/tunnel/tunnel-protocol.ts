@@ -7,6 +7,9 @@ export const TUNNEL_ALPN = "mezite-tunnel";
 /** ALPN name of a connection that carries one stream; it begins with the 16 bytes of the stream's key, then the bytes flow. */
 export const STREAM_ALPN = "mezite-stream";
 
+/** ALPN name of a connection between proxies: one asks for a stream to a node that is connected to the other. */
+export const PEER_ALPN = "mezite-peer";
+
 /** Random bytes that match a stream's connection with the request for it. Used once. */
 export const STREAM_KEY_BYTES = 16;
 

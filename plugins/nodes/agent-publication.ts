@@ -1,11 +1,12 @@
 import type { Transaction } from "../../core/plugin/database.js";
-import { AGENTS, type Agent, labelsOf, nodeEntryOf } from "./agent.js";
-import { NODE_LEFT, NODES } from "./api.js";
+import { AGENTS, type Agent, labelsOf, nodeEntryOf, proxyEntryOf } from "./agent.js";
+import { NODE_LEFT, NODES, PROXIES } from "./api.js";
 
 /** Tells the auth service's copy, and for a node those of proxies and the node itself. */
 export function publishAgent(tx: Transaction, agent: Agent): void {
   tx.put(AGENTS, agent.id, agent);
   if (agent.role === "node") tx.put(NODES, agent.name, nodeEntryOf(agent));
+  else tx.put(PROXIES, agent.name, proxyEntryOf(agent));
 }
 
 /** Writes down what an agent changed of itself. @param clientAddress `null` when nobody called. */
@@ -30,7 +31,7 @@ export function auditAgentChange(
 /** The opposite; whoever holds a tunnel of the agent ends it. */
 export function withdrawAgent(tx: Transaction, agent: Agent): void {
   tx.remove(AGENTS, agent.id);
-  if (agent.role !== "node") return;
+  if (agent.role !== "node") return tx.remove(PROXIES, agent.name);
   tx.remove(NODES, agent.name);
   tx.emit(NODE_LEFT, { id: agent.id, name: agent.name });
 }

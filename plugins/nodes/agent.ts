@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { MezError } from "../../core/errors/error.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { ProcessRole } from "../../core/plugin/contract.js";
-import type { NodeEntry } from "./api.js";
+import type { NodeEntry, ProxyEntry } from "./api.js";
 
 /** What an agent is to the cluster. */
 export type AgentRole = Extract<ProcessRole, "node" | "proxy">;
@@ -43,6 +43,11 @@ export function labelsOf(agent: Pick<Agent, "agentLabels" | "adminLabels">): Lab
 /** An agent as the collection `nodes` holds it, with the labels that access rules see. */
 export function nodeEntryOf(agent: Agent): NodeEntry {
   return { id: agent.id, name: agent.name, kind: "agent", hostname: agent.hostname, labels: labelsOf(agent) };
+}
+
+/** A proxy as the collection `proxies` holds it. */
+export function proxyEntryOf({ id, name }: Agent): ProxyEntry {
+  return { id, name };
 }
 
 /**

@@ -39,6 +39,20 @@ export const NODES: CollectionKind<NodeEntry> = {
     caller.kind === "agent" && (caller.role === "proxy" || (caller.role === "node" && caller.name === key)),
 };
 
+/** A proxy as other proxies know it. */
+export interface ProxyEntry {
+  /** UUID, names the record for ever. */
+  readonly id: string;
+  readonly name: string;
+}
+
+/** The proxies of the cluster by name, for proxies. One that is removed gets no streams from others. */
+export const PROXIES: CollectionKind<ProxyEntry> = {
+  name: "proxies",
+  version: 1,
+  visibleTo: (caller) => caller.kind === "agent" && caller.role === "proxy",
+};
+
 export interface NodeStatus extends NodeEntry {
   /** A heartbeat has come within three intervals. */
   readonly online: boolean;

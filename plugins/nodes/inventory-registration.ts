@@ -6,11 +6,11 @@ import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { CA_KEYS, CERTIFICATE_AUTHORITIES, TRUST_FOLLOWERS, type TrustFollower } from "../ca/api.js";
 import { ACCESS } from "../roles/api.js";
-import { AGENTS, nodeEntryOf } from "./agent.js";
+import { AGENTS, nodeEntryOf, proxyEntryOf } from "./agent.js";
 import { AgentAuthenticator } from "./agent-authenticator.js";
 import { AGENT_ENTITIES, findAgents } from "./agent-repository.js";
 import { AGENT_RPC, agentHandlers } from "./agent-rpc.js";
-import { NODE_INVENTORY, NODES } from "./api.js";
+import { NODE_INVENTORY, NODES, PROXIES } from "./api.js";
 import { CreateAgents } from "./migrations/001-agents.js";
 import { CreateOpenSshNodes } from "./migrations/002-openssh-nodes.js";
 import { NODE_ACCESS_RPC, nodeAccessHandlers } from "./node-access-rpc.js";
@@ -42,6 +42,12 @@ export function registerInventory(host: Registrar, services: NodesServices, { ho
       const [agents, added] = await resolve(DATABASE).read(async (em) => [await findAgents(em), await findOpenSshNodes(em)]);
       const joined = agents.filter((agent) => agent.role === "node").map(nodeEntryOf);
       return [...joined, ...added.map(openSshEntryOf)].map((entry) => [entry.name, entry] as const);
+    },
+  }));
+  host.publish(PROXIES, (resolve) => ({
+    entries: async () => {
+      const joined = (await resolve(DATABASE).read(findAgents)).filter((agent) => agent.role === "proxy");
+      return joined.map((agent) => [agent.name, proxyEntryOf(agent)] as const);
     },
   }));
   host.provide(NODE_INVENTORY, nodes);

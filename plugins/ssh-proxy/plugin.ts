@@ -8,12 +8,13 @@ import { CLOCK, LEASES, PROCESS } from "../../core/plugin/process.js";
 import { parseStaleAfter } from "../../core/plugin/stale-after.js";
 import { WEB_DOOR } from "../../core/plugin/web-door.js";
 import { GUARD, onGuardChange } from "../../core/ports/guard.js";
+import { parseAddress } from "../../core/tunnel/stream-dialer.js";
 import { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import type { SessionEncryption } from "../../core/tunnel/tunnel-protocol.js";
 import { AUDIT_REPORTER } from "../audit/api.js";
 import { CA_KEYS } from "../ca/api.js";
 import { SESSION_PROOFS } from "../mfa/api.js";
-import { NODES } from "../nodes/api.js";
+import { NODES, PROXIES } from "../nodes/api.js";
 import { SESSION_RECORDER } from "../recordings/api.js";
 import {
   ACCESS,
@@ -44,6 +45,7 @@ interface ProxyConfig {
   readonly web_listen_addr: string;
   readonly web_public_addr: string;
   readonly web_tls?: { readonly certificate: string; readonly key: string };
+  readonly peers: readonly string[];
   readonly session_encryption: SessionEncryption;
   readonly policy_stale_after: string;
 }
@@ -60,6 +62,7 @@ export default definePlugin<ProxyConfig>({
       own: parsePublicAddress("web_public_addr", config.web_public_addr),
       ...{ publicAddress, publicListen, webListen },
     });
+    for (const address of config.peers) parseAddress(address);
     const staleAfterSeconds = parseStaleAfter("proxy.policy_stale_after", config.policy_stale_after);
 
     host.run((resolve) => {
@@ -96,7 +99,7 @@ export default definePlugin<ProxyConfig>({
         sessionEncryption: config.session_encryption,
         watched: [
           ...[nodes, collections.of(ROLES_COLLECTION), collections.of(USERS_COLLECTION), collections.of(GRANTS_COLLECTION)],
-          ...[collections.of(MACHINES_COLLECTION), collections.of(MACHINE_INSTANCES_COLLECTION)],
+          ...[collections.of(PROXIES), collections.of(MACHINES_COLLECTION), collections.of(MACHINE_INSTANCES_COLLECTION)],
           { onChange: (listener: () => void) => onGuardChange(guards, listener) },
         ],
         guards,
@@ -104,6 +107,7 @@ export default definePlugin<ProxyConfig>({
         leases,
         collections,
         nodes,
+        proxies: collections.of(PROXIES),
         clusterName,
         clock,
         logger,
@@ -111,6 +115,7 @@ export default definePlugin<ProxyConfig>({
         tunnelListen,
         publicListen,
         publicAddress,
+        peerAddresses: config.peers,
         authDoor: resolve(AUTH_DOOR),
         web:
           webAddress === null

@@ -5,6 +5,7 @@ import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import { TunnelListener } from "../../core/tunnel/tunnel-listener.js";
 import type { ListenAddress } from "./listen-address.js";
 import { PolicyWatch } from "./policy-watch.js";
+import { ProxyPeers } from "./proxy-peers.js";
 import { PublicPort } from "./public-port.js";
 import { TlsUnwrapper } from "./public-port-tls.js";
 import { SshFront, type SshFrontParts } from "./ssh-front.js";
@@ -23,6 +24,8 @@ export interface ProxyParts extends Omit<SshFrontParts, "directory" | "identity"
   /** One more port, for everything; `null` for none. */
   readonly publicListen: ListenAddress | null;
   readonly publicAddress: string | null;
+  /** Tunnel listeners of other proxies, `host:port`. */
+  readonly peerAddresses: readonly string[];
   readonly authDoor: AuthDoor;
   /** `null` when nothing is served to browsers. */
   readonly web: WebFront | null;
@@ -51,10 +54,20 @@ export class ProxyServer implements Lifecycle {
       credentials: () => identity.current(),
       authorize: (applicant) => gate.authorize(applicant),
       onTunnel: (tunnel) => gate.receive(tunnel),
+      onPeer: (applicant, info, signal) => gate.openForPeer(applicant, info, signal),
       logger: parts.logger,
       clock: parts.clock,
     });
-    const front = new SshFront({ ...parts, identity, publicAddress: () => parts.publicAddress ?? sshPort.address });
+    const peers = new ProxyPeers({
+      ...{ identity, addresses: parts.peerAddresses, directory: parts.directory, logger: parts.logger },
+      isProxy: (certificate) => gate.isProxy(certificate),
+    });
+    const front = new SshFront({
+      ...parts,
+      directory: peers,
+      identity,
+      publicAddress: () => parts.publicAddress ?? sshPort.address,
+    });
     const sshPort = new TcpPort("ssh_listen_addr", parts.sshListen, (socket) => front.server.serve(socket));
     const tunnelPort = new TcpPort("tunnel_listen_addr", parts.tunnelListen, (socket) => tunnels.accept(socket));
     const sshInTls = new TlsUnwrapper(identity.current(), (stream) => front.server.serve(stream));

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Logger } from "../../core/plugin/logger.js";
 import { BARE_STREAM_MAGIC } from "../../core/tunnel/bare-stream.js";
-import { STREAM_ALPN, TUNNEL_ALPN } from "../../core/tunnel/tunnel-protocol.js";
+import { PEER_ALPN, STREAM_ALPN, TUNNEL_ALPN } from "../../core/tunnel/tunnel-protocol.js";
 import type { ListenAddress } from "./listen-address.js";
 import { type HelloReading, readClientHello } from "./public-port-client-hello.js";
 import { SSH_ALPN } from "./public-port-tls.js";
@@ -116,6 +116,7 @@ const ALPN_SERVERS = [
   ["h2", "rpc"],
   [TUNNEL_ALPN, "tunnel"],
   [STREAM_ALPN, "tunnel"],
+  [PEER_ALPN, "tunnel"],
   [SSH_ALPN, "sshInTls"],
 ] as const;
 

@@ -7,19 +7,20 @@ import type { DirectTcpipRequest } from "../../core/ssh/client-requests.js";
 import { parsePrivateKey } from "../../core/ssh/private-key.js";
 import { createSshServer, type SshHostKey, type SshServer } from "../../core/ssh/server.js";
 import type { SshServerConnection } from "../../core/ssh/server-connection.js";
-import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import type { SessionEncryption } from "../../core/tunnel/tunnel-protocol.js";
 import type { NodeEntry } from "../nodes/api.js";
 import type { AgentlessDoor } from "./agentless-door.js";
 import type { CertifiedPerson } from "./certificate-gate.js";
 import { type ClientIdentity, ClientLogin, type ClientLoginParts, type ConnectionFactor, plainAddress } from "./client-login.js";
+import type { ProxyPeers } from "./proxy-peers.js";
 import { ProxySession } from "./proxy-session.js";
 import { parseTarget } from "./session-target.js";
 import { refuseSession } from "./shell-refusal.js";
 
 export interface SshFrontParts extends ClientLoginParts {
   readonly identity: HostIdentity;
-  readonly directory: Pick<TunnelDirectory, "open">;
+  /** Opens streams to nodes, wherever they are connected. */
+  readonly directory: Pick<ProxyPeers, "open">;
   /** Stands for the nodes that have no agent. */
   readonly agentless: Pick<AgentlessDoor, "prepare" | "recheck" | "close">;
   /** What keeps a session's bytes secret on their way to the node. */

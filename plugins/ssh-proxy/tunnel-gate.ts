@@ -1,18 +1,25 @@
 import { X509Certificate } from "node:crypto";
+import type { Duplex } from "node:stream";
+import { MezError } from "../../core/errors/error.js";
 import type { Collection } from "../../core/plugin/collection.js";
 import { ROLE_ORGANIZATION_PREFIX } from "../../core/plugin/host-identity.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import { type Guards, guardRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
+import type { TunnelStreamInfo } from "../../core/tunnel/stream-headers.js";
 import type { Tunnel, TunnelPeer } from "../../core/tunnel/tunnel.js";
 import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import type { TunnelApplicant } from "../../core/tunnel/tunnel-listener.js";
-import type { NodeEntry } from "../nodes/api.js";
+import type { SessionEncryption } from "../../core/tunnel/tunnel-protocol.js";
+import type { NodeEntry, ProxyEntry } from "../nodes/api.js";
 
 export interface TunnelGateParts {
   readonly nodes: Collection<NodeEntry>;
+  readonly proxies: Collection<ProxyEntry>;
   readonly directory: TunnelDirectory;
   readonly guards: Guards;
+  /** For streams that other proxies ask for. */
+  readonly sessionEncryption: SessionEncryption;
   readonly clusterName: string;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -23,6 +30,8 @@ export class TunnelGate {
   readonly #stop: () => void;
   readonly #changed = new Set<string>();
   readonly #expiries = new Set<NodeJS.Timeout>();
+  /** Streams that other proxies asked for, with their certificates. */
+  readonly #forPeers = new Map<Duplex, X509Certificate>();
 
   constructor(private readonly parts: TunnelGateParts) {
     this.#stop = parts.nodes.onChange((name) => void this.#changed.add(name));
@@ -43,6 +52,35 @@ export class TunnelGate {
     const refusal = guardRefusal(guards, { agent: nodeName });
     if (refusal !== null) return { refusal: refusal.message };
     return { nodeName, role: "node" };
+  }
+
+  /** Tells whether a certificate is that of a proxy of this cluster, which is not removed and not locked. */
+  isProxy(certificate: X509Certificate): boolean {
+    const { clusterName, proxies, guards } = this.parts;
+    const subject = subjectOf(certificate);
+    const name = subject.get("CN") ?? "";
+    const proxy = proxies.get(name);
+    return (
+      subject.get("O") === PROXY_ORGANIZATION &&
+      proxy !== undefined &&
+      names(certificate, clusterName, proxy.id) &&
+      guardRefusal(guards, { agent: name }) === null
+    );
+  }
+
+  /**
+   * Opens a stream for another proxy, to a node that is connected here. It ends when that proxy is removed or locked.
+   * @throws {MezError} `ACCESS_DENIED`; `NODE_OFFLINE`, `TUNNEL_LOST`
+   */
+  async openForPeer({ certificate }: TunnelApplicant, info: TunnelStreamInfo, signal: AbortSignal): Promise<Duplex> {
+    const refused = () => new MezError("ACCESS_DENIED", "only proxies of this cluster that are not locked are served");
+    if (!this.isProxy(certificate)) throw refused();
+    const stream = await this.parts.directory.open(info, signal, this.parts.sessionEncryption);
+    this.#forPeers.set(stream, certificate);
+    stream.once("close", () => this.#forPeers.delete(stream));
+    if (this.isProxy(certificate)) return stream;
+    stream.destroy();
+    throw refused();
   }
 
   /** Takes a tunnel that stands; it ends with its certificate at the latest, and the agent comes back with a renewed one. */
@@ -68,6 +106,7 @@ export class TunnelGate {
   recheck(): void {
     this.#disconnectRemoved();
     this.#disconnectLocked();
+    for (const [stream, certificate] of this.#forPeers) if (!this.isProxy(certificate)) stream.destroy();
   }
 
   /** Ends tunnels whose certificates are of a Host CA that is not trusted any more; the streams under way go on. */
@@ -105,6 +144,7 @@ export class TunnelGate {
 
 // --- internal ---
 
+const PROXY_ORGANIZATION = `${ROLE_ORGANIZATION_PREFIX}proxy`;
 const NODE_ORGANIZATION = `${ROLE_ORGANIZATION_PREFIX}node`;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 

@@ -1,0 +1,124 @@
+import type { X509Certificate } from "node:crypto";
+import { lookup } from "node:dns/promises";
+import type { Duplex } from "node:stream";
+import { isMezError, messageOf } from "../../core/errors/error.js";
+import type { HostIdentity } from "../../core/plugin/host-identity.js";
+import type { Logger } from "../../core/plugin/logger.js";
+import { askPeer } from "../../core/tunnel/peer-stream.js";
+import { parseAddress } from "../../core/tunnel/stream-dialer.js";
+import type { TunnelStreamInfo } from "../../core/tunnel/stream-headers.js";
+import { nodeOffline } from "../../core/tunnel/tunnel.js";
+import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
+import { type SessionEncryption, tunnelSecureContext } from "../../core/tunnel/tunnel-protocol.js";
+
+export interface ProxyPeersParts {
+  /** `host:port` of the tunnel listeners of other proxies. A name with several addresses stands for as many proxies. */
+  readonly addresses: readonly string[];
+  readonly directory: Pick<TunnelDirectory, "open">;
+  readonly identity: HostIdentity;
+  readonly isProxy: (certificate: X509Certificate) => boolean;
+  readonly logger: Logger;
+}
+
+/** Opens streams to nodes: through a tunnel of this proxy, or else through another proxy that has one. */
+export class ProxyPeers {
+  /** Where a node was found last; asked first. */
+  readonly #found = new Map<string, string>();
+
+  constructor(private readonly parts: ProxyPeersParts) {}
+
+  /** @throws {MezError} `NODE_OFFLINE`, `TUNNEL_LOST`; see `Tunnel.open` */
+  async open(info: TunnelStreamInfo, signal: AbortSignal, encryption: SessionEncryption): Promise<Duplex> {
+    const { addresses, directory } = this.parts;
+    if (addresses.length === 0) return directory.open(info, signal, encryption);
+    const near = await this.#openHere(info, signal, encryption);
+    if (near !== null) return near;
+    const known = this.#found.get(info.nodeName);
+    this.#found.delete(info.nodeName);
+    const stream = known === undefined ? null : await this.#ask(known, info, signal);
+    return stream ?? this.#askAll(info, signal);
+  }
+
+  /** `null` when the node is not connected here, or its tunnel just broke. */
+  async #openHere(info: TunnelStreamInfo, signal: AbortSignal, encryption: SessionEncryption): Promise<Duplex | null> {
+    try {
+      return await this.parts.directory.open(info, signal, encryption);
+    } catch (error) {
+      if (isMezError(error, "NODE_OFFLINE", "TUNNEL_LOST")) return null;
+      throw error;
+    }
+  }
+
+  /** The first that has the node wins; the others are told to stop. */
+  async #askAll(info: TunnelStreamInfo, signal: AbortSignal): Promise<Duplex> {
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const addresses = await this.#addresses();
+    let winner: Duplex | null = null;
+    await new Promise<void>((resolve) => {
+      let waiting = addresses.length;
+      if (waiting === 0) resolve();
+      for (const address of addresses)
+        void this.#ask(address, info, either)
+          .catch(() => null)
+          .then((stream) => {
+            waiting -= 1;
+            if (stream !== null && winner === null) {
+              winner = stream;
+              this.#remember(info.nodeName, address);
+            } else stream?.destroy();
+            if (winner !== null || waiting === 0) resolve();
+          });
+    });
+    over.abort();
+    signal.throwIfAborted();
+    if (winner === null) throw nodeOffline(info.nodeName);
+    return winner;
+  }
+
+  /** `null` when that proxy does not have the node, or does not answer. */
+  async #ask(address: string, info: TunnelStreamInfo, signal: AbortSignal): Promise<Duplex | null> {
+    const { identity, isProxy, logger } = this.parts;
+    const secureContext = tunnelSecureContext(identity.current());
+    const options = { address, secureContext, serverName: ANY_PROXY, handshakeSeconds: HANDSHAKE_SECONDS, isProxy };
+    try {
+      return await askPeer(info, options, signal);
+    } catch (error) {
+      if (!signal.aborted && !isMezError(error, "NODE_OFFLINE"))
+        logger.warn("another proxy was asked for a node in vain", { address, node: info.nodeName, error: messageOf(error) });
+      signal.throwIfAborted();
+      return null;
+    }
+  }
+
+  async #addresses(): Promise<readonly string[]> {
+    const found = await Promise.all(this.parts.addresses.map((address) => this.#resolve(address)));
+    return [...new Set(found.flat())];
+  }
+
+  async #resolve(address: string): Promise<readonly string[]> {
+    const { host, port } = parseAddress(address);
+    try {
+      const all = await lookup(host, { all: true });
+      return all.map(({ address: ip, family }) => (family === 6 ? `[${ip}]:${port}` : `${ip}:${port}`));
+    } catch (error) {
+      this.parts.logger.warn("another proxy cannot be found", { address, error: messageOf(error) });
+      return [];
+    }
+  }
+
+  #remember(nodeName: string, address: string): void {
+    this.#found.set(nodeName, address);
+    for (const oldest of this.#found.keys()) {
+      if (this.#found.size <= MAX_REMEMBERED) break;
+      this.#found.delete(oldest);
+    }
+  }
+}
+
+// --- internal ---
+
+/** A name that the certificates of all proxies carry, and those of nodes do not. */
+const ANY_PROXY = "localhost";
+const HANDSHAKE_SECONDS = 5;
+const MAX_REMEMBERED = 10_000;
