@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster, type Finished } from "../fixtures/cluster.js";
@@ -234,11 +234,7 @@ describe("devices", needsPeers("ssh"), () => {
   });
 
   function role(name: string, mode: string): void {
-    const file = join(cluster.folder, `${name}.yaml`);
-    const spec = { options: { device_trust_mode: mode }, allow: { node_labels: { "*": "*" }, logins: [cluster.login] } };
-    writeFileSync(file, JSON.stringify({ kind: "role", version: "v1", metadata: { name }, spec }));
-    cluster.mezctlOk(["roles", "create", `--from-file=${file}`]);
-    rmSync(file);
+    cluster.createRole(name, { device_trust_mode: mode });
   }
 
   function ssh(at: string): Finished {

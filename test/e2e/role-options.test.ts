@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type NetConnectOpts, type Server } from "node:net";
+import { type AddressInfo, type NetConnectOpts, type Server } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster, freePorts } from "../fixtures/cluster.js";
+import { echoes, echoServer } from "../fixtures/echo-server.js";
 import { eventually } from "../fixtures/eventually.js";
 import { socks5 } from "../fixtures/socks5.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { needsPeers } from "../peers/require-peer.js";
+import { startSshAgent } from "../peers/ssh-agent.js";
 
 const REFUSED = /open failed: administratively prohibited: (port|socket) forwarding is not allowed/;
 const STRICT = ["-o", "ExitOnForwardFailure=yes"];
@@ -31,26 +31,17 @@ describe(
     before(async () => {
       cluster = await Cluster.start({ node: "apart" });
       target = `${cluster.login}@${cluster.nodeName}`;
-      createRole("free", { max_session_ttl: "30m" });
-      createRole("bound", { port_forwarding: false, file_copy: false });
+      cluster.createRole("free", { max_session_ttl: "30m" });
+      cluster.createRole("bound", { port_forwarding: false, file_copy: false });
       free = cluster.person("fay", ["--roles=free"]);
       bound = cluster.person("ben", ["--roles=bound"]);
-      echo = createServer({ allowHalfOpen: true }, (socket) => socket.on("error", () => undefined).pipe(socket));
-      echo.listen(0, "127.0.0.1");
-      await once(echo, "listening");
+      echo = await echoServer();
       echoPort = (echo.address() as AddressInfo).port;
     });
     after(async () => {
       echo?.close();
       await cluster?.stop();
     });
-
-    function createRole(name: string, options: Readonly<Record<string, unknown>>): void {
-      const allow = { node_labels: { "*": "*" }, logins: [cluster.login] };
-      const file = join(cluster.folder, `role-${name}.yaml`);
-      writeFileSync(file, JSON.stringify({ kind: "role", version: "v1", metadata: { name }, spec: { options, allow } }));
-      cluster.mezctlOk(["roles", "create", `--from-file=${file}`]);
-    }
 
     /** The flags of each kind of forwarding to the echo server, and where it listens. */
     async function forwardings(
@@ -75,8 +66,7 @@ describe(
 
     test("port_forwarding lets a local port through to a unix socket of the node", async () => {
       const path = join(free, "echo.sock");
-      const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)).listen(path);
-      await once(server, "listening");
+      const server = await echoServer(path);
       const [port = 0] = await freePorts(1);
       const session = await SshSession.open(cluster, target, [...STRICT, "-L", `${port}:${path}`], { home: free });
       assert.ok(await echoes({ port, host: "127.0.0.1" }));
@@ -94,7 +84,7 @@ describe(
     for (const name of ["free", "bound"] as const) {
       test(`agent forwarding works ${name === "free" ? "with" : "without"} port_forwarding`, async () => {
         const home = name === "free" ? free : bound;
-        const agent = await startAgent(join(home, "agent.sock"));
+        const agent = await startSshAgent(join(home, "agent.sock"));
         const env = { SSH_AUTH_SOCK: agent.path };
         cluster.run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "forwarded", "-f", join(home, "key")]);
         assert.equal(cluster.run("ssh-add", ["-q", join(home, "key")], { env }).code, 0);
@@ -163,7 +153,7 @@ describe(
     });
 
     test("a role that loses its options closes the doors to those who come after", async () => {
-      createRole("free", { port_forwarding: false, file_copy: false });
+      cluster.createRole("free", { port_forwarding: false, file_copy: false });
       await eventually(() =>
         /port forwarding is not allowed/.test(cluster.ssh(["-W", `127.0.0.1:${echoPort}`, target], { home: free }).stderr),
       );
@@ -176,35 +166,3 @@ describe(
     }
   },
 );
-
-/** Whether what is sent through this door comes back. @param introduce What a proxy has to be told first. */
-async function echoes(door: NetConnectOpts, introduce?: (socket: ReturnType<typeof connect>) => Promise<void>): Promise<boolean> {
-  const sent = randomBytes(100_000);
-  const socket = connect({ ...door, allowHalfOpen: true });
-  try {
-    await once(socket, "connect");
-    await introduce?.(socket);
-    const parts: Buffer[] = [];
-    socket.on("data", (chunk: Buffer) => parts.push(chunk));
-    socket.end(sent);
-    await once(socket, "end");
-    return Buffer.concat(parts).equals(sent);
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
-}
-
-async function startAgent(path: string): Promise<{ readonly path: string; stop(): Promise<void> }> {
-  const agent = spawn("ssh-agent", ["-D", "-a", path], { stdio: "ignore" });
-  const exited = once(agent, "exit");
-  await eventually(() => existsSync(path));
-  return {
-    path,
-    stop: async () => {
-      agent.kill();
-      await exited;
-    },
-  };
-}

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -252,26 +251,11 @@ class Load {
 /** @param options `null` for one who brings a configuration of their own. */
 function ssh(cluster: Cluster, args: readonly string[], options: RunOptions | null = {}): Promise<Finished> {
   const config = options === null ? [] : ["-F", cluster.sshConfig(options)];
-  return meanwhile(cluster, "ssh", [...config, ...args], options ?? {});
+  return cluster.runMeanwhile("ssh", [...config, ...args], options ?? {});
 }
 
 function msh(cluster: Cluster, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  return meanwhile(cluster, process.execPath, [MSH, ...args], options);
-}
-
-/** Runs a program while the test goes on. */
-function meanwhile(cluster: Cluster, program: string, args: readonly string[], options: RunOptions): Promise<Finished> {
-  const child = spawn(program, args, { env: cluster.environment(options), stdio: ["pipe", "pipe", "pipe"] });
-  const finished = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (text: string) => {
-      finished[name] += text;
-    });
-  }
-  child.stdin.end(options.input ?? "");
-  return new Promise((resolve, reject) => {
-    child.once("error", reject).once("close", (code) => resolve({ code: code ?? -1, ...finished }));
-  });
+  return cluster.runMeanwhile(process.execPath, [MSH, ...args], options);
 }
 
 interface StoredIdentity {

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Browser } from "playwright-core";
@@ -39,11 +38,7 @@ describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "ss
   });
 
   function createRole(name: string, labels: Readonly<Record<string, string>>, mfa: string): void {
-    const allow = { node_labels: labels, logins: [cluster.login] };
-    const spec = { options: { require_session_mfa: mfa }, allow };
-    const file = join(cluster.folder, `role-${name}.yaml`);
-    writeFileSync(file, JSON.stringify({ kind: "role", version: "v1", metadata: { name }, spec }));
-    cluster.mezctlOk(["roles", "create", `--from-file=${file}`]);
+    cluster.createRole(name, { require_session_mfa: mfa }, { node_labels: labels });
   }
 
   function typed(program: string, args: readonly string[], home: string): TypedProgram {
