@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import type { ErrorCode } from "../../core/errors/codes.js";
-import { isMezError } from "../../core/errors/error.js";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import { FakeGuards } from "../../test/fakes/guards.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
+import { refuses } from "../../test/fixtures/refuses.js";
 import { NODES } from "../nodes/api.js";
 import { GRANTS_COLLECTION, ROLES_COLLECTION, type RoleRules, USERS_COLLECTION } from "../roles/api.js";
 import { BUILT_IN_ROLES } from "../roles/built-in-roles.js";
@@ -355,8 +354,4 @@ function user(name: string, roles: readonly string[]): void {
 
 function put<T>(kind: CollectionKind<T>, key: string, value: T): void {
   registry.apply([{ kind: kindId(kind), key, value }]);
-}
-
-async function refuses(work: Promise<unknown>, code: ErrorCode): Promise<void> {
-  await assert.rejects(work, (error) => isMezError(error, code));
 }

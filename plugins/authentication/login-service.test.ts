@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import test from "node:test";
-import type { ErrorCode } from "../../core/errors/codes.js";
-import { isMezError, MezError } from "../../core/errors/error.js";
+import { MezError } from "../../core/errors/error.js";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import { AttemptLimiter } from "../../core/plugin/attempt-limiter.js";
 import type { Caller } from "../../core/plugin/caller.js";
@@ -10,6 +9,7 @@ import { Secret } from "../../core/plugin/secret.js";
 import type { LoginStep } from "../../core/ports/login-step.js";
 import { FakeGuards } from "../../test/fakes/guards.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
+import { refuses } from "../../test/fixtures/refuses.js";
 import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { BUILT_IN_ROLES } from "../roles/built-in-roles.js";
 import { LiveAccess } from "../roles/live-access.js";
@@ -129,16 +129,6 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
   } finally {
     await opened.close();
   }
-}
-
-async function refuses(promise: Promise<unknown>, code: ErrorCode): Promise<string> {
-  let message = "";
-  await assert.rejects(promise, (error) => {
-    assert.ok(isMezError(error, code), String(error));
-    message = error.message;
-    return true;
-  });
-  return message;
 }
 
 test("a login gives a token of 256 bits, of which the database holds only the hash", () =>

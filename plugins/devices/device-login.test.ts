@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LoginStepOutcome } from "../../core/ports/login-step.js";
 import { DeviceAnswer, DeviceChallenge } from "../../proto/gen/mezite/devices/v1/devices.js";
-import { ADDRESS, DeviceWorld, refuses } from "../../test/fixtures/device-world.js";
+import { ADDRESS, DeviceWorld } from "../../test/fixtures/device-world.js";
+import { refuses } from "../../test/fixtures/refuses.js";
 
 const inWorld = DeviceWorld.run;
 

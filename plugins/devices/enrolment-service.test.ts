@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { authorFor, DeviceWorld, refuses, TestDevice } from "../../test/fixtures/device-world.js";
+import { authorFor, DeviceWorld, TestDevice } from "../../test/fixtures/device-world.js";
+import { refuses } from "../../test/fixtures/refuses.js";
 
 const inWorld = DeviceWorld.run;
 

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import type { ErrorCode } from "../../core/errors/codes.js";
-import { isMezError } from "../../core/errors/error.js";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
+import { refuses } from "../../test/fixtures/refuses.js";
 import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import type { Lock, LockTarget } from "./api.js";
 import { parseLockTarget, planLock } from "./lock.js";
@@ -150,8 +149,4 @@ function user(name: string, roles: readonly string[]): void {
 
 function put<T>(kind: CollectionKind<T>, key: string, value: unknown): void {
   registry.apply([{ kind: kindId(kind), key, value }]);
-}
-
-async function refuses(promise: Promise<unknown>, code: ErrorCode): Promise<void> {
-  await assert.rejects(promise, (error) => isMezError(error, code));
 }

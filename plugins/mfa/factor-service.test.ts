@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MfaWorld, refuses } from "../../test/fixtures/mfa-world.js";
+import { MfaWorld } from "../../test/fixtures/mfa-world.js";
+import { refuses } from "../../test/fixtures/refuses.js";
 import { CeremonyRecord } from "./ceremony-repository.js";
 import { FactorRecord } from "./factor-repository.js";
 import { RecoveryCodeRecord } from "./recovery-code-repository.js";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FactorKind } from "../../proto/gen/mezite/mfa/v1/mfa.js";
-import { ADDRESS, MfaWorld, refuses } from "../../test/fixtures/mfa-world.js";
+import { ADDRESS, MfaWorld } from "../../test/fixtures/mfa-world.js";
+import { refuses } from "../../test/fixtures/refuses.js";
 import { CeremonyRecord } from "./ceremony-repository.js";
 import { FactorRecord } from "./factor-repository.js";
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ADDRESS, MfaWorld, refuses } from "../../test/fixtures/mfa-world.js";
+import { ADDRESS, MfaWorld } from "../../test/fixtures/mfa-world.js";
+import { refuses } from "../../test/fixtures/refuses.js";
 import { SoftwareAuthenticator } from "../../test/fixtures/software-authenticator.js";
 import { FactorRecord } from "./factor-repository.js";
 import { relyingParty } from "./webauthn.js";
