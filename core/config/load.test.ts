@@ -198,3 +198,12 @@ test("refuses a secret file that others can read", async (t) => {
     (error) => error instanceof MezError && /can be read by others/.test(error.message),
   );
 });
+
+test("refuses a secret file without a secret", async (t) => {
+  const secret = fileOf(t, "\nx\n", "key");
+  const file = fileOf(t, `plugins: { recording.s3: { config: { secret_key: "file:${secret}" } } }\n`);
+  await assert.rejects(
+    loadConfig(file, MANIFESTS, {}),
+    (error) => error instanceof MezError && /secret_key: the first line of .* is empty/.test(error.message),
+  );
+});

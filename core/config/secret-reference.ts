@@ -20,7 +20,9 @@ export function readSecretReference(text: string, where: string, env: Readonly<R
   try {
     if ((statSync(file).mode & 0o077) !== 0)
       throw new MezError("CONFIG_INVALID", `${where}: ${file} can be read by others; run chmod 600 on it`);
-    return new Secret((readFileSync(file, "utf8").split("\n")[0] ?? "").trimEnd());
+    const value = (readFileSync(file, "utf8").split("\n")[0] ?? "").trimEnd();
+    if (value === "") throw new MezError("CONFIG_INVALID", `${where}: the first line of ${file} is empty`);
+    return new Secret(value);
   } catch (error) {
     if (error instanceof MezError) throw error;
     throw new MezError("CONFIG_INVALID", `${where}: cannot read ${file}: ${systemReason(error)}`, { cause: error });
