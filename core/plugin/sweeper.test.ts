@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { soleServer } from "../../test/fixtures/sole-server.js";
 import type { Logger } from "./logger.js";
 import { Sweeper } from "./sweeper.js";
 
@@ -15,7 +16,7 @@ test("sweeps at the start and again, goes on after a failure, and stops when it 
     if (answer instanceof Error) throw answer;
     return answer;
   };
-  const sweeper = new Sweeper({ what: "expired things", everyMs: 1000, sweep, logger });
+  const sweeper = new Sweeper({ what: "expired things", everyMs: 1000, sweep, logger, duties: soleServer });
   await sweeper.start();
   for (let turn = 0; turn < 3; turn += 1) {
     t.mock.timers.tick(1000);
@@ -25,4 +26,19 @@ test("sweeps at the start and again, goes on after a failure, and stops when it 
   t.mock.timers.tick(10_000);
   assert.equal(sweeps, 4);
   assert.deepEqual(lines, ["removed expired things", "could not remove expired things", "removed expired things"]);
+});
+
+test("leaves it to the server that has the duty", async () => {
+  let sweeps = 0;
+  const asked: string[] = [];
+  const have = async (name: string): Promise<boolean> => asked.push(name) > 1;
+  const logger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+  const sweep = async (): Promise<number> => (sweeps += 1);
+  for (const count of [0, 1]) {
+    const sweeper = new Sweeper({ what: "expired things", everyMs: 60_000, sweep, logger, duties: { have } });
+    await sweeper.start();
+    await sweeper.dispose();
+    assert.equal(sweeps, count);
+  }
+  assert.deepEqual(asked, ["remove expired things", "remove expired things"]);
 });

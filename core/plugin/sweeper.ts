@@ -1,5 +1,6 @@
 import { messageOf } from "../errors/error.js";
 import type { Lifecycle } from "./contract.js";
+import type { Duties } from "./duties.js";
 import type { Logger } from "./logger.js";
 
 export interface SweeperParts {
@@ -9,6 +10,8 @@ export interface SweeperParts {
   /** @returns How many were removed. */
   sweep(): Promise<number>;
   readonly logger: Logger;
+  /** Of several servers one sweeps. */
+  readonly duties: Duties;
 }
 
 /** Removes what nobody waits for any more: once at the start, then again and again. A failure is logged and tried again. */
@@ -32,8 +35,9 @@ export class Sweeper implements Lifecycle {
   }
 
   async #sweep(): Promise<void> {
-    const { what, logger } = this.parts;
+    const { what, logger, duties } = this.parts;
     try {
+      if (!(await duties.have(`remove ${what}`))) return;
       const removed = await this.parts.sweep();
       if (removed > 0) logger.info(`removed ${what}`, { removed });
     } catch (error) {

@@ -10,6 +10,7 @@ import { systemClock } from "../../core/time/clock.js";
 import { openTestDatabase } from "../../test/fixtures/database.js";
 import { eventually } from "../../test/fixtures/eventually.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
+import { soleServer } from "../../test/fixtures/sole-server.js";
 import type { AccessRequest } from "./access-request.js";
 import { CreateAccessRequests } from "./migrations/001-access-requests.js";
 import { NOTIFICATION_ENTITIES } from "./notification-repository.js";
@@ -64,6 +65,7 @@ async function bed(t: TestContext, answers: number[]) {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
   const make = (): Notifier =>
     new Notifier({
+      duties: soleServer,
       ...{ database: opened.database, clock: systemClock, logger: silentLogger, clusterName: "test", retryMs: 1 },
       target: parseWebhook("webhook", { url, secret: SECRET }),
     });

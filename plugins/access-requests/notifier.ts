@@ -4,6 +4,7 @@ import { messageOf } from "../../core/errors/error.js";
 import type { AuditEventType } from "../../core/plugin/audit.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
+import type { Duties } from "../../core/plugin/duties.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import { type PostTarget, postSigned } from "../../core/plugin/signed-post.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -14,6 +15,8 @@ export interface NotifierParts {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of several servers one tells. */
+  readonly duties: Duties;
   readonly clusterName: string;
   readonly target: PostTarget;
   /** Wait after the first failure, in milliseconds; doubled up to 600 times. Default 1000. */
@@ -63,12 +66,13 @@ export class Notifier implements Lifecycle {
   }
 
   async #run(): Promise<void> {
-    const { retryMs = 1000, database, logger } = this.parts;
+    const { retryMs = 1000, database, duties, logger } = this.parts;
     let failures = 0;
     while (!this.#stop.signal.aborted) {
       this.#wake = new AbortController();
       const next = await database.read(findOldestNotification).catch(() => null);
-      if (next === null) {
+      const isOurs = next !== null && (await duties.have("notify").catch(() => false));
+      if (next === null || !isOurs) {
         await this.#sleep(LOOK_EVERY_MS, this.#wake.signal);
         continue;
       }

@@ -2,6 +2,7 @@ import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { DUTIES } from "../../core/plugin/duties.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
@@ -46,6 +47,7 @@ export default definePlugin<Config>({
               database: resolve(DATABASE),
               clock: resolve(CLOCK),
               logger: resolve(LOGGER),
+              duties: resolve(DUTIES),
               clusterName,
               target,
             });
@@ -75,6 +77,7 @@ export default definePlugin<Config>({
           everyMs: 1000,
           sweep: () => service(resolve).sweep(),
           logger: resolve(LOGGER),
+          duties: resolve(DUTIES),
         }),
     );
     if (notifier !== null) host.run(notifier);

@@ -1,6 +1,7 @@
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { DUTIES } from "../../core/plugin/duties.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
@@ -73,6 +74,7 @@ export default definePlugin({
           everyMs: 3_600_000,
           sweep: () => identities(resolve).sweep(),
           logger: resolve(LOGGER),
+          duties: resolve(DUTIES),
         }),
     );
   },

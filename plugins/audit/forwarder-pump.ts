@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { MezError, messageOf } from "../../core/errors/error.js";
 import type { Database } from "../../core/plugin/database.js";
+import type { Duties } from "../../core/plugin/duties.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { AuditForwarder, ForwardedEvent } from "../../core/ports/audit-forwarder.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -16,6 +17,8 @@ export interface PumpParts {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of several servers one forwards. */
+  readonly duties: Duties;
   /** Times, for tests. */
   readonly times?: PumpTimes;
 }
@@ -87,6 +90,12 @@ export class ForwarderPump {
     let waitMs = retryMs;
     while (!signal.aborted) {
       try {
+        if (!(await this.parts.duties.have(`forward to ${name}`))) {
+          isPlaced = false;
+          await this.#look();
+          await this.#idle(signal);
+          continue;
+        }
         if (!isPlaced) await this.#takePlace();
         isPlaced = true;
         const delivered = await this.#deliverNext(signal);
@@ -105,11 +114,19 @@ export class ForwarderPump {
         waitMs = Math.min(waitMs * 2, maxRetryMs);
       }
     }
-    await this.#save().catch((error) => logger.warn("cannot save how far a forwarder is", { error: messageOf(error) }));
+    if (isPlaced)
+      await this.#save().catch((error) => logger.warn("cannot save how far a forwarder is", { error: messageOf(error) }));
   }
 
   get #times(): PumpTimes {
     return this.parts.times ?? TIMES;
+  }
+
+  /** Takes over how far another server has come. */
+  async #look(): Promise<void> {
+    const cursor = await this.parts.database.read((em) => readCursor(em, this.parts.name));
+    this.#marks = [];
+    this.#state = { ...this.#state, seq: cursor?.seq ?? 0, missed: cursor?.missed ?? 0, failure: null };
   }
 
   /** A new forwarder begins with what comes from now on. */

@@ -30,10 +30,12 @@ class FakeForwarder implements AuditForwarder {
 suite("forwarding of audit events", () => {
   let db: TestDatabase;
   let forwarding: Forwarding;
+  let hasDuty = true;
   let wake: () => void = () => undefined;
   const forwarders = new Map<string, AuditForwarder>();
   beforeEach(async () => {
     forwarders.clear();
+    hasDuty = true;
     db = await openTestDatabase({
       entities: AUDIT_ENTITIES,
       migrations: AUDIT_MIGRATIONS,
@@ -48,6 +50,7 @@ suite("forwarding of audit events", () => {
   async function begin(entries: Readonly<Record<string, AuditForwarder>>): Promise<void> {
     for (const [name, forwarder] of Object.entries(entries)) forwarders.set(name, forwarder);
     forwarding = new Forwarding({
+      duties: { have: async () => hasDuty },
       names: () => [...forwarders.keys()],
       forwarder: (name) => forwarders.get(name) as AuditForwarder,
       database: db.database,
@@ -68,6 +71,23 @@ suite("forwarding of audit events", () => {
   }
 
   const upTo = (count: number, from = 1) => Array.from({ length: count - from + 1 }, (_, index) => index + from);
+
+  test("leaves it to another server, knows how far that one is, and takes over from there", async () => {
+    const one = new FakeForwarder();
+    await begin({ one });
+    await write(3);
+    await eventually(() => one.taken.length === 3);
+    await forwarding.dispose();
+    hasDuty = false;
+    const idle = begin({ one });
+    await idle;
+    await write(2);
+    await eventually(() => forwarding.takenSeq() === 3);
+    assert.equal(one.taken.length, 3);
+    hasDuty = true;
+    wake();
+    await eventually(() => one.taken.length === 5);
+  });
 
   test("gives no more at once than a web server takes", async () => {
     const calls: number[] = [];

@@ -1,6 +1,7 @@
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { DUTIES } from "../../core/plugin/duties.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
@@ -43,6 +44,7 @@ export default definePlugin<AuditConfig>({
           database: resolve(DATABASE),
           clock: resolve(CLOCK),
           logger: resolve(LOGGER),
+          duties: resolve(DUTIES),
         });
       });
       const archive = once(

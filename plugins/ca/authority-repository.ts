@@ -119,7 +119,7 @@ export async function deleteKey(em: EntityManager, id: string): Promise<void> {
 
 /** How many certificates were issued, by set of keys and expiry. */
 export async function findIssued(em: EntityManager): Promise<readonly IssuedCertificatesRow[]> {
-  return em.find(IssuedCertificatesEntity, {});
+  return em.find(IssuedCertificatesEntity, {}, { disableIdentityMap: true });
 }
 
 /** Stores counts of issued certificates in place of those with the same id. */

@@ -15,11 +15,14 @@ export interface ValidCertificates {
 
 /**
  * Counts the certificates of each set of keys by when they expire, so that before keys are dropped one can say what
- * ends with them. In memory; written every few seconds, so that issuing costs no transaction.
+ * ends with them. In memory; added to what is stored every few seconds, so that issuing costs no transaction and several
+ * servers count together.
  */
 export class CertificateLedger implements Lifecycle {
-  readonly #rows = new Map<string, IssuedCertificatesRow>();
-  readonly #unsaved = new Set<string>();
+  /** What is stored, as it was at the last look. */
+  #stored: readonly IssuedCertificatesRow[] = [];
+  /** What this server has issued since, by id. */
+  #added = new Map<string, IssuedCertificatesRow>();
   #timer: NodeJS.Timeout | null = null;
   #saving: Promise<void> = Promise.resolve();
 
@@ -30,10 +33,7 @@ export class CertificateLedger implements Lifecycle {
   ) {}
 
   async start(): Promise<void> {
-    for (const row of await this.database.read(findIssued)) {
-      const counted = this.#rows.get(row.id)?.count ?? 0;
-      this.#rows.set(row.id, { ...row, count: row.count + counted });
-    }
+    this.#stored = await this.database.read(findIssued);
     this.#timer = setInterval(() => {
       this.#saving = this.#saving.then(() => this.save());
     }, SAVE_MS);
@@ -49,16 +49,15 @@ export class CertificateLedger implements Lifecycle {
   note(authority: AuthorityType, generation: number, expiresAt: Date): void {
     const slot = new Date(Math.ceil(expiresAt.getTime() / SLOT_MS) * SLOT_MS);
     const id = `${authority}/${generation}/${slot.toISOString()}`;
-    const known = this.#rows.get(id);
-    this.#rows.set(id, { id, authority, generation, expiresAt: slot, count: (known?.count ?? 0) + 1 });
-    this.#unsaved.add(id);
+    const known = this.#added.get(id);
+    this.#added.set(id, { id, authority, generation, expiresAt: slot, count: (known?.count ?? 0) + 1 });
   }
 
   valid(authority: AuthorityType, generation: number): ValidCertificates {
     const now = this.clock.now();
     let count = 0;
     let lastExpiresAt: Date | null = null;
-    for (const row of this.#rows.values()) {
+    for (const row of [...this.#stored, ...this.#added.values()]) {
       if (row.authority !== authority || row.generation !== generation || row.expiresAt <= now) continue;
       count += row.count;
       if (lastExpiresAt === null || row.expiresAt > lastExpiresAt) lastExpiresAt = row.expiresAt;
@@ -66,20 +65,31 @@ export class CertificateLedger implements Lifecycle {
     return { count, lastExpiresAt };
   }
 
-  /** Writes what is new and forgets what has expired. A failure is logged and tried again at the next time. */
+  /** Adds what is new, forgets what has expired, and looks at what others have added. A failure is logged and tried again. */
   async save(): Promise<void> {
-    if (this.#unsaved.size === 0) return;
+    const added = this.#added;
     const now = this.clock.now();
-    for (const row of this.#rows.values()) if (row.expiresAt <= now) this.#rows.delete(row.id);
-    const rows = [...this.#unsaved].flatMap((id) => this.#rows.get(id) ?? []);
-    this.#unsaved.clear();
     try {
-      await this.database.transaction(async ({ em }) => {
-        if (rows.length > 0) await storeIssued(em, rows);
+      if (added.size === 0) {
+        this.#stored = await this.database.read(findIssued);
+        return;
+      }
+      const stored = await this.database.transaction(async ({ em }) => {
+        const known = new Map((await findIssued(em)).map((row) => [row.id, row.count]));
+        await storeIssued(
+          em,
+          [...added.values()].map((row) => ({ ...row, count: (known.get(row.id) ?? 0) + row.count })),
+        );
         await deleteIssuedBefore(em, now);
+        this.#added = new Map();
+        return findIssued(em);
       });
+      this.#stored = stored;
     } catch (error) {
-      for (const { id } of rows) this.#unsaved.add(id);
+      for (const [id, row] of added) {
+        const since = this.#added === added ? undefined : this.#added.get(id);
+        this.#added.set(id, { ...row, count: row.count + (since?.count ?? 0) });
+      }
       this.logger.warn("could not store how many certificates were issued", { error: messageOf(error) });
     }
   }

@@ -186,6 +186,17 @@ test("counts on after a restart", async (t) => {
   await next.dispose();
 });
 
+test("counts what several servers issue", async (t) => {
+  const bed = await cluster(t);
+  const other = new CertificateLedger(bed.opened.database, systemClock, silentLogger);
+  await other.start();
+  await bed.issue("user");
+  for (let n = 0; n < 2; n += 1) other.note("user", 1, new Date(Date.now() + 3_600_000));
+  for (const ledger of [bed.ledger, other, bed.ledger]) await ledger.save();
+  assert.deepEqual([bed.ledger.valid("user", 1).count, other.valid("user", 1).count], [3, 3]);
+  await other.dispose();
+});
+
 test("destroys a retired key later when its backend fails", async (t) => {
   const bed = await cluster(t);
   await bed.rotation.begin("user", AUTHOR);

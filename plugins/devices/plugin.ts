@@ -3,6 +3,7 @@ import { MezError } from "../../core/errors/error.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { DUTIES } from "../../core/plugin/duties.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
@@ -66,6 +67,7 @@ export default definePlugin<Config>({
           everyMs: 60_000,
           sweep: () => service(resolve).sweep(),
           logger: resolve(LOGGER),
+          duties: resolve(DUTIES),
         }),
     );
     host.rpc(DEVICE_RPC, (resolve) => {

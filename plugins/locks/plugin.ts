@@ -2,6 +2,7 @@ import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { DUTIES } from "../../core/plugin/duties.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
@@ -63,7 +64,13 @@ export default definePlugin<LocksConfig>({
     host.rpc(LOCK_RPC, (resolve) => lockHandlers(service(resolve), resolve(COLLECTIONS).of(NODES)));
     host.run(
       (resolve) =>
-        new Sweeper({ what: "expired locks", everyMs: 30_000, sweep: () => service(resolve).sweep(), logger: resolve(LOGGER) }),
+        new Sweeper({
+          what: "expired locks",
+          everyMs: 30_000,
+          sweep: () => service(resolve).sweep(),
+          logger: resolve(LOGGER),
+          duties: resolve(DUTIES),
+        }),
     );
   },
 });

@@ -3,6 +3,7 @@ import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin, type Registrar, type Resolve } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { DUTIES } from "../../core/plugin/duties.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
@@ -86,6 +87,7 @@ export default definePlugin<Config>({
           everyMs: 60_000,
           sweep: () => ceremonies(resolve).sweep(),
           logger: resolve(LOGGER),
+          duties: resolve(DUTIES),
         }),
     );
     host.rpc(MFA_RPC, (resolve) => {

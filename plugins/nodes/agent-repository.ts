@@ -1,5 +1,6 @@
 import { defineEntity, type EntityManager, p } from "@mikro-orm/core";
 import type { Entities } from "../../core/plugin/database.js";
+import type { TrustReport } from "../ca/api.js";
 import type { Agent, AgentRole, Labels } from "./agent.js";
 
 const AgentRecord = defineEntity({
@@ -26,7 +27,7 @@ const AgentRecord = defineEntity({
 const HeartbeatRecord = defineEntity({
   name: "AgentHeartbeatRecord",
   tableName: "agent_heartbeats",
-  properties: { agentId: p.text().primary(), lastSeen: p.datetime() },
+  properties: { agentId: p.text().primary(), lastSeen: p.datetime(), trust: p.text().nullable() },
 });
 
 const JoinRecord = defineEntity({
@@ -94,18 +95,28 @@ export async function deleteAgent(em: EntityManager, id: string): Promise<void> 
   await em.nativeDelete(HeartbeatRecord, { agentId: id });
 }
 
-/** When each agent was last heard, by its id. */
-export async function findHeartbeats(em: EntityManager): Promise<readonly (readonly [agentId: string, lastSeen: Date])[]> {
-  return (await em.find(HeartbeatRecord, {})).map((record) => [record.agentId, record.lastSeen] as const);
+/** What an agent has shown of itself. */
+export interface StoredHeartbeat {
+  readonly agentId: string;
+  readonly lastSeen: Date;
+  /** What it said last of the CA keys that it trusts; `null` when it never did. */
+  readonly trust: TrustReport | null;
 }
 
-/** Stores when agents were last heard, in place of what was stored before. */
-export async function storeHeartbeats(
-  em: EntityManager,
-  beats: readonly (readonly [agentId: string, lastSeen: Date])[],
-): Promise<void> {
-  const rows = beats.map(([agentId, lastSeen]) => ({ agentId, lastSeen }));
-  await em.upsertMany(HeartbeatRecord, rows, { onConflictFields: ["agentId"], onConflictAction: "merge" });
+/** When agents were last heard, since a time. */
+export async function findHeartbeats(em: EntityManager, since: Date): Promise<readonly StoredHeartbeat[]> {
+  const records = await em.find(HeartbeatRecord, { lastSeen: { $gte: since } }, { disableIdentityMap: true });
+  return records.map(({ agentId, lastSeen, trust }) => ({ agentId, lastSeen, trust: trust == null ? null : JSON.parse(trust) }));
+}
+
+/** Stores when agents were last heard, in place of what was stored before; what they trust only when they said it. */
+export async function storeHeartbeats(em: EntityManager, beats: readonly StoredHeartbeat[]): Promise<void> {
+  const silent = beats.filter(({ trust }) => trust === null).map(({ agentId, lastSeen }) => ({ agentId, lastSeen }));
+  const telling = beats
+    .filter(({ trust }) => trust !== null)
+    .map(({ agentId, lastSeen, trust }) => ({ agentId, lastSeen, trust: JSON.stringify(trust) }));
+  for (const rows of [silent, telling])
+    if (rows.length > 0) await em.upsertMany(HeartbeatRecord, rows, { onConflictFields: ["agentId"], onConflictAction: "merge" });
 }
 
 /** The answer that was given to a proof of joining, `null` for a proof that is new. */

@@ -6,7 +6,6 @@ import type { AgentDirectory } from "./agent-directory.js";
 import { auditAgentChange, publishAgent } from "./agent-publication.js";
 import { findAgentById, updateAgent } from "./agent-repository.js";
 import type { Heartbeats } from "./heartbeats.js";
-import type { TrustReports } from "./trust-reports.js";
 
 /** What an agent says of itself each time that it starts. */
 export interface AgentFacts {
@@ -30,7 +29,6 @@ export class AgentService {
     private readonly database: Database,
     private readonly directory: AgentDirectory,
     private readonly heartbeats: Heartbeats,
-    private readonly trustReports: TrustReports,
   ) {}
 
   /**
@@ -49,7 +47,7 @@ export class AgentService {
     };
     const known = this.directory.get(agentId);
     if (known === null || JSON.stringify({ ...known, ...said }) !== JSON.stringify(known)) await this.#store(agentId, said);
-    this.#hear(agentId, trust);
+    this.heartbeats.beat(agentId, trust);
     const agents = this.directory.all("node").length + this.directory.all("proxy").length;
     return { heartbeatSeconds: this.heartbeats.intervalSeconds, renewalSpreadMs: Math.min(agents * RENEWAL_MS, MAX_SPREAD_MS) };
   }
@@ -57,7 +55,7 @@ export class AgentService {
   /** @throws {MezError} `UNAUTHENTICATED` when the agent has been removed */
   heartbeat(agentId: string, trust: TrustReport | null): void {
     if (this.directory.get(agentId) === null) throw removed();
-    this.#hear(agentId, trust);
+    this.heartbeats.beat(agentId, trust);
   }
 
   deregister(agentId: string): void {
@@ -69,11 +67,6 @@ export class AgentService {
     const agent = this.directory.find(role, name);
     if (agent === null) throw removed();
     return agent.id;
-  }
-
-  #hear(agentId: string, trust: TrustReport | null): void {
-    if (trust !== null) this.trustReports.note(agentId, trust);
-    this.heartbeats.beat(agentId);
   }
 
   async #store(agentId: string, said: Pick<Agent, "agentLabels" | "hostname" | "os" | "version" | "address">): Promise<void> {

@@ -7,11 +7,18 @@ import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { AGENT_ENTITIES } from "./agent-repository.js";
 import { Heartbeats } from "./heartbeats.js";
 import { CreateAgents } from "./migrations/001-agents.js";
+import { AddAgentTrust } from "./migrations/003-agent-trust.js";
 
 const clock = { time: Date.parse("2026-01-01T00:00:00Z"), now: () => new Date(clock.time) };
 let opened: TestDatabase;
 before(async () => {
-  opened = await openTestDatabase({ entities: AGENT_ENTITIES, migrations: [{ name: "001-agents", class: CreateAgents }] });
+  opened = await openTestDatabase({
+    entities: AGENT_ENTITIES,
+    migrations: [
+      { name: "001-agents", class: CreateAgents },
+      { name: "003-agent-trust", class: AddAgentTrust },
+    ],
+  });
 });
 after(() => opened.close());
 
@@ -75,4 +82,23 @@ test("what could not be written is written the next time", async () => {
   await restarted.start();
   assert.deepEqual(restarted.lastSeen("late"), clock.now());
   await restarted.dispose();
+});
+
+test("a server knows what agents said to another one", async () => {
+  const [here, there] = [1, 2].map(() => new Heartbeats(opened.database, clock, silentLogger, 20)) as [Heartbeats, Heartbeats];
+  const trust = { trusted: { host: ["AA"] }, certificateAuthority: "AA" };
+  here.beat("shared", trust);
+  await here.save();
+  await there.look();
+  assert.deepEqual([there.isOnline("shared"), there.trustOf("shared")], [true, trust]);
+  clock.time += 40_000;
+  // To the other one, and it does not repeat what it trusts.
+  const newcomer = new Heartbeats(opened.database, clock, silentLogger, 20);
+  newcomer.beat("shared");
+  await newcomer.save();
+  clock.time += 40_000;
+  await here.look();
+  assert.deepEqual([here.isOnline("shared"), here.trustOf("shared")], [true, trust]);
+  await there.look();
+  assert.deepEqual(there.trustOf("shared"), trust);
 });

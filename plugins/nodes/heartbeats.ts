@@ -3,16 +3,23 @@ import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { Database } from "../../core/plugin/database.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Clock } from "../../core/time/clock.js";
+import type { TrustReport } from "../ca/api.js";
 import { findHeartbeats, storeHeartbeats } from "./agent-repository.js";
 
 const MISSED_INTERVALS = 3;
 const BATCH_ROWS = 500;
+/** How often in an interval; what is known of another server's agents is not older than two such parts. */
+const EXCHANGES = 3;
 
-/** When each agent was last heard. In memory; written in batches, so that a heartbeat costs no transaction. */
+/**
+ * When each agent was last heard, and what it said of the CA keys that it trusts. In memory; written and read again in
+ * batches three times an interval, so that a heartbeat costs no transaction and each server knows what others have heard.
+ */
 export class Heartbeats implements Lifecycle {
   readonly #lastSeen = new Map<string, number>();
   readonly #unsaved = new Set<string>();
   readonly #gone = new Set<string>();
+  readonly #trust = new Map<string, TrustReport>();
   #timer: NodeJS.Timeout | null = null;
   #saving: Promise<void> = Promise.resolve();
 
@@ -24,11 +31,13 @@ export class Heartbeats implements Lifecycle {
   ) {}
 
   async start(): Promise<void> {
-    for (const [id, lastSeen] of await this.database.read(findHeartbeats))
-      if (!this.#lastSeen.has(id)) this.#lastSeen.set(id, lastSeen.getTime());
-    this.#timer = setInterval(() => {
-      this.#saving = this.save();
-    }, this.intervalSeconds * 1000);
+    await this.#learn(new Date(0));
+    this.#timer = setInterval(
+      () => {
+        this.#saving = this.#saving.then(() => this.save()).then(() => this.look());
+      },
+      this.intervalSeconds * (1000 / EXCHANGES),
+    );
     this.#timer.unref();
   }
 
@@ -38,7 +47,9 @@ export class Heartbeats implements Lifecycle {
     await this.save();
   }
 
-  beat(id: string): void {
+  /** @param trust `null` when it did not say. */
+  beat(id: string, trust: TrustReport | null = null): void {
+    if (trust !== null) this.#trust.set(id, trust);
     this.#lastSeen.set(id, this.clock.now().getTime());
     this.#unsaved.add(id);
     this.#gone.delete(id);
@@ -53,6 +64,12 @@ export class Heartbeats implements Lifecycle {
     this.#lastSeen.delete(id);
     this.#unsaved.delete(id);
     this.#gone.delete(id);
+    this.#trust.delete(id);
+  }
+
+  /** What an agent said last of the CA keys that it trusts; `null` when it never did. */
+  trustOf(id: string): TrustReport | null {
+    return this.#trust.get(id) ?? null;
   }
 
   lastSeen(id: string): Date | null {
@@ -75,16 +92,37 @@ export class Heartbeats implements Lifecycle {
     for (let start = 0; start < ids.length; start += BATCH_ROWS) {
       const batch = ids.slice(start, start + BATCH_ROWS).flatMap((id) => {
         const time = this.#lastSeen.get(id);
-        return time === undefined ? [] : [[id, new Date(time)] as const];
+        return time === undefined ? [] : [{ agentId: id, lastSeen: new Date(time), trust: this.trustOf(id) }];
       });
       if (batch.length === 0) continue;
       try {
         await this.database.transaction((tx) => storeHeartbeats(tx.em, batch));
-        for (const [id, time] of batch) if (this.#lastSeen.get(id) === time.getTime()) this.#unsaved.delete(id);
+        for (const { agentId, lastSeen } of batch)
+          if (this.#lastSeen.get(agentId) === lastSeen.getTime()) this.#unsaved.delete(agentId);
       } catch (error) {
         this.logger.warn("could not store heartbeats", { error: messageOf(error) });
         return;
       }
+    }
+  }
+
+  /** Takes in what other servers have heard. A failure is logged and tried again the next time. */
+  async look(): Promise<void> {
+    try {
+      await this.#learn(new Date(this.clock.now().getTime() - (MISSED_INTERVALS + 1) * this.intervalSeconds * 1000));
+    } catch (error) {
+      this.logger.warn("could not read heartbeats", { error: messageOf(error) });
+    }
+  }
+
+  async #learn(since: Date): Promise<void> {
+    for (const { agentId, lastSeen, trust } of await this.database.read((em) => findHeartbeats(em, since))) {
+      const time = lastSeen.getTime();
+      if (trust !== null && (this.trustOf(agentId) === null || time > (this.#lastSeen.get(agentId) ?? 0)))
+        this.#trust.set(agentId, trust);
+      if (time <= (this.#lastSeen.get(agentId) ?? Number.NEGATIVE_INFINITY)) continue;
+      this.#lastSeen.set(agentId, time);
+      this.#gone.delete(agentId);
     }
   }
 }

@@ -13,6 +13,7 @@ import { AGENT_RPC, agentHandlers } from "./agent-rpc.js";
 import { NODE_INVENTORY, NODES, PROXIES } from "./api.js";
 import { CreateAgents } from "./migrations/001-agents.js";
 import { CreateOpenSshNodes } from "./migrations/002-openssh-nodes.js";
+import { AddAgentTrust } from "./migrations/003-agent-trust.js";
 import { NODE_ACCESS_RPC, nodeAccessHandlers } from "./node-access-rpc.js";
 import { NodeAccessService } from "./node-access-service.js";
 import { NODE_RPC, nodeHandlers } from "./node-rpc.js";
@@ -29,6 +30,7 @@ export function registerInventory(host: Registrar, services: NodesServices, { ho
     [
       { name: "001-agents", class: CreateAgents },
       { name: "002-openssh-nodes", class: CreateOpenSshNodes },
+      { name: "003-agent-trust", class: AddAgentTrust },
     ],
   );
   host.publish(OPENSSH_NODES, (resolve) => ({

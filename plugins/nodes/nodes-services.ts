@@ -52,10 +52,8 @@ export function nodesServices(settings: NodesSettings, processRoles: ReadonlySet
 
   const directory = once((resolve) => new AgentDirectory(resolve(COLLECTIONS).of(AGENTS)));
   const heartbeats = once((resolve) => new Heartbeats(resolve(DATABASE), resolve(CLOCK), resolve(LOGGER), heartbeatSeconds));
-  const trustReports = once((resolve) => new TrustReports(directory(resolve)));
-  const agents = once(
-    (resolve) => new AgentService(resolve(DATABASE), directory(resolve), heartbeats(resolve), trustReports(resolve)),
-  );
+  const trustReports = once((resolve) => new TrustReports(directory(resolve), heartbeats(resolve)));
+  const agents = once((resolve) => new AgentService(resolve(DATABASE), directory(resolve), heartbeats(resolve)));
   const openSsh = once(
     (resolve) =>
       new OpenSshNodeService(

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { DUTIES } from "../../core/plugin/duties.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
@@ -51,7 +52,7 @@ export default definePlugin<RecordingsConfig>({
       );
       const index = once((resolve) => {
         const [database, store, logger] = [resolve(DATABASE), resolve(RECORDING_STORE), resolve(LOGGER)];
-        return new RecordingTextIndex({ database, store, logger });
+        return new RecordingTextIndex({ database, store, logger, duties: resolve(DUTIES) });
       });
       host.rpc(RECORDING_RPC, (resolve) => {
         const common = { database: resolve(DATABASE), store: resolve(RECORDING_STORE), clock: resolve(CLOCK) };

@@ -1,6 +1,7 @@
 import { messageOf } from "../../core/errors/error.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { Database } from "../../core/plugin/database.js";
+import type { Duties } from "../../core/plugin/duties.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { RecordingStore } from "../../core/ports/recording-store.js";
 import { listUnread, markRead } from "./recording-repository.js";
@@ -11,6 +12,8 @@ export interface RecordingTextIndexParts {
   readonly database: Database;
   readonly store: RecordingStore;
   readonly logger: Logger;
+  /** Of several servers one reads. */
+  readonly duties: Duties;
   /** How often what could not be read is tried again. Default 5 minutes. */
   readonly retryMs?: number;
   /** Of the text of one recording. Default 64 Mi. */
@@ -61,9 +64,9 @@ export class RecordingTextIndex implements Lifecycle {
   }
 
   async #run(): Promise<void> {
-    const { database, logger } = this.parts;
+    const { database, duties, logger } = this.parts;
     try {
-      for (;;) {
+      while (await duties.have("index text")) {
         const ids = await database.read((em) => listUnread(em, this.#failed, BATCH));
         if (ids.length === 0) return;
         for (const id of ids) {

@@ -2,6 +2,7 @@ import { CLUSTER_SETTINGS } from "../../core/plugin/cluster-settings.js";
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { DUTIES } from "../../core/plugin/duties.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LIVE_SESSIONS } from "../../core/plugin/live-sessions.js";
 import { LOGGER } from "../../core/plugin/logger.js";
@@ -14,6 +15,7 @@ import { NODES } from "../nodes/api.js";
 import { MAX_SESSIONS_PER_USER, SESSION_IDLE_TIMEOUT, SESSION_REPORTER, SESSION_TERMINATIONS } from "./api.js";
 import { IdleEnforcer } from "./idle-enforcer.js";
 import { CreateLiveSessions } from "./migrations/001-live-sessions.js";
+import { CreateSessionReporters } from "./migrations/002-session-reporters.js";
 import { RemoteSessionReporter } from "./remote-session-reporter.js";
 import { SessionLedger } from "./session-ledger.js";
 import { toReport } from "./session-message.js";
@@ -52,10 +54,13 @@ export default definePlugin<SessionsConfig>({
       const service = once(
         (resolve) => new SessionService({ database: resolve(DATABASE), clock: resolve(CLOCK), ledger: ledger(resolve) }),
       );
-      host.store(SESSION_ENTITIES, [{ name: "001-live-sessions", class: CreateLiveSessions }]);
+      host.store(SESSION_ENTITIES, [
+        { name: "001-live-sessions", class: CreateLiveSessions },
+        { name: "002-session-reporters", class: CreateSessionReporters },
+      ]);
       host.rpc(SESSION_RPC, (resolve) => sessionHandlers(service(resolve), ledger(resolve), resolve(CLOCK)));
       host.publish(SESSION_TERMINATIONS, service);
-      host.run((resolve) => new SessionSweeper(service(resolve), resolve(LOGGER)));
+      host.run((resolve) => new SessionSweeper(service(resolve), resolve(DUTIES), resolve(LOGGER)));
     }
     const roles = (["proxy", "node"] as const).filter((role) => host.roles.has(role));
     if (roles.length === 0) return;

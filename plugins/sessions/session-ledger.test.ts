@@ -6,6 +6,7 @@ import { openTestDatabase, type TestDatabase } from "../../test/fixtures/databas
 import type { StartedSession } from "./api.js";
 import type { Reporter, SessionEvent } from "./live-session.js";
 import { CreateLiveSessions } from "./migrations/001-live-sessions.js";
+import { CreateSessionReporters } from "./migrations/002-session-reporters.js";
 import { SessionLedger } from "./session-ledger.js";
 import { SESSION_ENTITIES } from "./session-repository.js";
 import { SessionService } from "./session-service.js";
@@ -48,7 +49,10 @@ describe("the list of live sessions", () => {
   beforeEach(async () => {
     opened = await openTestDatabase({
       entities: SESSION_ENTITIES,
-      migrations: [{ name: "001-live-sessions", class: CreateLiveSessions }],
+      migrations: [
+        { name: "001-live-sessions", class: CreateLiveSessions },
+        { name: "002-session-reporters", class: CreateSessionReporters },
+      ],
     });
     databases.push(opened);
     now = new Date("2026-03-01T01:00:00Z");
@@ -288,6 +292,27 @@ describe("the list of live sessions", () => {
       assert.equal((await ids()).length, 2);
       assert.equal((await begin(sessionOf())).refused.length, 1);
     });
+  });
+
+  test("keeps a session whose host speaks to another auth server, and sees its end", async () => {
+    const session = sessionOf();
+    const clock = { now: () => now };
+    const elsewhere = new SessionLedger({
+      database: opened.database,
+      clock,
+      nodes: NODES,
+      settings: { get: <T>() => limit as T },
+    });
+    await elsewhere.report(NODE, "p1", [started(session)], { sessions: [session], otherIds: [] });
+    now = new Date(now.getTime() + 3_600_000);
+    await elsewhere.report(NODE, "p1", [], null);
+    await elsewhere.tell();
+    now = new Date(now.getTime() + 60_000);
+    await service.sweep();
+    assert.deepEqual(await ids(), [session.id]);
+    const terminating = service.terminate(session.id, "", { name: "alice", audit: {} });
+    await elsewhere.report(NODE, "p1", [ended(session.id, 2)], null);
+    assert.equal((await terminating).ended, true);
   });
 });
 

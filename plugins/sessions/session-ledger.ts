@@ -18,7 +18,15 @@ import {
   servesSession,
 } from "./live-session.js";
 import { endRecord, execRecord, lostRecord, refusalRecord, startRecord } from "./session-audit.js";
-import { countLiveSessions, findLiveSessions, findSession, saveProgress, saveSession } from "./session-repository.js";
+import {
+  countLiveSessions,
+  findLiveSessions,
+  findReporters,
+  findSession,
+  saveProgress,
+  saveReporters,
+  saveSession,
+} from "./session-repository.js";
 
 export interface SessionLedgerParts {
   readonly database: Database;
@@ -39,8 +47,10 @@ export interface ReportAnswer {
  * twice, late, or not at all when a process dies; a session is audited once.
  */
 export class SessionLedger {
-  /** When each process was last heard of, by reporter: milliseconds of the clock. */
+  /** When each process was last heard of here, by reporter: milliseconds of the clock. */
   readonly #heard = new Map<string, { readonly processId: string; readonly at: number }>();
+  /** What of it other auth servers do not know yet. */
+  #untold = new Map<string, Date>();
   readonly #endListeners = new Map<string, Set<() => void>>();
 
   readonly #openedAt: Date;
@@ -81,7 +91,11 @@ export class SessionLedger {
         if (live !== null) ended.push(...(await this.#reconcile(tx, reporter, live)));
       });
     }
-    if (isKnown) this.#heard.set(name, { processId, at: this.parts.clock.now().getTime() });
+    if (isKnown) {
+      const now = this.parts.clock.now();
+      this.#heard.set(name, { processId, at: now.getTime() });
+      this.#untold.set(name, now);
+    }
     for (const id of ended) for (const listener of this.#endListeners.get(id) ?? []) listener();
     for (const refusal of refused) this.#refusals.add(refusal);
     return { wantsLive: !isKnown, refused };
@@ -102,12 +116,31 @@ export class SessionLedger {
     };
   }
 
-  /** Ends the sessions of processes that were not heard of since `moment`; each gets that long after our own start. */
+  /** Tells other auth servers which processes were heard of here. */
+  async tell(): Promise<void> {
+    const told = this.#untold;
+    if (told.size === 0) return;
+    this.#untold = new Map();
+    try {
+      await this.parts.database.transaction((tx) => saveReporters(tx.em, told));
+    } catch (error) {
+      this.#untold = new Map([...told, ...this.#untold]);
+      throw error;
+    }
+  }
+
+  /**
+   * Ends the sessions of processes that no auth server has heard of since `moment`; each gets that long after our own
+   * start.
+   */
   async endSilent(moment: Date, reason: string): Promise<number> {
+    let elsewhere = await this.parts.database.read(findReporters);
     const isSilent = ({ reporter }: LiveSessionRow): boolean =>
-      (this.#heard.get(reporter)?.at ?? this.#openedAt.getTime()) < moment.getTime();
+      Math.max(this.#heard.get(reporter)?.at ?? this.#openedAt.getTime(), elsewhere.get(reporter)?.getTime() ?? 0) <
+      moment.getTime();
     if (!(await this.list()).some(isSilent)) return 0;
     return this.parts.database.transaction(async (tx) => {
+      elsewhere = await findReporters(tx.em);
       const silent = (await findLiveSessions(tx.em)).filter(isSilent);
       for (const row of silent) await this.#lose(tx, row, reason);
       return silent.length;

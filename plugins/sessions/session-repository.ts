@@ -27,7 +27,30 @@ const TerminationRecord = defineEntity({
   properties: { sessionId: p.text().primary(), reason: p.text(), terminatedBy: p.text(), terminatedAt: p.datetime(3) },
 });
 
-export const SESSION_ENTITIES: Entities = [LiveSessionRecord, TerminationRecord];
+const ReporterRecord = defineEntity({
+  name: "SessionReporterRecord",
+  tableName: "session_reporters",
+  properties: { reporter: p.text().primary(), heardAt: p.datetime(3) },
+});
+
+export const SESSION_ENTITIES: Entities = [LiveSessionRecord, TerminationRecord, ReporterRecord];
+
+/** When the processes that report were last heard of, by any auth server. */
+export async function findReporters(em: EntityManager): Promise<ReadonlyMap<string, Date>> {
+  const records = await em.find(ReporterRecord, {}, { disableIdentityMap: true });
+  return new Map(records.map(({ reporter, heardAt }) => [reporter, heardAt]));
+}
+
+/** Stores when processes were last heard of, in place of what was stored before. */
+export async function saveReporters(em: EntityManager, heard: ReadonlyMap<string, Date>): Promise<void> {
+  const rows = [...heard].map(([reporter, heardAt]) => ({ reporter, heardAt }));
+  if (rows.length > 0) await em.upsertMany(ReporterRecord, rows, { onConflictFields: ["reporter"], onConflictAction: "merge" });
+}
+
+/** Forgets processes that were not heard of since a time. */
+export async function deleteReportersBefore(em: EntityManager, time: Date): Promise<void> {
+  await em.nativeDelete(ReporterRecord, { heardAt: { $lt: time } });
+}
 
 /** A session by its id, `null` when there is none; it may have ended. */
 export async function findSession(em: EntityManager, id: string): Promise<LiveSessionRow | null> {

@@ -8,6 +8,7 @@ import type { LiveSessionRow } from "./live-session.js";
 import type { SessionLedger } from "./session-ledger.js";
 import {
   deleteEndedBefore,
+  deleteReportersBefore,
   deleteTerminationsBefore,
   findSession,
   findTerminations,
@@ -73,14 +74,29 @@ export class SessionService implements CollectionSource<SessionTermination> {
         });
         return row;
       });
-      return { session, ended: await confirmation.wait(confirmMs) };
+      return { session, ended: await this.#hasEnded(id, confirmation, confirmMs) };
     } finally {
       unlisten();
     }
   }
 
+  /** The end may be reported to another auth server: then it is seen in the database. */
+  async #hasEnded(id: string, confirmation: Confirmation, ms: number): Promise<boolean> {
+    for (const until = performance.now() + ms; ; ) {
+      const rest = until - performance.now();
+      if (await confirmation.wait(Math.max(0, Math.min(rest, LOOK_MS)))) return true;
+      if ((await this.options.database.read((em) => findSession(em, id)))?.endedAt != null) return true;
+      if (rest <= 0) return false;
+    }
+  }
+
   async entries(): Promise<readonly (readonly [string, SessionTermination])[]> {
     return this.options.database.read(findTerminations);
+  }
+
+  /** Tells other auth servers what was heard here; all of them do it. */
+  tell(): Promise<void> {
+    return this.options.ledger.tell();
   }
 
   /** Gives up processes that are silent, and forgets what is long over. */
@@ -96,6 +112,7 @@ export class SessionService implements CollectionSource<SessionTermination> {
     if (!isNeeded) return;
     await database.transaction(async (tx) => {
       await deleteEndedBefore(tx.em, ended);
+      await deleteReportersBefore(tx.em, ended);
       for (const id of await deleteTerminationsBefore(tx.em, terminated)) tx.remove(SESSION_TERMINATIONS, id);
     });
   }
@@ -103,6 +120,7 @@ export class SessionService implements CollectionSource<SessionTermination> {
 
 // --- internal ---
 
+const LOOK_MS = 200;
 const SILENT_MS = 10 * 60_000;
 const KEEP_ENDED_MS = 24 * 3_600_000;
 const KEEP_TERMINATION_MS = 10 * 60_000;

@@ -2,6 +2,7 @@ import { deriveJoinTokenKeys } from "../../core/join/join-token-keys.js";
 import type { Resolve } from "../../core/plugin/contract.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { DUTIES } from "../../core/plugin/duties.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { Sweeper } from "../../core/plugin/sweeper.js";
@@ -27,6 +28,7 @@ export default definePlugin({
           everyMs: 60_000,
           sweep: () => service(resolve).sweep(),
           logger: resolve(LOGGER),
+          duties: resolve(DUTIES),
         }),
     );
   },

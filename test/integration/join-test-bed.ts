@@ -33,12 +33,12 @@ import { HostCertificateIssuer } from "../../plugins/nodes/host-certificates.js"
 import { IdentityStore } from "../../plugins/nodes/identity-store.js";
 import { CreateAgents } from "../../plugins/nodes/migrations/001-agents.js";
 import { CreateOpenSshNodes } from "../../plugins/nodes/migrations/002-openssh-nodes.js";
+import { AddAgentTrust } from "../../plugins/nodes/migrations/003-agent-trust.js";
 import { NodeService } from "../../plugins/nodes/node-service.js";
 import { OPENSSH_NODES } from "../../plugins/nodes/openssh-node.js";
 import { OPENSSH_NODE_ENTITIES } from "../../plugins/nodes/openssh-node-repository.js";
 import { OpenSshNodeService } from "../../plugins/nodes/openssh-node-service.js";
 import { RoleIdentity } from "../../plugins/nodes/role-identity.js";
-import { TrustReports } from "../../plugins/nodes/trust-reports.js";
 import type { Access } from "../../plugins/roles/api.js";
 import { SqliteStorageDriver } from "../../plugins/storage/sqlite/sqlite-driver.js";
 import { CreateJoinTokens } from "../../plugins/tokens/migrations/001-join-tokens.js";
@@ -99,6 +99,7 @@ export class JoinTestBed {
           entities: [...AGENT_ENTITIES, ...OPENSSH_NODE_ENTITIES],
           migrations: [
             { name: "001-agents", class: CreateAgents },
+            { name: "003-agent-trust", class: AddAgentTrust },
             { name: "002-openssh-nodes", class: CreateOpenSshNodes },
           ],
         },
@@ -198,7 +199,7 @@ export class JoinTestBed {
     );
     this.directory = new AgentDirectory(this.collections.of(AGENTS));
     this.heartbeats = new Heartbeats(database, clock, silentLogger, 20);
-    this.agents = new AgentService(database, this.directory, this.heartbeats, new TrustReports(this.directory));
+    this.agents = new AgentService(database, this.directory, this.heartbeats);
     this.openSsh = new OpenSshNodeService(database, this.collections.of(OPENSSH_NODES), clock, async () => {});
     this.nodes = new NodeService(database, this.directory, this.heartbeats, access as Access, this.openSsh);
     await this.#serve();
