@@ -13,7 +13,7 @@ import {
 import { dialTrusted } from "../cluster-connection.js";
 import { hostTrustOf } from "./host-trust.js";
 import { makeKeys, type NewKeys } from "./new-keys.js";
-import { type Credentials, type Profile, parseClusterName } from "./profile.js";
+import { type Credentials, type Profile, parseClusterName, parseUserName } from "./profile.js";
 import { proxyFor } from "./server-addresses.js";
 
 export interface Login {
@@ -87,7 +87,7 @@ function profileOf(context: CommandContext, login: Login, issued: IssueUserCerts
     cluster: parseClusterName(issued.clusterName),
     authServer: login.authServer,
     proxy: proxyFor(typeof proxy === "string" ? proxy : undefined, issued.proxyAddress, login.authServer),
-    user: session.userName,
+    user: parseUserName(session.userName),
     roles: session.roles,
     logins: issued.logins,
     expiresAt: issued.expiresAt ?? context.now(),

@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { isMezError } from "../../core/errors/error.js";
 import { needsPeers } from "../../test/peers/require-peer.js";
 import { formatSshConfig, proxyHostName } from "./openssh-config.js";
-import type { Profile } from "./profile.js";
+import { type Profile, parseUserName } from "./profile.js";
 
 const PROFILE: Profile = {
   cluster: "dev",
@@ -28,6 +29,30 @@ const FILES = {
 const PROXY = proxyHostName("dev");
 
 const SSH = needsPeers("ssh");
+
+for (const [what, name] of [
+  ["a line break", "alice\n  ProxyCommand touch /tmp/owned"],
+  ["a quote", 'alice" x'],
+  ["a token", "alice%h"],
+  ["nothing", ""],
+  ["no end", "a".repeat(200)],
+] as const) {
+  test(`a server cannot call a person by a name with ${what}`, () => {
+    assert.throws(
+      () => parseUserName(name),
+      (error) => isMezError(error, "INVALID_DOCUMENT"),
+    );
+  });
+}
+
+for (const proxy of ["`touch`:3023", "$(touch`:22", "-oProxyCommand=x:22", '"a":22', "a;b:22"]) {
+  test(`a server cannot name ${proxy} for a proxy`, () => {
+    assert.throws(
+      () => formatSshConfig({ ...PROFILE, proxy }, FILES, "everything"),
+      (error) => isMezError(error, "INVALID_DOCUMENT"),
+    );
+  });
+}
 
 test("sends every node through the proxy when used with -F", SSH, (t) => {
   const options = readBySsh(t, formatSshConfig(PROFILE, FILES, "everything"), "web-01");

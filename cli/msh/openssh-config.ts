@@ -1,3 +1,4 @@
+import { MezError } from "../../core/errors/error.js";
 import { parseHostPort } from "../../core/rpc/address.js";
 import type { Profile } from "./profile.js";
 
@@ -11,6 +12,7 @@ export interface IdentityFiles {
 /**
  * Writes an OpenSSH client configuration: one host for the proxy, and every node reached through it.
  * @param agentSocket Of the agent that holds key and certificate, in place of files.
+ * @throws {MezError} `INVALID_DOCUMENT` for a proxy that would be read as something else
  * @param scope `everything` for `ssh -F`; `cluster` speaks of `*.<cluster>` only, to be included by a person's own file.
  * @see ssh_config(5)
  */
@@ -21,6 +23,7 @@ export function formatSshConfig(
   agentSocket: string | null = null,
 ): string {
   const { host, port } = parseHostPort(profile.proxy);
+  if (!HOST.test(host)) throw new MezError("INVALID_DOCUMENT", "the server names a proxy whose host name is not valid");
   const proxy = proxyHostName(profile.cluster);
   const nodes = scope === "everything" ? "*" : `*.${profile.cluster}`;
   return [
@@ -56,6 +59,9 @@ export function proxyHostName(cluster: string): string {
 }
 
 // --- internal ---
+
+/** A server tells it, and OpenSSH reads what it wants in most other characters. */
+const HOST = /^[A-Za-z0-9:][A-Za-z0-9._:-]*$/;
 
 /** In these values `%` begins a token. */
 function path(file: string): string {

@@ -40,6 +40,12 @@ export function parseClusterName(name: string): string {
   throw new MezError("INVALID_DOCUMENT", `the server calls its cluster "${name.slice(0, 63)}", which is not a valid name`);
 }
 
+/** So does a person's, in a place where a line break or a quote would begin something else. */
+export function parseUserName(name: string): string {
+  if (/^[^\s"'`\\%$\p{Cc}]{1,128}$/u.test(name)) return name;
+  throw new MezError("INVALID_DOCUMENT", "the server calls you by a name that is not valid");
+}
+
 /** Reads what `formatProfile` wrote. @throws {MezError} `INVALID_DOCUMENT` */
 export function parseProfile(text: string, file: string): Profile {
   try {
@@ -48,7 +54,7 @@ export function parseProfile(text: string, file: string): Profile {
       cluster: parseClusterName(textOf(stored.cluster)),
       authServer: textOf(stored.authServer),
       proxy: textOf(stored.proxy),
-      user: textOf(stored.user),
+      user: parseUserName(textOf(stored.user)),
       roles: listOf(stored.roles),
       logins: listOf(stored.logins),
       expiresAt: dateOf(stored.expiresAt),
