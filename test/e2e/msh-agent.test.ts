@@ -10,6 +10,7 @@ import { parseCertificateLine } from "../../core/ssh/certificate.js";
 import { AuthenticatorApp } from "../fixtures/authenticator-app.js";
 import { Cluster, type Finished } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { MshAgent } from "../fixtures/msh-agent.js";
 import { Sshd } from "../fixtures/sshd.js";
 import { TypedProgram } from "../fixtures/typed-program.js";
 import { needsPeers } from "../peers/require-peer.js";
@@ -21,18 +22,18 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
   let target: string;
   let folder: string;
   let config: string;
-  let agent: Agent;
+  let agent: MshAgent;
   before(async () => {
     cluster = await Cluster.start({ node: "apart" });
     target = `${cluster.login}@${cluster.nodeName}`;
     folder = join(cluster.folder, "work");
     mkdirSync(folder);
-    agent = await Agent.start(cluster, []);
+    agent = await MshAgent.start(cluster, []);
     config = join(folder, "agent.conf");
     writeFileSync(config, cluster.mshOk(["config", "--agent"]));
   });
   after(async () => {
-    await Agent.stopAll();
+    await MshAgent.stopAll();
     await cluster?.stop();
   });
 
@@ -191,7 +192,7 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
       ["yes", 0],
       ["no", 1],
     ] as const) {
-      const asking = await Agent.start(cluster, [`--socket=${join(folder, `asking-${answer}`)}`], { ...askpass(answer) });
+      const asking = await MshAgent.start(cluster, [`--socket=${join(folder, `asking-${answer}`)}`], { ...askpass(answer) });
       const env = { SSH_AUTH_SOCK: asking.socket };
       const file = key("ed", "ed25519");
       assert.equal(cluster.run("ssh-add", ["-c", file], { env }).code, 0);
@@ -207,7 +208,7 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
       await eventually(() => existsSync(own));
       const file = key("behind", "ed25519");
       assert.equal(cluster.run("ssh-add", [file], { env: { SSH_AUTH_SOCK: own } }).code, 0);
-      const front = await Agent.start(cluster, [`--socket=${join(folder, "front.sock")}`, `--upstream=${own}`]);
+      const front = await MshAgent.start(cluster, [`--socket=${join(folder, "front.sock")}`, `--upstream=${own}`]);
       const env = { SSH_AUTH_SOCK: front.socket };
       assert.match(cluster.run("ssh-add", ["-l"], { env }).stdout, /admin@test.*\n.*admin@test.*\n.* behind /);
       assert.equal(cluster.run("ssh-add", ["-T", `${file}.pub`], { env }).code, 0);
@@ -224,7 +225,7 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
   test("refuses the process of another user", { skip: process.getuid?.() === 0 ? false : "needs root" }, async () => {
     const open = join(cluster.folder, "open");
     mkdirSync(open);
-    const shared = await Agent.start(cluster, [`--socket=${join(open, "agent.sock")}`]);
+    const shared = await MshAgent.start(cluster, [`--socket=${join(open, "agent.sock")}`]);
     for (const path of [cluster.folder, open]) chmodSync(path, 0o755);
     chmodSync(shared.socket, 0o666);
     const { status, stdout } = spawnSync("ssh-add", ["-l"], {
@@ -252,10 +253,10 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     assert.equal(taken.code, 9, taken.stderr);
     assert.match(taken.stderr, /^msh: an agent listens on \S+ already; use it: SSH_AUTH_SOCK=\S+\n$/);
     const path = join(folder, "dead.sock");
-    const dead = await Agent.start(cluster, [`--socket=${path}`]);
+    const dead = await MshAgent.start(cluster, [`--socket=${path}`]);
     await dead.stop("SIGKILL");
     assert.ok(existsSync(path));
-    await (await Agent.start(cluster, [`--socket=${path}`])).stop();
+    await (await MshAgent.start(cluster, [`--socket=${path}`])).stop();
     assert.equal(existsSync(path), false);
   });
 
@@ -285,7 +286,7 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     cluster.mshOk(["login", "--user=eve", "--password-stdin", "--ttl=10s"], { home, input: "password of eve 1\n" });
     const certificate = join(home, ".mezite", "profiles", "test", "id_ed25519-cert.pub");
     const old = readFileSync(certificate, "utf8");
-    const later = await Agent.start(cluster, [`--socket=${join(folder, "later.sock")}`], {}, home);
+    const later = await MshAgent.start(cluster, [`--socket=${join(folder, "later.sock")}`], {}, home);
     await eventually(() => readFileSync(certificate, "utf8") !== old);
     assert.match(cluster.run("ssh-add", ["-l"], { env: { SSH_AUTH_SOCK: later.socket } }).stdout, /eve@test \(ED25519-CERT\)/);
     await later.stop();
@@ -307,7 +308,7 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     await adding.answer(/Code that the app shows: $/, await app.code());
     assert.equal(await adding.ended(), 0, adding.screen);
 
-    cluster.mezctlOk(["config", "set", "session_ttl", "3s"]);
+    cluster.mezctlOk(["config", "set", "session_ttl", "15s"]);
     const login = ["login", "--user=nina", "--password-stdin"];
     cluster.mshOk(login, { home, input: "password of nina 1\n", env: { MEZITE_OTP: await app.code() } });
     cluster.mezctlOk(["config", "unset", "session_ttl"]);
@@ -319,11 +320,11 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
       `case "$1" in Password*) echo password of nina 1;; *) cat ${answers};; esac`,
     ];
     writeFileSync(program, `${lines.join("\n")}\n`, { mode: 0o755 });
-    const again = await Agent.start(cluster, [], { SSH_ASKPASS: program, DISPLAY: ":0" }, home);
-    writeFileSync(answers, `${await app.code()}\n`);
+    const again = await MshAgent.start(cluster, [], { SSH_ASKPASS: program, DISPLAY: ":0" }, home);
     const certificate = join(home, ".mezite", "profiles", "test", "id_ed25519-cert.pub");
     const old = readFileSync(certificate, "utf8");
     await eventually(() => isExpired(certificate));
+    writeFileSync(answers, `${await app.code()}\n`);
     const own = join(folder, "nina.conf");
     writeFileSync(own, cluster.mshOk(["config", "--agent"], { home }));
     const ssh = cluster.run("ssh", ["-F", own, target, "echo inside"]);
@@ -354,55 +355,4 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
 function isExpired(file: string): boolean {
   const { validBeforeSeconds } = parseCertificateLine(readFileSync(file, "utf8"));
   return Date.now() / 1000 >= Number(validBeforeSeconds);
-}
-
-/** A running `msh agent`. */
-class Agent {
-  static readonly #all: Agent[] = [];
-  errors = "";
-
-  private constructor(
-    private readonly process: ReturnType<typeof spawn>,
-    readonly socket: string,
-  ) {}
-
-  static async start(
-    cluster: Cluster,
-    args: readonly string[],
-    env: Record<string, string> = {},
-    home = cluster.home,
-  ): Promise<Agent> {
-    const child = spawn(process.execPath, [MSH, "agent", ...args], {
-      env: cluster.environment({ env, home }),
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let [output, errors] = ["", ""];
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      errors += text;
-      if (agent !== null) agent.errors = errors;
-    });
-    let agent: Agent | null = null;
-    const line = await eventually(() => {
-      if (child.exitCode !== null) throw new Error(errors);
-      return /SSH_AUTH_SOCK='(.*)'; export SSH_AUTH_SOCK;\n/.exec(output);
-    });
-    agent = new Agent(child, line[1] as string);
-    agent.errors = errors;
-    Agent.#all.push(agent);
-    return agent;
-  }
-
-  /** Also those of tests that failed in the middle, so that none of them holds up the end of the run. */
-  static async stopAll(): Promise<void> {
-    await Promise.all(Agent.#all.map((agent) => agent.stop()));
-  }
-
-  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
-    this.process.kill(signal);
-    await once(this.process, "exit");
-  }
 }
