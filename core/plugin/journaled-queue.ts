@@ -32,11 +32,17 @@ export class JournaledQueue<Item> {
     return this.#waiting.length;
   }
 
-  /** `false` when the queue is full. Throws when the file cannot be written. */
+  /** `false` when the queue is full. Throws when the file cannot be written; then the item is not in the queue. */
   add(item: Item): boolean {
+    const { path, maxBytes } = this.options;
     const line = lineOf(item);
-    if (this.#fileBytes - this.#doneBytes + line.length > this.options.maxBytes) return false;
-    appendFileSync(this.options.path, line);
+    if (this.#fileBytes - this.#doneBytes + line.length > maxBytes) return false;
+    try {
+      appendFileSync(path, line);
+    } catch (error) {
+      truncateSync(path, this.#fileBytes); // half a line would spoil the next one as well
+      throw error;
+    }
     this.#fileBytes += line.length;
     this.#waiting.push(item);
     return true;
