@@ -13,6 +13,7 @@ import { locks } from "./rows/locks.js";
 import { logins } from "./rows/logins.js";
 import { memory } from "./rows/memory.js";
 import { nodes } from "./rows/nodes.js";
+import { reload } from "./rows/reload.js";
 import { startUp } from "./rows/start-up.js";
 import { svids } from "./rows/svids.js";
 import { throughput } from "./rows/throughput.js";
@@ -27,6 +28,7 @@ const ROWS: readonly Row[] = [
   memory,
   nodes,
   locks,
+  reload,
   identity,
   svids,
   hsm,
