@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { cpSync, readdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Cluster } from "../fixtures/cluster.js";
+import { eventually } from "../fixtures/eventually.js";
+import { projectFile } from "../fixtures/project-file.js";
+import { SshSession } from "../fixtures/ssh-session.js";
+import { needsPeers } from "../peers/require-peer.js";
+
+describe("recordings in a store that is a process of its own", needsPeers("ssh"), () => {
+  let cluster: Cluster;
+  before(async () => {
+    cluster = await Cluster.start();
+    cpSync(fileURLToPath(projectFile("test/fixtures/packages/file-recordings")), join(cluster.folder, "tape"), {
+      recursive: true,
+    });
+  });
+  after(() => cluster.stop());
+
+  test("take the place of the built-in store, and survive the end of the process", async () => {
+    cluster.mezctlOk(["plugins", "add", "path:tape"]);
+    assert.deepEqual([stateOf("recording.file").state, stateOf("recording.local").state], ["on", "off"]);
+    const session = await SshSession.open(cluster, `${cluster.login}@${cluster.nodeName}`, ["-tt"]);
+    session.type("echo before the e''nd");
+    await session.printed(/before the end/);
+    const pid = childOf(cluster);
+    process.kill(pid, "SIGKILL");
+    session.type("echo after the e''nd");
+    await session.printed(/after the end/);
+    await session.close();
+    await eventually(() => /restart/.test(stateOf("recording.file").health ?? ""), 20_000);
+    const id = await eventually(() => {
+      const rows = JSON.parse(cluster.mezctlOk(["recordings", "ls", "--format=json"])) as { id: string; status?: string }[];
+      return rows[0]?.id;
+    });
+    const played = await eventually(() => {
+      const { stdout } = cluster.msh(["play", id]);
+      return /after the end/.test(stdout) ? stdout : null;
+    }, 40_000);
+    assert.match(played, /before the end/);
+    assert.ok(readdirSync(join(cluster.dataDirectory, "plugin-data/recording.file")).length > 0);
+  });
+
+  function stateOf(id: string): { state: string; health?: string } {
+    const rows = JSON.parse(cluster.mezctlOk(["plugins", "ls", "--format=json"])) as {
+      id: string;
+      state: string;
+      health?: string;
+    }[];
+    return rows.find((row) => row.id === id) as { state: string; health?: string };
+  }
+});
+
+// --- internal ---
+
+/** The process that the server started for the plugin: the one that runs from a copy in its data directory. */
+function childOf({ dataDirectory }: Cluster): number {
+  const folder = realpathSync(dataDirectory);
+  const found = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && currentFolderOf(name).startsWith(folder));
+  assert.equal(found.length, 1);
+  return Number(found[0]);
+}
+
+function currentFolderOf(pid: string): string {
+  try {
+    return realpathSync(`/proc/${pid}/cwd`);
+  } catch {
+    return "";
+  }
+}
