@@ -58,6 +58,7 @@ const MALFORMED: readonly (readonly [what: string, bytes: Buffer, code: ErrorCod
   ["text that is no JSON", frame("{"), "INVALID_ARGUMENT"],
   ["bytes outside of the frame", frame('{"$bytes":[0,5]}', "abcd"), "INVALID_ARGUMENT"],
   ["bytes before the frame", frame('{"$bytes":[-1,2]}', "abcd"), "INVALID_ARGUMENT"],
+  ["bytes that are named twice", frame('[{"$bytes":[0,4]},{"$bytes":[0,4]}]', "abcd"), "INVALID_ARGUMENT"],
   ["a place of bytes that is none", frame('{"$bytes":"x"}'), "INVALID_ARGUMENT"],
   ["deep nesting", frame("[".repeat(100_000) + "]".repeat(100_000)), "INVALID_ARGUMENT"],
 ];

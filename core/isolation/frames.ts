@@ -77,7 +77,7 @@ function toPlain(value: unknown, place: (bytes: Uint8Array) => object): unknown 
 function decode(frame: Buffer): unknown {
   const jsonLength = frame.readUInt32BE(0);
   if (jsonLength > frame.length - 4) throw new MezError("INVALID_ARGUMENT", "a frame that is shorter than it says");
-  const bytes = frame.subarray(4 + jsonLength);
+  const bytes = new FrameBytes(frame.subarray(4 + jsonLength));
   try {
     return fromPlain(JSON.parse(frame.toString("utf8", 4, 4 + jsonLength)), bytes);
   } catch (cause) {
@@ -85,22 +85,33 @@ function decode(frame: Buffer): unknown {
   }
 }
 
-function fromPlain(value: unknown, bytes: Buffer): unknown {
+function fromPlain(value: unknown, bytes: FrameBytes): unknown {
   if (Array.isArray(value)) return value.map((item) => fromPlain(item, bytes));
   if (typeof value !== "object" || value === null) return value;
   const { $bytes, $date, $entries } = value as { $bytes?: unknown; $date?: unknown; $entries?: unknown };
-  if ($bytes !== undefined) return bytesAt($bytes, bytes);
+  if ($bytes !== undefined) return bytes.take($bytes);
   if (typeof $date === "number") return new Date($date);
   const entries = Array.isArray($entries) ? ($entries as [string, unknown][]) : Object.entries(value);
   return Object.fromEntries(entries.map(([key, item]) => [String(key), fromPlain(item, bytes)]));
 }
 
-function bytesAt(place: unknown, bytes: Buffer): Buffer {
-  const [offset, length] = place as [unknown, unknown];
-  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length)) throw new Error("no place of bytes");
-  const [from, count] = [offset as number, length as number];
-  if (from < 0 || count < 0 || from + count > bytes.length) throw new Error("bytes outside of the frame");
-  return Buffer.from(bytes.subarray(from, from + count));
+/** The bytes of one frame, each of them read once: a short text could name the same ones many thousand times. */
+class FrameBytes {
+  #left: number;
+
+  constructor(private readonly bytes: Buffer) {
+    this.#left = bytes.length;
+  }
+
+  take(place: unknown): Buffer {
+    const [offset, length] = place as [unknown, unknown];
+    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length)) throw new Error("no place of bytes");
+    const [from, count] = [offset as number, length as number];
+    this.#left -= count;
+    if (from < 0 || count < 0 || from + count > this.bytes.length || this.#left < 0)
+      throw new Error("bytes outside of the frame");
+    return Buffer.from(this.bytes.subarray(from, from + count));
+  }
 }
 
 function unfit(what: string): MezError {

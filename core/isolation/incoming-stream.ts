@@ -30,7 +30,7 @@ export class IncomingStream extends Readable {
     this.#window -= bytes.length;
     // The last piece may be larger than the room that was left.
     if (this.#window < -STREAM_WINDOW_BYTES) throw new Error("more bytes than there was room for");
-    this.#waiting.push(bytes);
+    this.#keep(bytes);
     this.#deliver();
   }
 
@@ -58,6 +58,14 @@ export class IncomingStream extends Readable {
     done(error);
   }
 
+  /** Small pieces become one: each costs more memory than its bytes, and only those are counted. */
+  #keep(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    const last = this.#waiting.at(-1);
+    if (last === undefined || last.length + bytes.length > SMALL_BYTES) this.#waiting.push(bytes);
+    else this.#waiting[this.#waiting.length - 1] = Buffer.concat([last, bytes]);
+  }
+
   #deliver(): void {
     while (this.#isWanted && this.#waiting.length > 0) {
       const bytes = this.#waiting.shift() as Buffer;
@@ -79,3 +87,7 @@ export class IncomingStream extends Readable {
     this.#timer?.unref();
   }
 }
+
+// --- internal ---
+
+const SMALL_BYTES = 4096;

@@ -87,12 +87,15 @@ export function fromWireError(id: string, sent: unknown): MezError {
     .slice(0, MAX_MESSAGE);
   if (typeof code !== "string" || !isErrorCode(code) || code === "INTERNAL")
     return new MezError("INTERNAL", `plugin "${id}" failed`, { detail: text });
-  const kept = Object.entries((fields ?? {}) as object).filter(([, value]) =>
-    ["string", "number", "boolean"].includes(typeof value),
-  );
+  const kept = Object.entries((fields ?? {}) as object)
+    .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
+    .slice(0, MAX_FIELDS)
+    .map(([key, value]) => [key.slice(0, MAX_FIELD), typeof value === "string" ? value.slice(0, MAX_FIELD) : value]);
   return new MezError(code, text, { fields: Object.fromEntries(kept) as WireError["fields"] });
 }
 
 // --- internal ---
 
 const MAX_MESSAGE = 1000;
+const MAX_FIELDS = 20;
+const MAX_FIELD = 200;
