@@ -9,8 +9,8 @@ import { PACKAGE_ROOT } from "../cli/release.js";
 export interface ChildOptions {
   /** Folder of the copy that it runs from; its current folder. */
   readonly folder: string;
-  /** Folder that it may write in. */
-  readonly dataDirectory: string;
+  /** Folder that it may write in; `null` for none. */
+  readonly dataDirectory: string | null;
   /** What the manifest says that its code touches. */
   readonly reach: readonly string[];
   /** Resident memory beyond which it is killed. */
@@ -22,7 +22,8 @@ export interface ChildOptions {
  * and standard error.
  */
 export function spawnChild({ folder, dataDirectory, reach, memoryMib }: ChildOptions): ChildProcess {
-  const readable = [folder, dataDirectory, ...hostFolders()];
+  const own = dataDirectory === null ? [] : [dataDirectory];
+  const readable = [folder, ...own, ...hostFolders()];
   const flags = [
     `--max-old-space-size=${Math.floor(memoryMib * HEAP_SHARE)}`,
     "--permission",
@@ -30,7 +31,7 @@ export function spawnChild({ folder, dataDirectory, reach, memoryMib }: ChildOpt
       ? ["--allow-fs-read=*", "--allow-fs-write=*"]
       : [
           ...readable.flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-read=${join(path, "*")}`]),
-          `--allow-fs-write=${join(dataDirectory, "*")}`,
+          ...own.map((path) => `--allow-fs-write=${join(path, "*")}`),
         ]),
     ...(reach.includes("child-process") ? ["--allow-child-process"] : []),
     ...(reach.includes("native-module") ? ["--allow-addons"] : []),

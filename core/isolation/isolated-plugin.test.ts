@@ -192,6 +192,41 @@ describe("an isolated plugin", () => {
     );
   });
 
+  test("writes nowhere while it is only asked what it registers", async () => {
+    const { manifest, stored, verify } = await bed.check(
+      writePackage(
+        join(bed.folder, "packages/nosy"),
+        packageFiles(
+          "nosy",
+          `const { KEY_BACKEND } = require("mezite/plugin"); const { readdirSync, writeFileSync } = require("node:fs");
+           const attempt = (work) => { try { work(); return 1; } catch { return 0; } };
+           module.exports = { register(host) { host.implement(KEY_BACKEND, "x", () => ({}));
+             const store = require("node:path").join(__dirname, "../..");
+             const done = attempt(() => readdirSync(store)) + attempt(() => writeFileSync(store + "/x", "")) + attempt(() => writeFileSync(__dirname + "/x", ""));
+             if (done > 0) throw new Error("it could"); } };`,
+          { implements: [{ port: "key-backend", name: "x" }] },
+        ),
+      ),
+    );
+    await verify();
+    assert.deepEqual(readdirSync(join(bed.store.folder, manifest.id)), [stored.sha256]);
+    assert.deepEqual(readdirSync(stored.folder).sort(), ["plugin.cjs", "plugin.json"]);
+  });
+
+  test("takes with it what it started", async () => {
+    const start = `require("node:child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: [0, 1, 2, 3] })`;
+    const { implementation, lifecycle } = await signing(
+      "parent",
+      `if (handle === "end") process.exit(3); return signature(String(${start}.pid).padEnd(64));`,
+      { manifest: { reach: ["child-process"] } },
+    );
+    await lifecycle.start();
+    const pid = Number(String(await implementation.sign("start", Buffer.alloc(0))));
+    assert.ok(existsSync(`/proc/${pid}`));
+    await assert.rejects(implementation.sign("end", Buffer.alloc(0)), (error) => isMezError(error, "PLUGIN_UNAVAILABLE"));
+    await eventually(() => !existsSync(`/proc/${pid}`));
+  });
+
   test("leaves no process behind", async () => {
     const { lifecycle, health } = await signing("gone", "return signature(1);", {
       top: "setInterval(() => {}, 1000); process.on('SIGTERM', () => {});",

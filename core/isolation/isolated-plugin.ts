@@ -57,10 +57,10 @@ export class IsolatedPlugins {
    * @throws {MezError} `PLUGIN_MANIFEST_MISMATCH`, and what `register` throws
    */
   async verify(isolated: IsolatedPackage, roles: ReadonlySet<ProcessRole>, config: unknown): Promise<void> {
-    const facts = { clusterName: "", version: "" };
-    const introduction = introductionOf(isolated, roles, config, { ...facts, dataDirectory: isolated.store });
+    const introduction = introductionOf(isolated, roles, config, { clusterName: "", version: "", dataDirectory: "" });
     const child = new IsolatedProcess({
       ...optionsOf(isolated, introduction),
+      dataDirectory: null,
       logger: { debug() {}, info() {}, warn() {}, error() {} },
       onEnded() {},
     });

@@ -38,7 +38,10 @@ export class IsolatedProcess {
         resolve(this.#onEnded());
       });
       // Not "close": what it started may hold standard error open. What it said before its end has come by the next turn.
-      this.#child.once("exit", () => setImmediate(() => resolve(this.#onEnded())));
+      this.#child.once("exit", () => {
+        if (this.pid !== null) killGroup(this.pid); // what it started and left
+        setImmediate(() => resolve(this.#onEnded()));
+      });
     });
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => this.#onErrorOutput(text));
     this.#link = new FrameLink(
