@@ -14,7 +14,7 @@ import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { BUILT_IN_ROLES } from "../roles/built-in-roles.js";
 import { LiveAccess } from "../roles/live-access.js";
 import { LoginService, type OpenedSession, type UnfinishedLogin } from "./login-service.js";
-import { LoginSessionRecord } from "./login-session-repository.js";
+import { deleteSession, LoginSessionRecord } from "./login-session-repository.js";
 import { LoginSessions } from "./login-sessions.js";
 import { CreateAuthentication } from "./migrations/001-authentication.js";
 import { AddLoginDevice } from "./migrations/002-login-device.js";
@@ -237,6 +237,18 @@ test("a session ends by logout, by expiry, and with its user", () =>
     await world.personOf(two);
     world.set(USERS_COLLECTION, "alice", undefined);
     await refuses(world.callerOf(two), "UNAUTHENTICATED");
+  }));
+
+test("a session that another server ended is over within seconds, also when this one never hears of it", () =>
+  inWorld(async (world) => {
+    await world.addUser("alice");
+    const session = await world.logIn("alice");
+    const { sessionId } = await world.personOf(session);
+    await world.opened.database.transaction((tx) => deleteSession(tx.em, sessionId));
+    await world.personOf(session);
+    world.now = new Date(world.now.getTime() + 5_000);
+    await refuses(world.callerOf(session), "UNAUTHENTICATED");
+    assert.equal(await world.sessions.expiryOf(sessionId), undefined);
   }));
 
 test("unknown tokens are refused, words of another form are left to others", () =>

@@ -20,9 +20,12 @@ export interface ActiveSession {
   readonly device: string | null;
 }
 
-/** Looks login sessions up by the hash of their token; remembers those in use, so that a call asks the database once. */
+/**
+ * Looks login sessions up by the hash of their token; remembers those in use for some seconds, so that not every call asks the
+ * database. The event of an ending tells other auth servers sooner, and may be late there, or missed after a silence.
+ */
 export class LoginSessions {
-  readonly #active = new Map<string, ActiveSession>();
+  readonly #active = new Map<string, Remembered>();
   readonly #used = new Set<string>();
   /** Counts endings: what was read before one is not remembered after it. */
   #endings = 0;
@@ -34,7 +37,8 @@ export class LoginSessions {
 
   /** @returns `null` for an unknown, ended or expired one. */
   async find(tokenHash: string): Promise<ActiveSession | null> {
-    const session = this.#active.get(tokenHash) ?? (await this.#read(tokenHash));
+    const known = this.#active.get(tokenHash);
+    const session = known !== undefined && this.#isFresh(known) ? known.session : await this.#read(tokenHash);
     if (session === null || session.expiresAt <= this.clock.now()) {
       this.#active.delete(tokenHash);
       return null;
@@ -45,7 +49,8 @@ export class LoginSessions {
 
   /** When a session in use ends by itself; `undefined` when it has ended already. */
   async expiryOf(id: string): Promise<Date | undefined> {
-    for (const session of this.#active.values()) if (session.id === id) return session.expiresAt;
+    for (const known of this.#active.values())
+      if (known.session.id === id && this.#isFresh(known)) return known.session.expiresAt;
     return (await this.database.read((em) => findSessionById(em, id)))?.expiresAt;
   }
 
@@ -53,13 +58,13 @@ export class LoginSessions {
   forget({ userName }: LoginSessionsEnded): void {
     this.#endings++;
     // Those that go on are forgotten too, and read again: their user may no longer have to change the password.
-    for (const [tokenHash, session] of this.#active) if (session.userName === userName) this.#active.delete(tokenHash);
+    for (const [tokenHash, { session }] of this.#active) if (session.userName === userName) this.#active.delete(tokenHash);
   }
 
   /** Writes when sessions were last used, and deletes expired ones. Takes the writer only when there is something to do. */
   async tidy(): Promise<void> {
     const now = this.clock.now();
-    for (const [tokenHash, session] of this.#active) if (session.expiresAt <= now) this.#active.delete(tokenHash);
+    for (const [tokenHash, known] of this.#active) if (!this.#isFresh(known)) this.#active.delete(tokenHash);
     const used = [...this.#used];
     this.#used.clear();
     if (used.length === 0 && !(await this.database.read((em) => hasExpiredSessions(em, now)))) return;
@@ -71,19 +76,34 @@ export class LoginSessions {
 
   async #read(tokenHash: string): Promise<ActiveSession | null> {
     const endingsBefore = this.#endings;
+    const readAt = this.clock.now();
     const session = await this.database.read(async (em) => {
       const stored = await findSession(em, tokenHash);
       if (stored === null) return null;
       const { id, userName, expiresAt, device } = stored;
       return { id, userName, expiresAt, device, mustChangePassword: (await findPassword(em, userName))?.mustChange ?? false };
     });
+    this.#active.delete(tokenHash);
     if (session === null || endingsBefore !== this.#endings) return session;
     if (this.#active.size >= MAX_REMEMBERED) this.#active.clear();
-    this.#active.set(tokenHash, session);
+    this.#active.set(tokenHash, { session, readAt });
     return session;
+  }
+
+  #isFresh({ readAt }: Remembered): boolean {
+    const age = this.clock.now().getTime() - readAt.getTime();
+    return age >= 0 && age < REMEMBERED_MS;
   }
 }
 
 // --- internal ---
+
+interface Remembered {
+  readonly session: ActiveSession;
+  readonly readAt: Date;
+}
+
+/** As long as an auth server that hears nothing of its database goes on answering. */
+const REMEMBERED_MS = 5_000;
 
 const MAX_REMEMBERED = 20_000;
