@@ -51,8 +51,8 @@ export class OutboxKeeper {
     const old = this.#marks.findLast(({ at }) => at <= now - KEEP_MS);
     const head = await readOutboxHead(em, { lock: false });
     this.#marks = [...this.#marks.filter((mark) => mark === old || mark.at > now - KEEP_MS), { at: now, seq: head.seq }];
-    // The newest stays for ever: others compare its commit with the one that they know.
-    if (old !== undefined) await pruneOutboxUpTo(em, Math.min(old.seq, head.seq - 1));
+    // The last that a server may know stays: it compares its commit with the one that it finds.
+    if (old !== undefined) await pruneOutboxUpTo(em, old.seq - 1);
   }
 }
 
