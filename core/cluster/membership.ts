@@ -25,7 +25,7 @@ export interface MembershipParts {
  * compared with another server's.
  */
 export class Membership implements Duties {
-  readonly #seen = new Map<string, { readonly beats: number; readonly times: number }>();
+  readonly #seen = new Map<string, { readonly beats: number; readonly times: number; readonly at: number }>();
   readonly #held = new Set<string>();
   readonly #beatMs: number;
   #beats = 0;
@@ -122,9 +122,11 @@ export class Membership implements Duties {
 
   #stoodStill({ id, beats }: ServerRow): boolean {
     const before = this.#seen.get(id);
-    const times = before?.beats === beats ? before.times + 1 : 0;
-    this.#seen.set(id, { beats, times });
-    return times >= DEAD_LOOKS;
+    const at = performance.now();
+    if (before?.beats !== beats) this.#seen.set(id, { beats, times: 0, at });
+    // Whoever finds its own sign of life too old, or not written, looks more often.
+    else if (at - before.at >= this.#beatMs / 2) this.#seen.set(id, { beats, times: before.times + 1, at });
+    return (this.#seen.get(id)?.times ?? 0) >= DEAD_LOOKS;
   }
 }
 
