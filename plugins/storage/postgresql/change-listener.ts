@@ -10,6 +10,7 @@ import type { PgPool } from "./pg-client.js";
 export class ChangeListener {
   readonly #stopping = new AbortController();
   #running: Promise<void> = Promise.resolve();
+  #isDeaf = false;
 
   constructor(
     private readonly pool: PgPool,
@@ -33,8 +34,9 @@ export class ChangeListener {
       try {
         if (!(await this.#listen())) return;
       } catch (error) {
-        if (!signal.aborted)
+        if (!signal.aborted && !this.#isDeaf)
           this.logger.warn("cannot hear of changes of other servers; asking instead", { error: messageOf(error) });
+        this.#isDeaf = true;
       }
       await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => "stopping");
     }
@@ -43,22 +45,26 @@ export class ChangeListener {
   /** Until the connection ends. `false` when a pooler is in between, which passes no notifications on. */
   async #listen(): Promise<boolean> {
     const client = new this.pool.Client(this.pool.options);
+    const { signal } = this.#stopping;
+    let stop = (): void => {};
     const ended = new Promise<void>((resolve) => {
+      stop = resolve;
       client.on("end", () => resolve());
-      this.#stopping.signal.addEventListener("abort", () => resolve());
     });
     client.on("error", () => "followed by its end");
     client.on("notification", () => this.onChange());
     await client.connect();
     let pulse: NodeJS.Timeout | undefined;
+    signal.addEventListener("abort", stop);
     try {
-      if (this.#stopping.signal.aborted) return false;
+      if (signal.aborted) return false;
       const { rows } = await client.query("select pg_backend_pid() as pid");
       if (rows[0]?.pid !== client.processID) {
         this.logger.info("a pooler is in front of the database: asking twice a second for changes of other servers");
         return false;
       }
       await client.query(`listen ${this.channel}`);
+      this.#isDeaf = false;
       this.onChange();
       // Asked now and then, so that a connection whose network is cut is found to be silent.
       pulse = setInterval(() => void client.query("select 1").catch(() => "followed by its end"), PULSE_MS);
@@ -66,6 +72,7 @@ export class ChangeListener {
       return true;
     } finally {
       clearInterval(pulse);
+      signal.removeEventListener("abort", stop);
       await client.end().catch(() => "it is gone already");
     }
   }
