@@ -61,3 +61,32 @@ test("stops no timer that the host made for a plugin", async (t) => {
   assert.equal((made[0] as unknown as { _destroyed: boolean })._destroyed, false);
   clearInterval(made[0]);
 });
+
+test("passes on what a plugin declares, with everything that it says of it", async (t) => {
+  const base = temporaryFolder(t);
+  const store = new PackageStore(join(base, "store"));
+  const code = `const said = (resolve) => resolve; module.exports = { register(host) {
+    host.provide("token", said); host.implement("port", "name", said); host.rpc("service", said); host.web("routes", said);
+    host.store("entities", "migrations"); host.publish("kind", said); host.on("event", said, { everyServer: true }); } };`;
+  const folder = writePackage(join(base, "y"), packageFiles("y", code));
+  const plugin = await new PackageLoader(store).load(await store.take("y", folder, null), "./plugin.cjs", false);
+  const declared: string[] = [];
+  const note =
+    (what: string) =>
+    (...all: unknown[]): void =>
+      void declared.push(
+        `${what} ${all.map((each) => (typeof each === "function" ? each("built") : JSON.stringify(each))).join()}`,
+      );
+  const names = ["provide", "implement", "rpc", "web", "store", "publish", "on"];
+  const registrar = { run() {}, ...Object.fromEntries(names.map((name) => [name, note(name)])) };
+  plugin.register(registrar as unknown as Registrar, {} as never);
+  assert.deepEqual(declared, [
+    'provide "token",built',
+    'implement "port","name",built',
+    'rpc "service",built',
+    'web "routes",built',
+    'store "entities","migrations"',
+    'publish "kind",built',
+    'on "event",built,{"everyServer":true}',
+  ]);
+});

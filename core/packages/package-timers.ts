@@ -74,7 +74,7 @@ function scoped(host: Registrar, scope: TimerScope): Registrar {
     web: (routes, handlers) => host.web(routes, inScope(handlers)),
     store: (entities, migrations) => host.store(entities, migrations),
     publish: (kind, source) => host.publish(kind, inScope(source)),
-    on: (event, subscriber) => host.on(event, inScope(subscriber)),
+    on: (event, subscriber, where) => host.on(event, inScope(subscriber), where),
     run: (factory) =>
       host.run((resolve) =>
         scopedHooks(
