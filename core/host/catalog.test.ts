@@ -36,7 +36,31 @@ const REFUSED: readonly (readonly [name: string, manifests: readonly unknown[], 
     [manifestOf("a", { contributes: { commands: [command] } }), manifestOf("b", { contributes: { commands: [command] } })],
     /command "mezctl greet" is taken by plugin "a"/,
   ],
+  ...(["tables", "collections"] as const).map(
+    (what) =>
+      [
+        `one of ${what} twice`,
+        [manifestOf("a", { contributes: { [what]: ["things"] } }), manifestOf("b", { contributes: { [what]: ["things"] } })],
+        new RegExp(`plugin "b": ${what.slice(0, -1)} "things" is taken by plugin "a"`),
+      ] as const,
+  ),
+  [
+    "one permission twice",
+    ["a", "b"].map((id) => manifestOf(id, { contributes: { permissions: [{ permission: "thing:list", grantedTo: [] }] } })),
+    /permission "thing:list" is taken by plugin "a"/,
+  ],
 ];
+
+test("lets plugins of the build share an audit event, and a package take none of theirs", () => {
+  const [a, b] = ["a", "b"].map((id) => manifestOf(id, { contributes: { auditEvents: ["thing.happened"] } }));
+  catalogOf(a, b);
+  const origin = { from: "path:b", integrity: "", isolation: "none", memoryMib: 256, addedBy: "config" } as const;
+  assert.throws(
+    () => makeCatalog([{ manifest: a }, { manifest: b, package: origin }], "0.1.0", SCHEMA),
+    (error) =>
+      isMezError(error, "PLUGIN_MANIFEST_INVALID") && /audit event "thing\.happened" is taken by plugin "a"/.test(error.message),
+  );
+});
 
 for (const [name, manifests, message] of REFUSED) {
   test(`refuses ${name}`, () => {

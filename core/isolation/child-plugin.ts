@@ -1,7 +1,9 @@
+import { createRequire } from "node:module";
 import type { Duplex } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { MezError } from "../errors/error.js";
 import { exportedPlugin } from "../packages/exported-plugin.js";
+import { moduleFormat } from "../packages/module-format.js";
 import { confineImports } from "../packages/package-imports.js";
 import type { Lifecycle, Plugin, Registrar, Resolve, ServiceToken } from "../plugin/contract.js";
 import { LOGGER, type Logger } from "../plugin/logger.js";
@@ -82,7 +84,7 @@ export class ChildPlugin {
   async #introduce(introduction: Introduction): Promise<Registration> {
     this.#introduction = introduction;
     confineImports(introduction.store);
-    const plugin = await importPlugin(introduction.entry);
+    const plugin = await importPlugin(introduction);
     plugin.register(this.#registrar(introduction), configOf(introduction) as never);
     return { implementations: this.#implementations.map(({ port, name }) => ({ port, name })) };
   }
@@ -180,8 +182,10 @@ export class ChildPlugin {
 
 // --- internal ---
 
-async function importPlugin(entry: string): Promise<Plugin<never>> {
-  const plugin = exportedPlugin(await import(pathToFileURL(entry).href));
+async function importPlugin({ entry, folder }: Introduction): Promise<Plugin<never>> {
+  // Import() of CommonJS reads the whole file for names first, which takes seconds for a large bundle.
+  const isCommonJs = moduleFormat(entry, folder) === "commonjs";
+  const plugin = exportedPlugin(isCommonJs ? createRequire(entry)(entry) : await import(pathToFileURL(entry).href));
   if (plugin === null) throw new MezError("PLUGIN_REGISTER_FAILED", "its entry has no plugin as default export");
   return plugin;
 }

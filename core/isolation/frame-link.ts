@@ -1,10 +1,10 @@
-import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { encodeFrame, FrameReader } from "./frames.js";
 
 /** Sends and receives frames over a connection. */
 export class FrameLink {
   readonly #reader = new FrameReader();
+  #draining: Promise<void> | null = null;
 
   /**
    * @param onMessage Called for each message, in order. What it throws ends the connection.
@@ -34,12 +34,24 @@ export class FrameLink {
    */
   async send(message: unknown): Promise<void> {
     const frame = encodeFrame(message);
-    while (this.connection.writableNeedDrain && !this.connection.destroyed)
-      await Promise.race([once(this.connection, "drain"), once(this.connection, "close")]).catch(() => {});
+    while (this.connection.writableNeedDrain && !this.connection.destroyed) await this.#drained();
     if (!this.connection.destroyed) this.connection.write(frame);
   }
 
   close(): void {
     this.connection.destroy();
+  }
+
+  /** One wait for all who send. */
+  #drained(): Promise<void> {
+    this.#draining ??= new Promise((resolve) => {
+      const done = (): void => {
+        this.connection.off("drain", done).off("close", done);
+        this.#draining = null;
+        resolve();
+      };
+      this.connection.on("drain", done).on("close", done);
+    });
+    return this.#draining;
   }
 }

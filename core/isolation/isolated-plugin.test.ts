@@ -155,6 +155,18 @@ describe("an isolated plugin", () => {
     });
   }
 
+  test("that answers nothing any more fails its calls when their time is over, and is ended and started again", async () => {
+    const { implementation, lifecycle, health } = await signing("hangs", "if (handle === 'hang') for (;;); return signature(1);");
+    await lifecycle.start();
+    await assert.rejects(
+      implementation.sign("hang", Buffer.alloc(1)),
+      (error) => isMezError(error, "TIMEOUT") && /did not answer sign\(\) within 10 s/.test(error.message),
+    );
+    await eventually(() => health()?.restarts === 1 && health()?.state === "running", 30_000);
+    assert.match(health()?.lastFailure ?? "", /it answered nothing for 5 s/);
+    assert.equal((await implementation.sign("fine", Buffer.alloc(1))).length, 64);
+  });
+
   const ANSWERS: readonly (readonly [what: string, body: string, code: Parameters<typeof isMezError>[1], message: RegExp])[] = [
     [
       "an error of ours",

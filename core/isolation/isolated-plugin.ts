@@ -122,6 +122,7 @@ function introductionOf(
     ...facts,
     id: manifest.id,
     entry: join(stored.folder, manifest.entries.service as string),
+    folder: stored.folder,
     store,
     roles: [...roles],
     config: exposed(config),

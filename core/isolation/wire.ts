@@ -10,7 +10,9 @@ export interface Introduction {
   readonly id: string;
   /** Absolute path of the module to import. */
   readonly entry: string;
-  /** Folder of the store that it lies in. */
+  /** Folder of the copy that it lies in. */
+  readonly folder: string;
+  /** Folder of the store. */
   readonly store: string;
   readonly roles: readonly ProcessRole[];
   /** Secrets in it are text. */

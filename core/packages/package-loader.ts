@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, extname, join } from "node:path";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { MezError } from "../errors/error.js";
 import type { Plugin } from "../plugin/contract.js";
 import { exportedPlugin } from "./exported-plugin.js";
+import { moduleFormat } from "./module-format.js";
 import { confineImports } from "./package-imports.js";
 import type { PackageStore, StoredPackage } from "./package-store.js";
 import { withoutLeftoverTimers } from "./package-timers.js";
@@ -30,7 +30,7 @@ export class PackageLoader {
   async load(stored: StoredPackage, entry: string, afresh: boolean): Promise<Plugin<never>> {
     const known = this.#loaded.get(stored.id);
     const file = join(stored.folder, entry);
-    const isCommonJs = formatOf(file, stored.folder) === "commonjs";
+    const isCommonJs = moduleFormat(file, stored.folder) === "commonjs";
     if (known?.folder === stored.folder && !(afresh && isCommonJs)) return known.plugin;
     confineImports(this.store.folder);
     try {
@@ -75,27 +75,5 @@ export class PackageLoader {
       );
     this.#moduleLoads.set(id, loads.add(sha256));
     return import(pathToFileURL(file).href);
-  }
-}
-
-// --- internal ---
-
-/** As Node decides it: by the file's ending, or by the package.json above it. */
-function formatOf(file: string, root: string): "commonjs" | "module" {
-  const ending = extname(file);
-  if (ending !== ".js" && ending !== ".ts") return ending === ".cjs" || ending === ".cts" ? "commonjs" : "module";
-  for (let folder = dirname(file); isInside(root, folder); folder = dirname(folder)) {
-    const type = typeIn(join(folder, "package.json"));
-    if (type !== null) return type;
-  }
-  return "commonjs";
-}
-
-function typeIn(file: string): "commonjs" | "module" | null {
-  try {
-    const { type } = JSON.parse(readFileSync(file, "utf8")) as { type?: unknown };
-    return type === "module" ? "module" : "commonjs";
-  } catch {
-    return null;
   }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, readdirSync, realpathSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -41,6 +41,14 @@ describe("recordings in a store that is a process of its own", needsPeers("ssh")
     }, 40_000);
     assert.match(played, /before the end/);
     assert.ok(readdirSync(join(cluster.dataDirectory, "plugin-data/recording.file")).length > 0);
+  });
+
+  test("end with the server, also when that is killed", async () => {
+    const pid = childOf(cluster);
+    await cluster.server.stop("SIGKILL");
+    await eventually(() => !existsSync(`/proc/${pid}`));
+    await cluster.startServer();
+    assert.notEqual(childOf(cluster), pid);
   });
 
   function stateOf(id: string): { state: string; health?: string } {
