@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Cluster } from "../fixtures/cluster.js";
+import { eventually } from "../fixtures/eventually.js";
+import { databaseSection, SecondAuthServer } from "../fixtures/second-auth-server.js";
+import { SshSession } from "../fixtures/ssh-session.js";
+import { RunningPostgresql } from "../peers/postgresql.js";
+import { needsPeers } from "../peers/require-peer.js";
+
+describe("two auth servers on one database", needsPeers("postgres", "ssh"), () => {
+  let database: RunningPostgresql;
+  let cluster: Cluster;
+  let second: SecondAuthServer;
+  let target: string;
+  before(async () => {
+    database = await RunningPostgresql.start();
+    cluster = await Cluster.start({
+      node: "apart",
+      proxy: "apart",
+      config: { database: databaseSection(database.database()) },
+    });
+    second = await SecondAuthServer.start(cluster);
+    target = `${cluster.login}@${cluster.nodeName}`;
+  });
+  after(async () => {
+    await second?.daemon.stop();
+    await cluster?.stop();
+    await database?.close();
+  });
+  const there = () => ({ env: second.env });
+
+  test("each answers for the other: logins, users, nodes and certificates", async () => {
+    cluster.mezctlOk(["users", "create", "bob", "--password-stdin"], { ...there(), input: "password of bob 1\n" });
+    assert.match(cluster.mezctlOk(["users", "ls"]), /bob/);
+    const nodes = await eventually(() => {
+      const [here, other] = [cluster.mezctlOk(["nodes", "ls"]), cluster.mezctlOk(["nodes", "ls"], there())];
+      return other.includes("online") && [here, other];
+    });
+    for (const shown of nodes) assert.match(shown, new RegExp(`${cluster.nodeName}.*online`));
+    assert.match(cluster.mezctlOk(["audit", "verify"], there()), /intact/);
+  });
+
+  test("a lock that is made on one ends a session at a proxy that listens to the other", async (t) => {
+    const home = cluster.person("alice", ["--roles=access"]);
+    assert.equal(cluster.ssh([target, "true"], { home }).code, 255);
+    cluster.mezctlOk(["locks", "create", "--user=nobody", "--message=warm up"], there());
+    const session = await SshSession.open(cluster, target);
+    const ended = session.ended().then(() => performance.now());
+    const locking = cluster.mezctlMeanwhile(["locks", "create", `--agent=${cluster.nodeName}`, "--message=Leak"], there());
+    const locked = locking.then(() => performance.now());
+    const lateMs = Math.round((await ended) - (await locked));
+    t.diagnostic(`the session had ended ${lateMs} ms after mezctl`);
+    assert.equal((await locking).code, 0);
+    assert.match(`${session.output}${session.errors}`, /agent web-01 is locked: Leak/);
+    cluster.mezctlOk(["locks", "delete", "--target-type=agent", `--target-name=${cluster.nodeName}`]);
+    await eventually(() => cluster.ssh([target, "true"]).code === 0);
+  });
+
+  test("a rotation is moved once, and each signs with the keys of the other's step", async () => {
+    cluster.mezctlOk(["ca", "rotate", "--type=user"]);
+    assert.match(cluster.mezctlOk(["ca", "status"], there()), /init/);
+    const steps = await Promise.all([{}, there()].map((options) => cluster.mezctlMeanwhile(["ca", "rollback", "--type=user"], options)));
+    assert.deepEqual(steps.map(({ code }) => code).sort(), [0, 6], steps.map(({ stderr }) => stderr).join());
+    cluster.mshOk(["login", "--user=admin", "--password-stdin"], { ...there(), input: `${cluster.adminPassword}\n` });
+    assert.equal(cluster.ssh([target, "true"]).code, 0);
+  });
+
+  test("a login that ends on one has ended on the other", async () => {
+    const home = cluster.person("carol", ["--roles=access"]);
+    cluster.mshOk(["ls"], { home, ...there() });
+    cluster.mshOk(["logout"], { home });
+    await eventually(() => cluster.msh(["ls"], { home, ...there() }).code !== 0);
+  });
+
+  test("when one is killed the other goes on, and its events and duties with it", async () => {
+    await second.daemon.stop("SIGKILL");
+    cluster.mezctlOk(["users", "delete", "bob"]);
+    await eventually(() => cluster.server.output.includes("a server of the cluster is gone"), 30_000);
+    await second.resume();
+    assert.doesNotMatch(cluster.mezctlOk(["users", "ls"], there()), /bob/);
+    await cluster.server.stop("SIGKILL");
+    assert.match(cluster.mezctlOk(["users", "ls"], there()), /carol/);
+    const session = await SshSession.open(cluster, target);
+    await session.close();
+    await cluster.startServer();
+  });
+});
