@@ -27,6 +27,11 @@ await main({
       summary: "Ask whether a daemon is ready, for health checks of containers",
       load: async () => (await import("./health.js")).default,
     },
+    {
+      name: "database",
+      summary: "Move the database of a cluster to another place",
+      load: async () => (await import("./database.js")).default,
+    },
     { name: "config", summary: "Check the configuration", load: async () => (await import("./config.js")).default },
   ],
 });

@@ -103,6 +103,7 @@ export const ERROR_CODES = {
   STORAGE_LOGIN_REFUSED: "environment",
   STORAGE_MIGRATION_FAILED: "internal",
   STORAGE_NEWER: "environment",
+  STORAGE_NOT_EMPTY: "conflict",
   STORAGE_UNSUITABLE: "environment",
   STORAGE_UNWRITABLE: "environment",
   TIMEOUT: "timeout",

@@ -23,7 +23,16 @@ class AddCommits extends Migration {
   }
 }
 
+class CreateMoves extends Migration {
+  override up(): void {
+    this.addSql(
+      "create table database_moves (id integer primary key, from_place text not null, rows bigint not null, complete boolean not null)",
+    );
+  }
+}
+
 export const OUTBOX_MIGRATIONS: Migrations = [
   { name: "001-outbox", class: CreateOutbox },
   { name: "002-servers", class: AddCommits },
+  { name: "003-moves", class: CreateMoves },
 ];

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { defineEntity, type EntityManager, type FilterQuery, type InferEntity, p } from "@mikro-orm/core";
+import { MezError } from "../errors/error.js";
 import type { Entities } from "../plugin/database.js";
 
 /** A message that was written in the transaction it tells of, and is delivered after the commit, in order of `seq`. */
@@ -67,7 +68,9 @@ export async function readOutboxHead(em: EntityManager, { lock }: { readonly loc
       "all",
       em.getTransactionContext(),
     );
-  return { seq: Number(head?.last_seq), commitId: head?.commit_id ?? "" };
+  // It is the lock of all writers as well: without it nobody may write.
+  if (head === undefined) throw new MezError("STORAGE_CORRUPT", "table outbox_head has lost its row");
+  return { seq: Number(head.last_seq), commitId: head.commit_id ?? "" };
 }
 
 /**

@@ -10,6 +10,7 @@ import type { ProcessInfo } from "../plugin/process.js";
 import { AUDIT_SINK } from "../ports/audit-sink.js";
 import { STORAGE_DRIVER } from "../ports/storage-driver.js";
 import { type OpenDatabase, openDatabase, type PluginTables } from "../storage/database.js";
+import { deleteMoveNote, readMoveNote } from "../storage/move-note.js";
 import type { Clock } from "../time/clock.js";
 import { type Generation, resolverOf } from "./generation.js";
 import type { PluginInstance } from "./instance.js";
@@ -71,6 +72,13 @@ export class ClusterState {
     this.#open = { storage, dispatcher: new Dispatcher({ collections, subscribers, isOurs, delivered, logger }) };
     this.#adopt(await storage.outbox.pending());
     this.database.opened(storage.database);
+    const moved = await storage.database.read(readMoveNote);
+    if (moved?.complete === false) {
+      throw new MezError(
+        "STORAGE_CORRUPT",
+        `the database was to be filled from ${moved.fromPlace}, and that did not end; make a new one and move again`,
+      );
+    }
     await this.#publish(generation.instances);
     await storage.follow();
     collections.heardBy(() => storage.silentSeconds());
@@ -109,6 +117,10 @@ export class ClusterState {
 
   /** Delivers the events that an earlier process committed and could not; once, when every subscriber runs. */
   deliverLeftovers(): void {
+    if (this.#open === null) return;
+    this.#auditMove().catch((error: unknown) =>
+      this.parts.logger.error("the move of the database could not be audited", { error: messageOf(error) }),
+    );
     const leftovers = this.#leftovers ?? [];
     this.#leftovers = null;
     this.#adopt(leftovers);
@@ -129,6 +141,17 @@ export class ClusterState {
     if (this.collections instanceof RemoteCollections) await this.collections.close();
     this.database.closed();
     await this.#open?.storage.close();
+  }
+
+  /** A database that was filled from another one says so in the audit log, once. */
+  async #auditMove(): Promise<void> {
+    if ((await this.database.read(readMoveNote)) === null) return;
+    await this.database.transaction(async (tx) => {
+      const note = await readMoveNote(tx.em);
+      if (note === null) return;
+      await deleteMoveNote(tx.em);
+      tx.audit({ type: "database.moved", resourceType: "database", metadata: { from: note.fromPlace, rows: note.rows } });
+    });
   }
 
   #adopt(rows: readonly OutboxRow[]): void {

@@ -12,6 +12,7 @@ import type { Duties } from "../plugin/duties.js";
 import type { StorageDriver } from "../ports/storage-driver.js";
 import { KnownTables } from "./known-tables.js";
 import { migrate, migrateAlone } from "./migrations.js";
+import { MOVE_ENTITIES } from "./move-note.js";
 import { type DeliveredRow, OutboxKeeper } from "./outbox-keeper.js";
 import { openingError } from "./storage-error.js";
 import { type TransactionOptions, TransactionQueue } from "./transaction.js";
@@ -67,7 +68,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
   const shared = driver.shared ?? null;
   const orm = new MikroORM({
     ...driver.options(),
-    entities: [...OUTBOX_ENTITIES, ...CLUSTER_ENTITIES, ...options.plugins.flatMap((plugin) => [...plugin.entities])],
+    entities: [
+      ...OUTBOX_ENTITIES,
+      ...CLUSTER_ENTITIES,
+      ...MOVE_ENTITIES,
+      ...options.plugins.flatMap((plugin) => [...plugin.entities]),
+    ],
     metadataCache: { enabled: false },
     // While a plugin is replaced, the entities of its old and its new code are both in use. That no two plugins have one table,
     // the catalog has checked.

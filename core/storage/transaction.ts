@@ -73,7 +73,7 @@ export class TransactionQueue implements Database {
   }
 
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    if (inside.getStore()?.active) {
+    if (isInside(this, inside.getStore())) {
       return Promise.reject(
         new MezError("INTERNAL", "internal error", { detail: "a transaction inside a transaction would wait for itself" }),
       );
@@ -86,7 +86,7 @@ export class TransactionQueue implements Database {
         since: performance.now(),
         run: async (open) => {
           const tx = new RecordedTransaction(open);
-          const mark = { active: true };
+          const mark: Mark = { queue: this, active: true, around: inside.getStore() };
           try {
             result = await inCallersContext(() => inside.run(mark, () => work(tx)));
           } finally {
@@ -321,4 +321,16 @@ function sqlConnection(em: EntityManager, type: "read" | "write"): AbstractSqlCo
   return em.getConnection(type) as unknown as AbstractSqlConnection;
 }
 
-const inside = new AsyncLocalStorage<{ active: boolean }>();
+/** Work that runs, and the work of another database's queue that it was begun in. */
+interface Mark {
+  readonly queue: TransactionQueue;
+  active: boolean;
+  readonly around: Mark | undefined;
+}
+
+const inside = new AsyncLocalStorage<Mark>();
+
+function isInside(queue: TransactionQueue, mark: Mark | undefined): boolean {
+  for (let each = mark; each !== undefined; each = each.around) if (each.active && each.queue === queue) return true;
+  return false;
+}

@@ -68,6 +68,7 @@ const EVENT_CODES: ReadonlyMap<string, string> = new Map([
   ["plugin.added", "MZ4023"],
   ["plugin.pinned", "MZ4024"],
   ["plugin.removed", "MZ4025"],
+  ["database.moved", "MZ4027"],
   ["audit.archived", "MZ4030"],
   ["audit.pruned", "MZ4031"],
   ["node.joined", "MZ5000"],

@@ -73,7 +73,7 @@ for (const path of DOCUMENTS) {
 
 test("docs/audit.md: every type of event has its line, with its code", () => {
   const text = readFileSync(join(ROOT, "docs/audit.md"), "utf8");
-  for (const type of [...EVENT_TYPES, "authz.denied"]) {
+  for (const type of [...EVENT_TYPES, "authz.denied", "database.moved"]) {
     assert.match(text, new RegExp(`^\\| \`${type.replaceAll(".", "\\.")}\` +\\| ${eventCodeOf(type)} `, "m"), type);
   }
 });

@@ -17,6 +17,10 @@ export class SqliteStorageDriver implements StorageDriver {
     this.#lock = new DatabaseLock(path);
   }
 
+  get place(): string {
+    return this.#path;
+  }
+
   options(): Partial<Options> {
     return {
       driver: SqliteDriver,
