@@ -37,7 +37,7 @@ describe("moving the database of a cluster", needsPeers("postgres", "ssh"), () =
       ["locks", "ls"],
       ["roles", "ls"],
       ["recordings", "ls"],
-    ].map((args) => cluster.mezctlOk([...args, "--format=json"]).replace(/"(valid_certificates|last_expires_at)":[^,}]*/g, ""));
+    ].map((args) => cluster.mezctlOk([...args, "--format=json"]));
   async function startWith(file: string): Promise<void> {
     writeFileSync(cluster.configFile, readFileSync(file));
     await cluster.startServer();

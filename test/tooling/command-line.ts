@@ -53,6 +53,7 @@ export const PROGRAMS: Readonly<Record<Binary, { readonly globals: Flags; readon
       daemon("node", () => import("../../daemons/node.js")),
       daemon("identity", () => import("../../daemons/identity.js")),
       daemon("health", () => import("../../daemons/health.js")),
+      daemon("database", () => import("../../daemons/database.js")),
       daemon("config", () => import("../../daemons/config.js")),
     ],
   },
