@@ -50,7 +50,8 @@ export class PackageStore {
   /** Deletes every copy but those that are named; for a process that runs no others. */
   async prune(keep: readonly StoredPackage[]): Promise<void> {
     const kept = new Set(keep.map(({ folder }) => folder));
-    for (const id of await readdir(this.folder).catch(() => [])) {
+    const folders = (await readdir(this.folder, { withFileTypes: true }).catch(() => [])).filter((entry) => entry.isDirectory());
+    for (const { name: id } of folders) {
       const copies = await readdir(join(this.folder, id));
       for (const copy of copies.map((name) => join(this.folder, id, name)))
         if (!kept.has(copy)) await rm(copy, { recursive: true });
