@@ -3,7 +3,8 @@
    SLOW_TOKEN_MILLISECONDS  what each signature takes longer
    SLOW_TOKEN_STUCK         a file; while it is there, signatures do not come to an end
    SLOW_TOKEN_SESSIONS      how many sessions there may be
-   SLOW_TOKEN_FLAGS         more flags of every token */
+   SLOW_TOKEN_FLAGS         more flags of every token
+   SLOW_TOKEN_LOSS          a file; the session that makes the next key while it is there is lost then, and the file goes */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 static CK_FUNCTION_LIST slow;
 static CK_FUNCTION_LIST_PTR other;
 static int sessions;
+static CK_SESSION_HANDLE lost = CK_INVALID_HANDLE;
 
 static long number(const char *name, long otherwise) {
   const char *text = getenv(name);
@@ -30,6 +32,7 @@ static CK_RV few_sessions(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR applicati
   CK_RV rv;
   if (__sync_add_and_fetch(&sessions, 1) > number("SLOW_TOKEN_SESSIONS", 1000000)) rv = CKR_SESSION_COUNT;
   else rv = other->C_OpenSession(slot, flags, application, notify, session);
+  if (rv == CKR_OK && *session == lost) lost = CK_INVALID_HANDLE;
   if (rv != CKR_OK) __sync_sub_and_fetch(&sessions, 1);
   return rv;
 }
@@ -38,6 +41,24 @@ static CK_RV close_session(CK_SESSION_HANDLE session) {
   CK_RV rv = other->C_CloseSession(session);
   if (rv == CKR_OK) __sync_sub_and_fetch(&sessions, 1);
   return rv;
+}
+
+static CK_RV generate(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK_ATTRIBUTE_PTR public_template, CK_ULONG public_count,
+                      CK_ATTRIBUTE_PTR private_template, CK_ULONG private_count, CK_OBJECT_HANDLE_PTR public_key,
+                      CK_OBJECT_HANDLE_PTR private_key) {
+  const char *loss = getenv("SLOW_TOKEN_LOSS");
+  CK_RV rv = other->C_GenerateKeyPair(session, mechanism, public_template, public_count, private_template, private_count, public_key,
+                                      private_key);
+  if (rv == CKR_OK && loss && unlink(loss) == 0) lost = session;
+  return rv;
+}
+
+static CK_RV attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_PTR template, CK_ULONG count) {
+  return session == lost ? CKR_DEVICE_REMOVED : other->C_GetAttributeValue(session, object, template, count);
+}
+
+static CK_RV find(CK_SESSION_HANDLE session, CK_ATTRIBUTE_PTR template, CK_ULONG count) {
+  return session == lost ? CKR_DEVICE_REMOVED : other->C_FindObjectsInit(session, template, count);
 }
 
 static CK_RV token_info(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info) {
@@ -57,6 +78,9 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
     slow.C_OpenSession = few_sessions;
     slow.C_CloseSession = close_session;
     slow.C_GetTokenInfo = token_info;
+    slow.C_GenerateKeyPair = generate;
+    slow.C_GetAttributeValue = attributes;
+    slow.C_FindObjectsInit = find;
   }
   *list = &slow;
   return CKR_OK;

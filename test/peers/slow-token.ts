@@ -15,6 +15,8 @@ export interface SlowToken {
   addFlags(flags: number): void;
   /** From now on signatures do not come to an end, until the returned function is called. */
   stick(): () => void;
+  /** The session that makes the next key is lost right after that. */
+  loseNextMaker(): void;
 }
 
 /** Compiles the module. What it goes by is in the environment of this process, as for SoftHSM. */
@@ -24,9 +26,11 @@ export function makeSlowToken(hsm: SoftHsm, milliseconds: number): SlowToken {
   const source = fileURLToPath(projectFile("test/peers/slow-token.c"));
   execFileSync(requirePeer("cc"), ["-shared", "-fPIC", "-I", headers, "-o", module, source, "-ldl"]);
   const stuck = join(hsm.folder, "stuck");
+  const loss = join(hsm.folder, "loss");
   setVariable("SLOW_TOKEN_MODULE", hsm.module);
   setVariable("SLOW_TOKEN_MILLISECONDS", String(milliseconds));
   setVariable("SLOW_TOKEN_STUCK", stuck);
+  setVariable("SLOW_TOKEN_LOSS", loss);
   return {
     module,
     limitSessions: (count) => setVariable("SLOW_TOKEN_SESSIONS", count === null ? "" : String(count)),
@@ -35,6 +39,7 @@ export function makeSlowToken(hsm: SoftHsm, milliseconds: number): SlowToken {
       closeSync(openSync(stuck, "w"));
       return () => rmSync(stuck, { force: true });
     },
+    loseNextMaker: () => closeSync(openSync(loss, "w")),
   };
 }
 

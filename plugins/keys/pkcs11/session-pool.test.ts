@@ -93,6 +93,16 @@ describe("a token that is slow", needsPeers("softhsm2-util", "libsofthsm2", "cc"
     }
   });
 
+  test("leaves one key under an id when a session is lost right after it made one", async (t) => {
+    const backend = await opened(t, 1, 20_000);
+    for (const algorithm of ["ed25519", "ecdsa-p256"] as const) {
+      slow.loseNextMaker();
+      const { handle } = await backend.generate(algorithm);
+      const other = await opened(t, 1, 20_000);
+      assert.equal((await other.sign(handle, DATA)).length, 64);
+    }
+  });
+
   test("is let go when its module hangs, and answers to all who wait", async (t) => {
     const pool = poolOf(t, 1, 20_000);
     await pool.start();

@@ -117,6 +117,8 @@ export class SessionPool {
       const { message: reason } = answer.failure;
       this.logger.warn("a session of a token was lost; opening another", { token: this.settings.label, reason });
       if (!(await this.#open(thread))) return null;
+      // The session may have been lost after the key was made: with another one under its id, neither could be used.
+      if (request.kind === "generate") await thread.ask({ kind: "destroy", id: request.id });
       answer = await thread.ask(request);
     }
     if (answer.failure !== undefined) throw this.#errorOf(answer.failure);
