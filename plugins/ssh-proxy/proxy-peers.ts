@@ -63,10 +63,8 @@ export class ProxyPeers {
           .catch(() => null)
           .then((stream) => {
             waiting -= 1;
-            if (stream !== null && winner === null) {
-              winner = stream;
-              this.#remember(info.nodeName, address);
-            } else stream?.destroy();
+            if (stream !== null && winner === null) winner = stream;
+            else stream?.destroy();
             if (winner !== null || waiting === 0) resolve();
           });
     });
@@ -82,7 +80,9 @@ export class ProxyPeers {
     const secureContext = tunnelSecureContext(identity.current());
     const options = { address, secureContext, serverName: ANY_PROXY, handshakeSeconds: HANDSHAKE_SECONDS, isProxy };
     try {
-      return await askPeer(info, options, signal);
+      const stream = await askPeer(info, options, signal);
+      this.#remember(info.nodeName, address);
+      return stream;
     } catch (error) {
       if (!signal.aborted && !isMezError(error, "NODE_OFFLINE"))
         logger.warn("another proxy was asked for a node in vain", { address, node: info.nodeName, error: messageOf(error) });
