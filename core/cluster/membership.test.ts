@@ -33,3 +33,21 @@ test("gives no server up for looks that came one right after the other", async (
   assert.equal(await busy.have("x"), true);
   assert.deepEqual((await database.read(listServers)).map(({ name }) => name).sort(), ["busy", "quiet"]);
 });
+
+test("gives a duty back that nobody asks for here any more", async (t) => {
+  const { database, close } = await openTestDatabase({});
+  t.after(close);
+  let now = 0;
+  const make = (name: string) => {
+    const parts = { database, name, logger: silentLogger, onAdopted: () => {}, beatMs: 1000, idleDutyMs: 10_000, now: () => now };
+    return new Membership({ ...parts, keeper: new OutboxKeeper(true) });
+  };
+  const [one, two] = [make("one"), make("two")];
+  assert.deepEqual([await one.have("sweep"), await one.have("forward"), await two.have("sweep")], [true, true, false]);
+  now = 6_000;
+  assert.equal(await one.have("forward"), true);
+  assert.equal(await two.have("sweep"), false);
+  now = 10_500;
+  assert.equal(await one.have("forward"), true);
+  assert.deepEqual([await two.have("sweep"), await two.have("forward"), await one.have("sweep")], [true, false, false]);
+});

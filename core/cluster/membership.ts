@@ -5,7 +5,16 @@ import type { Database } from "../plugin/database.js";
 import type { Duties } from "../plugin/duties.js";
 import type { Logger } from "../plugin/logger.js";
 import type { OutboxKeeper } from "../storage/outbox-keeper.js";
-import { addServer, beat, dutyHolder, listServers, removeServers, type ServerRow, takeDuty } from "./server-records.js";
+import {
+  addServer,
+  beat,
+  dutyHolder,
+  giveDutiesBack,
+  listServers,
+  removeServers,
+  type ServerRow,
+  takeDuty,
+} from "./server-records.js";
 
 export interface MembershipParts {
   readonly database: Database;
@@ -17,6 +26,10 @@ export interface MembershipParts {
   readonly onAdopted: (rows: readonly OutboxRow[]) => void;
   /** Default 2000. */
   readonly beatMs?: number;
+  /** How long a duty is kept that nobody asks for any more; default 10 minutes. */
+  readonly idleDutyMs?: number;
+  /** Milliseconds of a clock that never steps. */
+  readonly now?: () => number;
 }
 
 /**
@@ -26,8 +39,10 @@ export interface MembershipParts {
  */
 export class Membership implements Duties {
   readonly #seen = new Map<string, { readonly beats: number; readonly times: number; readonly at: number }>();
-  readonly #held = new Set<string>();
+  /** When each duty was asked for last. */
+  readonly #held = new Map<string, number>();
   readonly #beatMs: number;
+  readonly #now: () => number;
   #beats = 0;
   #lastBeat = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
@@ -35,6 +50,7 @@ export class Membership implements Duties {
 
   constructor(private readonly parts: MembershipParts) {
     this.#beatMs = parts.beatMs ?? 2000;
+    this.#now = parts.now ?? (() => performance.now());
   }
 
   /** Joins the list. */
@@ -60,7 +76,10 @@ export class Membership implements Duties {
 
   async have(name: string): Promise<boolean> {
     await this.#freshen();
-    if (this.#held.has(name)) return true;
+    if (this.#held.has(name)) {
+      this.#held.set(name, this.#now());
+      return true;
+    }
     const { database, keeper } = this.parts;
     const holder = await database.read((em) => dutyHolder(em, name));
     if (holder !== null && holder !== keeper.server) return false;
@@ -68,7 +87,7 @@ export class Membership implements Duties {
       const now = await dutyHolder(tx.em, name);
       if (now === null) await takeDuty(tx.em, name, keeper.server);
       if (now !== null && now !== keeper.server) return false;
-      this.#held.add(name);
+      this.#held.set(name, this.#now());
       return true;
     });
   }
@@ -82,7 +101,7 @@ export class Membership implements Duties {
 
   /** After a silence others may have taken over: then look first. */
   async #freshen(): Promise<void> {
-    if (performance.now() - this.#lastBeat > this.#beatMs * FRESH_BEATS) await this.#beat();
+    if (this.#now() - this.#lastBeat > this.#beatMs * FRESH_BEATS) await this.#beat();
   }
 
   #beat(): Promise<void> {
@@ -94,8 +113,10 @@ export class Membership implements Duties {
 
   async #sendBeat(): Promise<void> {
     const { database, keeper, name, logger, onAdopted } = this.parts;
-    const sentAt = performance.now();
+    const sentAt = this.#now();
     this.#beats += 1;
+    // Their plugin is off here by now; elsewhere it may run.
+    const idle = [...this.#held].filter(([, askedAt]) => sentAt - askedAt > (this.parts.idleDutyMs ?? IDLE_DUTY_MS));
     const { adopted, renewed } = await database.transaction(async (tx) => {
       const isListed = await beat(tx.em, keeper.server, this.#beats);
       const id = isListed ? keeper.server : randomUUID();
@@ -108,9 +129,15 @@ export class Membership implements Duties {
         dead.map((server) => server.id),
       );
       const living = servers.filter((server) => !dead.includes(server)).map((server) => server.id);
+      await giveDutiesBack(
+        tx.em,
+        keeper.server,
+        idle.map(([duty]) => duty),
+      );
       for (const known of this.#seen.keys()) if (!living.includes(known)) this.#seen.delete(known);
       return { adopted: await adoptEvents(tx.em, id, living), renewed: isListed ? null : id };
     });
+    for (const [duty] of idle) this.#held.delete(duty);
     if (renewed !== null) {
       // A new one, also after others have given us up: what they have taken over stays theirs.
       keeper.server = renewed;
@@ -122,7 +149,7 @@ export class Membership implements Duties {
 
   #stoodStill({ id, beats }: ServerRow): boolean {
     const before = this.#seen.get(id);
-    const at = performance.now();
+    const at = this.#now();
     if (before?.beats !== beats) this.#seen.set(id, { beats, times: 0, at });
     // Whoever finds its own sign of life too old, or not written, looks more often.
     else if (at - before.at >= this.#beatMs / 2) this.#seen.set(id, { beats, times: before.times + 1, at });
@@ -135,3 +162,5 @@ export class Membership implements Duties {
 // Less than it takes others to give us up.
 const FRESH_BEATS = 3;
 const DEAD_LOOKS = 5;
+// Longer than the round of any work that asks before each.
+const IDLE_DUTY_MS = 600_000;

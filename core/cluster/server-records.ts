@@ -47,3 +47,8 @@ export async function dutyHolder(em: EntityManager, name: string): Promise<strin
 export async function takeDuty(em: EntityManager, name: string, server: string): Promise<void> {
   await em.insert(DutyRecord, { name, server });
 }
+
+/** Others may take these duties. */
+export async function giveDutiesBack(em: EntityManager, server: string, names: readonly string[]): Promise<void> {
+  if (names.length > 0) await em.nativeDelete(DutyRecord, { server, name: { $in: [...names] } });
+}

@@ -2,7 +2,7 @@ import type { ServiceToken } from "./contract.js";
 
 /**
  * Work that one server of a cluster does for all: sweeping, archiving, forwarding. Whoever asks first gets a duty, and
- * keeps it until it stops or is gone for about ten seconds; then another one gets it that asks.
+ * keeps it until it stops, is gone for about ten seconds, or has not asked for ten minutes; then another one gets it that asks.
  */
 export interface Duties {
   /**
