@@ -19,6 +19,11 @@ const login = command({
       description: "Who logs in (default: as before, or you)",
       valueName: "name",
     },
+    connector: {
+      type: "string",
+      description: "Sign in through this connector, with the password that you have there",
+      valueName: "name",
+    },
     password: { type: "secret", description: "Password; asked for when absent" },
     newPassword: { type: "secret", description: "What replaces a one-time password; asked for when absent" },
     otp: { type: "secret", description: "Code of your authenticator app, or a recovery code; asked for when absent" },

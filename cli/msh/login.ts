@@ -19,6 +19,8 @@ import { PROFILE_COLUMNS } from "./status.js";
 
 export interface LoginInput {
   readonly user: string | undefined;
+  /** Who checks the password, in place of the cluster itself. */
+  readonly connector: string | undefined;
   readonly password: Secret | undefined;
   readonly newPassword: Secret | undefined;
   readonly otp: Secret | undefined;
@@ -56,7 +58,7 @@ interface Attempt extends LoginInput {
 
 async function authenticate(context: CommandContext, attempt: Attempt): Promise<AuthenticateLocalResponse> {
   const { authServer, decision, user } = attempt;
-  const password = attempt.password ?? (await context.promptSecret(`Password of ${user} at ${authServer}`));
+  const password = attempt.password ?? (await context.promptSecret(`Password of ${user} at ${attempt.connector ?? authServer}`));
   const connection = await dialTrusted(authServer, decision);
   try {
     const client = connection.client(AuthenticationServiceService);
@@ -64,6 +66,7 @@ async function authenticate(context: CommandContext, attempt: Attempt): Promise<
       userName: user,
       password: password.expose(),
       newPassword: "",
+      connector: attempt.connector ?? "",
       ttlSeconds: attempt.ttl ?? 0,
       answers: [],
     };

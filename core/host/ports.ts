@@ -4,6 +4,7 @@ import { AUDIT_SINK } from "../ports/audit-sink.js";
 import { AUTHENTICATOR } from "../ports/authenticator.js";
 import { AUTHORIZER } from "../ports/authorizer.js";
 import { CLUSTER_SETTING } from "../ports/cluster-setting.js";
+import { CONNECTOR } from "../ports/connector.js";
 import { GUARD } from "../ports/guard.js";
 import { JOIN_METHOD } from "../ports/join-method.js";
 import { KEY_BACKEND } from "../ports/key-backend.js";
@@ -20,6 +21,7 @@ const PORTS: readonly Port<unknown>[] = [
   AUTHENTICATOR,
   AUTHORIZER,
   CLUSTER_SETTING,
+  CONNECTOR,
   GUARD,
   JOIN_METHOD,
   KEY_BACKEND,

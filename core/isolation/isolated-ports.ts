@@ -1,5 +1,6 @@
 import type { Port } from "../plugin/contract.js";
 import { AUDIT_FORWARDER } from "../ports/audit-forwarder.js";
+import { CONNECTOR } from "../ports/connector.js";
 import { KEY_BACKEND } from "../ports/key-backend.js";
 import { RECORDING_STORE } from "../ports/recording-store.js";
 
@@ -32,6 +33,11 @@ const isKey = (answer: unknown): boolean => {
   return isHandle && (algorithm === "ed25519" || algorithm === "ecdsa-p256") && Buffer.isBuffer(publicKeyDer);
 };
 
+const isIdentity = (answer: unknown): boolean => {
+  const { userName, claims } = (answer ?? {}) as Record<string, unknown>;
+  return typeof userName === "string" && typeof claims === "object" && claims !== null;
+};
+
 const PORTS: readonly IsolatedPort[] = [
   {
     port: RECORDING_STORE,
@@ -55,6 +61,10 @@ const PORTS: readonly IsolatedPort[] = [
     port: AUDIT_FORWARDER,
     methods: { deliver: { timeoutMs: 60_000, hasSignal: true, accepts: isNothing } },
     properties: { repeatSeconds: (value) => value === undefined || (typeof value === "number" && value >= 0) },
+  },
+  {
+    port: CONNECTOR,
+    methods: { checkPassword: { timeoutMs: 20_000, hasSignal: true, accepts: isIdentity } },
   },
 ];
 

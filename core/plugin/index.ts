@@ -10,6 +10,7 @@ export * from "../ports/audit-sink.js";
 export * from "../ports/authenticator.js";
 export * from "../ports/authorizer.js";
 export * from "../ports/cluster-setting.js";
+export * from "../ports/connector.js";
 export * from "../ports/guard.js";
 export * from "../ports/join-method.js";
 export * from "../ports/key-backend.js";
@@ -59,6 +60,7 @@ export {
   type ServiceToken,
 } from "./contract.js";
 export { DATABASE, type Database, type Entities, type Migrations, type Transaction } from "./database.js";
+export { DUTIES, type Duties } from "./duties.js";
 export { html } from "./html.js";
 export { LIVE_SESSIONS, type LiveSession, type LiveSessions } from "./live-sessions.js";
 export { LOGGER, type LogFields, type Logger } from "./logger.js";

@@ -45,8 +45,9 @@ export function authenticationHandlers(parts: AuthenticationRpcParts): RpcHandle
     async ping() {
       return { clusterName: process.clusterName, version: process.version, time: clock.now() };
     },
-    async authenticateLocal({ userName, password, newPassword, ttlSeconds, answers }, { clientAddress }) {
+    async authenticateLocal({ userName, password, newPassword, ttlSeconds, answers, connector }, { clientAddress }) {
       const opened = await login.logIn({
+        connector: connector === "" ? null : connector,
         userName,
         password: new Secret(password),
         newPassword: newPassword === "" ? null : new Secret(newPassword),

@@ -20,6 +20,12 @@ export default defineCommands({
           aliases: ["user"],
           env: "MEZITE_USERNAME",
         },
+        connector: {
+          type: "string",
+          env: "MEZITE_CONNECTOR",
+          valueName: "name",
+          description: "Who checks the password, in place of the cluster",
+        },
         password: {
           type: "secret",
           required: true,

@@ -9,6 +9,7 @@ import {
 
 interface LoginInput {
   readonly username: string;
+  readonly connector: string | undefined;
   readonly password: Secret;
   readonly newPassword: Secret | undefined;
   readonly otp: Secret | undefined;
@@ -25,6 +26,7 @@ export async function logIn(context: CommandContext, input: LoginInput): Promise
     password: input.password.expose(),
     ttlSeconds: input.ttl ?? 0,
     newPassword: input.newPassword?.expose() ?? "",
+    connector: input.connector ?? "",
     answers: [],
   };
   let session = await client.authenticateLocal(request);

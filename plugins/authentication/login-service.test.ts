@@ -5,7 +5,9 @@ import { MezError } from "../../core/errors/error.js";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import { AttemptLimiter } from "../../core/plugin/attempt-limiter.js";
 import type { Caller } from "../../core/plugin/caller.js";
+import type { PortView } from "../../core/plugin/contract.js";
 import { Secret } from "../../core/plugin/secret.js";
+import type { Connector } from "../../core/ports/connector.js";
 import type { LoginStep } from "../../core/ports/login-step.js";
 import { FakeGuards } from "../../test/fakes/guards.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
@@ -18,6 +20,7 @@ import { deleteSession, LoginSessionRecord } from "./login-session-repository.js
 import { LoginSessions } from "./login-sessions.js";
 import { CreateAuthentication } from "./migrations/001-authentication.js";
 import { AddLoginDevice } from "./migrations/002-login-device.js";
+import { OutsideLogin } from "./outside-login.js";
 import { findPassword, PasswordRecord, savePassword } from "./password-repository.js";
 import { PasswordService } from "./password-service.js";
 import { SessionAuthenticator } from "./session-authenticator.js";
@@ -25,6 +28,12 @@ import { SessionAuthenticator } from "./session-authenticator.js";
 const OLD = new Secret("correct horse battery");
 const NEW = new Secret("staple of another kind");
 const ADDRESS = "192.0.2.7";
+
+const NO_CONNECTORS: PortView<Connector> = {
+  names: () => [],
+  all: () => [],
+  get: () => assert.fail("there is no connector"),
+};
 
 class World {
   now = new Date("2026-03-01T12:00:00Z");
@@ -61,6 +70,7 @@ class World {
       passwords: this.passwords,
       guards: this.guards,
       steps: { names: () => [...this.steps.keys()].sort(), get: (name) => this.steps.get(name) as LoginStep },
+      outside: new OutsideLogin({ connectors: NO_CONNECTORS, users: () => null, rules: [] }),
       demandedSteps: () => this.demandedSteps,
       defaultTtlSeconds: () => 43_200,
     });
@@ -96,6 +106,7 @@ class World {
   ): Promise<OpenedSession | UnfinishedLogin> {
     const answers = Object.entries(change.answers ?? {}).map(([step, text]) => [step, Buffer.from(text)] as const);
     return this.login.logIn({
+      connector: null,
       userName,
       password,
       newPassword: change.newPassword ?? null,

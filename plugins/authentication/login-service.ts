@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { MezError } from "../../core/errors/error.js";
+import { isMezError, MezError } from "../../core/errors/error.js";
 import type { AttemptLimiter } from "../../core/plugin/attempt-limiter.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { Caller } from "../../core/plugin/caller.js";
@@ -16,6 +16,7 @@ import { deleteSession, insertSession } from "./login-session-repository.js";
 import type { LoginSessions } from "./login-sessions.js";
 import { type LoginDemands, LoginSteps } from "./login-steps.js";
 import { generateLoginToken, hashLoginToken } from "./login-token.js";
+import type { OutsideLogin } from "./outside-login.js";
 import { hashPassword, MAX_PASSWORD_CHARACTERS, needsRehash, verifyPassword } from "./password-hash.js";
 import { findPassword, type StoredPassword, savePassword } from "./password-repository.js";
 import type { PasswordService } from "./password-service.js";
@@ -24,6 +25,8 @@ import { grantTtl } from "./ttl.js";
 type Person = Caller & { readonly kind: "user" };
 
 export interface LoginRequest {
+  /** Who checks the password; `null` for this cluster itself. */
+  readonly connector: string | null;
   readonly userName: string;
   readonly password: Secret;
   /** Takes the place of the password on the way in; `null` leaves it. */
@@ -63,6 +66,7 @@ export interface LoginServiceParts {
   readonly passwords: PasswordService;
   readonly guards: Guards;
   readonly steps: Pick<PortView<LoginStep>, "names" | "get">;
+  readonly outside: Pick<OutsideLogin, "requireConnector" | "identify" | "isStill">;
   /** Steps that nobody may do without. */
   readonly demandedSteps: () => readonly string[];
   /** How long a login lasts unless it asks otherwise, as it holds now. */
@@ -83,22 +87,26 @@ export class LoginService {
    *   `ACCESS_DENIED` for the right password of somebody whom a guard refuses; what a login step says to a wrong answer
    */
   async logIn(request: LoginRequest): Promise<OpenedSession | UnfinishedLogin> {
-    const { userName, password, newPassword, ttlSeconds, clientAddress } = request;
-    const { database, clock, access, users, passwords } = this.parts;
+    const { connector, password, newPassword, ttlSeconds, clientAddress } = request;
+    const { database, clock, access, users, passwords, outside } = this.parts;
     grantTtl(ttlSeconds, this.parts.defaultTtlSeconds(), null); // a request that makes no sense costs no attempt
-    const attempt = this.#begin(userName, clientAddress);
-    const stored = await this.#verify(userName, password);
-    const entry = users.get(userName);
-    if (typeof stored === "string" || entry === undefined) {
-      const reason = typeof stored === "string" ? stored : "unknown user";
-      throw await this.#refuse(userName, reason, clientAddress);
+    if (connector !== null) outside.requireConnector(connector);
+    if (connector !== null && newPassword !== null)
+      throw new MezError("INVALID_ARGUMENT", `the password is kept by connector ${connector}, and is changed there`);
+    const attempt = this.#begin(request.userName, clientAddress);
+    const proven = connector === null ? await this.#proveHere(request) : await this.#proveOutside({ ...request, connector });
+    const entry = typeof proven === "string" ? undefined : users.get(proven.userName);
+    if (typeof proven === "string" || entry === undefined) {
+      const reason = typeof proven === "string" ? proven : "unknown user";
+      throw await this.#refuse(request.userName, reason, clientAddress, methodOf(request));
     }
+    const { userName, stored } = proven;
     attempt.succeeded();
     // After the password: whether somebody is locked is told to nobody else.
     const refusal = guardRefusal(this.parts.guards, { user: userName, roles: entry.roles });
-    if (refusal !== null) throw await this.#refuseLocked(userName, refusal, clientAddress);
+    if (refusal !== null) throw await this.#refuseLocked(userName, refusal, request);
     const replacement = newPassword === null ? null : await this.#prepareNew(userName, password, newPassword);
-    const rehashed = replacement === null && needsRehash(stored.hash) ? await hashPassword(password) : null;
+    const rehashed = replacement === null && stored !== null && needsRehash(stored.hash) ? await hashPassword(password) : null;
     const token = generateLoginToken();
     const now = clock.now();
     const ttl = grantTtl(
@@ -110,16 +118,18 @@ export class LoginService {
     const id = randomUUID();
     const login = { userName, userRoles: entry.roles, clientAddress, sessionId: id };
     const opening = database.transaction(async (tx): Promise<OpenedSession | UnfinishedLogin | LockedLogin> => {
-      const current = await findPassword(tx.em, userName);
+      const current = stored === null ? null : await findPassword(tx.em, userName);
       // Deleted or changed while the hash was computed: the password that was checked opens nothing any more.
-      if (current?.hash.expose() !== stored.hash.expose()) throw invalidCredentials("the password changed during the login");
-      const mustChange = replacement === null && current.mustChange;
+      if (current?.hash.expose() !== stored?.hash.expose()) throw invalidCredentials("the password changed during the login");
+      if (connector !== null && !(await outside.isStill(tx, userName, connector)))
+        throw invalidCredentials("the account changed during the login");
+      const mustChange = replacement === null && current?.mustChange === true;
       const steps = await this.#steps.take(tx, login, request.answers);
       if (steps.demands.length > 0) return { demands: steps.demands, mustChangePassword: mustChange };
       const atDevice = steps.device === null ? {} : { device: steps.device };
       const locked = guardRefusal(this.parts.guards, { user: userName, roles: entry.roles, ...atDevice });
       if (locked !== null) return { locked };
-      if (rehashed !== null) await savePassword(tx.em, userName, { ...current, hash: rehashed }, now);
+      if (rehashed !== null && current !== null) await savePassword(tx.em, userName, { ...current, hash: rehashed }, now);
       if (replacement !== null) {
         await passwords.set(tx, userName, replacement, false);
         auditChange(tx, { userName, userRoles: entry.roles, sessionId: id, clientIp: clientAddress });
@@ -140,12 +150,17 @@ export class LoginService {
         userRoles: entry.roles,
         sessionId: id,
         clientIp: clientAddress,
-        metadata: { method: "local", expires_at: expiresAt.toISOString(), must_change_password: mustChange, ...steps.facts },
+        metadata: {
+          method: methodOf(request),
+          expires_at: expiresAt.toISOString(),
+          must_change_password: mustChange,
+          ...steps.facts,
+        },
       });
       return { token, expiresAt, mustChangePassword: mustChange, notice: ttl.notice };
     });
-    const opened = await opening.catch((error: unknown) => this.#refuseStep(error, request));
-    if ("locked" in opened) throw await this.#refuseLocked(userName, opened.locked, clientAddress);
+    const opened = await opening.catch((error: unknown) => this.#refuseStep(error, { ...request, userName }));
+    if ("locked" in opened) throw await this.#refuseLocked(userName, opened.locked, request);
     if (replacement !== null && "token" in opened) this.parts.sessions.forget({ userName });
     return opened;
   }
@@ -184,7 +199,8 @@ export class LoginService {
   }
 
   /** Audits what a login step refused; its own transaction was rolled back. */
-  async #refuseStep(error: unknown, { userName, clientAddress }: LoginRequest): Promise<never> {
+  async #refuseStep(error: unknown, request: LoginRequest): Promise<never> {
+    const { userName, clientAddress } = request;
     if (this.#steps.isRefusal(error)) {
       await this.#steps.auditRefusal(error);
       await this.parts.database.transaction(async (tx) => {
@@ -194,22 +210,22 @@ export class LoginService {
           clientIp: clientAddress,
           success: false,
           errorMessage: error.message,
-          metadata: { method: "local", reason: error.code },
+          metadata: { method: methodOf(request), reason: error.code },
         });
       });
     }
     throw error;
   }
 
-  async #refuseLocked(userName: string, { message, detail }: GuardRefusal, clientIp: string): Promise<MezError> {
+  async #refuseLocked(userName: string, { message, detail }: GuardRefusal, request: LoginRequest): Promise<MezError> {
     await this.parts.database.transaction(async (tx) => {
       tx.audit({
         type: "user.login.failed",
         userName,
-        clientIp,
+        clientIp: request.clientAddress,
         success: false,
         errorMessage: message,
-        metadata: { method: "local", reason: "refused", detail },
+        metadata: { method: methodOf(request), reason: "refused", detail },
       });
     });
     return new MezError("ACCESS_DENIED", message, { detail });
@@ -225,6 +241,23 @@ export class LoginService {
     return this.parts.limiter.begin(userName, clientAddress);
   }
 
+  async #proveHere({ userName, password }: LoginRequest): Promise<Proven | string> {
+    const stored = await this.#verify(userName, password);
+    return typeof stored === "string" ? stored : { userName, stored };
+  }
+
+  /** @returns Why not, for a wrong name or password; every other refusal is audited and thrown. */
+  async #proveOutside(request: LoginRequest & { readonly connector: string }): Promise<Proven | string> {
+    try {
+      return { userName: await this.parts.outside.identify(request), stored: null };
+    } catch (error) {
+      if (!isMezError(error)) throw error;
+      if (error.code === "INVALID_CREDENTIALS") return error.detail ?? "wrong password";
+      await this.#refuse(request.userName, error.detail ?? error.message, request.clientAddress, methodOf(request));
+      throw error;
+    }
+  }
+
   /** The stored password when it is the right one, else why not. */
   async #verify(userName: string, password: Secret): Promise<StoredPassword | string> {
     if (password.expose().length > MAX_PASSWORD_CHARACTERS) return "password too long";
@@ -235,7 +268,7 @@ export class LoginService {
   }
 
   /** Audits a failed attempt. A name that no user can have is left out: people type passwords into the wrong field. */
-  async #refuse(userName: string, reason: string, clientAddress: string): Promise<MezError> {
+  async #refuse(userName: string, reason: string, clientAddress: string, method = "local"): Promise<MezError> {
     const isName = USER_NAME.test(userName);
     await this.parts.database.transaction(async (tx) => {
       tx.audit({
@@ -244,7 +277,7 @@ export class LoginService {
         clientIp: clientAddress,
         success: false,
         errorMessage: "invalid credentials",
-        metadata: { method: "local", reason },
+        metadata: { method, reason },
       });
     });
     return invalidCredentials(`${reason}: ${isName ? userName : "(not a user name)"}`);
@@ -252,6 +285,18 @@ export class LoginService {
 }
 
 // --- internal ---
+
+/** Whose password was right. */
+interface Proven {
+  /** Name of the account. */
+  readonly userName: string;
+  /** `null` when the password is kept elsewhere. */
+  readonly stored: StoredPassword | null;
+}
+
+function methodOf({ connector }: LoginRequest): string {
+  return connector === null ? "local" : `connector:${connector}`;
+}
 
 const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,63}$/;
 

@@ -7,12 +7,14 @@ import { LOGGER } from "../../core/plugin/logger.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUTHENTICATOR } from "../../core/ports/authenticator.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
+import { CONNECTOR } from "../../core/ports/connector.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { LOGIN_STEP } from "../../core/ports/login-step.js";
 import { parseDuration } from "../../core/time/duration.js";
 import { CERTIFICATE_AUTHORITIES } from "../ca/api.js";
 import { SECOND_FACTOR } from "../cluster-config/api.js";
 import { ACCESS, USERS_COLLECTION } from "../roles/api.js";
+import { OUTSIDE_USERS } from "../users/api.js";
 import { LOGIN_SESSIONS_ENDED, PASSWORDS, SESSION_TTL } from "./api.js";
 import { AUTHENTICATION_RPC, authenticationHandlers } from "./authentication-rpc.js";
 import { CertificateSteps } from "./certificate-steps.js";
@@ -23,6 +25,7 @@ import { LoginSessions } from "./login-sessions.js";
 import { LoginSteps } from "./login-steps.js";
 import { CreateAuthentication } from "./migrations/001-authentication.js";
 import { AddLoginDevice } from "./migrations/002-login-device.js";
+import { type ClaimRule, OutsideLogin } from "./outside-login.js";
 import { PasswordRecord } from "./password-repository.js";
 import { PasswordService } from "./password-service.js";
 import { SessionAuthenticator } from "./session-authenticator.js";
@@ -37,6 +40,7 @@ interface Config {
   readonly attempt_window: string;
   readonly max_attempt_delay: string;
   readonly ssh_proxy_address: string;
+  readonly connector_roles: readonly ClaimRule[];
 }
 
 export default definePlugin<Config>({
@@ -98,6 +102,11 @@ export default definePlugin<Config>({
           passwords: passwords(resolve),
           guards,
           steps: resolve.port(LOGIN_STEP),
+          outside: new OutsideLogin({
+            connectors: resolve.latePort(CONNECTOR),
+            users: resolve.late(OUTSIDE_USERS),
+            rules: config.connector_roles,
+          }),
           demandedSteps: () => (settings.get(SECOND_FACTOR) === "required" ? ["mfa"] : []),
           defaultTtlSeconds: () => settings.get(SESSION_TTL),
         }),

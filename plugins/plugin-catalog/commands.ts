@@ -4,6 +4,7 @@ const TEMPLATE_PORTS = [
   "audit-forwarder",
   "audit-sink",
   "authenticator",
+  "connector",
   "guard",
   "key-backend",
   "recording-store",

@@ -8,9 +8,9 @@ import { GUARD } from "../../core/ports/guard.js";
 import { USER_DATA } from "../../core/ports/user-data.js";
 import { PASSWORDS } from "../authentication/api.js";
 import { ROLES } from "../roles/api.js";
-import { USERS, USERS_COLLECTION } from "./api.js";
+import { OUTSIDE_USERS, USERS, USERS_COLLECTION } from "./api.js";
 import { FirstAdminSetup } from "./first-admin.js";
-import { CreateUsers } from "./migrations/001-users.js";
+import { USER_MIGRATIONS } from "./user-migrations.js";
 import { USER_ENTITIES } from "./user-repository.js";
 import { USER_RPC, userHandlers } from "./user-rpc.js";
 import { UserService } from "./user-service.js";
@@ -42,8 +42,9 @@ export default definePlugin<Config>({
         password: config.password ?? null,
       }));
 
-    host.store(USER_ENTITIES, [{ name: "001-users", class: CreateUsers }]);
+    host.store(USER_ENTITIES, USER_MIGRATIONS);
     host.provide(USERS, users);
+    host.provide(OUTSIDE_USERS, users);
     host.provide(FIRST_START, firstAdmin);
     host.publish(USERS_COLLECTION, users);
     host.rpc(USER_RPC, (resolve) => userHandlers(users(resolve)));

@@ -11,6 +11,7 @@ const UserRecord = defineEntity({
     traits: p.text(),
     createdAt: p.datetime(),
     updatedAt: p.datetime(),
+    connector: p.text().nullable(),
   },
 });
 
@@ -59,8 +60,8 @@ export async function findHolders(em: EntityManager, role: string): Promise<read
 
 /** Stores a new user with his roles. */
 export async function insertUser(em: EntityManager, user: User): Promise<void> {
-  const { name, createdAt, updatedAt } = user;
-  await em.insert(UserRecord, { name, traits: JSON.stringify(user.traits), createdAt, updatedAt });
+  const { name, createdAt, updatedAt, connector } = user;
+  await em.insert(UserRecord, { name, traits: JSON.stringify(user.traits), createdAt, updatedAt, connector });
   await insertRoles(em, user);
 }
 
@@ -87,7 +88,14 @@ async function insertRoles(em: EntityManager, { name, roles }: User): Promise<vo
     );
 }
 
-function fromRecord(record: { name: string; traits: string; createdAt: Date; updatedAt: Date }, roles: readonly string[]): User {
-  const { name, traits, createdAt, updatedAt } = record;
-  return { name, roles, traits: JSON.parse(traits) as Traits, createdAt, updatedAt };
+interface StoredUser {
+  readonly name: string;
+  readonly traits: string;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly connector?: string | null;
+}
+
+function fromRecord({ name, traits, createdAt, updatedAt, connector }: StoredUser, roles: readonly string[]): User {
+  return { name, roles, traits: JSON.parse(traits) as Traits, createdAt, updatedAt, connector: connector ?? null };
 }

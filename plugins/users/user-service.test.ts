@@ -16,7 +16,7 @@ import { CreateRoles } from "../roles/migrations/001-roles.js";
 import { ROLE_ENTITIES } from "../roles/role-repository.js";
 import { RoleService } from "../roles/role-service.js";
 import { FirstAdminSetup } from "./first-admin.js";
-import { CreateUsers } from "./migrations/001-users.js";
+import { USER_MIGRATIONS } from "./user-migrations.js";
 import { USER_ENTITIES } from "./user-repository.js";
 import { type NewUser, UserService } from "./user-service.js";
 
@@ -52,7 +52,7 @@ async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
     entities: [...ROLE_ENTITIES, ...USER_ENTITIES, PasswordRecord, LoginSessionRecord],
     migrations: [
       { name: "001-roles", class: CreateRoles },
-      { name: "001-users", class: CreateUsers },
+      ...USER_MIGRATIONS,
       { name: "001-authentication", class: CreateAuthentication },
       { name: "002-login-device", class: AddLoginDevice },
     ],

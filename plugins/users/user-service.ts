@@ -11,7 +11,7 @@ import type { UserData } from "../../core/ports/user-data.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Passwords } from "../authentication/api.js";
 import type { Roles } from "../roles/api.js";
-import { USERS_COLLECTION, type User, type UserEntry, type Users } from "./api.js";
+import { type OutsidePerson, type OutsideUsers, USERS_COLLECTION, type User, type UserEntry, type Users } from "./api.js";
 import { checkUserName, isUserName, printable } from "./user-name.js";
 import { deleteUser, findHolders, findUser, findUsers, insertUser, updateUser } from "./user-repository.js";
 import { mergeTraits, type TraitMap } from "./user-traits.js";
@@ -45,7 +45,7 @@ export interface UserServiceParts {
 }
 
 /** The use cases of users, one transaction each. */
-export class UserService implements Users, CollectionSource<UserEntry> {
+export class UserService implements Users, OutsideUsers, CollectionSource<UserEntry> {
   constructor(private readonly parts: UserServiceParts) {}
 
   list(): Promise<readonly User[]> {
@@ -74,6 +74,7 @@ export class UserService implements Users, CollectionSource<UserEntry> {
       traits: { internal, external: {} },
       createdAt: now,
       updatedAt: now,
+      connector: null,
     };
     const oneTimePassword = request.password === null ? this.parts.passwords.generate() : null;
     const prepared = await this.#prepare(user.name, request.password ?? oneTimePassword);
@@ -116,7 +117,9 @@ export class UserService implements Users, CollectionSource<UserEntry> {
     const oneTimePassword = password === null ? this.parts.passwords.generate() : null;
     const prepared = await this.#prepare(name, password ?? oneTimePassword);
     await this.parts.database.transaction(async (tx) => {
-      await existing(tx.em, name);
+      const { connector } = await existing(tx.em, name);
+      if (connector !== null)
+        throw new MezError("CONFLICT", `"${name}" signs in through connector ${connector} and has no password here`);
       await this.parts.passwords.set(tx, name, prepared, oneTimePassword !== null || requireChange);
       audit(tx, "user.updated", user, author, { password: "reset" });
     });
@@ -136,6 +139,43 @@ export class UserService implements Users, CollectionSource<UserEntry> {
       audit(tx, "user.deleted", user, author, { roles: user.roles });
     });
     this.parts.passwords.sessionsEnded(name);
+  }
+
+  async admit({ connector, userName, roles, claims, clientAddress }: OutsidePerson): Promise<void> {
+    const isNew = await this.parts.database.transaction(async (tx) => {
+      const now = this.parts.clock.now();
+      const before = await findUser(tx.em, userName);
+      // A directory must not decide over an account that it did not make: somebody there may be called "admin".
+      if (before !== null && before.connector !== connector)
+        throw new MezError("ACCESS_DENIED", `"${userName}" is an account of somebody else here; ask your administrator`, {
+          detail: `${userName} of connector ${connector} wants the account of ${before.connector ?? "a local user"}`,
+        });
+      const common = { name: userName, roles: sorted(roles), updatedAt: now, connector };
+      const traits = { internal: before?.traits.internal ?? {}, external: claims };
+      const user: User = { ...common, traits, createdAt: before?.createdAt ?? now };
+      if (before !== null && isSame(before, user)) return false;
+      await this.parts.roles.requireAll(tx, user.roles);
+      if (before === null) {
+        // Sessions of a former user of the name must not be good for this one.
+        await this.parts.passwords.forget(tx, userName);
+        await this.#forgetFormer(tx, userName);
+        await insertUser(tx.em, user);
+      } else {
+        if (before.roles.includes(ADMIN)) await this.#keepAnAdmin(tx, user);
+        await updateUser(tx.em, user);
+      }
+      tx.put(USERS_COLLECTION, userName, entryOf(user));
+      const who = { userName, userRoles: user.roles, clientIp: clientAddress };
+      const resource = { resourceType: "user", resourceName: userName };
+      const metadata = { connector, roles: user.roles, roles_before: before?.roles ?? [], traits: Object.keys(claims) };
+      tx.audit({ ...who, ...resource, type: before === null ? "user.created" : "user.updated", metadata });
+      return before === null;
+    });
+    if (isNew) this.parts.passwords.sessionsEnded(userName);
+  }
+
+  async isOf(tx: Transaction, userName: string, connector: string): Promise<boolean> {
+    return (await findUser(tx.em, userName))?.connector === connector;
   }
 
   /**
@@ -174,6 +214,11 @@ const MAX_ROLES = 256;
 function sorted(roles: readonly string[]): readonly string[] {
   if (roles.length > MAX_ROLES) throw new MezError("INVALID_ARGUMENT", `a user can have ${MAX_ROLES} roles at most`);
   return [...new Set(roles)].sort();
+}
+
+/** Compared as they are stored. */
+function isSame(before: User, after: User): boolean {
+  return JSON.stringify([before.roles, before.traits]) === JSON.stringify([after.roles, after.traits]);
 }
 
 function entryOf({ roles, traits, createdAt }: User): UserEntry {

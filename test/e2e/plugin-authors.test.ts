@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, readFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import pluginCatalogCommands from "../../plugins/plugin-catalog/commands.js";
 import { AuthorWorkspace } from "../fixtures/author-workspace.js";
 import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { DIRECTORY_TOKEN, PeopleDirectory } from "../fixtures/people-directory.js";
 import { projectFile } from "../fixtures/project-file.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { needsPeers } from "../peers/require-peer.js";
@@ -59,15 +60,16 @@ describe("an author of plugins, with mezite installed from its tarball", () => {
 });
 
 describe("plugins that strangers wrote, in a server that was installed", needsPeers("ssh"), () => {
+  const directory = new PeopleDirectory();
   let cluster: Cluster;
   let target: string;
   before(async () => {
-    const examples = ["freezes", "recording-sqlite"] as const;
+    const examples = ["freezes", "recording-sqlite", "connector-directory"] as const;
     for (const name of examples)
       cpSync(fileURLToPath(projectFile(`test/packages/${name}`)), join(workspace.folder, name), { recursive: true });
     workspace.compile(...examples);
     const folders = examples.map((name) => workspace.install(join(workspace.folder, name), `mezite-plugin-${name}`));
-    const [freezes, recordings] = await Promise.all(folders.map(integrityOf));
+    const [freezes, recordings, connector] = await Promise.all(folders.map(integrityOf));
     cluster = await Cluster.start({
       installed: join(workspace.folder, "node_modules", "mezite"),
       config: {
@@ -78,15 +80,26 @@ describe("plugins that strangers wrote, in a server that was installed", needsPe
             ...{ from: "npm:mezite-plugin-recording-sqlite@1.0.0", integrity: recordings },
             isolation: "process",
           },
+          "connector.directory": {
+            ...{ from: `path:${folders[2]}`, integrity: connector },
+            config: { url: await directory.listen(), token: DIRECTORY_TOKEN },
+          },
+        },
+        authentication: {
+          connector_roles: [{ connector: "directory", claim: "groups", value: "engineering", roles: ["engineer"] }],
         },
       },
     });
     target = `${cluster.login}@${cluster.nodeName}`;
   });
-  after(() => cluster?.stop());
+  after(async () => {
+    directory.close();
+    await cluster?.stop();
+  });
 
   test("pass their own tests", () => {
-    workspace.node(["--test", "--test-reporter=tap", "freezes/dist/*.test.js", "recording-sqlite/dist/*.test.js"]);
+    const tests = ["freezes", "recording-sqlite", "connector-directory"].map((name) => `${name}/dist/*.test.js`);
+    workspace.node(["--test", "--test-concurrency=2", "--test-reporter=tap", ...tests]);
   });
 
   test("bring commands that mezctl builds from their description, and that reach every process", async () => {
@@ -112,6 +125,30 @@ describe("plugins that strangers wrote, in a server that was installed", needsPe
     const file = join(cluster.folder, "recording.cast");
     await eventually(() => cluster.mezctl(["recordings", "download", found?.id ?? "", `--out=${file}`]).code === 0);
     assert.match(readFileSync(file, "utf8"), /kept by a stranger/);
+  });
+
+  test("sign people in with the passwords of a directory", async () => {
+    const role = join(cluster.folder, "engineer.yaml");
+    const allow = { node_labels: { "*": "*" }, logins: ["{{external.logins}}"] };
+    writeFileSync(role, JSON.stringify({ kind: "role", version: "v1", metadata: { name: "engineer" }, spec: { allow } }));
+    cluster.mezctlOk(["roles", "create", `--from-file=${role}`]);
+    directory.people.set("alice", {
+      login: "alice",
+      active: true,
+      groups: ["engineering"],
+      attributes: { logins: [cluster.login] },
+    });
+    const home = join(cluster.folder, "home-alice");
+    mkdirSync(home, { mode: 0o700 });
+    const login = ["login", "--user=alice", "--connector=directory", "--password-stdin"];
+    assert.equal((await cluster.mshMeanwhile(login, { home, input: "wrong\n" })).code, 3);
+    const right = await cluster.mshMeanwhile(login, { home, input: "right\n" });
+    assert.equal(right.code, 0, right.stderr);
+    const { code, stdout, stderr } = cluster.ssh([target, "echo hello"], { home });
+    assert.deepEqual([code, stdout], [0, "hello\n"], stderr);
+    const local = cluster.msh(["login", "--user=alice", "--password-stdin"], { home, input: "right\n" });
+    assert.equal(local.code, 3);
+    assert.match(cluster.mezctlOk(["users", "ls"]), /alice .*engineer/);
   });
 
   test("are gone from the command line when they are switched off, and it says so", () => {

@@ -3,6 +3,7 @@ export type { AuditEvent } from "../../core/plugin/audit.js";
 export { type AuditForwarderUnderTest, testAuditForwarder } from "../contracts/audit-forwarder.js";
 export { type AuditSinkUnderTest, testAuditSink } from "../contracts/audit-sink.js";
 export { type AuthenticatorUnderTest, testAuthenticator } from "../contracts/authenticator.js";
+export { type ConnectorUnderTest, testConnector } from "../contracts/connector.js";
 export { type GuardUnderTest, testGuard } from "../contracts/guard.js";
 export { type KeyBackendUnderTest, testKeyBackend } from "../contracts/key-backend.js";
 export { type RecordingStoreUnderTest, testRecordingStore } from "../contracts/recording-store.js";

@@ -97,7 +97,14 @@ function profileLogin(context: CommandContext, askpass: Askpass, isTerminalTaken
 
 async function logInAgain(context: CommandContext, { user, authServer, cluster }: Profile): Promise<void> {
   context.output.note(`the login of ${user} on cluster ${cluster} has ended, and a program needs its key`);
-  const given = { password: undefined, newPassword: undefined, otp: undefined, ttl: undefined, out: undefined };
+  const given = {
+    connector: undefined,
+    password: undefined,
+    newPassword: undefined,
+    otp: undefined,
+    ttl: undefined,
+    out: undefined,
+  };
   await logIn({ ...context, globals: { ...context.globals, authServer } }, { user, ...given });
 }
 

@@ -1,4 +1,4 @@
-import { CLOCK, COLLECTIONS, DATABASE, definePlugin, GUARD, LOGGER, once, parseDuration, Sweeper } from "mezite/plugin";
+import { CLOCK, COLLECTIONS, DATABASE, DUTIES, definePlugin, GUARD, LOGGER, once, parseDuration, Sweeper } from "mezite/plugin";
 import { FREEZES, FROZEN } from "./freeze.js";
 import { FreezeGuard } from "./freeze-guard.js";
 import { FREEZE_RPC, freezeHandlers } from "./freeze-rpc.js";
@@ -30,7 +30,7 @@ export default definePlugin<Config>({
     );
     host.run((resolve) => {
       const sweep = () => service(resolve).sweep();
-      return new Sweeper({ what: "expired freezes", everyMs: 60_000, sweep, logger: resolve(LOGGER) });
+      return new Sweeper({ what: "expired freezes", everyMs: 60_000, sweep, logger: resolve(LOGGER), duties: resolve(DUTIES) });
     });
   },
 });

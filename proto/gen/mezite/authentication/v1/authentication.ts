@@ -38,6 +38,8 @@ export interface AuthenticateLocalRequest {
   newPassword: string;
   /** What the client did of that which an earlier answer demanded. */
   answers: LoginStepMessage[];
+  /** Name of the connector that checks the password; empty for a password of this cluster. */
+  connector: string;
 }
 
 /** What one login step and its client side say to each other. */
@@ -246,7 +248,7 @@ export const PingResponse: MessageFns<PingResponse> = {
 };
 
 function createBaseAuthenticateLocalRequest(): AuthenticateLocalRequest {
-  return { userName: "", password: "", ttlSeconds: 0, newPassword: "", answers: [] };
+  return { userName: "", password: "", ttlSeconds: 0, newPassword: "", answers: [], connector: "" };
 }
 
 export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
@@ -265,6 +267,9 @@ export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
     }
     for (const v of message.answers) {
       LoginStepMessage.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.connector !== "") {
+      writer.uint32(50).string(message.connector);
     }
     return writer;
   },
@@ -322,6 +327,14 @@ export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
             message.answers.push(LoginStepMessage.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.connector = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -344,6 +357,7 @@ export const AuthenticateLocalRequest: MessageFns<AuthenticateLocalRequest> = {
     message.ttlSeconds = object.ttlSeconds ?? 0;
     message.newPassword = object.newPassword ?? "";
     message.answers = object.answers?.map((e) => LoginStepMessage.fromPartial(e)) || [];
+    message.connector = object.connector ?? "";
     return message;
   },
 };
