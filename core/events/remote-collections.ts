@@ -8,8 +8,11 @@ import type { Clock } from "../time/clock.js";
 import { CollectionRegistry, parseKindId } from "./collections.js";
 
 const RETRY_MIN_MS = 200;
-const RETRY_MAX_MS = 5_000;
-const SILENCE_LIMIT_MS = 15_000;
+// With what the transport waits besides, less than 5 s from the return of the auth service to a stream.
+const RETRY_MAX_MS = 2_000;
+const REFUSED_RETRY_MAX_MS = 5_000;
+// Two signs of life that did not come.
+const SILENCE_LIMIT_MS = 10_500;
 
 /**
  * The collections of a proxy or a node: copies that a watch stream keeps up to date. When the stream breaks, the copies
@@ -20,7 +23,8 @@ export class RemoteCollections implements Collections {
   readonly #stop = new AbortController();
   #connection: RpcConnection | null = null;
   #running: Promise<void> | null = null;
-  #lastSign: number | null = null;
+  /** By the clock, and by one that nobody sets but that may stand still while the machine sleeps. */
+  #lastSign: { readonly clockMs: number; readonly steadyMs: number } | null = null;
   #stream: AbortController | null = null;
   #markReady: () => void = () => {};
   readonly #ready = new Promise<void>((resolve) => {
@@ -41,7 +45,9 @@ export class RemoteCollections implements Collections {
   }
 
   silentSeconds(): number {
-    return this.#lastSign === null ? Number.POSITIVE_INFINITY : Math.max(0, (this.clock.now().getTime() - this.#lastSign) / 1000);
+    if (this.#lastSign === null) return Number.POSITIVE_INFINITY;
+    const { clockMs, steadyMs } = this.#lastSign;
+    return Math.max(0, this.clock.now().getTime() - clockMs, performance.now() - steadyMs) / 1000;
   }
 
   follow(connection: RpcConnection): void {
@@ -79,20 +85,25 @@ export class RemoteCollections implements Collections {
       }
       await delay(pause * (0.5 + Math.random()), undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
       const isShort = !isRefused && this.silentSeconds() < SILENCE_LIMIT_MS / 1000;
-      pause = isShort ? RETRY_MIN_MS : Math.min(pause * 2, RETRY_MAX_MS);
+      pause = isShort ? RETRY_MIN_MS : Math.min(pause * 2, isRefused ? REFUSED_RETRY_MAX_MS : RETRY_MAX_MS);
     }
   }
 
   async #watch(): Promise<void> {
     const stream = new AbortController();
     this.#stream = stream;
-    const client = (this.#connection as RpcConnection).client(WatchServiceService);
-    let watchdog = setTimeout(() => stream.abort(), SILENCE_LIMIT_MS);
+    const connection = this.#connection as RpcConnection;
+    const client = connection.client(WatchServiceService);
+    const giveUp = (): void => {
+      connection.moveOn?.();
+      stream.abort();
+    };
+    let watchdog = setTimeout(giveUp, SILENCE_LIMIT_MS);
     let snapshot: Map<string, Map<string, unknown>> | null = new Map();
     try {
       for await (const { message } of client.watch({}, { signal: stream.signal })) {
         clearTimeout(watchdog);
-        watchdog = setTimeout(() => stream.abort(), SILENCE_LIMIT_MS);
+        watchdog = setTimeout(giveUp, SILENCE_LIMIT_MS);
         if (message?.$case === "put") {
           const { kind, key, value } = message.put;
           const parsed: unknown = JSON.parse(value);
@@ -106,7 +117,7 @@ export class RemoteCollections implements Collections {
           this.#markReady();
         }
         // Before it is whole, a new copy makes the old one no younger.
-        if (snapshot === null) this.#lastSign = this.clock.now().getTime();
+        if (snapshot === null) this.#lastSign = { clockMs: this.clock.now().getTime(), steadyMs: performance.now() };
       }
     } finally {
       clearTimeout(watchdog);

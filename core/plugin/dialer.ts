@@ -15,7 +15,7 @@ export type ServerTrust =
   | { readonly kind: "none" };
 
 export interface DialOptions {
-  /** `host:port`, tried in order. */
+  /** `host:port`, tried in order: at first, and from the one after a server that does not answer. */
   readonly addresses: readonly string[];
   readonly trust: ServerTrust;
   readonly identity?: TlsIdentity;

@@ -81,5 +81,7 @@ export interface RpcConnection {
   client<Definition extends RpcDefinition>(definition: Definition): RpcClient<Definition>;
   /** SHA-256 of the DER of the server's TLS certificate as this side sees it; connects when needed. */
   serverFingerprint(): Promise<Buffer>;
+  /** For whoever waits for a sign of life in vain: with several addresses, the next call begins at the next one. */
+  moveOn?(): void;
   close(): void;
 }

@@ -1,17 +1,25 @@
 import { createHash, X509Certificate } from "node:crypto";
-import { connect as connectTcp, isIP } from "node:net";
+import { isIP } from "node:net";
 import { createSecureContext, type PeerCertificate, rootCertificates } from "node:tls";
-import { ChannelCredentials, Client, credentials as grpcCredentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import {
+  ChannelCredentials,
+  Client,
+  connectivityState,
+  credentials as grpcCredentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
 import { MezError } from "../errors/error.js";
 import type { DialOptions, RpcDialer } from "../plugin/dialer.js";
 import type { CallOptions, RpcClient, RpcConnection, RpcDefinition, RpcMethod } from "../plugin/rpc.js";
 import { parseHostPort } from "./address.js";
+import { AddressOrder, isReachable } from "./address-order.js";
 import { checkAuthServer } from "./auth-server-check.js";
 import { clientStreamCall, type OpenCall, serverStreamCall, unaryCall } from "./client-calls.js";
 import { fromStatus } from "./status.js";
 import { probeServer } from "./trust-probe.js";
 
-const REACH_TIMEOUT_MS = 3_000;
 // What a server may send ahead. HTTP/2's 64 KiB make long answers wait for one WINDOW_UPDATE after the other.
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -20,11 +28,23 @@ export const grpcDialer: RpcDialer = { dial: (options) => new GrpcConnection(opt
 
 // --- internal ---
 
-class GrpcConnection implements RpcConnection {
-  #client: Promise<{ client: Client; address: string; fingerprint: Buffer | null }> | null = null;
-  #closed = false;
+const READY_TIMEOUT_MS = 3_000;
 
-  constructor(private readonly options: DialOptions) {}
+interface OpenClient {
+  readonly client: Client;
+  readonly address: string;
+  readonly fingerprint: Buffer | null;
+}
+
+class GrpcConnection implements RpcConnection {
+  #client: Promise<OpenClient> | null = null;
+  #opened: OpenClient | null = null;
+  #closed = false;
+  readonly #order: AddressOrder;
+
+  constructor(private readonly options: DialOptions) {
+    this.#order = new AddressOrder(options.addresses);
+  }
 
   client<Definition extends RpcDefinition>(definition: Definition): RpcClient<Definition> {
     const methods = Object.entries(definition).map(([name, method]) => [name, this.#method(method)]);
@@ -34,6 +54,10 @@ class GrpcConnection implements RpcConnection {
   async serverFingerprint(): Promise<Buffer> {
     const { fingerprint, address } = await this.#open();
     return fingerprint ?? sha256(await shownLeaf(address));
+  }
+
+  moveOn(): void {
+    if (this.#opened !== null) this.#leave(this.#opened);
   }
 
   close(): void {
@@ -54,17 +78,22 @@ class GrpcConnection implements RpcConnection {
   }
 
   async #call(): Promise<OpenCall> {
-    const { client, address } = await this.#open();
-    return { client, metadata: this.#metadata(), failure: (error) => this.#failure(error, address) };
+    const open = await this.#open();
+    return { client: open.client, metadata: this.#metadata(), failure: (error) => this.#failure(error, open) };
   }
 
-  /** With several addresses, the call after one that reached nobody starts again at the first. */
-  #failure(error: ServiceError, address: string): MezError {
-    if (error.code === status.UNAVAILABLE && this.options.addresses.length > 1) {
-      this.#client?.then(({ client }) => client.close()).catch(() => {});
-      this.#client = null;
-    }
-    return fromStatus(error, address);
+  #failure(error: ServiceError, open: OpenClient): MezError {
+    if (error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED) this.#leave(open);
+    return fromStatus(error, open.address);
+  }
+
+  /** With several addresses, the next call begins at the one after this. What runs here goes on to its end. */
+  #leave(open: OpenClient): void {
+    if (this.options.addresses.length < 2 || this.#opened !== open) return;
+    this.#client = null;
+    this.#opened = null;
+    this.#order.failed(open.address);
+    open.client.close();
   }
 
   #metadata(): Metadata {
@@ -73,32 +102,59 @@ class GrpcConnection implements RpcConnection {
     return metadata;
   }
 
-  #open(): Promise<{ client: Client; address: string; fingerprint: Buffer | null }> {
+  #open(): Promise<OpenClient> {
     if (this.#closed) return Promise.reject(new MezError("UNAVAILABLE", "the connection is closed"));
-    this.#client ??= this.#connect();
-    this.#client.catch(() => {
-      this.#client = null;
-    });
-    return this.#client;
+    if (this.#client !== null) return this.#client;
+    const opening = this.#connect();
+    this.#client = opening;
+    opening.then(
+      (open) => {
+        this.#opened = open;
+      },
+      () => {
+        this.#client = null;
+      },
+    );
+    return opening;
   }
 
-  async #connect(): Promise<{ client: Client; address: string; fingerprint: Buffer | null }> {
-    const { addresses, trust } = this.options;
-    const first = await firstReachable(addresses);
-    const leaf = trust.kind === "none" ? await shownLeaf(first) : null;
-    const client = new Client(target(first), this.#credentials(leaf, parseHostPort(first).host), {
+  /** The only address is not tried beforehand. Of several, the first whose server shakes hands. */
+  async #connect(): Promise<OpenClient> {
+    const { addresses } = this.options;
+    const [only] = addresses;
+    if (only === undefined) throw new MezError("INVALID_ARGUMENT", "no address of an auth service is given");
+    if (addresses.length === 1) return this.#clientOf(only);
+    let refusal: OpenClient | null = null;
+    for (const address of this.#order.all()) {
+      const open = (await isReachable(address)) ? await this.#clientOf(address).catch(() => null) : null;
+      if (open === null) continue;
+      if (await becomesReady(open.client)) {
+        refusal?.client.close();
+        return open;
+      }
+      if (refusal === null) refusal = open;
+      else open.client.close();
+    }
+    // Somebody listens: a call says best why it cannot be made.
+    if (refusal !== null) return refusal;
+    throw new MezError("UNAVAILABLE", `cannot reach any auth service: ${addresses.join(", ")}`);
+  }
+
+  async #clientOf(address: string): Promise<OpenClient> {
+    const leaf = this.options.trust.kind === "none" ? await shownLeaf(address) : null;
+    const client = new Client(target(address), this.#credentials(leaf, parseHostPort(address).host), {
       "grpc.max_receive_message_length": 64 * 1024 * 1024,
       "grpc.initial_reconnect_backoff_ms": 200,
-      "grpc.max_reconnect_backoff_ms": 5_000,
+      "grpc.max_reconnect_backoff_ms": 1_500,
       "grpc-node.flow_control_window": WINDOW_BYTES,
       "grpc.keepalive_time_ms": 20_000,
       "grpc.keepalive_timeout_ms": 10_000,
       "grpc.use_local_subchannel_pool": 1,
       "grpc.service_config_disable_resolution": 1,
       // Node complains of an IP address as the server's name; the certificate is checked against the address all the same.
-      ...(isIP(parseHostPort(first).host) === 0 ? {} : { "grpc.ssl_target_name_override": "mezite" }),
+      ...(isIP(parseHostPort(address).host) === 0 ? {} : { "grpc.ssl_target_name_override": "mezite" }),
     });
-    return { client, address: first, fingerprint: leaf === null ? null : sha256(leaf) };
+    return { client, address, fingerprint: leaf === null ? null : sha256(leaf) };
   }
 
   /** `leaf`: the one certificate that is accepted, so that what was proved of it holds for every byte that follows. */
@@ -128,25 +184,18 @@ function target(address: string): string {
   return `${scheme}:${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** The first address where something listens; the only one is not tried beforehand. */
-async function firstReachable(addresses: readonly string[]): Promise<string> {
-  const [first] = addresses;
-  if (first === undefined) throw new MezError("INVALID_ARGUMENT", "no address of an auth service is given");
-  if (addresses.length === 1) return first;
-  for (const address of addresses) if (await isReachable(address)) return address;
-  throw new MezError("UNAVAILABLE", `cannot reach any auth service: ${addresses.join(", ")}`);
-}
-
-function isReachable(address: string): Promise<boolean> {
-  const { host, port } = parseHostPort(address);
+/** Whether the handshake succeeds soon. A process that hangs still has its connections accepted, by the system. */
+function becomesReady(client: Client): Promise<boolean> {
+  const channel = client.getChannel();
+  const until = Date.now() + READY_TIMEOUT_MS;
   return new Promise((resolve) => {
-    const socket = connectTcp({ host, port });
-    const end = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
+    const look = (): void => {
+      const state = channel.getConnectivityState(true);
+      if (state === connectivityState.READY) resolve(true);
+      else if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN) resolve(false);
+      else channel.watchConnectivityState(state, until, (error) => (error === undefined ? look() : resolve(false)));
     };
-    socket.setTimeout(REACH_TIMEOUT_MS, () => end(false));
-    socket.once("connect", () => end(true)).once("error", () => end(false));
+    look();
   });
 }
 

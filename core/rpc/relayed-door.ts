@@ -6,17 +6,20 @@ import type { HostIdentity } from "../plugin/host-identity.js";
 import type { Logger } from "../plugin/logger.js";
 import { relay } from "../tunnel/relay.js";
 import { parseHostPort } from "./address.js";
+import { AddressOrder } from "./address-order.js";
 import { checkAuthServer } from "./auth-server-check.js";
 import { connectionReason } from "./connection-reason.js";
 import { originLine, RELAY_ALPN } from "./relayed-origin.js";
 
+// With more than one address, a server that does not shake hands sooner is not waited for.
+const SEVERAL_DIAL_TIMEOUT_MS = 3_000;
 const DIAL_TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 10_000;
 
 export interface RelayedDoorOptions {
   /** The proxy's. @throws {MezError} before it has joined. */
   readonly identity: () => HostIdentity;
-  /** `host:port` of the auth service, tried in order. */
+  /** `host:port` of the auth service, tried in order from the one after the last that failed. */
   readonly addresses: readonly string[];
   readonly logger: Logger;
 }
@@ -30,7 +33,11 @@ export class RelayedDoor implements AuthDoor {
   /** Whether the last attempt to reach the auth service failed: one line in the log is enough for all clients of that time. */
   #isCutOff = false;
 
-  constructor(private readonly options: RelayedDoorOptions) {}
+  readonly #order: AddressOrder;
+
+  constructor(private readonly options: RelayedDoorOptions) {
+    this.#order = new AddressOrder(options.addresses);
+  }
 
   accept(client: Socket): void {
     client.on("error", () => client.destroy());
@@ -63,10 +70,12 @@ export class RelayedDoor implements AuthDoor {
   async #dial(): Promise<TLSSocket> {
     const { identity, addresses } = this.options;
     let failure: unknown = new MezError("UNAVAILABLE", "no address of an auth service is configured");
-    for (const address of addresses) {
+    const timeoutMs = addresses.length > 1 ? SEVERAL_DIAL_TIMEOUT_MS : DIAL_TIMEOUT_MS;
+    for (const address of this.#order.all()) {
       try {
-        return await dial(address, identity());
+        return await dial(address, identity(), timeoutMs);
       } catch (error) {
+        this.#order.failed(address);
         failure = error;
       }
     }
@@ -76,7 +85,7 @@ export class RelayedDoor implements AuthDoor {
 
 // --- internal ---
 
-function dial(address: string, identity: HostIdentity): Promise<TLSSocket> {
+function dial(address: string, identity: HostIdentity, timeoutMs: number): Promise<TLSSocket> {
   const { host, port } = parseHostPort(address);
   const { certificatePem, privateKeyPem, trustPem } = identity.current();
   const socket = connect({
@@ -89,7 +98,7 @@ function dial(address: string, identity: HostIdentity): Promise<TLSSocket> {
       socket.destroy();
       reject(new MezError("UNAVAILABLE", `cannot reach the auth service at ${address}: ${why}`));
     };
-    socket.setTimeout(DIAL_TIMEOUT_MS, () => fail("no answer"));
+    socket.setTimeout(timeoutMs, () => fail("no answer"));
     socket.once("error", (error: NodeJS.ErrnoException) => fail(connectionReason(error.code ?? error.message)));
     socket.once("secureConnect", () => {
       socket.setTimeout(0);

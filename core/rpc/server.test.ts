@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { connect as connectTcp } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { ECHO, ECHO_SERVICE, type Text } from "../../test/fixtures/json-rpc.js";
@@ -298,6 +298,29 @@ test("a client goes on to the next address when one does not answer, and checks 
   await assert.rejects(byAddress.echo.say({ text: "hi" }, { timeoutMs: 3000 }), (error) =>
     isMezError(error, "UNAVAILABLE", "TIMEOUT"),
   );
+});
+
+test("a client leaves a server that hangs for one that answers, also after it was the one that answered", {
+  timeout: 30_000,
+}, async (t) => {
+  const sockets = new Set<Socket>();
+  // As with a process that is stopped: the system accepts connections, and nobody answers.
+  const hung = createTcpServer((socket) => sockets.add(socket)).listen(0, "127.0.0.1");
+  await once(hung, "listening");
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    hung.close();
+  });
+  const server = await start(t);
+  const addresses = [`127.0.0.1:${(hung.address() as AddressInfo).port}`, server.address];
+  const { connection, echo } = dial(t, server, { addresses });
+  assert.deepEqual(await echo.say({ text: "hi" }), { text: "hi" });
+  assert.equal(sockets.size > 0, true);
+  const asked = sockets.size;
+  assert.deepEqual(await echo.say({ text: "again" }), { text: "again" });
+  assert.equal(sockets.size, asked, "not asked again while the other one answers");
+  connection.moveOn?.();
+  assert.deepEqual(await echo.say({ text: "back" }), { text: "back" });
 });
 
 test("serves a public call whatever token came along, and no text with a NUL byte", async (t) => {

@@ -31,6 +31,10 @@ export class TrustedConnection implements RpcConnection {
     return this.#explained(() => this.inner.serverFingerprint());
   }
 
+  moveOn(): void {
+    this.inner.moveOn?.();
+  }
+
   close(): void {
     this.inner.close();
   }

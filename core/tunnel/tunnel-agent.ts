@@ -31,7 +31,7 @@ export interface TunnelAgentOptions {
   readonly sessionEncryption?: SessionEncryption;
   /** From 0 up to 1; default `Math.random`. */
   readonly random?: () => number;
-  /** First and longest wait between attempts; default 0.5 and 30. */
+  /** First and longest wait between attempts; default 0.5 and 4, so that a proxy has its nodes soon after it is back. */
   readonly retrySeconds?: { readonly first: number; readonly max: number };
   /** Default 10. */
   readonly handshakeSeconds?: number;
@@ -48,11 +48,12 @@ export class TunnelAgent implements Lifecycle {
   readonly #streams = new Set<Duplex>();
   #renew = new AbortController();
   #state: TunnelAgentState = "idle";
+  #told = "";
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: TunnelAgentOptions) {
     this.#options = options;
-    const { first, max } = options.retrySeconds ?? { first: 0.5, max: 30 };
+    const { first, max } = options.retrySeconds ?? { first: 0.5, max: 4 };
     this.#backOff = new BackOff(first, max, options.random ?? Math.random);
   }
 
@@ -126,7 +127,11 @@ export class TunnelAgent implements Lifecycle {
         }
         link.destroy();
       } catch (error) {
-        if (!this.#stop.signal.aborted) logger.warn("tunnel did not open", { address, error: messageOf(error) });
+        const reason = messageOf(error);
+        // The same again and again would bury what else the log says.
+        if (!this.#stop.signal.aborted)
+          logger[this.#told === reason ? "debug" : "warn"]("tunnel did not open", { address, error: reason });
+        this.#told = reason;
       }
     }
     return null;
@@ -143,6 +148,7 @@ export class TunnelAgent implements Lifecycle {
     const { logger } = this.#options;
     logger.info("tunnel open", { address });
     this.#links.add(link);
+    this.#told = "";
     this.#backOff.reset();
     void link.ended.then((reason) => {
       this.#links.delete(link);

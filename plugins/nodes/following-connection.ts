@@ -32,6 +32,10 @@ export class FollowingConnection implements RpcConnection {
     return this.#current.connection.serverFingerprint();
   }
 
+  moveOn(): void {
+    this.#current.connection.moveOn?.();
+  }
+
   close(): void {
     this.#current.connection.close();
   }

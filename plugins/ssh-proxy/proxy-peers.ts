@@ -1,6 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { isMezError, messageOf } from "../../core/errors/error.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import type { Logger } from "../../core/plugin/logger.js";
@@ -31,8 +32,13 @@ export class ProxyPeers {
   async open(info: TunnelStreamInfo, signal: AbortSignal, encryption: SessionEncryption): Promise<Duplex> {
     const { addresses, directory } = this.parts;
     if (addresses.length === 0) return directory.open(info, signal, encryption);
-    const near = await this.#openHere(info, signal, encryption);
-    if (near !== null) return near;
+    const near = this.#openHere(info, signal, encryption);
+    const soon = await soonOrNever(near);
+    if (soon === "late") return firstOf([near, this.#openThere(info, signal)], info.nodeName);
+    return soon ?? this.#openThere(info, signal);
+  }
+
+  async #openThere(info: TunnelStreamInfo, signal: AbortSignal): Promise<Duplex> {
     const known = this.#found.get(info.nodeName);
     this.#found.delete(info.nodeName);
     const stream = known === undefined ? null : await this.#ask(known, info, signal);
@@ -121,4 +127,31 @@ export class ProxyPeers {
 /** A name that the certificates of all proxies carry, and those of nodes do not. */
 const ANY_PROXY = "localhost";
 const HANDSHAKE_SECONDS = 5;
+/** Longer than a node takes that can be reached. After a cut, its tunnel looks whole for a while. */
+const NEAR_MS = 3000;
 const MAX_REMEMBERED = 10_000;
+
+async function soonOrNever(near: Promise<Duplex | null>): Promise<Duplex | null | "late"> {
+  const over = new AbortController();
+  const late = delay(NEAR_MS, "late" as const, { signal: over.signal, ref: false }).catch(() => "late" as const);
+  try {
+    return await Promise.race([near, late]);
+  } finally {
+    over.abort();
+  }
+}
+
+/** The stream that comes first; one that comes after it is closed. @throws {MezError} `NODE_OFFLINE` */
+async function firstOf(ways: readonly Promise<Duplex | null>[], nodeName: string): Promise<Duplex> {
+  let winner: Duplex | null = null;
+  const attempts = ways.map(async (way) => {
+    const stream = await way;
+    if (stream === null) throw nodeOffline(nodeName);
+    if (winner === null) winner = stream;
+    else stream.destroy();
+    return winner;
+  });
+  return Promise.any(attempts).catch((failures: AggregateError) => {
+    throw failures.errors[0];
+  });
+}
