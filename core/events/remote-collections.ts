@@ -1,10 +1,10 @@
+import { uptime } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
 import { isMezError, messageOf } from "../errors/error.js";
 import type { Collection, CollectionKind, Collections } from "../plugin/collection.js";
 import type { Logger } from "../plugin/logger.js";
 import type { RpcConnection } from "../plugin/rpc.js";
-import type { Clock } from "../time/clock.js";
 import { CollectionRegistry, parseKindId } from "./collections.js";
 
 const RETRY_MIN_MS = 200;
@@ -23,17 +23,17 @@ export class RemoteCollections implements Collections {
   readonly #stop = new AbortController();
   #connection: RpcConnection | null = null;
   #running: Promise<void> | null = null;
-  /** By the clock, and by one that nobody sets but that may stand still while the machine sleeps. */
-  #lastSign: { readonly clockMs: number; readonly steadyMs: number } | null = null;
+  #lastSign: number | null = null;
   #stream: AbortController | null = null;
   #markReady: () => void = () => {};
   readonly #ready = new Promise<void>((resolve) => {
     this.#markReady = resolve;
   });
 
+  /** @param steadySeconds A clock that nobody sets, and that goes on while the machine sleeps. */
   constructor(
-    private readonly clock: Clock,
     private readonly logger: Logger,
+    private readonly steadySeconds: () => number = uptime,
   ) {}
 
   of<T>(kind: CollectionKind<T>): Collection<T> {
@@ -45,9 +45,7 @@ export class RemoteCollections implements Collections {
   }
 
   silentSeconds(): number {
-    if (this.#lastSign === null) return Number.POSITIVE_INFINITY;
-    const { clockMs, steadyMs } = this.#lastSign;
-    return Math.max(0, this.clock.now().getTime() - clockMs, performance.now() - steadyMs) / 1000;
+    return this.#lastSign === null ? Number.POSITIVE_INFINITY : Math.max(0, this.steadySeconds() - this.#lastSign);
   }
 
   follow(connection: RpcConnection): void {
@@ -117,7 +115,7 @@ export class RemoteCollections implements Collections {
           this.#markReady();
         }
         // Before it is whole, a new copy makes the old one no younger.
-        if (snapshot === null) this.#lastSign = { clockMs: this.clock.now().getTime(), steadyMs: performance.now() };
+        if (snapshot === null) this.#lastSign = this.steadySeconds();
       }
     } finally {
       clearTimeout(watchdog);

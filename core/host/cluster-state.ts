@@ -38,8 +38,8 @@ export class ClusterState {
   #leftovers: OutboxRow[] | null = [];
 
   constructor(private readonly parts: ClusterStateParts) {
-    const { process, clock, logger } = parts;
-    this.collections = process.roles.has("auth") ? new LocalCollections() : new RemoteCollections(clock, logger);
+    const { process, logger } = parts;
+    this.collections = process.roles.has("auth") ? new LocalCollections() : new RemoteCollections(logger);
   }
 
   /** The collections that this process publishes; `null` when it follows those of another. */

@@ -40,7 +40,7 @@ async function runIn(folder: CertificateFolder, settings: IdentitySettings, cont
   const link = new AuthLink(settings.authServers);
   const { token, certTtlSeconds, renewalIntervalSeconds: intervalSeconds } = settings;
   const instance = new IdentityInstance({ folder, link, clock: systemClock, token, certTtlSeconds });
-  const watch = new TrustWatch({ instance, link, clock: systemClock, logger, onSigningKey: () => renewSoon() });
+  const watch = new TrustWatch({ instance, link, logger, onSigningKey: () => renewSoon() });
   const onRenewal = (): void => {
     if (settings.oneShot) return;
     watch.follow();

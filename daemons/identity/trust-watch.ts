@@ -3,14 +3,12 @@ import { RemoteCollections } from "../../core/events/remote-collections.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import { formatCertAuthority } from "../../core/ssh/known-hosts.js";
-import type { Clock } from "../../core/time/clock.js";
 import type { AuthLink } from "./auth-link.js";
 import type { IdentityInstance } from "./instance.js";
 
 export interface TrustWatchParts {
   readonly instance: IdentityInstance;
   readonly link: AuthLink;
-  readonly clock: Clock;
   readonly logger: Logger;
   /** Called when the User CA signs with another key than before. */
   readonly onSigningKey: () => void;
@@ -24,9 +22,9 @@ export class TrustWatch {
   #trusting: Promise<void> = Promise.resolve();
 
   constructor(private readonly parts: TrustWatchParts) {
-    const { clock, logger } = parts;
+    const { logger } = parts;
     // That the auth service is away is said by the renewals.
-    this.#collections = new RemoteCollections(clock, { ...logger, warn: (message, fields) => logger.debug(message, fields) });
+    this.#collections = new RemoteCollections({ ...logger, warn: (message, fields) => logger.debug(message, fields) });
     this.#stop = this.#collections.of(AUTHORITIES).onChange((type, bundle) => {
       if (bundle === undefined) return;
       if (type === "host") this.#trusting = this.#trusting.then(() => this.#trust(bundle));

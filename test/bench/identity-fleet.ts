@@ -56,7 +56,7 @@ function startMember({ authServer, folder, intervalSeconds }: FleetOrder, token:
     token: new Secret(token),
     certTtlSeconds: 3_600,
   });
-  const watch = new TrustWatch({ instance, link, clock: systemClock, logger: silentLogger, onSigningKey: () => {} });
+  const watch = new TrustWatch({ instance, link, logger: silentLogger, onSigningKey: () => {} });
   const health = new HealthState(systemClock);
   const common = { instance, health, clock: systemClock, logger: silentLogger, random: Math.random };
   const loop = new RenewalLoop({ ...common, intervalSeconds, onRenewal: () => watch.follow() });
