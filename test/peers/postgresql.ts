@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Secret } from "../../core/plugin/secret.js";
@@ -111,9 +111,34 @@ export class RunningPostgresql {
     await this.#end("SIGINT"); // "fast": clients are cut off, everything is written
   }
 
-  /** Every process of it at once, as when the machine goes. */
-  async kill(): Promise<void> {
-    await this.#end("SIGQUIT"); // "immediate"
+  /**
+   * Every process of it at once, as when the machine goes.
+   * @param signal `SIGKILL` is for the first of them, which the others do not outlive.
+   */
+  async kill(signal: "SIGQUIT" | "SIGKILL" = "SIGQUIT"): Promise<void> {
+    await this.#end(signal); // SIGQUIT is "immediate"
+  }
+
+  /** Starts a standby. From then on each commit here waits until the standby has it. */
+  async standby(): Promise<RunningPostgresql> {
+    const folder = mkdtempSync(join(tmpdir(), "mezite-postgresql-"));
+    give(folder);
+    const [port = 0] = await freePorts(1);
+    const data = join(folder, "data");
+    const from = ["-h", "127.0.0.1", "-p", `${this.port}`, "-U", "postgres"];
+    run("pg_basebackup", [...from, "-D", data, "-R", "-c", "fast", "--no-sync"], { PGPASSWORD: PASSWORD });
+    appendFileSync(join(data, "postgresql.auto.conf"), `port = '${port}'\nunix_socket_directories = '${folder}'\n`);
+    const standby = new RunningPostgresql(folder, port, this.caFile);
+    await standby.resume();
+    this.sql("postgres", "alter system set synchronous_standby_names = '*'");
+    this.sql("postgres", "select pg_reload_conf()");
+    await eventually(() => this.sql("postgres", "select sync_state from pg_stat_replication") === "sync");
+    return standby;
+  }
+
+  /** Makes a standby the primary. */
+  promote(): void {
+    run("pg_ctl", ["promote", "-w", "-D", join(this.folder, "data")]);
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { after, before, describe, type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { RunOptions } from "../fixtures/cluster.js";
+import { eventually } from "../fixtures/eventually.js";
+import { FaultBed, type ProxyName } from "../fixtures/fault-bed.js";
+import { SshSession } from "../fixtures/ssh-session.js";
+import { SteadyWriter } from "../fixtures/steady-writer.js";
+import { needsPeers } from "../peers/require-peer.js";
+
+describe("faults, with two auth servers, two proxies and a standby", needsPeers("postgres", "ssh"), () => {
+  let bed: FaultBed;
+  let writer: SteadyWriter;
+  before(async () => {
+    bed = await FaultBed.start({ standby: true });
+    writer = SteadyWriter.start(bed.cluster, bed.authServers);
+    await writer.writes();
+  });
+  after(async () => {
+    await writer?.stop();
+    await bed?.stop();
+  });
+
+  const open = (proxy: ProxyName, home = bed.cluster.home) =>
+    SshSession.open(bed.cluster, bed.target, ["-F", bed.sshConfig(proxy, home)], { home });
+  const person = (name: string) => bed.cluster.person(name, ["--roles=access", `--logins=${bed.cluster.login}`]);
+  /** How long after the lock both sessions of a person have ended, one through each proxy. No new one begins then. */
+  const locksOut = async (name: string, sessions: readonly SshSession[], home: string, options: RunOptions = {}) => {
+    const { code, stderr } = await bed.cluster.mezctlMeanwhile(["locks", "create", `--user=${name}`], options);
+    assert.equal(code, 0, stderr);
+    const from = performance.now();
+    await Promise.all(sessions.map((session) => session.ended(30_000)));
+    const tookMs = Math.round(performance.now() - from);
+    for (const proxy of ["first", "second"] as const) assert.equal(bed.opens(proxy, home), false);
+    return tookMs;
+  };
+  const works = async (t: TestContext, what: string, proxy: ProxyName = "first", timeoutMs = 20_000) => {
+    const from = performance.now();
+    await eventually(() => bed.opens(proxy), timeoutMs);
+    t.diagnostic(`${what}: a new session after ${Math.round(performance.now() - from)} ms`);
+  };
+  const nothingIsLost = () => {
+    for (const env of [{}, bed.there]) {
+      const shown = bed.cluster.mezctlOk(["tokens", "ls", "--format=json"], { env });
+      assert.deepEqual(
+        writer.acknowledged.filter((name) => !shown.includes(`"${name}"`)),
+        [],
+      );
+    }
+  };
+
+  test("an auth server is killed", async (t) => {
+    const home = person("alice");
+    const sessions = await Promise.all([open("first", home), open("second", home)]);
+    const recorded = await open("first");
+    await bed.cluster.server.stop("SIGKILL");
+    t.diagnostic(`a change through the other one after ${await writer.writes()} ms`);
+    await works(t, "meanwhile");
+    t.diagnostic(`locked out after ${await locksOut("alice", sessions, home, { env: bed.there })} ms`);
+    await recorded.works();
+    await recorded.close();
+    await bed.cluster.startServer();
+    await works(t, "after it is back");
+    nothingIsLost();
+    for (const env of [{}, bed.there])
+      await eventually(() => /admin/.test(bed.cluster.mezctlOk(["recordings", "ls"], { env })), 30_000);
+  });
+
+  test("an auth server hangs", async (t) => {
+    const home = person("bob");
+    const sessions = await Promise.all([open("first", home), open("second", home)]);
+    bed.second.daemon.process.kill("SIGSTOP");
+    t.diagnostic(`a change through the other one after ${await writer.writes()} ms`);
+    await works(t, "meanwhile");
+    t.diagnostic(`locked out after ${await locksOut("bob", sessions, home)} ms`);
+    await works(t, "once all have moved");
+    bed.second.daemon.process.kill("SIGCONT");
+    await eventually(() => bed.cluster.mezctl(["locks", "list"], { env: bed.there }).stdout.includes("bob"));
+    nothingIsLost();
+  });
+
+  test("a proxy is killed", async (t) => {
+    const session = await open("second");
+    await bed.cluster.proxy?.stop("SIGKILL");
+    await session.works();
+    await works(t, "through the other one", "second");
+    await bed.cluster.startProxy();
+    await works(t, "after it is back");
+    await session.works();
+    await session.close();
+  });
+
+  test("the database is slow, and then silent", async (t) => {
+    const home = person("dora");
+    const sessions = await Promise.all([open("first", home), open("second", home)]);
+    bed.database({ delayMs: 100 });
+    t.diagnostic(`a change with a database of 200 ms after ${await writer.writes()} ms`);
+    await works(t, "meanwhile");
+    bed.database({ isCut: true });
+    // From 5 s on a server that does not hear its database answers no call.
+    await delay(6000);
+    const refusal = await bed.cluster.mezctlMeanwhile(["locks", "create", "--user=dora"], {});
+    assert.notEqual(refusal.code, 0);
+    await works(t, "from what proxies and nodes know");
+    for (const session of sessions) await session.works();
+    bed.database({});
+    t.diagnostic(`a change after ${await writer.writes()} ms`);
+    await works(t, "afterwards");
+    t.diagnostic(`locked out after ${await locksOut("dora", sessions, home)} ms`);
+    nothingIsLost();
+  });
+
+  test("clocks of an auth server and of a proxy are a minute off, one before and one behind", async (t) => {
+    const [auth, proxy] = [bed.cluster.server, bed.cluster.proxy];
+    assert.ok(proxy);
+    for (const [name, seconds] of [
+      ["frida", 60],
+      ["gustav", -60],
+    ] as const) {
+      const home = person(name);
+      const sessions = await Promise.all([open("first", home), open("second", home)]);
+      bed.stepClock(auth, seconds);
+      bed.stepClock(proxy, -seconds);
+      await works(t, `${seconds} s off`);
+      for (const session of sessions) await session.works();
+      t.diagnostic(`locked out after ${await locksOut(name, sessions, home)} ms`);
+    }
+    for (const daemon of [auth, proxy]) bed.stepClock(daemon, 0);
+    await works(t, "right again");
+  });
+
+  test("the primary of the database is killed, and its standby promoted", async (t) => {
+    const home = person("eve");
+    const sessions = await Promise.all([open("first", home), open("second", home)]);
+    await bed.primary.kill("SIGKILL");
+    await works(t, "without a database");
+    bed.standby?.promote();
+    t.diagnostic(`a change after ${await writer.writes()} ms`);
+    await works(t, "afterwards");
+    for (const session of sessions) await session.works();
+    t.diagnostic(`locked out after ${await locksOut("eve", sessions, home)} ms`);
+    nothingIsLost();
+    assert.match(bed.cluster.mezctlOk(["audit", "verify"]), /Intact: +yes/);
+  });
+});
