@@ -1,6 +1,7 @@
 import { COLLECTIONS } from "../../core/plugin/collection.js";
 import { definePlugin } from "../../core/plugin/contract.js";
 import { DATABASE } from "../../core/plugin/database.js";
+import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
 import { CLOCK } from "../../core/plugin/process.js";
 import { GUARD } from "../../core/ports/guard.js";
@@ -9,9 +10,11 @@ import { NODES } from "../nodes/api.js";
 import { MACHINE_INSTANCES_COLLECTION, MACHINE_PREFIX, MACHINES_COLLECTION } from "../roles/api.js";
 import { JWT_ISSUER } from "../spiffe-bundle/api.js";
 import { WORKLOADS_COLLECTION } from "./api.js";
+import { FOLLOWER_ENTITIES, FollowerExchange } from "./follower-exchange.js";
 import { IdentityFollowers } from "./identity-followers.js";
 import { ISSUANCE_RPC, issuanceHandlers } from "./issuance-rpc.js";
 import { CreateWorkloadIdentities } from "./migrations/001-workload-identities.js";
+import { CreateWorkloadFollowers } from "./migrations/002-workload-followers.js";
 import { SvidService } from "./svid-service.js";
 import { WorkloadDirectory } from "./workload-directory.js";
 import { WORKLOAD_ENTITIES } from "./workload-repository.js";
@@ -22,7 +25,13 @@ export default definePlugin({
   register(host) {
     const workloads = once((resolve) => new WorkloadService(resolve(DATABASE), resolve(CLOCK)));
     const followers = once((resolve) => new IdentityFollowers(resolve(CLOCK)));
-    host.store(WORKLOAD_ENTITIES, [{ name: "001-workload-identities", class: CreateWorkloadIdentities }]);
+    host.store(
+      [...WORKLOAD_ENTITIES, ...FOLLOWER_ENTITIES],
+      [
+        { name: "001-workload-identities", class: CreateWorkloadIdentities },
+        { name: "002-workload-followers", class: CreateWorkloadFollowers },
+      ],
+    );
     host.publish(WORKLOADS_COLLECTION, workloads);
     host.rpc(WORKLOAD_RPC, (resolve) => workloadHandlers(workloads(resolve)));
     host.rpc(ISSUANCE_RPC, (resolve) => {
@@ -42,6 +51,7 @@ export default definePlugin({
         { ...standing, directory, followers: followers(resolve) },
       );
     });
+    host.run((resolve) => new FollowerExchange(followers(resolve), resolve(DATABASE), resolve(LOGGER)));
     host.run((resolve) => {
       const stops: (() => void)[] = [];
       return {

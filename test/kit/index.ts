@@ -7,6 +7,7 @@ export { type ConnectorUnderTest, testConnector } from "../contracts/connector.j
 export { type GuardUnderTest, testGuard } from "../contracts/guard.js";
 export { type KeyBackendUnderTest, testKeyBackend } from "../contracts/key-backend.js";
 export { type RecordingStoreUnderTest, testRecordingStore } from "../contracts/recording-store.js";
+export { sharedStorageContract as testSharedStorage } from "../contracts/shared-storage.js";
 export { storageDriverContract as testStorageDriver } from "../contracts/storage-driver.js";
 export { FakeClock } from "../fakes/clock.js";
 export { FakeGuards } from "../fakes/guards.js";
