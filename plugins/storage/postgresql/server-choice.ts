@@ -39,6 +39,8 @@ export function clientOf(base: PgClientClass, choice: ServerChoice, greeting: Gr
       // The pool hides the password from enumeration.
       super({ ...options, password: options.password, ...server, ssl: greeting.tls(server.host) });
       this.#server = server;
+      // The pool listens only once it has the connection: one that breaks during the greeting must not end the process.
+      this.on("error", () => "whoever asked something on it is told");
     }
 
     override connect(done?: (error?: unknown) => void): Promise<unknown> {
