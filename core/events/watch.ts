@@ -1,8 +1,9 @@
 import { type WatchMessage, WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
 import type { Caller, PermissionHolder } from "../plugin/caller.js";
 import type { CallContext, RpcHandlers, RpcService } from "../plugin/rpc.js";
-import type { CollectionChange } from "./collections.js";
+import type { CollectionChange, LiveCollection } from "./collections.js";
 import type { LocalCollections } from "./local-collections.js";
+import { WatchAudience } from "./watch-audience.js";
 
 const HEARTBEAT_MS = 5_000;
 const MAX_WAITING_MESSAGES = 100_000;
@@ -18,13 +19,21 @@ export const WATCH_HOLDERS: readonly PermissionHolder[] = ["proxy", "node", "age
 
 /** Serves each watcher everything that it may see, then every change, in commit order and without a gap. */
 export function watchHandlers(collections: LocalCollections): RpcHandlers<typeof WatchServiceService> {
-  const messages = new ChangeMessages();
-  return { watch: (_request, call) => watch(collections, call, messages) };
+  const audience = new WatchAudience<WatchMessage>();
+  collections.registry.onApply((change) => {
+    const kind = collections.kind(change.kind);
+    if (kind !== undefined) audience.tell(change.kind, kind, change.key, () => messageOf(change));
+  });
+  return { watch: (_request, call) => watch(collections, call, audience) };
 }
 
 // --- internal ---
 
-async function* watch(collections: LocalCollections, call: CallContext, messages: ChangeMessages): AsyncIterable<WatchMessage> {
+async function* watch(
+  collections: LocalCollections,
+  call: CallContext,
+  audience: WatchAudience<WatchMessage>,
+): AsyncIterable<WatchMessage> {
   const waiting: WatchMessage[] = [];
   let wake: () => void = () => {};
   let isOver = false;
@@ -38,9 +47,7 @@ async function* watch(collections: LocalCollections, call: CallContext, messages
     wake();
   };
   // Listening and copying happen in one turn of the loop: no commit can fall between them.
-  const unlisten = collections.registry.onApply((change) => {
-    if (collections.kind(change.kind)?.visibleTo(call.caller, change.key) === true) push(messages.of(change));
-  });
+  const leave = audience.add({ caller: call.caller, push });
   // A collection that goes with its plugin: the watcher comes back for everything, and lets go of its copy.
   const unfollow = collections.onWithdrawn(end);
   // Watchers take a heartbeat for the word that they have missed nothing.
@@ -63,7 +70,7 @@ async function* watch(collections: LocalCollections, call: CallContext, messages
     }
   } finally {
     clearInterval(heartbeat);
-    unlisten();
+    leave();
     unfollow();
   }
 }
@@ -71,27 +78,19 @@ async function* watch(collections: LocalCollections, call: CallContext, messages
 function snapshotFor(collections: LocalCollections, caller: Caller): readonly WatchMessage[] {
   const messages: WatchMessage[] = [];
   for (const [id, kind] of collections.published()) {
-    for (const [key, value] of collections.registry.byId(id).entries()) {
-      if (kind.visibleTo(caller, key))
-        messages.push({ message: { $case: "put", put: { kind: id, key, value: JSON.stringify(value) } } });
-    }
+    const collection = collections.registry.byId(id);
+    const keys = kind.keysOf?.(caller) ?? "all";
+    for (const [key, value] of keys === "all" ? collection.entries() : entriesAt(collection, keys))
+      if (kind.visibleTo(caller, key)) messages.push(messageOf({ kind: id, key, value }));
   }
   return messages;
 }
 
-/** What is sent of a change, made once for all who watch. */
-class ChangeMessages {
-  readonly #made = new WeakMap<CollectionChange, WatchMessage>();
+function entriesAt(collection: LiveCollection, keys: readonly string[]): readonly (readonly [key: string, value: unknown])[] {
+  return keys.map((key) => [key, collection.get(key)] as const).filter(([, value]) => value !== undefined);
+}
 
-  of(change: CollectionChange): WatchMessage {
-    const known = this.#made.get(change);
-    if (known !== undefined) return known;
-    const { kind, key, value } = change;
-    const message: WatchMessage["message"] =
-      value === undefined
-        ? { $case: "remove", remove: { kind, key } }
-        : { $case: "put", put: { kind, key, value: JSON.stringify(value) } };
-    this.#made.set(change, { message });
-    return { message };
-  }
+function messageOf({ kind, key, value }: CollectionChange): WatchMessage {
+  if (value === undefined) return { message: { $case: "remove", remove: { kind, key } } };
+  return { message: { $case: "put", put: { kind, key, value: JSON.stringify(value) } } };
 }

@@ -12,6 +12,11 @@ export interface CollectionKind<T> {
   readonly type?: T;
   /** Which entries a caller may watch. Called on the auth service for each entry; anything else is never sent. */
   visibleTo(caller: Caller, key: string): boolean;
+  /**
+   * The keys that a caller may watch at most, for a kind of which most callers see few of many entries: nobody is asked
+   * about others. What is among them is still up to `visibleTo`. Left out, it is `all`.
+   */
+  keysOf?(caller: Caller): "all" | readonly string[];
 }
 
 /** Where the auth service reads a collection from when a copy begins. */

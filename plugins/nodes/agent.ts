@@ -33,7 +33,7 @@ export interface Agent {
 }
 
 /** Every agent by id, for the auth service alone. */
-export const AGENTS: CollectionKind<Agent> = { name: "agents", version: 1, visibleTo: () => false };
+export const AGENTS: CollectionKind<Agent> = { name: "agents", version: 1, visibleTo: () => false, keysOf: () => [] };
 
 /** What access rules see: the agent's labels and the administrator's; for a key that both set, the administrator's. */
 export function labelsOf(agent: Pick<Agent, "agentLabels" | "adminLabels">): Labels {

@@ -37,6 +37,7 @@ export const NODES: CollectionKind<NodeEntry> = {
   version: 1,
   visibleTo: (caller, key) =>
     caller.kind === "agent" && (caller.role === "proxy" || (caller.role === "node" && caller.name === key)),
+  keysOf: (caller) => (caller.kind !== "agent" ? [] : caller.role === "proxy" ? "all" : [caller.name]),
 };
 
 /** A proxy as other proxies know it. */

@@ -26,7 +26,12 @@ export interface OpenSshNode {
 }
 
 /** Every such node by name, for the auth service alone. */
-export const OPENSSH_NODES: CollectionKind<OpenSshNode> = { name: "openssh-nodes", version: 1, visibleTo: () => false };
+export const OPENSSH_NODES: CollectionKind<OpenSshNode> = {
+  name: "openssh-nodes",
+  version: 1,
+  visibleTo: () => false,
+  keysOf: () => [],
+};
 
 /** What proxies know of it. */
 export function openSshEntryOf({ id, name, host, port, labels, hostKey }: OpenSshNode): NodeEntry {

@@ -13,4 +13,5 @@ export const WORKLOADS_COLLECTION: CollectionKind<StoredWorkloadIdentity> = {
   name: "workload-identities",
   version: 1,
   visibleTo: () => false,
+  keysOf: () => [],
 };
