@@ -1,15 +1,19 @@
 import type { Collection } from "../../core/plugin/collection.js";
 import type { Agent, AgentRole } from "./agent.js";
 
-/** The agents of the cluster in memory, as committed. Reads cost a map look-up; the order is rebuilt after a change. */
+/**
+ * The agents of the cluster in memory, as committed. Reads and changes cost a map look-up; only the order by name is made
+ * anew after a change, by whoever asks for it.
+ */
 export class AgentDirectory {
-  #index: AgentIndex | null = null;
+  readonly #byId = new Map<string, Agent>();
+  readonly #byName = new Map<string, Agent>();
+  #sorted: Readonly<Record<AgentRole, readonly Agent[]>> | null = null;
   readonly #stop: () => void;
 
   constructor(private readonly agents: Collection<Agent>) {
-    this.#stop = agents.onChange(() => {
-      this.#index = null;
-    });
+    this.#stop = agents.onChange((id, agent) => this.#note(id, agent));
+    for (const [id, agent] of agents.entries()) this.#note(id, agent);
   }
 
   get(id: string): Agent | null {
@@ -17,35 +21,45 @@ export class AgentDirectory {
   }
 
   find(role: AgentRole, name: string): Agent | null {
-    return this.#current().byName.get(`${role}/${name}`) ?? null;
+    return this.#byName.get(`${role}/${name}`) ?? null;
+  }
+
+  /** Of both roles. */
+  get count(): number {
+    return this.#byId.size;
   }
 
   /** Sorted by name. */
   all(role: AgentRole): readonly Agent[] {
-    return this.#current().sorted[role];
+    this.#sorted ??= sorted(this.#byId.values());
+    return this.#sorted[role];
   }
 
   dispose(): void {
     this.#stop();
   }
 
-  #current(): AgentIndex {
-    this.#index ??= indexOf(this.agents.values());
-    return this.#index;
+  #note(id: string, agent: Agent | undefined): void {
+    this.#sorted = null;
+    const former = this.#byId.get(id);
+    // The name may have gone to another agent by now.
+    if (former !== undefined && this.#byName.get(nameOf(former)) === former) this.#byName.delete(nameOf(former));
+    if (agent === undefined) {
+      this.#byId.delete(id);
+      return;
+    }
+    this.#byId.set(id, agent);
+    this.#byName.set(nameOf(agent), agent);
   }
 }
 
 // --- internal ---
 
-interface AgentIndex {
-  readonly byName: ReadonlyMap<string, Agent>;
-  readonly sorted: Readonly<Record<AgentRole, readonly Agent[]>>;
+function nameOf({ role, name }: Agent): string {
+  return `${role}/${name}`;
 }
 
-function indexOf(agents: Iterable<Agent>): AgentIndex {
+function sorted(agents: Iterable<Agent>): Readonly<Record<AgentRole, readonly Agent[]>> {
   const all = [...agents].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  return {
-    byName: new Map(all.map((agent) => [`${agent.role}/${agent.name}`, agent])),
-    sorted: { node: all.filter((agent) => agent.role === "node"), proxy: all.filter((agent) => agent.role === "proxy") },
-  };
+  return { node: all.filter((agent) => agent.role === "node"), proxy: all.filter((agent) => agent.role === "proxy") };
 }

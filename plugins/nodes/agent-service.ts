@@ -48,8 +48,8 @@ export class AgentService {
     const known = this.directory.get(agentId);
     if (known === null || JSON.stringify({ ...known, ...said }) !== JSON.stringify(known)) await this.#store(agentId, said);
     this.heartbeats.beat(agentId, trust);
-    const agents = this.directory.all("node").length + this.directory.all("proxy").length;
-    return { heartbeatSeconds: this.heartbeats.intervalSeconds, renewalSpreadMs: Math.min(agents * RENEWAL_MS, MAX_SPREAD_MS) };
+    const renewalSpreadMs = Math.min(this.directory.count * RENEWAL_MS, MAX_SPREAD_MS);
+    return { heartbeatSeconds: this.heartbeats.intervalSeconds, renewalSpreadMs };
   }
 
   /** @throws {MezError} `UNAUTHENTICATED` when the agent has been removed */
