@@ -13,6 +13,9 @@ import { agentUri } from "./host-certificates.js";
  * dates and that the record it names still exists: removing an agent ends its certificates.
  */
 export class AgentAuthenticator implements Authenticator {
+  /** A connection shows the same certificate at every call: it is read once. */
+  readonly #read = new WeakMap<Buffer, HostCertificate>();
+
   constructor(
     private readonly directory: AgentDirectory,
     private readonly clusterName: string,
@@ -22,19 +25,16 @@ export class AgentAuthenticator implements Authenticator {
 
   async authenticate({ bearerToken, clientCertificate }: CallCredentials): Promise<Caller | null> {
     if (clientCertificate === null || bearerToken !== null) return null;
-    const certificate = new X509Certificate(clientCertificate);
-    const subject = new Map(
-      certificate.subject.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
-    );
-    const [name, organization] = [subject.get("CN"), subject.get("O")];
+    const certificate = this.#certificateOf(clientCertificate);
+    const { name, organization } = certificate;
     if (name === undefined || organization === undefined || !organization.startsWith(ROLE_ORGANIZATION_PREFIX)) return null;
     const role = organization.slice(ROLE_ORGANIZATION_PREFIX.length);
     const now = this.clock.now();
-    if (now < certificate.validFromDate || now >= certificate.validToDate)
+    if (now < certificate.validFrom || now >= certificate.validTo)
       throw new MezError("UNAUTHENTICATED", `the host certificate of "${name}" has expired; join again with a new token`);
     const agent = role === "node" || role === "proxy" ? this.directory.find(role, name) : null;
     // The name may have been given to another since: the id in the certificate tells the old holder from the new.
-    if (agent === null || !namesAgent(certificate, agentUri(this.clusterName, agent.id))) {
+    if (agent === null || !certificate.names.includes(`URI:${agentUri(this.clusterName, agent.id)}`)) {
       throw new MezError("UNAUTHENTICATED", "this agent was removed from the cluster; join it again with a new token", {
         detail: `certificate of ${role} "${name}"`,
       });
@@ -45,14 +45,44 @@ export class AgentAuthenticator implements Authenticator {
       id: agent.id,
       name,
       role: agent.role,
-      certificateSerial: certificate.serialNumber.toLowerCase(),
-      certificateExpiresAt: certificate.validToDate,
+      certificateSerial: certificate.serial,
+      certificateExpiresAt: certificate.validTo,
     };
+  }
+
+  #certificateOf(der: Buffer): HostCertificate {
+    const known = this.#read.get(der);
+    if (known !== undefined) return known;
+    const certificate = readHostCertificate(der);
+    this.#read.set(der, certificate);
+    return certificate;
   }
 }
 
 // --- internal ---
 
-function namesAgent(certificate: X509Certificate, uri: string): boolean {
-  return (certificate.subjectAltName ?? "").split(", ").includes(`URI:${uri}`);
+/** What a host certificate says, whether or not it is that of an agent. */
+interface HostCertificate {
+  readonly name: string | undefined;
+  readonly organization: string | undefined;
+  /** Subject alternative names, as `URI:…`. */
+  readonly names: readonly string[];
+  readonly serial: string;
+  readonly validFrom: Date;
+  readonly validTo: Date;
+}
+
+function readHostCertificate(der: Buffer): HostCertificate {
+  const certificate = new X509Certificate(der);
+  const subject = new Map(
+    certificate.subject.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+  );
+  return {
+    name: subject.get("CN"),
+    organization: subject.get("O"),
+    names: (certificate.subjectAltName ?? "").split(", "),
+    serial: certificate.serialNumber.toLowerCase(),
+    validFrom: certificate.validFromDate,
+    validTo: certificate.validToDate,
+  };
 }
