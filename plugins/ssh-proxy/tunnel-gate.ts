@@ -4,7 +4,7 @@ import { MezError } from "../../core/errors/error.js";
 import type { Collection } from "../../core/plugin/collection.js";
 import { ROLE_ORGANIZATION_PREFIX } from "../../core/plugin/host-identity.js";
 import type { Logger } from "../../core/plugin/logger.js";
-import { type Guards, guardRefusal } from "../../core/ports/guard.js";
+import { type ChangingGuards, guardRefusal, onGuardChange } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { TunnelStreamInfo } from "../../core/tunnel/stream-headers.js";
 import type { Tunnel, TunnelPeer } from "../../core/tunnel/tunnel.js";
@@ -17,7 +17,7 @@ export interface TunnelGateParts {
   readonly nodes: Collection<NodeEntry>;
   readonly proxies: Collection<ProxyEntry>;
   readonly directory: TunnelDirectory;
-  readonly guards: Guards;
+  readonly guards: ChangingGuards;
   /** For streams that other proxies ask for. */
   readonly sessionEncryption: SessionEncryption;
   readonly clusterName: string;
@@ -27,14 +27,21 @@ export interface TunnelGateParts {
 
 /** Lets nodes connect that are in the inventory and not locked, and ends their tunnels when that is over. */
 export class TunnelGate {
-  readonly #stop: () => void;
+  readonly #stops: readonly (() => void)[];
   readonly #changed = new Set<string>();
+  /** Whether a guard may refuse somebody whom it let in: asking for every tunnel costs too much to do at each change of a node. */
+  #hasGuardChanged = false;
   readonly #expiries = new Set<NodeJS.Timeout>();
   /** Streams that other proxies asked for, with their certificates. */
   readonly #forPeers = new Map<Duplex, X509Certificate>();
 
   constructor(private readonly parts: TunnelGateParts) {
-    this.#stop = parts.nodes.onChange((name) => void this.#changed.add(name));
+    this.#stops = [
+      parts.nodes.onChange((name) => void this.#changed.add(name)),
+      onGuardChange(parts.guards, () => {
+        this.#hasGuardChanged = true;
+      }),
+    ];
   }
 
   /** Says who an agent is, from its host certificate; for the `TunnelListener`. */
@@ -118,7 +125,7 @@ export class TunnelGate {
   }
 
   stop(): void {
-    this.#stop();
+    for (const stop of this.#stops) stop();
     for (const expiry of this.#expiries) clearTimeout(expiry);
   }
 
@@ -134,6 +141,8 @@ export class TunnelGate {
   }
 
   #disconnectLocked(): void {
+    if (!this.#hasGuardChanged) return;
+    this.#hasGuardChanged = false;
     const { directory, guards } = this.parts;
     for (const name of new Set(directory.all().map(({ peer }) => peer.nodeName))) {
       const refusal = guardRefusal(guards, { agent: name });
