@@ -28,6 +28,11 @@ const COMMANDS = {
     COMMANDS.build();
     return runProgram("test/bench/bench.js", args);
   },
+  /** How a cluster grows with its agents; apart, since it takes gigabytes and half an hour. */
+  "bench:scale"(args) {
+    COMMANDS.build();
+    return runProgram("test/bench/scale.js", args);
+  },
   lint() {
     COMMANDS.build();
     lint();

@@ -10,7 +10,7 @@ export interface Figure {
   readonly against: string | null;
   /** What is compared with the goal. */
   readonly figure: number;
-  readonly unit: "ratio" | "/s" | "ms" | "µs" | "KiB" | "MiB";
+  readonly unit: "ratio" | "count" | "/s" | "s" | "ms" | "µs" | "KiB" | "MiB";
   readonly goal: number;
   /** Whether a good figure is at most or at least the goal. */
   readonly reach: "at most" | "at least";
@@ -62,6 +62,7 @@ export function absolute(
 
 /** Writes a number with as many digits as it deserves. */
 export function withUnit(value: number, unit: Figure["unit"]): string {
+  if (unit === "count") return value.toFixed(0);
   const digits = value >= 100 || unit === "/s" ? 0 : value >= 10 ? 1 : 2;
   const number = value.toFixed(unit === "ratio" ? 2 : digits);
   return unit === "ratio" ? number : unit === "/s" ? `${number}/s` : `${number} ${unit}`;

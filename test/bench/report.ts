@@ -6,8 +6,12 @@ const HEADERS = ["what", "ours", "against", "figure", "goal", "reached"] as cons
 
 /** The figures as one aligned table. */
 export function formatTable(figures: readonly Figure[]): string {
-  const rows = [HEADERS, ...figures.map(cells)];
-  const widths = HEADERS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return formatCells([HEADERS, ...figures.map(cells)]);
+}
+
+/** Rows of equal length as one aligned table, the first of them above the others. */
+export function formatCells(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map((row) =>
       row

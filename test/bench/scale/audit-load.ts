@@ -1,0 +1,44 @@
+import { generateKeyPairSync } from "node:crypto";
+import { publicKeyOf } from "../../../core/ssh/public-key.js";
+import { AuthenticationServiceService } from "../../../proto/gen/mezite/authentication/v1/authentication.js";
+import { absolute, type Figure } from "../figure.js";
+import { connectWith, loginSessionOf } from "../login-session.js";
+import { percentile, timed } from "../statistics.js";
+import { logIn } from "./opening.js";
+import type { ScaleBed } from "./scale-bed.js";
+
+const EVENTS_PER_SECOND = 2_000;
+
+/** Agents that report events at a steady rate, while people log in. */
+export async function measureAuditLoad(bed: ScaleBed, agents: number, seconds: number): Promise<readonly Figure[]> {
+  const { fleets } = bed;
+  const connection = connectWith(loginSessionOf(bed.cluster, bed.cluster.home));
+  try {
+    const client = connection.client(AuthenticationServiceService);
+    const certificate = async (): Promise<unknown> => {
+      const sshPublicKey = publicKeyOf(generateKeyPairSync("ed25519").publicKey).blob;
+      return client.issueUserCerts({ sshPublicKey, x509PublicKey: Buffer.alloc(0), ttlSeconds: 0, answers: [] });
+    };
+    const until = Date.now() + seconds * 1000;
+    const again = async (work: () => Promise<number>): Promise<readonly number[]> => {
+      const times: number[] = [];
+      while (Date.now() < until) times.push(await work());
+      return times;
+    };
+    const share = EVENTS_PER_SECOND / fleets.length;
+    const [reports, certificates, logins] = await Promise.all([
+      Promise.all(fleets.map((fleet) => fleet.ask({ ask: "report", eventsPerSecond: share, seconds }))),
+      again(() => timed(certificate)),
+      again(() => logIn(bed, Math.floor(Math.random() * agents))),
+    ]);
+    const events = reports.reduce((total, report) => total + report.events, 0);
+    const took = Math.max(...reports.map((report) => report.seconds));
+    return [
+      absolute("audit events stored", events / took, "/s", EVENTS_PER_SECOND * 0.99, "at least"),
+      absolute("a person's certificate meanwhile, p99", percentile(certificates, 0.99), "ms", 100, "at most"),
+      absolute("login and true meanwhile, p99", percentile(logins, 0.99), "ms", 100, "at most"),
+    ];
+  } finally {
+    connection.close();
+  }
+}

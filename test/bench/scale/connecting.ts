@@ -1,0 +1,28 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { absolute, type Figure } from "../figure.js";
+import { timed } from "../statistics.js";
+import type { ScaleBed } from "./scale-bed.js";
+
+const SETTLE_MS = 5_000;
+const MINUTE_MS = 60_000;
+
+/** Connects every agent at once, and watches them for a minute. */
+export async function measureConnecting(bed: ScaleBed): Promise<readonly Figure[]> {
+  const { fleets } = bed;
+  const milliseconds = await timed(() => Promise.all(fleets.map((fleet) => fleet.ask({ ask: "connect" }))));
+  await sleep(SETTLE_MS);
+  const before = bed.residentMib;
+  await Promise.all(fleets.map((fleet) => fleet.ask({ ask: "count" })));
+  await sleep(MINUTE_MS);
+  const presences = await Promise.all(fleets.map((fleet) => fleet.ask({ ask: "presence" })));
+  const after = bed.residentMib;
+  const sum = (key: "missed" | "tunnelsLost" | "silent"): number => presences.reduce((total, each) => total + each[key], 0);
+  return [
+    absolute("connect all", milliseconds / 1000, "s", 60, "at most"),
+    absolute("RSS of the proxy", Math.max(before.proxy, after.proxy), "MiB", 1.2 * 1024, "at most"),
+    absolute("RSS of the auth service", Math.max(before.auth, after.auth), "MiB", 1.2 * 1024, "at most"),
+    absolute("heartbeats missed in a minute", sum("missed"), "count", 0, "at most"),
+    absolute("tunnels lost in a minute", sum("tunnelsLost"), "count", 0, "at most"),
+    absolute("watch streams silent after a minute", sum("silent"), "count", 0, "at most"),
+  ];
+}

@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import { performance } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type AuditEvent, AuditServiceService } from "../../../proto/gen/mezite/audit/v1/audit.js";
+import type { FleetOrder, FleetQuestion, NumberedAnswer, NumberedQuestion, Presence, Reported } from "./fleet-protocol.js";
+import { inParallel } from "./in-parallel.js";
+import { SimulatedAgent } from "./simulated-agent.js";
+
+/** Agents that join, or connect, at once. */
+const JOIN_AT_ONCE = 8;
+const CONNECT_AT_ONCE = 64;
+const TICK_MS = 100;
+/** What an agent gathers in a busy moment. */
+const EVENTS_PER_REPORT = 5;
+const SILENT_SECONDS = 15;
+
+const order: FleetOrder = JSON.parse(process.env["SCALE_FLEET"] ?? "{}");
+const agents = Array.from({ length: order.agents }, (_, index) => new SimulatedAgent(order, order.first + index));
+const lost = new Map<SimulatedAgent, number>();
+let reached: Promise<number> = Promise.resolve(0);
+
+process.on("message", ({ number, question }: NumberedQuestion) => {
+  const send = (answer: Omit<NumberedAnswer, "number">): void => void process.send?.({ number, ...answer });
+  answerTo(question).then(
+    (answer) => send({ answer }),
+    (error: unknown) => send({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+  );
+});
+process.on("disconnect", () => process.exit());
+process.send?.("ready");
+
+// --- internal ---
+
+async function answerTo(question: FleetQuestion): Promise<unknown> {
+  switch (question.ask) {
+    case "join":
+      return inParallel(agents.slice(-question.tokens.length), JOIN_AT_ONCE, (agent, index) =>
+        agent.join(question.tokens[index] ?? ""),
+      );
+    case "connect":
+      return inParallel(agents, CONNECT_AT_ONCE, (agent) => agent.connect());
+    case "count":
+      for (const agent of agents) {
+        agent.beats.reset();
+        lost.set(agent, agent.tunnelsLost);
+      }
+      return null;
+    case "presence":
+      return presence();
+    case "follow":
+      reached = Promise.all(
+        agents.map((agent) => new Promise<void>((resolve) => agent.onNextChange(question.what, resolve))),
+      ).then(() => Date.now());
+      return null;
+    case "reached":
+      return { at: await reached };
+    case "report":
+      return report(question.eventsPerSecond, question.seconds);
+  }
+}
+
+function presence(): Presence {
+  const sum = (figure: (agent: SimulatedAgent) => number): number => agents.reduce((total, agent) => total + figure(agent), 0);
+  return {
+    heartbeats: sum(({ beats }) => beats.taken),
+    missed: sum(({ beats }) => beats.missed),
+    tunnelsLost: sum((agent) => agent.tunnelsLost - (lost.get(agent) ?? 0)),
+    silent: agents.filter(({ silentSeconds }) => silentSeconds > SILENT_SECONDS).length,
+  };
+}
+
+/** Reports events at a steady rate, a few from one agent after the other, whether or not the ones before have been answered. */
+async function report(eventsPerSecond: number, seconds: number): Promise<Reported> {
+  const began = performance.now();
+  const calls: Promise<boolean>[] = [];
+  const due = (): number => Math.min(seconds, (performance.now() - began) / 1000) * eventsPerSecond;
+  while (calls.length * EVENTS_PER_REPORT < eventsPerSecond * seconds) {
+    while (calls.length * EVENTS_PER_REPORT < due()) calls.push(reportFew(agents[calls.length % agents.length]));
+    await sleep(TICK_MS);
+  }
+  const answers = await Promise.all(calls);
+  const events = answers.filter((isStored) => isStored).length * EVENTS_PER_REPORT;
+  return { events, failures: answers.length - events / EVENTS_PER_REPORT, seconds: (performance.now() - began) / 1000 };
+}
+
+async function reportFew(agent: SimulatedAgent | undefined): Promise<boolean> {
+  if (agent === undefined) return false;
+  const client = agent.connection().client(AuditServiceService);
+  return client.reportEvents({ events: Array.from({ length: EVENTS_PER_REPORT }, event) }).then(
+    () => true,
+    () => false,
+  );
+}
+
+function event(): AuditEvent {
+  return {
+    ...{ id: randomUUID(), eventType: "session.exec", eventCode: "", timestamp: new Date(), clusterName: "", userName: "admin" },
+    ...{ userRoles: ["admin"], impersonator: "", resourceType: "node", resourceName: "", resourceLabels: { env: "test" } },
+    ...{ serverId: "", serverHostname: "", clientIp: "192.0.2.7", sessionId: randomUUID(), success: true, errorMessage: "" },
+    metadataJson: JSON.stringify({ command: "systemctl status nginx", login: "deploy" }),
+  };
+}

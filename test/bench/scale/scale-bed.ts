@@ -1,0 +1,108 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { TokenServiceService } from "../../../proto/gen/mezite/tokens/v1/tokens.js";
+import { Cluster, type Daemon } from "../../fixtures/cluster.js";
+import { connectWith, loginSessionOf } from "../login-session.js";
+import { residentKib } from "../resident-memory.js";
+import { Fleet } from "./fleet.js";
+import { inParallel } from "./in-parallel.js";
+
+/** A user, and a role that only they have: whom one can lock without locking anybody out. */
+export const BYSTANDER = "bystander";
+
+const AGENTS_PER_FLEET = 2_500;
+const TOKENS_AT_ONCE = 16;
+const LAST_LINES = 10;
+
+/** A cluster with an auth service and a proxy as two processes, and agents in some more. */
+export class ScaleBed {
+  #joined = 0;
+  fleets: readonly Fleet[] = [];
+
+  private constructor(readonly cluster: Cluster) {}
+
+  static async start(): Promise<ScaleBed> {
+    const cluster = await Cluster.start({ node: "none", proxy: "apart" });
+    cluster.createRole(BYSTANDER, {});
+    cluster.person(BYSTANDER, [`--roles=${BYSTANDER}`]);
+    return new ScaleBed(cluster);
+  }
+
+  get auth(): Daemon {
+    return this.cluster.server;
+  }
+
+  get proxy(): Daemon {
+    if (this.cluster.proxy === null) throw new Error("the proxy does not run");
+    return this.cluster.proxy;
+  }
+
+  /** Resident memory of auth service and proxy, in MiB. */
+  get residentMib(): { readonly auth: number; readonly proxy: number } {
+    return { auth: residentKib(this.auth.process) / 1024, proxy: residentKib(this.proxy.process) / 1024 };
+  }
+
+  /** What auth service and proxy logged last. */
+  get lastWords(): string {
+    const last = ({ output }: Daemon): string => output.trimEnd().split("\n").slice(-LAST_LINES).join("\n");
+    return `auth service:\n${last(this.auth)}\nproxy:\n${last(this.proxy)}\n`;
+  }
+
+  /** Has as many agents as are missing join, each with a token of its own. Nobody is connected after it. */
+  async join(agents: number): Promise<void> {
+    await this.#stopFleets();
+    const missing = agents - this.#joined;
+    if (missing <= 0) return;
+    const fleet = await Fleet.start(this.#order(this.#joined, missing));
+    try {
+      await fleet.ask({ ask: "join", tokens: await this.#tokens(missing) });
+      this.#joined = agents;
+    } finally {
+      await fleet.stop();
+    }
+  }
+
+  /** Starts auth service and proxy anew, then the processes of the agents, which do not connect yet. */
+  async restart(agents: number): Promise<void> {
+    await this.#stopFleets();
+    await this.proxy.stop();
+    await this.auth.stop();
+    await this.cluster.startServer();
+    await this.cluster.startProxy();
+    const starts = Array.from({ length: Math.ceil(agents / AGENTS_PER_FLEET) }, (_, index) => index * AGENTS_PER_FLEET);
+    this.fleets = await Promise.all(
+      starts.map((first) => Fleet.start(this.#order(first, Math.min(AGENTS_PER_FLEET, agents - first)))),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.#stopFleets();
+    await this.cluster.stop();
+  }
+
+  async #stopFleets(): Promise<void> {
+    await Promise.all(this.fleets.map((fleet) => fleet.stop()));
+    this.fleets = [];
+  }
+
+  #order(first: number, agents: number) {
+    const { ports } = this.cluster;
+    const folder = join(this.cluster.folder, "agents");
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return { authServer: `localhost:${ports.auth}`, tunnelServer: `localhost:${ports.tunnel}`, folder, first, agents };
+  }
+
+  async #tokens(count: number): Promise<readonly string[]> {
+    const connection = connectWith(loginSessionOf(this.cluster, this.cluster.home));
+    try {
+      const client = connection.client(TokenServiceService);
+      const tokens: string[] = [];
+      await inParallel(Array.from({ length: count }), TOKENS_AT_ONCE, async () => {
+        tokens.push((await client.createToken({ roles: ["node"], name: "", ttlSeconds: 86_400 })).secret);
+      });
+      return tokens;
+    } finally {
+      connection.close();
+    }
+  }
+}
