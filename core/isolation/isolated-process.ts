@@ -7,6 +7,7 @@ import { type ChildOptions, connectionOf, residentBytes, spawnChild } from "./ch
 import { FrameLink } from "./frame-link.js";
 import { IncomingStream } from "./incoming-stream.js";
 import type { IsolatedMethod } from "./isolated-ports.js";
+import { logLine } from "./log-line.js";
 import { fromWireError, type Introduction, type Registration, type Reply, type Request, type Started } from "./wire.js";
 
 export interface IsolatedProcessOptions extends ChildOptions {
@@ -204,13 +205,7 @@ export class IsolatedProcess {
   #log({ level, message, fields }: Extract<Reply, { type: "log" }>): void {
     this.#logLines += 1;
     if (this.#logLines > LOG_LINES_PER_WATCH || !LEVELS.has(level)) return;
-    let parsed: unknown = {};
-    try {
-      parsed = JSON.parse(String(fields).slice(0, MAX_LOG));
-    } catch {
-      parsed = { fields: "(too long)" };
-    }
-    this.options.logger[level](String(message).slice(0, MAX_LOG), parsed as Record<string, unknown>);
+    this.options.logger[level](...logLine(message, fields));
   }
 
   #onErrorOutput(text: string): void {
