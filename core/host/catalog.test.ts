@@ -44,6 +44,19 @@ const REFUSED: readonly (readonly [name: string, manifests: readonly unknown[], 
         new RegExp(`plugin "b": ${what.slice(0, -1)} "things" is taken by plugin "a"`),
       ] as const,
   ),
+  ...["outbox", "outbox_head", "cluster_servers", "cluster_duties", "database_moves", "migrations_core"].map(
+    (table) =>
+      [
+        `the core's table ${table}`,
+        [manifestOf("a", { contributes: { tables: [table] } })],
+        new RegExp(`table "${table}" is taken by plugin "core"`),
+      ] as const,
+  ),
+  [
+    "two ids with one history of migrations",
+    [manifestOf("a.b", { contributes: { tables: ["x"] } }), manifestOf("a-b", { contributes: { tables: ["y"] } })],
+    /plugin "a-b": table "migrations_a_b" is taken by plugin "a\.b"/,
+  ],
   [
     "one permission twice",
     ["a", "b"].map((id) => manifestOf(id, { contributes: { permissions: [{ permission: "thing:list", grantedTo: [] }] } })),

@@ -6,6 +6,7 @@ import { PLUGIN_API_VERSION, type Plugin, type ProcessRole } from "../plugin/con
 import type { LoginAnswer } from "../plugin/login-answer.js";
 import type { Manifest } from "../plugin/manifest.js";
 import type { PackageInfo, PluginHealth } from "../plugin/plugin-host.js";
+import { CORE_TABLES, historyTable } from "../storage/history-table.js";
 
 /** A plugin that can be switched on: its manifest, and how to import its code. */
 export interface CatalogEntry {
@@ -42,7 +43,7 @@ export type Catalog = ReadonlyMap<string, CheckedEntry>;
 export function makeCatalog(entries: readonly CatalogEntry[], hostVersion: string, schemaFile: URL): Catalog {
   const check = manifestCheck(schemaFile);
   const catalog = new Map<string, CheckedEntry>();
-  const claims = new Map<string, string>();
+  const claims = new Map(CORE_TABLES.map((name) => [`table "${name}"`, "core"]));
   const claim = (what: string, id: string): void => {
     const owner = claims.get(what);
     if (owner !== undefined) throw invalid(id, `${what} is taken by plugin "${owner}"`);
@@ -84,11 +85,12 @@ function manifestCheck(schemaFile: URL): (manifest: unknown, hostVersion: string
   };
 }
 
-function contributionsOf({ contributes }: Manifest): readonly (readonly [what: string, names: readonly string[]])[] {
+function contributionsOf({ id, contributes }: Manifest): readonly (readonly [what: string, names: readonly string[]])[] {
+  const tables = contributes?.tables ?? [];
   return [
     ["gRPC service", contributes?.rpc ?? []],
     ["permission", (contributes?.permissions ?? []).map(({ permission }) => permission)],
-    ["table", contributes?.tables ?? []],
+    ["table", tables.length > 0 ? [...tables, historyTable(id)] : []],
     ["collection", contributes?.collections ?? []],
   ];
 }

@@ -10,7 +10,7 @@ import { isMezError } from "../errors/error.js";
 import type { Migrations } from "../plugin/database.js";
 import { systemClock } from "../time/clock.js";
 import { type OpenDatabase, openDatabase, type PluginTables } from "./database.js";
-import { historyTable } from "./migrations.js";
+import { historyTable } from "./history-table.js";
 
 function migration(name: string, ...statements: readonly string[]): Migrations[number] {
   return {

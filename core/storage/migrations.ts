@@ -3,6 +3,7 @@ import { type Migration, MigrationRunner, MigrationStorage } from "@mikro-orm/mi
 import type { AbstractSqlDriver } from "@mikro-orm/sqlite";
 import { MezError } from "../errors/error.js";
 import type { Migrations } from "../plugin/database.js";
+import { historyTable } from "./history-table.js";
 
 /** As MikroORM's connection makes it. */
 export type MigrationTransaction = object;
@@ -22,11 +23,6 @@ export async function migrateAlone(
     await connection.execute(lock, [], "run", transaction);
     await work(transaction);
   });
-}
-
-/** Name of the table that remembers which migrations of a plugin have run: `migrations_connector_oidc`. */
-export function historyTable(pluginId: string): string {
-  return `migrations_${pluginId.replaceAll(/[.-]/g, "_")}`;
 }
 
 /**
