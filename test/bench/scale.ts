@@ -42,13 +42,16 @@ async function main(args: readonly string[]): Promise<number> {
   const stop = (): void => void close().finally(() => process.exit(130));
   process.once("SIGINT", stop).once("SIGTERM", stop);
   const steps: Step[] = [];
+  let complete = 0;
   try {
     for (let count = 0; count < 2; count += 1) beds.push(await ScaleBed.start());
     const [many, one] = beds as [ScaleBed, ScaleBed];
     await connectOne(one);
     for (const agents of order.agents) {
-      const figures = await measure(many, one, agents, order, agents === order.agents.at(-1));
-      steps.push({ agents, figures });
+      const figures: Figure[] = [];
+      steps.push({ agents, figures }); // before: what was measured is shown also when the rest fails
+      await measure(figures, many, one, agents, order, agents === order.agents.at(-1));
+      complete += 1;
     }
   } catch (error) {
     process.stderr.write(`not everything could be measured: ${error instanceof Error ? error.stack : String(error)}\n`);
@@ -61,7 +64,7 @@ async function main(args: readonly string[]): Promise<number> {
     figures.map((figure) => ({ ...figure, what: `${agents} agents: ${figure.what}` }));
   writeReport(order.out, steps.flatMap(name));
   process.stdout.write(`${formatGrowth(steps)}\n\nwritten to ${order.out}\n`);
-  return steps.length === order.agents.length ? 0 : 1;
+  return complete === order.agents.length ? 0 : 1;
 }
 
 async function connectOne(bed: ScaleBed): Promise<void> {
@@ -71,28 +74,29 @@ async function connectOne(bed: ScaleBed): Promise<void> {
 }
 
 async function measure(
+  figures: Figure[],
   many: ScaleBed,
   one: ScaleBed,
   agents: number,
   { logins, typingSeconds, auditSeconds }: typeof FULL,
   isLast: boolean,
-): Promise<readonly Figure[]> {
+): Promise<void> {
   const tell = (what: string): void =>
     void process.stderr.write(`${agents} agents: ${what} … (load ${loadavg()[0]?.toFixed(1)})\n`);
   tell("joining");
   await many.join(agents);
   await many.restart(agents);
   tell("connecting, and a minute of heartbeats");
-  const figures = [...(await measureConnecting(many))];
+  figures.push(...(await measureConnecting(many)));
   tell("changes");
   figures.push(...(await measureReaching(many)));
   tell("logins");
   figures.push(await measureOpening(many, one, agents, logins));
   tell("terminals");
   figures.push(...(await measureTerminals(many, agents, Math.min(agents, MAX_TERMINALS), typingSeconds)));
-  if (!isLast) return figures;
+  if (!isLast) return;
   tell("audit events");
-  return [...figures, ...(await measureAuditLoad(many, agents, auditSeconds))];
+  figures.push(...(await measureAuditLoad(many, agents, auditSeconds)));
 }
 
 function readOrder(args: readonly string[]) {
