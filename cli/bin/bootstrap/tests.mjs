@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { inProject } from "./project.mjs";
 import { BootstrapError, METADATA_FLAGS, runNode } from "./run.mjs";
 
-const CONCURRENCY = 2;
+const CONCURRENCY = 3; // two cores: many tests wait for programs
 const TIMEOUT_MS = 300_000; // of one file; a test that hangs must not hold up the rest for ever
 
 /**
