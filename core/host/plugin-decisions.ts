@@ -31,7 +31,8 @@ export function readDecisions(dataDirectory: string): PluginDecisions {
   try {
     return parse(JSON.parse(readFileSync(file, "utf8")));
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return NO_DECISIONS;
+    // That the data directory is none says whoever opens it.
+    if (["ENOENT", "ENOTDIR"].includes((cause as NodeJS.ErrnoException).code ?? "")) return NO_DECISIONS;
     throw new MezError("DATA_DIRECTORY_UNUSABLE", `cannot read ${file}; mend it or delete it`, { cause });
   }
 }
