@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { EntityManager } from "@mikro-orm/core";
+import { OutboxFollower } from "./outbox-follower.js";
+
+test("two who find at once that messages are missing have everything loaded anew once", async () => {
+  const waiting: (() => void)[] = [];
+  let loads = 0;
+  const follower = new OutboxFollower({
+    head: { seq: 3, commitId: "old" },
+    deliver: () => assert.fail("nothing follows what was known"),
+    lost: async () => {
+      loads += 1;
+    },
+  });
+  const em = databaseWith({ seq: 9, commitId: "new" }, waiting);
+  const both = [follower.look(em), follower.look(em)];
+  while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  waiting[0]?.();
+  await both[0];
+  waiting[1]?.();
+  await both[1];
+  assert.equal(loads, 1);
+});
+
+// --- internal ---
+
+/** A database whose outbox has that head and no messages; each look at the messages waits until it is let go. */
+function databaseWith(head: { readonly seq: number; readonly commitId: string }, waiting: (() => void)[]): EntityManager {
+  const messages = async () => {
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return [];
+  };
+  const connection = { execute: async () => [{ last_seq: head.seq, commit_id: head.commitId }] };
+  const em: Partial<Record<keyof EntityManager, unknown>> = {
+    getConnection: () => connection,
+    getTransactionContext: () => undefined,
+    find: messages,
+    findAll: messages,
+  };
+  return em as unknown as EntityManager;
+}
