@@ -43,6 +43,8 @@ export class RpcListener {
   readonly #server: Server;
   readonly #facts = new Map<string, ConnectionFacts>();
   readonly #sockets = new Set<TLSSocket>();
+  /** What is under the sockets, from its first byte on. */
+  readonly #carriers = new Set<Socket>();
   /** Of relayed connections, by the end points of what carries them. */
   readonly #origins = new Map<string, Origin>();
   /** Ways to give back the shares of connections in the handshake, by the same end points. */
@@ -124,6 +126,8 @@ export class RpcListener {
     const closed = this.#server.listening ? once(this.#server, "close") : Promise.resolve();
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
+    // Also those in the handshake, which would be served otherwise when it is over, and keep the server from closing.
+    for (const carrier of this.#carriers) carrier.destroy();
     await closed;
   }
 
@@ -137,7 +141,9 @@ export class RpcListener {
     const giveBack = this.#handshakeShares.take(this.#origins.get(key)?.address ?? carrier.remoteAddress ?? "");
     if (giveBack === null) return void carrier.destroy();
     this.#handshakes.set(key, giveBack);
+    this.#carriers.add(carrier);
     carrier.once("close", () => {
+      this.#carriers.delete(carrier);
       giveBack();
       if (this.#handshakes.get(key) === giveBack) this.#handshakes.delete(key);
     });

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
+import { test } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { testAuthority } from "../../test/fixtures/tls.js";
+import { Secret } from "../plugin/secret.js";
+import { RpcListener } from "./listener.js";
+
+test("closes also while clients are in the handshake, and serves none of them afterwards", async () => {
+  const served: unknown[] = [];
+  const listener = await openListener(served);
+  const port = Number(/\d+$/.exec(await listener.listen("127.0.0.1:0"))?.[0]);
+  const silent = connectTcp(port, "127.0.0.1").on("error", () => undefined);
+  await once(silent, "connect");
+  const inHandshake = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+  const ended = new Promise((resolve) => inHandshake.on("error", resolve).on("close", resolve).resume());
+  await once(inHandshake, "connect");
+  await new Promise((resolve) => setImmediate(resolve));
+  await listener.close();
+  await Promise.all([ended, once(silent.resume(), "close")]);
+  assert.equal(served.length, 0);
+});
+
+// --- internal ---
+
+async function openListener(served: unknown[]): Promise<RpcListener> {
+  const credentials = {
+    ...(await (await testAuthority()).issue("localhost")),
+    ...{ name: "auth", id: "0", role: "auth" as const, sshPrivateKey: new Secret(""), sshCertificate: Buffer.alloc(0) },
+    expiresAt: new Date(),
+  };
+  return new RpcListener(credentials, { onConnection: (socket) => served.push(socket), admitRelay: async () => undefined });
+}
