@@ -25,7 +25,11 @@ export function runTests(selection, missingPeers) {
       ...flags,
       ...patterns.map((pattern) => inProject("dist", pattern)),
     ],
-    { MEZITE_MISSING_PEERS: JSON.stringify(missingPeers) },
+    {
+      MEZITE_MISSING_PEERS: JSON.stringify(missingPeers),
+      // Hundreds of processes load the same code.
+      NODE_COMPILE_CACHE: inProject("node_modules", ".cache", "mezite-tests"),
+    },
   );
 }
 
