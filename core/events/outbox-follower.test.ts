@@ -3,6 +3,28 @@ import { test } from "node:test";
 import type { EntityManager } from "@mikro-orm/core";
 import { OutboxFollower } from "./outbox-follower.js";
 
+test("two who find out while one of them already loads anew have it done once", async () => {
+  const waiting: (() => void)[] = [];
+  const loading = Promise.withResolvers<void>();
+  let loads = 0;
+  const follower = new OutboxFollower({
+    head: { seq: 3, commitId: "old" },
+    deliver: () => assert.fail("nothing follows what was known"),
+    lost: () => {
+      loads += 1;
+      return loading.promise;
+    },
+  });
+  const em = databaseWith({ seq: 3, commitId: "new" }, waiting);
+  const both = [follower.look(em), follower.look(em)];
+  while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  for (const letGo of waiting) letGo();
+  await new Promise((resolve) => setImmediate(resolve));
+  loading.resolve();
+  await Promise.all(both);
+  assert.equal(loads, 1);
+});
+
 test("two who find at once that messages are missing have everything loaded anew once", async () => {
   const waiting: (() => void)[] = [];
   let loads = 0;

@@ -47,8 +47,8 @@ export class OutboxFollower {
       if (head.seq < from.seq && (await readOutboxHead(em, { lock: false })).seq >= from.seq) return;
       const rows = head.seq < from.seq ? [] : await readOutboxBetween(em, from.seq, head.seq);
       if (follows(rows, from, head)) return this.advance(rows);
-      // Somebody else looked meanwhile, and may have loaded anew already.
-      if (this.#position !== from) return this.look(em);
+      // Somebody else looked meanwhile, and loads anew or has done so already.
+      if (this.#isLost || this.#position !== from) return this.look(em);
       this.#isLost = true;
     }
     this.#loading = this.#loadAnew(em);
