@@ -15,7 +15,8 @@ import { migrate, migrateAlone } from "./migrations.js";
 import { MOVE_ENTITIES } from "./move-note.js";
 import { type DeliveredRow, OutboxKeeper } from "./outbox-keeper.js";
 import { openingError } from "./storage-error.js";
-import { type TransactionOptions, TransactionQueue } from "./transaction.js";
+import { TransactionQueue } from "./transaction.js";
+import type { TransactionOptions } from "./transaction-group.js";
 
 /** The tables of one plugin. */
 export interface PluginTables {
