@@ -103,6 +103,22 @@ suite("PostgreSQL", needsPeers("postgres", "pgbouncer"), () => {
     });
   });
 
+  test("a commit is on the disk of the server when it is acknowledged, whatever its default is", async () => {
+    const settings = server.database();
+    for (const [byDefault, used] of [
+      ["off", "on"],
+      ["remote_apply", "remote_apply"],
+    ]) {
+      server.sql("postgres", `alter database ${settings.database} set synchronous_commit = ${byDefault}`);
+      const { database, close } = await open(settings);
+      const shown = await database.transaction(({ em }) =>
+        em.getConnection().execute("show synchronous_commit", [], "all", em.getTransactionContext()),
+      );
+      assert.deepEqual(shown, [{ synchronous_commit: used }]);
+      await close();
+    }
+  });
+
   suite("a database that goes away", () => {
     const Note = defineEntity({ name: "LossNote", tableName: "loss_notes", properties: { text: p.text().primary() } });
     class CreateNotes extends Migration {

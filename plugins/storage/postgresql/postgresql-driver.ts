@@ -20,13 +20,13 @@ export class PostgresqlStorageDriver implements StorageDriver {
 
   constructor(
     private readonly settings: PostgresqlSettings,
-    logger: Logger,
+    private readonly logger: Logger,
   ) {
     this.#choice = new ServerChoice(settings.servers);
     const { statementSeconds, idleTransactionSeconds } = settings;
     this.shared = {
       // `local`, so that a pooler may give each transaction another connection.
-      begin: `begin; set local statement_timeout = '${statementSeconds}s'; set local lock_timeout = '${LOCK_SECONDS}s'; set local idle_in_transaction_session_timeout = '${idleTransactionSeconds}s'`,
+      begin: `begin; set local statement_timeout = '${statementSeconds}s'; set local lock_timeout = '${LOCK_SECONDS}s'; set local idle_in_transaction_session_timeout = '${idleTransactionSeconds}s'; ${DURABLE}`,
       commitAndTell: `notify ${CHANNEL}; commit`,
       lockForMigrations: `set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; set local lock_timeout = '${MIGRATION_LOCK_SECONDS}s'; select pg_advisory_xact_lock(${MIGRATION_LOCK})`,
       listen: (onChange) => {
@@ -88,6 +88,8 @@ export class PostgresqlStorageDriver implements StorageDriver {
         `the database ${this.settings.database} has encoding ${found.encoding}; create it with encoding UTF8`,
       );
     }
+    if (found.fsync === "off")
+      this.logger.warn("the database has fsync = off: a crash of its machine can lose what was acknowledged, locks among it");
   }
 
   /** Asks one server after the other: any of them may be the primary. */
@@ -133,9 +135,12 @@ export class PostgresqlStorageDriver implements StorageDriver {
 interface DatabaseFacts {
   readonly version: number;
   readonly encoding: string;
+  readonly fsync: "on" | "off";
 }
 
-const FACTS = "select current_setting('server_version_num')::int as version, getdatabaseencoding() as encoding";
+const FACTS = "select current_setting('server_version_num')::int as version, getdatabaseencoding() as encoding, current_setting('fsync') as fsync";
+// A server or role may be set to answer before the commit is on its disk. Stronger settings stay.
+const DURABLE = "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'";
 const CHANNEL = "mezite_outbox";
 /** Any number that other programs in the same database do not use. */
 const MIGRATION_LOCK = 7_218_033_460;
