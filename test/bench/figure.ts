@@ -11,6 +11,7 @@ export interface Figure {
   /** What is compared with the goal. */
   readonly figure: number;
   readonly unit: "ratio" | "count" | "/s" | "s" | "ms" | "µs" | "KiB" | "MiB";
+  /** Infinite when there is none. */
   readonly goal: number;
   /** Whether a good figure is at most or at least the goal. */
   readonly reach: "at most" | "at least";
@@ -58,6 +59,11 @@ export function absolute(
   against: string | null = null,
 ): Figure {
   return { what, ours: withUnit(figure, unit), against, figure, unit, goal, reach };
+}
+
+/** A figure without a goal, which says how something grows. */
+export function noted(what: string, figure: number, unit: Figure["unit"]): Figure {
+  return absolute(what, figure, unit, Number.POSITIVE_INFINITY, "at most");
 }
 
 /** Writes a number with as many digits as it deserves. */

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { publicKeyOf } from "../../../core/ssh/public-key.js";
 import { AuthenticationServiceService } from "../../../proto/gen/mezite/authentication/v1/authentication.js";
-import { absolute, type Figure } from "../figure.js";
+import { absolute, type Figure, noted } from "../figure.js";
 import { connectWith, loginSessionOf } from "../login-session.js";
 import { percentile, timed } from "../statistics.js";
 import { logIn } from "./opening.js";
@@ -26,17 +26,21 @@ export async function measureAuditLoad(bed: ScaleBed, agents: number, seconds: n
       return times;
     };
     const share = EVENTS_PER_SECOND / fleets.length;
+    const before = bed.cpuSeconds.auth;
     const [reports, certificates, logins] = await Promise.all([
       Promise.all(fleets.map((fleet) => fleet.ask({ ask: "report", eventsPerSecond: share, seconds }))),
       again(() => timed(certificate)),
       again(() => logIn(bed, Math.floor(Math.random() * agents)).catch(() => Number.POSITIVE_INFINITY)),
     ]);
+    const busy = (bed.cpuSeconds.auth - before) / seconds;
     const events = reports.reduce((total, report) => total + report.events, 0);
     const took = Math.max(...reports.map((report) => report.seconds));
     return [
       absolute("audit events stored", events / took, "/s", EVENTS_PER_SECOND * 0.99, "at least"),
       absolute("a person's certificate meanwhile, p99", percentile(certificates, 0.99), "ms", 100, "at most"),
       absolute("login and true meanwhile, p99", percentile(logins, 0.99), "ms", 100, "at most"),
+      noted("the same, p50", percentile(logins, 0.5), "ms"),
+      noted("of a processor the auth service takes meanwhile", busy, "ratio"),
     ];
   } finally {
     connection.close();

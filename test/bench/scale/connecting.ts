@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { absolute, type Figure } from "../figure.js";
+import { absolute, type Figure, noted } from "../figure.js";
 import { timed } from "../statistics.js";
 import type { ScaleBed } from "./scale-bed.js";
 
@@ -7,16 +7,20 @@ const SETTLE_MS = 5_000;
 const MINUTE_MS = 60_000;
 
 /** Connects every agent at once, and watches them for a minute. */
-export async function measureConnecting(bed: ScaleBed): Promise<readonly Figure[]> {
+export async function measureConnecting(bed: ScaleBed, agents: number): Promise<readonly Figure[]> {
   const { fleets } = bed;
-  const milliseconds = await timed(() => Promise.all(fleets.map((fleet) => fleet.ask({ ask: "connect" }))));
-  await sleep(SETTLE_MS);
+  let milliseconds = 0;
+  const connecting = await bed.cpuSecondsOf(async () => {
+    milliseconds = await timed(() => Promise.all(fleets.map((fleet) => fleet.ask({ ask: "connect" }))));
+    await sleep(SETTLE_MS);
+  });
   const before = bed.residentMib;
   await Promise.all(fleets.map((fleet) => fleet.ask({ ask: "count" })));
-  await sleep(MINUTE_MS);
+  const resting = await bed.cpuSecondsOf(() => sleep(MINUTE_MS));
   const presences = await Promise.all(fleets.map((fleet) => fleet.ask({ ask: "presence" })));
   const after = bed.residentMib;
   const sum = (key: "missed" | "tunnelsLost" | "silent"): number => presences.reduce((total, each) => total + each[key], 0);
+  const perAgent = (seconds: number): number => (seconds * 1000) / agents;
   return [
     absolute("connect all", milliseconds / 1000, "s", 60, "at most"),
     absolute("RSS of the proxy", Math.max(before.proxy, after.proxy), "MiB", 1.2 * 1024, "at most"),
@@ -24,5 +28,9 @@ export async function measureConnecting(bed: ScaleBed): Promise<readonly Figure[
     absolute("heartbeats missed in a minute", sum("missed"), "count", 0, "at most"),
     absolute("tunnels lost in a minute", sum("tunnelsLost"), "count", 0, "at most"),
     absolute("watch streams silent after a minute", sum("silent"), "count", 0, "at most"),
+    noted("processor time to connect one agent, auth service", perAgent(connecting.auth), "ms"),
+    noted("the same, proxy", perAgent(connecting.proxy), "ms"),
+    noted("processor time for one agent in a minute, auth service", perAgent(resting.auth), "ms"),
+    noted("for one agent in a minute, proxy", perAgent(resting.proxy), "ms"),
   ];
 }

@@ -19,8 +19,9 @@ export function formatGrowth(steps: readonly Step[]): string {
 function cellsOf(name: string, steps: readonly Step[]): readonly string[] {
   const figures = steps.map((step) => step.figures.find(({ what }) => what === name));
   const last = figures.findLast((figure) => figure !== undefined);
-  const goal = last === undefined ? "" : `${last.reach === "at most" ? "<=" : ">="} ${withUnit(last.goal, last.unit)}`;
-  return [name, ...figures.map(shown), goal, last !== undefined && isReached(last) ? "yes" : "no"];
+  if (last === undefined || !Number.isFinite(last.goal)) return [name, ...figures.map(shown), "", ""];
+  const goal = `${last.reach === "at most" ? "<=" : ">="} ${withUnit(last.goal, last.unit)}`;
+  return [name, ...figures.map(shown), goal, isReached(last) ? "yes" : "no"];
 }
 
 /** A ratio with the medians that it is of. */

@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { TokenServiceService } from "../../../proto/gen/mezite/tokens/v1/tokens.js";
 import { Cluster, type Daemon } from "../../fixtures/cluster.js";
+import { cpuSeconds } from "../cpu-time.js";
 import { connectWith, loginSessionOf } from "../login-session.js";
 import { residentKib } from "../resident-memory.js";
 import { Fleet } from "./fleet.js";
@@ -11,8 +12,14 @@ import { inParallel } from "./in-parallel.js";
 export const BYSTANDER = "bystander";
 
 const AGENTS_PER_FLEET = 2_500;
-const TOKENS_AT_ONCE = 16;
+const TOKENS_AT_ONCE = 64;
 const LAST_LINES = 10;
+
+/** A figure of each of the two processes. */
+export interface Load {
+  readonly auth: number;
+  readonly proxy: number;
+}
 
 /** A cluster with an auth service and a proxy as two processes, and agents in some more. */
 export class ScaleBed {
@@ -21,8 +28,10 @@ export class ScaleBed {
 
   private constructor(readonly cluster: Cluster) {}
 
-  static async start(): Promise<ScaleBed> {
+  /** @param profiles Folder for the CPU profiles of auth service and proxy; `null` for none. */
+  static async start(profiles: string | null): Promise<ScaleBed> {
     const cluster = await Cluster.start({ node: "none", proxy: "apart" });
+    if (profiles !== null) cluster.within = ["env", `NODE_OPTIONS=--cpu-prof --cpu-prof-dir=${profiles}`];
     cluster.createRole(BYSTANDER, {});
     cluster.person(BYSTANDER, [`--roles=${BYSTANDER}`]);
     return new ScaleBed(cluster);
@@ -38,8 +47,21 @@ export class ScaleBed {
   }
 
   /** Resident memory of auth service and proxy, in MiB. */
-  get residentMib(): { readonly auth: number; readonly proxy: number } {
+  get residentMib(): Load {
     return { auth: residentKib(this.auth.process) / 1024, proxy: residentKib(this.proxy.process) / 1024 };
+  }
+
+  /** Processor time that auth service and proxy have taken, in seconds. */
+  get cpuSeconds(): Load {
+    return { auth: cpuSeconds(this.auth.process), proxy: cpuSeconds(this.proxy.process) };
+  }
+
+  /** Processor time that they take while `work` is done, in seconds. */
+  async cpuSecondsOf(work: () => Promise<unknown>): Promise<Load> {
+    const before = this.cpuSeconds;
+    await work();
+    const after = this.cpuSeconds;
+    return { auth: after.auth - before.auth, proxy: after.proxy - before.proxy };
   }
 
   /** What auth service and proxy logged last. */
@@ -49,21 +71,22 @@ export class ScaleBed {
   }
 
   /** Has as many agents as are missing join, each with a token of its own. Nobody is connected after it. */
-  async join(agents: number): Promise<void> {
+  async join(agents: number): Promise<readonly []> {
     await this.#stopFleets();
     const missing = agents - this.#joined;
-    if (missing <= 0) return;
+    if (missing <= 0) return [];
     const fleet = await Fleet.start(this.#order(this.#joined, missing));
     try {
       await fleet.ask({ ask: "join", tokens: await this.#tokens(missing) });
       this.#joined = agents;
+      return [];
     } finally {
       await fleet.stop();
     }
   }
 
   /** Starts auth service and proxy anew, then the processes of the agents, which do not connect yet. */
-  async restart(agents: number): Promise<void> {
+  async restart(agents: number): Promise<readonly []> {
     await this.#stopFleets();
     await this.proxy.stop();
     await this.auth.stop();
@@ -73,6 +96,7 @@ export class ScaleBed {
     this.fleets = await Promise.all(
       starts.map((first) => Fleet.start(this.#order(first, Math.min(AGENTS_PER_FLEET, agents - first)))),
     );
+    return [];
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@ import { RemoteCollections } from "../../../core/events/remote-collections.js";
 import { deriveJoinTokenKeys } from "../../../core/join/join-token-keys.js";
 import { TokenJoinClient } from "../../../core/join/token-join-client.js";
 import { CLUSTER_SETTINGS_COLLECTION } from "../../../core/plugin/cluster-settings.js";
+import type { RpcDialer } from "../../../core/plugin/dialer.js";
 import type { RpcConnection } from "../../../core/plugin/rpc.js";
 import { Secret } from "../../../core/plugin/secret.js";
 import { grpcDialer } from "../../../core/rpc/client.js";
@@ -49,8 +50,8 @@ export class SimulatedAgent {
   }
 
   /** Gets an identity with a one-time token, and keeps it in the agent's folder. */
-  async join(token: string): Promise<void> {
-    await this.#enrolment(new Secret(token)).join(this.#name);
+  async join(token: string, dialer: RpcDialer): Promise<void> {
+    await this.#enrolment(new Secret(token), dialer).join(this.#name);
   }
 
   /** Resolves when the agent is registered, has a whole copy of what it may see, and its tunnel stands. */
@@ -110,10 +111,10 @@ export class SimulatedAgent {
     return join(this.order.folder, this.#name);
   }
 
-  #enrolment(token: Secret | null): NetworkEnrolment {
+  #enrolment(token: Secret | null, dialer: RpcDialer = grpcDialer): NetworkEnrolment {
     return new NetworkEnrolment({
       store: new IdentityStore(this.#folder, "node"),
-      joinClient: new TokenJoinClient(grpcDialer, { derive: deriveJoinTokenKeys }, { kind: "fingerprint" }),
+      joinClient: new TokenJoinClient(dialer, { derive: deriveJoinTokenKeys }, { kind: "fingerprint" }),
       addresses: [this.order.authServer],
       token,
       role: "node",

@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { absolute, type Figure } from "../figure.js";
+import { absolute, type Figure, noted } from "../figure.js";
 import { percentile } from "../statistics.js";
 import { agentName } from "./fleet-protocol.js";
 import type { ScaleBed } from "./scale-bed.js";
@@ -25,12 +25,13 @@ export async function measureTerminals(
     start({ ...common, nodes: nodes.slice(index * share, (index + 1) * share) }),
   );
   try {
-    await Promise.all(children.map(({ answer }) => answer())); // all are open
+    const opening = await bed.cpuSecondsOf(() => Promise.all(children.map(({ answer }) => answer())));
     for (const { child } of children) child.send("type");
     const times = (await Promise.all(children.map(({ answer }) => answer()))).flat();
     return [
       absolute("echo, a terminal for each up to 1,000, p50", percentile(times, 0.5), "ms", 50, "at most"),
       absolute("echo, a terminal for each up to 1,000, p99", percentile(times, 0.99), "ms", 50, "at most"),
+      noted("processor time of the proxy to open one of them", (opening.proxy * 1000) / sessions, "ms"),
       absolute("RSS of the proxy with them", bed.residentMib.proxy, "MiB", 1.2 * 1024, "at most"),
     ];
   } finally {
