@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { eventually } from "../../test/fixtures/eventually.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
-import { Dispatcher, type Subscriber } from "./dispatcher.js";
+import { Dispatcher } from "./dispatcher.js";
+import type { Subscriber } from "./event-lane.js";
 import { LocalCollections } from "./local-collections.js";
 import type { OutboxRow } from "./outbox.js";
 
@@ -23,19 +25,23 @@ const entry = (seq: number, key: string, payload?: unknown): OutboxRow => ({
   commitId: "c",
   server: null,
 });
-const once = (tell: Subscriber["tell"]): Subscriber => ({ everyServer: false, tell });
+const once = (tell: Subscriber["tell"], owner = "one"): Subscriber => ({ owner, everyServer: false, tell });
 
 function dispatcherOf(...subscribers: readonly Subscriber[]) {
   const collections = new LocalCollections();
   const delivered: number[] = [];
+  /** What the database has. */
+  const stored = new Map<number, OutboxRow>();
   const dispatcher = new Dispatcher({
     collections,
     subscribers: () => subscribers,
     isOurs: async ({ server }) => server === "us",
+    read: async (seq) => stored.get(seq) ?? null,
     delivered: (rows) => void delivered.push(...rows.map(({ seq }) => seq)),
     logger: silentLogger,
+    retryMs: 1,
   });
-  return { dispatcher, delivered, roles: collections.of<string>({ name: "roles", version: 1, visibleTo: () => true }) };
+  return { dispatcher, delivered, stored, roles: collections.of<string>({ name: "roles", version: 1, visibleTo: () => true }) };
 }
 
 test("a collection has its change before the committer goes on", () => {
@@ -44,38 +50,108 @@ test("a collection has its change before the committer goes on", () => {
   assert.deepEqual([...roles.entries()], [["ops", "b"]]);
 });
 
-test("delivers events in commit order and marks a row when all its subscribers took it", async () => {
-  const heard: unknown[] = [];
+test("each plugin hears events in commit order, and a row is marked when all have taken it", async () => {
+  const heard: Record<string, unknown[]> = { first: [], second: [] };
+  const gate = Promise.withResolvers<void>();
   const { dispatcher, delivered } = dispatcherOf(
-    once(async (payload) => void heard.push(["first", payload])),
-    once(async (payload) => void heard.push(["second", payload])),
+    once(async (payload) => void heard.first?.push(payload), "first"),
+    once(async (payload) => {
+      await gate.promise;
+      heard.second?.push(payload);
+    }, "second"),
   );
   dispatcher.committed([event(1, "eve")]);
-  dispatcher.committed([event(2, "bob")]);
+  dispatcher.committed([event(2, "bob"), event(3, "zoe")]);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([heard.first, heard.second, delivered], [["eve", "bob", "zoe"], [], []]);
+  gate.resolve();
   await dispatcher.close();
-  assert.deepEqual(heard, [
-    ["first", "eve"],
-    ["second", "eve"],
-    ["first", "bob"],
-    ["second", "bob"],
-  ]);
-  assert.deepEqual(delivered, [1, 2]);
+  assert.deepEqual(heard.second, ["eve", "bob", "zoe"]);
+  assert.deepEqual(delivered, [1, 2, 3]);
 });
 
-test("tries a failing subscriber again, and others hear the event once", async () => {
-  let failures = 1;
-  const heard: string[] = [];
-  const { dispatcher } = dispatcherOf(
-    once(async () => {
+test("a failing plugin is told again and before anything later, and holds up nobody else", async () => {
+  let failures = 3;
+  const heard: unknown[] = [];
+  const { dispatcher, delivered } = dispatcherOf(
+    once(async (payload) => void heard.push(["patient", payload]), "failing"),
+    once(async (payload) => {
       if (failures-- > 0) throw new Error("not now");
-      heard.push("failing");
-    }),
-    once(async () => void heard.push("healthy")),
+      heard.push(["failing", payload]);
+    }, "failing"),
+    once(async (payload) => void heard.push(["healthy", payload]), "healthy"),
   );
-  dispatcher.committed([event(1, "eve")]);
-  await new Promise((resolve) => setTimeout(resolve, 1200));
+  dispatcher.committed([event(1, "eve"), event(2, "bob")]);
+  await eventually(() => delivered.length === 2);
   await dispatcher.close();
-  assert.deepEqual(heard, ["failing", "healthy"]);
+  assert.deepEqual(heard, [
+    ["patient", "eve"],
+    ["healthy", "eve"],
+    ["healthy", "bob"],
+    ["failing", "eve"],
+    ["patient", "bob"],
+    ["failing", "bob"],
+  ]);
+});
+
+test("after ten failures an event is given up, and the next one is heard", async () => {
+  let tries = 0;
+  const heard: unknown[] = [];
+  const { dispatcher, delivered } = dispatcherOf(
+    once(async (payload) => {
+      if (payload === "eve") tries += 1;
+      if (payload === "eve") throw new Error("never");
+      heard.push(payload);
+    }),
+  );
+  dispatcher.committed([event(1, "eve"), event(2, "bob")]);
+  await eventually(() => delivered.length === 2);
+  assert.deepEqual([tries, heard, delivered], [10, ["bob"], [1, 2]]);
+});
+
+test("of more events than are kept in memory the others are read again, in order", async () => {
+  const heard: unknown[] = [];
+  const gate = Promise.withResolvers<void>();
+  const { dispatcher, delivered, stored } = dispatcherOf(
+    once(async (payload) => {
+      await gate.promise;
+      heard.push(payload);
+    }),
+  );
+  const rows = Array.from({ length: 2500 }, (_, n) => event(n + 1, n));
+  for (const row of rows) stored.set(row.seq, { ...row, payload: `stored ${row.payload}` });
+  dispatcher.committed(rows);
+  gate.resolve();
+  await dispatcher.close();
+  assert.deepEqual([heard.length, heard[0], heard.at(-1)], [2500, 0, "stored 2499"]);
+  assert.deepEqual(
+    delivered,
+    rows.map(({ seq }) => seq),
+  );
+});
+
+test("what a crash cut short comes again to all plugins that hear it, also to one that had taken it", async () => {
+  const heard: unknown[] = [];
+  const hang = new Promise<void>(() => undefined);
+  const crashed = dispatcherOf(
+    once(async (payload) => void heard.push(["quick", payload]), "quick"),
+    once(() => hang, "slow"),
+  );
+  crashed.dispatcher.committed([event(1, "eve")]);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(crashed.delivered, []);
+  const next = dispatcherOf(
+    once(async (payload) => void heard.push(["quick", payload]), "quick"),
+    once(async (payload) => void heard.push(["slow", payload]), "slow"),
+  );
+  next.dispatcher.redeliver([event(1, "eve")]);
+  await next.dispatcher.close();
+  assert.deepEqual(heard, [
+    ["quick", "eve"],
+    ["quick", "eve"],
+    ["slow", "eve"],
+  ]);
+  assert.deepEqual(next.delivered, [1]);
 });
 
 test("keeps an event that a subscriber could not take before the end, and does not wait for it", async () => {
@@ -106,7 +182,7 @@ test("an event of another server is heard by those who hear on every server, and
   const heard: unknown[] = [];
   const { dispatcher } = dispatcherOf(
     once(async (payload) => void heard.push(["once", payload])),
-    { everyServer: true, tell: async (payload) => void heard.push(["every", payload]) },
+    { owner: "one", everyServer: true, tell: async (payload) => void heard.push(["every", payload]) },
   );
   dispatcher.committed([{ ...event(1, "eve"), server: "them" }, event(2, "bob")]);
   dispatcher.redeliver([event(3, "zoe")]);

@@ -1,19 +1,8 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { messageOf } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import type { CollectionChange } from "./collections.js";
+import { EventLane, type Subscriber } from "./event-lane.js";
 import type { LocalCollections } from "./local-collections.js";
-import type { OutboxRow } from "./outbox.js";
-
-const RETRY_MS = 1_000;
-const MAX_TRIES = 10;
-
-/** One who hears of events. */
-export interface Subscriber {
-  /** Hears on each server of the cluster, not just on one. */
-  readonly everyServer: boolean;
-  tell(event: unknown): Promise<void>;
-}
+import type { DeliveredRow, OutboxRow } from "./outbox.js";
 
 /** Finds the subscribers of an event topic in the current generation. */
 export type Subscribers = (topic: string) => readonly Subscriber[];
@@ -23,18 +12,23 @@ export interface DispatcherParts {
   readonly subscribers: Subscribers;
   /** Whether this server is the one to deliver an event; asked right before. */
   readonly isOurs: (row: OutboxRow) => Promise<boolean>;
-  readonly delivered: (rows: readonly OutboxRow[]) => void;
+  /** Reads an event that is not delivered yet. */
+  readonly read: (seq: number) => Promise<OutboxRow | null>;
+  readonly delivered: (rows: readonly DeliveredRow[]) => void;
   readonly logger: Logger;
+  /** How long after a failure an event is told again, for the first time. Default 1000. */
+  readonly retryMs?: number;
 }
 
 /**
  * Delivers what was committed, by this server and by others: collection changes at once and in order, so that whoever
- * waited for the commit reads its own writes; events to their subscribers one row after the other. The server that
- * committed an event delivers it to those who hear on one server; all do for those who hear on each. A row is marked as
- * delivered when all have taken it; after a crash it is delivered again, by another server if there is one.
+ * waited for the commit reads its own writes; events in a lane for each plugin that hears them, so that one that is slow or
+ * fails holds up no other. The server that committed an event delivers it to those who hear on one server; all do for those who
+ * hear on each. A row is marked as delivered when all have taken it; after a crash it is delivered again, by another server if
+ * there is one.
  */
 export class Dispatcher {
-  #queue: Promise<void> = Promise.resolve();
+  readonly #lanes = new Map<string, EventLane>();
   readonly #closing = new AbortController();
 
   constructor(private readonly parts: DispatcherParts) {}
@@ -42,8 +36,8 @@ export class Dispatcher {
   /** Called after each commit, with its rows in order. */
   committed(rows: readonly OutboxRow[]): void {
     if (rows.length === 0) return;
-    this.parts.collections.apply(rows.filter(({ topic }) => topic.startsWith("collection:")).map(toChange));
-    this.#queue = this.#queue.then(() => this.#deliver(rows, () => true));
+    this.parts.collections.apply(rows.filter((row) => !isEvent(row)).map(toChange));
+    this.#distribute(rows, false);
   }
 
   /**
@@ -51,51 +45,62 @@ export class Dispatcher {
    * collection changes are not needed: copies begin with what is stored.
    */
   redeliver(rows: readonly OutboxRow[]): void {
-    this.#queue = this.#queue.then(() => this.#deliver(rows, ({ everyServer }) => !everyServer));
+    this.#distribute(rows, true);
   }
 
   /** Waits for what was committed before the call. A subscriber that fails is not waited for: it hears the event after the next start. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#queue;
+    for (const lane of this.#lanes.values()) await lane.idle();
   }
 
-  async #deliver(rows: readonly OutboxRow[], hears: (subscriber: Subscriber) => boolean): Promise<void> {
+  #distribute(rows: readonly OutboxRow[], again: boolean): void {
     const done: OutboxRow[] = [];
-    for (const row of rows) if (!row.topic.startsWith("event:") || (await this.#deliverEvent(row, hears))) done.push(row);
-    this.parts.delivered(done);
+    for (const row of rows) {
+      const owners = isEvent(row) ? this.#ownersOf(row.topic, again) : NOBODY;
+      if (owners.size === 0) done.push(row);
+      else this.#enqueue(row, owners, again);
+    }
+    if (done.length > 0) this.parts.delivered(done);
   }
 
-  /** @returns Whether the row need not come again. */
-  async #deliverEvent(row: OutboxRow, hears: (subscriber: Subscriber) => boolean): Promise<boolean> {
-    const all = this.parts.subscribers(row.topic).filter(hears);
-    const ours = all.some(({ everyServer }) => !everyServer) && (await this.parts.isOurs(row));
-    let isDone = true;
-    for (const subscriber of all) {
-      if (ours || subscriber.everyServer) isDone = (await this.#tell(subscriber, row)) && isDone;
-    }
-    return isDone;
+  #ownersOf(topic: string, again: boolean): ReadonlySet<string> {
+    const hearing = this.parts.subscribers(topic).filter(({ everyServer }) => !(again && everyServer));
+    return new Set(hearing.map(({ owner }) => owner));
   }
 
-  /** @returns Whether the row need not come again. */
-  async #tell(subscriber: Subscriber, row: OutboxRow): Promise<boolean> {
-    const { signal } = this.#closing;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        await subscriber.tell(row.payload);
-        return true;
-      } catch (error) {
-        const { topic, seq } = row;
-        this.parts.logger.error("a subscriber failed", { topic, seq, tries, error: messageOf(error) });
-        if (tries === MAX_TRIES) return true;
-        if (signal.aborted) return false;
-        await delay(RETRY_MS * tries, undefined, { signal, ref: false }).catch(() => "closing");
-      }
-    }
+  #enqueue(row: OutboxRow, owners: ReadonlySet<string>, again: boolean): void {
+    const mark: DeliveredRow = { seq: row.seq, server: row.server };
+    let left = owners.size;
+    let isTakenByAll = true;
+    const done = (isTaken: boolean): void => {
+      isTakenByAll &&= isTaken;
+      left -= 1;
+      if (left === 0 && isTakenByAll) this.parts.delivered([mark]);
+    };
+    for (const owner of owners) this.#lane(owner).add({ row, seq: row.seq, again, done });
+  }
+
+  #lane(owner: string): EventLane {
+    const known = this.#lanes.get(owner);
+    if (known !== undefined) return known;
+    const { subscribers, isOurs, read, logger, retryMs = 1_000 } = this.parts;
+    const lane = new EventLane({
+      ...{ isOurs, read, logger, retryMs, closing: this.#closing.signal },
+      subscribers: (topic) => subscribers(topic).filter((subscriber) => subscriber.owner === owner),
+    });
+    this.#lanes.set(owner, lane);
+    return lane;
   }
 }
 
 // --- internal ---
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+function isEvent({ topic }: OutboxRow): boolean {
+  return topic.startsWith("event:");
+}
 
 function toChange(row: OutboxRow): CollectionChange {
   return { kind: row.topic.slice("collection:".length), key: row.key ?? "", ...(row.removed ? {} : { value: row.payload }) };

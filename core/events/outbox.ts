@@ -21,6 +21,9 @@ export interface OutboxRow {
   readonly server: string | null;
 }
 
+/** A message that this process has delivered. */
+export type DeliveredRow = Pick<OutboxRow, "seq" | "server">;
+
 /** A message before it has its number. */
 export type OutboxMessage = Omit<OutboxRow, "seq" | "commitId" | "server">;
 

@@ -68,8 +68,8 @@ export class ClusterState {
       onLost: () => collections.reload(),
       onAdopted: (rows) => this.#adopt(rows),
     });
-    const { isOurs, delivered } = storage.outbox;
-    this.#open = { storage, dispatcher: new Dispatcher({ collections, subscribers, isOurs, delivered, logger }) };
+    const { isOurs, read, delivered } = storage.outbox;
+    this.#open = { storage, dispatcher: new Dispatcher({ collections, subscribers, isOurs, read, delivered, logger }) };
     this.#adopt(await storage.outbox.pending());
     this.database.opened(storage.database);
     const moved = await storage.database.read(readMoveNote);

@@ -1,4 +1,4 @@
-import type { Subscriber } from "../events/dispatcher.js";
+import type { Subscriber } from "../events/event-lane.js";
 import { eventTopic } from "../events/outbox.js";
 import type { Permission } from "../plugin/caller.js";
 import type { CallContext, RpcDefinition, RpcHandlers } from "../plugin/rpc.js";
@@ -55,7 +55,8 @@ function handlersOf(instance: PluginInstance): Built {
   const resolve = resolverOf(instance);
   const routes = instance.declarations.rpc.flatMap(({ service, handlers }) => routesOf(instance, service, handlers(resolve)));
   const subscribers = instance.declarations.subscribers.map(
-    ({ event, subscriber, everyServer }) => [eventTopic(event), { everyServer, tell: subscriber(resolve) }] as const,
+    ({ event, subscriber, everyServer }) =>
+      [eventTopic(event), { owner: instance.id, everyServer, tell: subscriber(resolve) }] as const,
   );
   const built = { routes, webRoutes: webRoutesOf(instance), subscribers };
   builtOnce.set(instance, built);

@@ -1,5 +1,5 @@
 import { MezError } from "../errors/error.js";
-import type { Subscriber } from "../events/dispatcher.js";
+import type { Subscriber } from "../events/event-lane.js";
 import type { AuthDoor } from "../plugin/auth-door.js";
 import { HOST_IDENTITIES, type HostIdentity } from "../plugin/host-identity.js";
 import type { Logger } from "../plugin/logger.js";

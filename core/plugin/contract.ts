@@ -94,8 +94,11 @@ export interface Registrar {
   /** Publishes a collection that proxies, nodes and this process keep a live copy of. */
   publish<T>(kind: CollectionKind<T>, source: Factory<CollectionSource<T>>): void;
   /**
-   * Handles an event after the transaction that raised it has committed; may be called twice after a crash. Of several
-   * auth servers one does it, or each with `everyServer`: for what a process keeps in memory.
+   * Handles an event after the transaction that raised it has committed. A plugin hears events one after the other, in the order
+   * of the commits. One that rejects is told again, ten times within a minute; those behind it wait, other plugins do not. May be
+   * called twice after a crash. Of several auth servers one does it, or each with `everyServer`: for what a process keeps in
+   * memory. A server that was cut from the database for a minute, or that begins, does not hear what happened until then, so what
+   * such a subscriber keeps has to become right without it: by a short life, or by reading before it counts.
    */
   on<Event>(event: EventType<Event>, subscriber: Factory<(event: Event) => Promise<void>>, where?: EventReach): void;
   /** Runs a service through start, drain and dispose, in dependency order. */

@@ -3,7 +3,14 @@ import { MikroORM } from "@mikro-orm/core";
 import { Membership } from "../cluster/membership.js";
 import { CLUSTER_ENTITIES } from "../cluster/server-records.js";
 import { messageOf } from "../errors/error.js";
-import { OUTBOX_ENTITIES, type OutboxRow, readOutbox, readOutboxHead } from "../events/outbox.js";
+import {
+  type DeliveredRow,
+  OUTBOX_ENTITIES,
+  type OutboxRow,
+  readOutbox,
+  readOutboxBetween,
+  readOutboxHead,
+} from "../events/outbox.js";
 import { OutboxFollower } from "../events/outbox-follower.js";
 import { OUTBOX_MIGRATIONS } from "../events/outbox-migration.js";
 import { OutboxPoll } from "../events/outbox-poll.js";
@@ -13,7 +20,7 @@ import type { StorageDriver } from "../ports/storage-driver.js";
 import { KnownTables } from "./known-tables.js";
 import { migrate, migrateAlone } from "./migrations.js";
 import { MOVE_ENTITIES } from "./move-note.js";
-import { type DeliveredRow, OutboxKeeper } from "./outbox-keeper.js";
+import { OutboxKeeper } from "./outbox-keeper.js";
 import { openingError } from "./storage-error.js";
 import { TransactionQueue } from "./transaction.js";
 import type { TransactionOptions } from "./transaction-group.js";
@@ -41,6 +48,8 @@ export interface OpenDatabase {
   readonly outbox: {
     /** Committed and not delivered, oldest first: what an earlier process left behind. Empty where servers share the database. */
     pending(): Promise<readonly OutboxRow[]>;
+    /** One that is not delivered yet; `null` when it is not kept any more. */
+    read(seq: number): Promise<OutboxRow | null>;
     /** These need not be kept any more; deleted with a later commit. */
     delivered(rows: readonly DeliveredRow[]): void;
     /** Whether this server is the one to deliver an event. */
@@ -121,6 +130,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
     database: queue,
     outbox: {
       pending: async () => (shared === null ? queue.read(readOutbox) : []),
+      read: async (seq) => (await queue.read((em) => readOutboxBetween(em, seq, seq)))[0] ?? null,
       delivered: (rows) => keeper.delivered(rows),
       isOurs: async (row) => membership === null || (await membership.isOurs(row)),
     },

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { EntityManager } from "@mikro-orm/core";
-import { markDelivered, type OutboxRow, pruneOutbox, pruneOutboxUpTo, readOutboxHead } from "../events/outbox.js";
+import { type DeliveredRow, markDelivered, pruneOutbox, pruneOutboxUpTo, readOutboxHead } from "../events/outbox.js";
 
 /**
  * Deletes messages from the outbox, with the commits that are made anyway. Where servers share the database a message
@@ -55,9 +55,6 @@ export class OutboxKeeper {
     if (old !== undefined) await pruneOutboxUpTo(em, old.seq - 1);
   }
 }
-
-/** A message that this process has delivered. */
-export type DeliveredRow = Pick<OutboxRow, "seq" | "server">;
 
 /** One commit's share of the deletions. */
 export interface Upkeep {

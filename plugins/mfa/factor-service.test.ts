@@ -144,3 +144,14 @@ test("waiting ends when the ceremony is done", () =>
     assert.equal(await waiting, "totp");
     await refuses(world.ceremonies.wait("x", world.call()), "MFA_EXPIRED");
   }));
+
+test("waiting looks again by itself, so that an auth server that never hears of the end tells it as well", (t) =>
+  inWorld(async (world) => {
+    const { secret } = await world.addTotp();
+    const opened = await world.factors.beginProof(world.person());
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const waiting = world.ceremonies.wait(opened!.holder.expose(), world.call());
+    await world.codes.answer(opened!.holder.expose(), world.code(secret), world.call());
+    t.mock.timers.tick(10_000);
+    assert.equal(await waiting, "totp");
+  }));
