@@ -2,15 +2,16 @@ import type { RunConnection } from "../core/cli/command-context.js";
 import { MezError } from "../core/errors/error.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import { Secret } from "../core/plugin/secret.js";
-import { connectTo, fullAddress, meziteFolder } from "./cluster-connection.js";
+import { authServersIn, connectTo, meziteFolder } from "./cluster-connection.js";
+import { hasAll } from "./msh/profile.js";
 import { ProfileStore } from "./msh/profile-store.js";
 
 /** The connection behind `mezctl`: with the token that was given, else with the session of `msh login` at this address. */
 export async function connectAsAdministrator(context: CommandContext): Promise<RunConnection> {
-  const address = fullAddress(String(context.globals["authServer"]));
+  const addresses = authServersIn(String(context.globals["authServer"]));
   const { token } = context.globals;
-  const credentials = token instanceof Secret ? checkToken(token) : sessionAt(context, address);
-  const { connection, learned } = await connectTo(context, address, credentials);
+  const credentials = token instanceof Secret ? checkToken(token) : sessionAt(context, addresses);
+  const { connection, learned } = await connectTo(context, addresses, credentials);
   return {
     client: (definition) => connection.client(definition),
     serverFingerprint: () => connection.serverFingerprint(),
@@ -28,9 +29,10 @@ function checkToken(token: Secret): Secret {
   throw new MezError("UNAUTHENTICATED", "the session token is malformed; it is one word, as mezctl login prints it");
 }
 
-function sessionAt(context: CommandContext, address: string): Secret | undefined {
+/** Only when the login knows every one of the addresses: whichever answers, it is the cluster that the session is of. */
+function sessionAt(context: CommandContext, addresses: readonly string[]): Secret | undefined {
   const store = new ProfileStore(meziteFolder(context));
   const profile = store.current();
-  if (profile === null || profile.authServer !== address || profile.sessionExpiresAt <= context.now()) return undefined;
+  if (profile === null || !hasAll(profile.authServers, addresses) || profile.sessionExpiresAt <= context.now()) return undefined;
   return store.sessionToken(profile.cluster) ?? undefined;
 }

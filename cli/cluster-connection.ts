@@ -2,16 +2,21 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { PACKAGE_ROOT } from "../core/cli/release.js";
 import { escapeControls } from "../core/cli/terminal-text.js";
+import { isMezError, MezError } from "../core/errors/error.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import type { RpcConnection } from "../core/plugin/rpc.js";
 import type { Secret } from "../core/plugin/secret.js";
-import { parseHostPort } from "../core/rpc/address.js";
+import { parseAddressList } from "../core/rpc/address-list.js";
 import type { TrustDecision, TrustRequest } from "../core/rpc/trust.js";
 import { terminalQuestion } from "./terminal-question.js";
 
 const DEFAULT_AUTH_PORT = 3025;
 /** How long a command waits to learn which Host CA keys count, before it goes on without. */
 const REFRESH_MS = 1_000;
+/** How long one of several servers may be silent before the next is tried. */
+const SEVERAL_MS = 3_000;
+/** Addresses that this run has waited for in vain. */
+const UNANSWERED = new Set<string>();
 
 /** `~/.mezite`: what a person's programs remember. */
 export function meziteFolder(context: CommandContext): string {
@@ -26,56 +31,74 @@ export interface LearningConnection {
 }
 
 /**
- * Connects to an auth service after deciding that it is the right one. The token is sent with calls only, and those
+ * Connects to the auth service after deciding that it is the right one. The token is sent with calls only, and those
  * are made over connections that passed the check.
- * @param address `host`, or `host:port`.
+ * @param addresses Of its servers, in the order in which they are tried; each `host:port`.
  * @throws {MezError} see `decideTrust`
  */
 export async function connectTo(
   context: CommandContext,
-  address: string,
+  addresses: readonly string[],
   token: Secret | undefined,
 ): Promise<LearningConnection> {
-  const full = fullAddress(address);
-  const decision = await trustFor(context, full);
-  const connection = await dialTrusted(full, decision, token);
-  return { connection, learned: learnTrust(context, connection, full, decision) };
+  const decision = await trustFor(context, addresses);
+  const connection = await dialTrusted(addresses, decision, token);
+  return { connection, learned: learnTrust(context, connection, addresses, decision) };
 }
 
-/** Opens a connection to a server that `trustFor` decided about. */
-export async function dialTrusted(address: string, decision: TrustDecision, token?: Secret): Promise<RpcConnection> {
+/** Opens a connection to servers that `trustFor` decided about: to the first that shakes hands, those last that did not answer it. */
+export async function dialTrusted(addresses: readonly string[], decision: TrustDecision, token?: Secret): Promise<RpcConnection> {
   const [{ grpcDialer }, { TrustedConnection }] = await Promise.all([
     import("../core/rpc/client.js"),
     import("../core/rpc/trusted-connection.js"),
   ]);
-  const connection = grpcDialer.dial({ addresses: [address], trust: decision.trust, ...(token === undefined ? {} : { token }) });
-  return new TrustedConnection(connection, address, decision);
+  const inOrder = [...addresses].sort((left, right) => Number(UNANSWERED.has(left)) - Number(UNANSWERED.has(right)));
+  const connection = grpcDialer.dial({ addresses: inOrder, trust: decision.trust, ...(token === undefined ? {} : { token }) });
+  return new TrustedConnection(connection, addresses, decision);
 }
 
-/** The address with its port: 3025 when none is written. */
-export function fullAddress(address: string): string {
-  const { host, port } = parseHostPort(address, DEFAULT_AUTH_PORT);
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+/** Addresses of auth servers as they are written in flags and variables: port 3025 when none is given. */
+export function authServersIn(text: string): readonly string[] {
+  return parseAddressList(text, DEFAULT_AUTH_PORT);
 }
 
-/** Decides by what the server at `address` is judged, from the flags of this run and what is remembered. */
-export async function trustFor(context: CommandContext, address: string): Promise<TrustDecision> {
+/**
+ * Decides by what the servers at `addresses` are judged, from the flags of this run and what is remembered. They are of one
+ * cluster, so the first that something is remembered of speaks for all; without one, the first that answers does.
+ */
+export async function trustFor(context: CommandContext, addresses: readonly string[]): Promise<TrustDecision> {
   const [{ decideTrust }, { KnownAuthorities }] = await Promise.all([
     import("../core/rpc/trust.js"),
     import("../core/rpc/trust-memory.js"),
   ]);
   const { insecure, caFile, caPin } = context.globals;
-  return decideTrust({
-    address,
-    insecure: insecure === true,
-    caFile: typeof caFile === "string" ? caFile : undefined,
-    caPin: typeof caPin === "string" ? caPin : undefined,
-    known: new KnownAuthorities(meziteFolder(context)),
-    dataDirectories: dataDirectories(context),
-    fetchAuthorities: () => fetchAuthorities(address),
-    ask: questionFor(context),
-    warn: (text) => context.output.note(text),
-  });
+  const known = new KnownAuthorities(meziteFolder(context));
+  const decide = (address: string): Promise<TrustDecision> =>
+    decideTrust({
+      address,
+      insecure: insecure === true,
+      caFile: typeof caFile === "string" ? caFile : undefined,
+      caPin: typeof caPin === "string" ? caPin : undefined,
+      known,
+      dataDirectories: dataDirectories(context),
+      ...(addresses.length > 1 ? { timeoutMs: SEVERAL_MS } : {}),
+      fetchAuthorities: () => fetchAuthorities(address),
+      ask: questionFor(context),
+      warn: (text) => context.output.note(text),
+    });
+  const remembered = addresses.filter((address) => known.recall(address) !== null);
+  const inOrder = [...new Set([...remembered, ...addresses])];
+  let last: unknown;
+  for (const address of inOrder) {
+    try {
+      return await decide(address);
+    } catch (error) {
+      if (!isMezError(error, "UNAVAILABLE") || inOrder.length === 1) throw error;
+      UNANSWERED.add(address);
+      last = error;
+    }
+  }
+  throw new MezError("UNAVAILABLE", `cannot reach any auth service: ${addresses.join(", ")}`, { cause: last });
 }
 
 // --- internal ---
@@ -83,13 +106,13 @@ export async function trustFor(context: CommandContext, address: string): Promis
 async function learnTrust(
   context: CommandContext,
   connection: RpcConnection,
-  address: string,
+  addresses: readonly string[],
   decision: TrustDecision,
 ): Promise<void> {
   const { refreshTrust } = await import("./trust-refresh.js");
   const limit = new AbortController();
   const slow = delay(REFRESH_MS, undefined, { signal: limit.signal }).catch(() => {});
-  await Promise.race([refreshTrust(context, connection, address, decision), slow]);
+  await Promise.race([refreshTrust(context, connection, addresses, decision), slow]);
   limit.abort();
 }
 

@@ -9,7 +9,7 @@ import {
   PluginCatalogServiceService,
   type PluginDescription,
 } from "../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
-import { fullAddress, meziteFolder } from "./cluster-connection.js";
+import { authServersIn, meziteFolder } from "./cluster-connection.js";
 import { DescriptionCache } from "./description-cache.js";
 import { naming, notEnabled } from "./not-enabled.js";
 
@@ -21,7 +21,7 @@ const ASK_MS = 10_000;
  */
 export const serverCommands: ServerCommands = {
   async find(word, context) {
-    const cache = new DescriptionCache(meziteFolder(context), fullAddress(String(context.globals["authServer"])));
+    const cache = new DescriptionCache(meziteFolder(context), authServersIn(String(context.globals["authServer"]))[0] as string);
     const before = cache.read();
     const now = await describe(context, before);
     if (now !== before) cache.write(now);

@@ -5,6 +5,7 @@ import type { TrustDecision } from "../core/rpc/trust.js";
 import { parseAuthorities } from "../core/rpc/trust-pin.js";
 import { meziteFolder } from "./cluster-connection.js";
 import { type HostTrust, hostTrustOf } from "./msh/host-trust.js";
+import { hasAll } from "./msh/profile.js";
 import { ProfileStore } from "./msh/profile-store.js";
 
 /**
@@ -15,7 +16,7 @@ import { ProfileStore } from "./msh/profile-store.js";
 export async function refreshTrust(
   context: CommandContext,
   connection: RpcConnection,
-  address: string,
+  addresses: readonly string[],
   decision: TrustDecision,
 ): Promise<void> {
   if (decision.trust.kind === "none") return;
@@ -26,8 +27,8 @@ export async function refreshTrust(
     const answer = await connection.client(CaServiceService).export(request, options);
     const keys = answer.sshPublicKeys.map((key) => Buffer.from(key, "base64"));
     const trust = hostTrustOf(answer.clusterName, keys, answer.certificatesPem);
-    await rememberAuthorities(context, address, decision, answer.certificatesPem);
-    refreshProfile(context, address, answer.clusterName, trust);
+    await rememberAuthorities(context, addresses, decision, answer.certificatesPem);
+    refreshProfile(context, addresses, answer.clusterName, trust);
   } catch {
     // The command itself says what is wrong, if anything is.
   }
@@ -43,9 +44,9 @@ export async function refreshTrustOf(context: CommandContext, cluster: string): 
     const certificatesPem = parseAuthorities(readFileSync(file, "utf8"), file);
     const decision: TrustDecision = { origin: "remembered", trust: { kind: "authorities", certificatesPem }, source: file };
     const { grpcDialer } = await import("../core/rpc/client.js");
-    const connection = grpcDialer.dial({ addresses: [profile.authServer], trust: decision.trust });
+    const connection = grpcDialer.dial({ addresses: profile.authServers, trust: decision.trust });
     try {
-      await refreshTrust(context, connection, profile.authServer, decision);
+      await refreshTrust(context, connection, profile.authServers, decision);
     } finally {
       connection.close();
     }
@@ -61,20 +62,22 @@ const TIMEOUT_MS = 5_000;
 /** Only what was remembered before: accepting a CA for the first time is for the person. */
 async function rememberAuthorities(
   context: CommandContext,
-  address: string,
+  addresses: readonly string[],
   { origin }: TrustDecision,
   certificatesPem: readonly string[],
 ): Promise<void> {
   if (!["remembered", "asked", "ca-pin"].includes(origin) || certificatesPem.length === 0) return;
   const { KnownAuthorities } = await import("../core/rpc/trust-memory.js");
   const known = new KnownAuthorities(meziteFolder(context));
-  const before = known.recall(address);
-  if (before !== null && before.join("") !== parseAuthorities(certificatesPem.join(""), "the answer").join(""))
-    known.remember(address, certificatesPem);
+  const now = parseAuthorities(certificatesPem.join(""), "the answer").join("");
+  for (const address of addresses) {
+    const before = known.recall(address);
+    if (before !== null && before.join("") !== now) known.remember(address, certificatesPem);
+  }
 }
 
-function refreshProfile(context: CommandContext, address: string, cluster: string, trust: HostTrust): void {
+function refreshProfile(context: CommandContext, addresses: readonly string[], cluster: string, trust: HostTrust): void {
   const store = new ProfileStore(meziteFolder(context));
-  const profile = store.all().find((each) => each.cluster === cluster && each.authServer === address);
+  const profile = store.all().find((each) => each.cluster === cluster && hasAll(each.authServers, addresses));
   if (profile !== undefined && trust.knownHosts !== "" && trust.hostCaPem !== "") store.saveTrust(cluster, trust);
 }

@@ -1,3 +1,4 @@
+import { EXIT_CODES } from "../../core/cli/exit-codes.js";
 import type { CommandSummary } from "../../core/cli/route.js";
 import { type Command, command } from "../../core/plugin/commands.js";
 import { OPENSSH_COMMANDS } from "./openssh-commands.js";
@@ -117,10 +118,28 @@ const agent = command({
   },
 });
 
+const answers = command({
+  name: "__answers",
+  summary: "Tell by the exit code whether an SSH proxy answers",
+  hidden: true,
+  positionals: { address: { description: "host:port" } },
+  async run(context, { address }) {
+    const { speaksSsh } = await import("./speaks-ssh.js");
+    return (await speaksSsh(address, context.signal)) ? EXIT_CODES.ok : EXIT_CODES.unavailable;
+  },
+});
+
 /** The commands of msh that belong to no plugin. */
-export const USER_COMMANDS: readonly CommandSummary[] = [login, logout, status, ls, ...OPENSSH_COMMANDS, play, agent].map(
-  (entry: Command) => ({
-    ...entry,
-    load: async () => ({ msh: [entry] }),
-  }),
-);
+export const USER_COMMANDS: readonly CommandSummary[] = [
+  login,
+  logout,
+  status,
+  ls,
+  ...OPENSSH_COMMANDS,
+  play,
+  agent,
+  answers,
+].map((entry: Command) => ({
+  ...entry,
+  load: async () => ({ msh: [entry] }),
+}));

@@ -14,11 +14,11 @@ import { dialTrusted } from "../cluster-connection.js";
 import { hostTrustOf } from "./host-trust.js";
 import { makeKeys, type NewKeys } from "./new-keys.js";
 import { type Credentials, type Profile, parseClusterName, parseUserName } from "./profile.js";
-import { proxyFor } from "./server-addresses.js";
+import { proxiesFor } from "./server-addresses.js";
 
 export interface Login {
   readonly user: string;
-  readonly authServer: string;
+  readonly authServers: readonly string[];
   readonly token: Secret;
   readonly sessionExpiresAt: Date;
 }
@@ -41,7 +41,7 @@ export async function fetchCertificates(
   ttlSeconds: number | undefined,
 ): Promise<Certified> {
   const keys = makeKeys(login.user);
-  const connection = await dialTrusted(login.authServer, decision, login.token);
+  const connection = await dialTrusted(login.authServers, decision, login.token);
   try {
     const client = connection.client(AuthenticationServiceService);
     const request = { sshPublicKey: keys.sshPublicKeyBlob, x509PublicKey: keys.tlsPublicKeyDer, ttlSeconds: ttlSeconds ?? 0 };
@@ -85,8 +85,8 @@ function profileOf(context: CommandContext, login: Login, issued: IssueUserCerts
   const { proxy } = context.globals;
   return {
     cluster: parseClusterName(issued.clusterName),
-    authServer: login.authServer,
-    proxy: proxyFor(typeof proxy === "string" ? proxy : undefined, issued.proxyAddress, login.authServer),
+    authServers: login.authServers,
+    proxies: proxiesFor(typeof proxy === "string" ? proxy : undefined, issued.proxyAddress, login.authServers),
     user: parseUserName(session.userName),
     roles: session.roles,
     logins: issued.logins,

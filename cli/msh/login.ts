@@ -13,8 +13,9 @@ import { dialTrusted, meziteFolder, trustFor } from "../cluster-connection.js";
 import { type Certified, fetchCertificates } from "./fetch-certificates.js";
 import { writeIdentity } from "./identity-output.js";
 import { formatSshConfig } from "./openssh-config.js";
+import { hasAll } from "./profile.js";
 import { ProfileStore } from "./profile-store.js";
-import { authServerFor } from "./server-addresses.js";
+import { authServersFor } from "./server-addresses.js";
 import { PROFILE_COLUMNS } from "./status.js";
 
 export interface LoginInput {
@@ -36,30 +37,32 @@ export interface LoginInput {
 export async function logIn(context: CommandContext, input: LoginInput): Promise<void> {
   const store = new ProfileStore(meziteFolder(context));
   const before = store.current();
-  const authServer = authServerFor(flag(context, "authServer"), flag(context, "proxy"), before?.authServer);
-  const user = input.user ?? (before?.authServer === authServer ? before.user : requireAccountName("--user"));
+  const authServers = authServersFor(flag(context, "authServer"), flag(context, "proxy"), before?.authServers);
+  const isAsBefore = before !== null && hasAll(before.authServers, authServers);
+  const user = input.user ?? (isAsBefore ? before.user : requireAccountName("--user"));
   // Before the password is asked for: it must not be typed for a server that is then refused.
-  const decision = await trustFor(context, authServer);
-  const session = await authenticate(context, { ...input, user, authServer, decision });
-  const login = { user, authServer, token: new Secret(session.token), sessionExpiresAt: session.expiresAt ?? context.now() };
+  const decision = await trustFor(context, authServers);
+  const session = await authenticate(context, { ...input, user, authServers, decision });
+  const login = { user, authServers, token: new Secret(session.token), sessionExpiresAt: session.expiresAt ?? context.now() };
   const certified = await fetchCertificates(context, login, decision, input.ttl);
   for (const notice of new Set([session.notice, certified.notice])) if (notice !== "") context.output.note(notice);
   await keep(context, store, certified, input.out);
-  rememberAuthorities(context, authServer, decision, certified);
+  rememberAuthorities(context, authServers, decision, certified);
 }
 
 // --- internal ---
 
 interface Attempt extends LoginInput {
   readonly user: string;
-  readonly authServer: string;
+  readonly authServers: readonly string[];
   readonly decision: TrustDecision;
 }
 
 async function authenticate(context: CommandContext, attempt: Attempt): Promise<AuthenticateLocalResponse> {
-  const { authServer, decision, user } = attempt;
-  const password = attempt.password ?? (await context.promptSecret(`Password of ${user} at ${attempt.connector ?? authServer}`));
-  const connection = await dialTrusted(authServer, decision);
+  const { authServers, decision, user } = attempt;
+  const password =
+    attempt.password ?? (await context.promptSecret(`Password of ${user} at ${attempt.connector ?? authServers[0]}`));
+  const connection = await dialTrusted(authServers, decision);
   try {
     const client = connection.client(AuthenticationServiceService);
     const request: AuthenticateLocalRequest = {
@@ -128,12 +131,13 @@ async function keep(context: CommandContext, store: ProfileStore, certified: Cer
 /** What was pinned or accepted once holds for the next commands too, without the flag. */
 function rememberAuthorities(
   context: CommandContext,
-  address: string,
+  addresses: readonly string[],
   { origin }: TrustDecision,
   { authoritiesPem }: Certified,
 ): void {
   if (!["ca-file", "ca-pin", "remembered", "asked"].includes(origin) || authoritiesPem.length === 0) return;
-  new KnownAuthorities(meziteFolder(context)).remember(address, authoritiesPem);
+  const known = new KnownAuthorities(meziteFolder(context));
+  for (const address of addresses) known.remember(address, authoritiesPem);
 }
 
 function flag(context: CommandContext, name: "authServer" | "proxy"): string | undefined {

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
 import { isMezError } from "../../core/errors/error.js";
 import { needsPeers } from "../../test/peers/require-peer.js";
 import { formatSshConfig, proxyHostName } from "./openssh-config.js";
@@ -11,8 +14,8 @@ import { type Profile, parseUserName } from "./profile.js";
 
 const PROFILE: Profile = {
   cluster: "dev",
-  authServer: "localhost:3025",
-  proxy: "proxy.example.com:3023",
+  authServers: ["localhost:3025"],
+  proxies: ["proxy.example.com:3023"],
   user: "alice",
   roles: ["access"],
   logins: ["deploy"],
@@ -48,7 +51,7 @@ for (const [what, name] of [
 for (const proxy of ["`touch`:3023", "$(touch`:22", "-oProxyCommand=x:22", '"a":22', "a;b:22"]) {
   test(`a server cannot name ${proxy} for a proxy`, () => {
     assert.throws(
-      () => formatSshConfig({ ...PROFILE, proxy }, FILES, "everything"),
+      () => formatSshConfig({ ...PROFILE, proxies: [proxy] }, FILES, "everything"),
       (error) => isMezError(error, "INVALID_DOCUMENT"),
     );
   });
@@ -75,8 +78,24 @@ test("reaches the proxy itself directly, under its address", SSH, (t) => {
 });
 
 test("reaches a proxy that is known by an IPv6 address", SSH, (t) => {
-  const options = readBySsh(t, formatSshConfig({ ...PROFILE, proxy: "[::1]:4023" }, FILES, "everything"), PROXY);
+  const options = readBySsh(t, formatSshConfig({ ...PROFILE, proxies: ["[::1]:4023"] }, FILES, "everything"), PROXY);
   assert.deepEqual([options.get("hostname"), options.get("port")], ["::1", "4023"]);
+});
+
+test("reaches the first of several proxies that answers", SSH, async (t) => {
+  const ports = await Promise.all(
+    ["220 mail.example.com ESMTP\r\n", "SSH-2.0-x\r\n", "SSH-2.0-y\r\n"].map((each) => listen(t, each)),
+  );
+  const [stranger, first, second] = ports.map((port) => `127.0.0.1:${port}`) as [string, string, string];
+  for (const [proxies, scope, taken] of [
+    [[stranger, "127.0.0.1:1", first, second], "everything", first],
+    [[first, second, stranger], "cluster", first],
+    [["[::1]:1", "127.0.0.1:2"], "everything", "127.0.0.1:2"],
+  ] as const) {
+    const options = await readMeanwhile(t, formatSshConfig({ ...PROFILE, proxies }, FILES, scope), PROXY);
+    assert.equal(`${options.get("hostname")}:${options.get("port")}`, taken);
+    assert.deepEqual([options.get("user"), options.get("proxyjump")], ["alice", undefined]);
+  }
 });
 
 test("speaks of names in the cluster only when included, also before other hosts", SSH, (t) => {
@@ -94,12 +113,34 @@ test("speaks of names in the cluster only when included, also before other hosts
 
 // --- internal ---
 
+/** @returns The port of something that says this and no more. */
+async function listen(t: TestContext, greeting: string): Promise<number> {
+  const server = createServer((socket) => void socket.on("error", () => {}).end(greeting)).listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
 /** What OpenSSH makes of a configuration for a host. */
 function readBySsh(t: TestContext, config: string, host: string): ReadonlyMap<string, string> {
+  return optionsIn(execFileSync("ssh", ["-G", "-F", writeConfig(t, config), host], { encoding: "utf8" }));
+}
+
+/** The same, while this process goes on. */
+async function readMeanwhile(t: TestContext, config: string, host: string): Promise<ReadonlyMap<string, string>> {
+  const { stdout } = await promisify(execFile)("ssh", ["-G", "-F", writeConfig(t, config), host]);
+  return optionsIn(stdout);
+}
+
+function writeConfig(t: TestContext, config: string): string {
   const folder = mkdtempSync(join(tmpdir(), "mezite-ssh-config-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, "config");
   writeFileSync(file, config);
-  const lines = execFileSync("ssh", ["-G", "-F", file, host], { encoding: "utf8" }).trim().split("\n");
+  return file;
+}
+
+function optionsIn(text: string): ReadonlyMap<string, string> {
+  const lines = text.trim().split("\n");
   return new Map(lines.map((line) => [line.slice(0, line.indexOf(" ")), line.slice(line.indexOf(" ") + 1)] as const));
 }

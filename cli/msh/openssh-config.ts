@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { PACKAGE_ROOT } from "../../core/cli/release.js";
 import { MezError } from "../../core/errors/error.js";
 import { parseHostPort } from "../../core/rpc/address.js";
 import type { Profile } from "./profile.js";
@@ -10,7 +12,8 @@ export interface IdentityFiles {
 }
 
 /**
- * Writes an OpenSSH client configuration: one host for the proxy, and every node reached through it.
+ * Writes an OpenSSH client configuration: one host for the proxy, and every node reached through it. Of several proxies
+ * ssh takes the first that answers `msh __answers`, and the last when msh is not there to ask.
  * @param agentSocket Of the agent that holds key and certificate, in place of files.
  * @throws {MezError} `INVALID_DOCUMENT` for a proxy that would be read as something else
  * @param scope `everything` for `ssh -F`; `cluster` speaks of `*.<cluster>` only, to be included by a person's own file.
@@ -22,15 +25,22 @@ export function formatSshConfig(
   scope: "everything" | "cluster",
   agentSocket: string | null = null,
 ): string {
-  const { host, port } = parseHostPort(profile.proxy);
-  if (!HOST.test(host)) throw new MezError("INVALID_DOCUMENT", "the server names a proxy whose host name is not valid");
+  const addresses = profile.proxies.map(checkedProxy);
+  const [last, ...earlier] = [addresses.at(-1) as ProxyAddress, ...(mayRun(MSH) ? addresses.slice(0, -1) : [])];
   const proxy = proxyHostName(profile.cluster);
   const nodes = scope === "everything" ? "*" : `*.${profile.cluster}`;
   return [
     `# Mezite cluster ${profile.cluster}, user ${profile.user}. Printed by "msh config".`,
+    // Once a name is set, "host" matches no more, and nobody else is asked.
+    ...earlier.flatMap(({ host, port }) => [
+      `Match originalhost ${proxy} host ${proxy} exec "'${path(MSH).slice(1, -1)}' __answers ${addressOf(host, port)}"`,
+      `  HostName ${host}`,
+      `  Port ${port}`,
+      "",
+    ]),
     `Host ${proxy}`,
-    `  HostName ${host}`,
-    `  Port ${port}`,
+    `  HostName ${last.host}`,
+    `  Port ${last.port}`,
     `  User ${quoted(profile.user)}`,
     "  ProxyJump none",
     "",
@@ -62,6 +72,28 @@ export function proxyHostName(cluster: string): string {
 
 /** A server tells it, and OpenSSH reads what it wants in most other characters. */
 const HOST = /^[A-Za-z0-9:][A-Za-z0-9._:-]*$/;
+
+const MSH = join(PACKAGE_ROOT, "cli/bin/msh");
+
+interface ProxyAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+function checkedProxy(address: string): ProxyAddress {
+  const { host, port } = parseHostPort(address);
+  if (!HOST.test(host)) throw new MezError("INVALID_DOCUMENT", "the server names a proxy whose host name is not valid");
+  return { host, port };
+}
+
+/** Whether a path can stand between quotes of the shell between quotes of ssh. */
+function mayRun(file: string): boolean {
+  return !/["'\\\p{Cc}]/u.test(file);
+}
+
+function addressOf(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
 
 /** In these values `%` begins a token. */
 function path(file: string): string {

@@ -4,10 +4,10 @@ import type { Secret } from "../../core/plugin/secret.js";
 /** What a login leaves behind for one cluster. */
 export interface Profile {
   readonly cluster: string;
-  /** `host:port` of the auth service. */
-  readonly authServer: string;
-  /** `host:port` of the SSH proxy. */
-  readonly proxy: string;
+  /** `host:port` of the auth servers, in the order in which they are tried. */
+  readonly authServers: readonly string[];
+  /** `host:port` of the SSH proxies, in the order in which they are tried. */
+  readonly proxies: readonly string[];
   readonly user: string;
   readonly roles: readonly string[];
   /** Login names in the certificate. */
@@ -49,11 +49,11 @@ export function parseUserName(name: string): string {
 /** Reads what `formatProfile` wrote. @throws {MezError} `INVALID_DOCUMENT` */
 export function parseProfile(text: string, file: string): Profile {
   try {
-    const stored = JSON.parse(text) as Record<keyof Profile, unknown>;
+    const stored = JSON.parse(text) as Record<keyof Profile | "authServer" | "proxy", unknown>;
     const profile: Profile = {
       cluster: parseClusterName(textOf(stored.cluster)),
-      authServer: textOf(stored.authServer),
-      proxy: textOf(stored.proxy),
+      authServers: textOf(stored.authServer).split(","),
+      proxies: textOf(stored.proxy).split(","),
       user: parseUserName(textOf(stored.user)),
       roles: listOf(stored.roles),
       logins: listOf(stored.logins),
@@ -66,9 +66,14 @@ export function parseProfile(text: string, file: string): Profile {
   }
 }
 
-/** Writes a profile as the JSON of its file. */
-export function formatProfile(profile: Profile): string {
-  return `${JSON.stringify(profile, null, 2)}\n`;
+/** Writes a profile as the JSON of its file. Several addresses have commas between them. */
+export function formatProfile({ cluster, authServers, proxies, ...rest }: Profile): string {
+  return `${JSON.stringify({ cluster, authServer: authServers.join(","), proxy: proxies.join(","), ...rest }, null, 2)}\n`;
+}
+
+/** Whether every one of the addresses that were asked for is among those of a login. */
+export function hasAll(known: readonly string[], asked: readonly string[]): boolean {
+  return asked.every((address) => known.includes(address));
 }
 
 // --- internal ---

@@ -20,9 +20,9 @@ export async function renewLogin(
 ): Promise<void> {
   const token = store.sessionToken(profile.cluster);
   if (token === null) throw new MezError("UNAUTHENTICATED", 'the login has no session any more; run "msh login"');
-  const { user, authServer, sessionExpiresAt } = profile;
-  const decision = await trustFor(context, authServer);
-  const login = { user, authServer, token, sessionExpiresAt };
+  const { user, authServers, sessionExpiresAt } = profile;
+  const decision = await trustFor(context, authServers);
+  const login = { user, authServers, token, sessionExpiresAt };
   const { profile: renewed, credentials, notice } = await fetchCertificates(context, login, decision, ttlSeconds);
   // It may have ended while the certificates were on their way: a logout stands.
   if (store.sessionToken(profile.cluster)?.expose() !== token.expose()) return;

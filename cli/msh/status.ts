@@ -13,8 +13,8 @@ export const PROFILE_COLUMNS: readonly Column<Profile & { readonly state: string
   { key: "logins", header: "Logins", value: (profile) => realLogins(profile), json: (profile) => realLogins(profile) },
   { key: "validUntil", header: "Valid until", value: (profile) => profile.expiresAt },
   { key: "state", header: "State", value: (profile) => profile.state },
-  { key: "authServer", header: "Auth service", value: (profile) => profile.authServer },
-  { key: "proxy", header: "SSH proxy", value: (profile) => profile.proxy },
+  { key: "authServer", header: "Auth service", value: (profile) => profile.authServers.join(",") },
+  { key: "proxy", header: "SSH proxy", value: (profile) => profile.proxies.join(",") },
 ];
 
 /** `msh status` @returns 3 when the login has expired. */

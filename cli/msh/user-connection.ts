@@ -1,10 +1,10 @@
 import { MezError } from "../../core/errors/error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import type { RpcConnection } from "../../core/plugin/rpc.js";
-import { connectTo, fullAddress, meziteFolder } from "../cluster-connection.js";
-import type { Profile } from "./profile.js";
+import { authServersIn, connectTo, meziteFolder } from "../cluster-connection.js";
+import { hasAll, type Profile } from "./profile.js";
 import { ProfileStore } from "./profile-store.js";
-import { proxyAddress } from "./server-addresses.js";
+import { proxiesIn } from "./server-addresses.js";
 
 /**
  * The login that a command works with: that at `--auth-server` or `--proxy` when one is given, else the last one.
@@ -13,13 +13,9 @@ import { proxyAddress } from "./server-addresses.js";
 export function chosenProfile(context: CommandContext, store = new ProfileStore(meziteFolder(context))): Profile {
   const { authServer, proxy } = context.globals;
   if (typeof authServer === "string" || typeof proxy === "string") {
-    const found = store
-      .all()
-      .find(
-        (profile) =>
-          (typeof authServer !== "string" || profile.authServer === fullAddress(authServer)) &&
-          (typeof proxy !== "string" || profile.proxy === proxyAddress(proxy)),
-      );
+    const authServers = typeof authServer === "string" ? authServersIn(authServer) : [];
+    const proxies = typeof proxy === "string" ? proxiesIn(proxy) : [];
+    const found = store.all().find((profile) => hasAll(profile.authServers, authServers) && hasAll(profile.proxies, proxies));
     if (found !== undefined) return found;
     const where = [authServer, proxy].filter((each) => typeof each === "string").join(" and ");
     throw notLoggedIn(`you are not logged in at ${where}; run "msh login" with the same address`);
@@ -48,7 +44,7 @@ export async function connectAsUser(context: CommandContext): Promise<RpcConnect
       `the login of ${profile.user} on cluster ${profile.cluster} expired ${ago(profile.sessionExpiresAt, context.now())}; run "msh login"`,
     );
   }
-  const { connection, learned } = await connectTo(context, profile.authServer, token);
+  const { connection, learned } = await connectTo(context, profile.authServers, token);
   // What is begun over this connection may need the new keys at once: an OpenSSH client, a written configuration.
   await learned;
   return connection;

@@ -17,7 +17,12 @@ const FORMAT = {
 
 /** Flags that every `mezctl` command takes, before or after its name. */
 export const MEZCTL_FLAGS = {
-  authServer: { type: "string", default: "localhost:3025", description: "Auth service", valueName: "host:port" },
+  authServer: {
+    type: "string",
+    default: "localhost:3025",
+    description: "Auth service; several are tried in order",
+    valueName: "host:port",
+  },
   token: {
     type: "secret",
     env: "MEZITE_AUTH_TOKEN",
@@ -31,8 +36,12 @@ export const MEZCTL_FLAGS = {
 
 /** Flags that every `msh` command takes. The addresses have no default: `msh login` remembers them. */
 export const MSH_FLAGS = {
-  proxy: { type: "string", description: "Proxy of the cluster", valueName: "host:port" },
-  authServer: { type: "string", description: "Auth service, when it is not reached through the proxy", valueName: "host:port" },
+  proxy: { type: "string", description: "Proxy of the cluster; several are tried in order", valueName: "host:port" },
+  authServer: {
+    type: "string",
+    description: "Auth service, when it is not reached through the proxy; several are tried in order",
+    valueName: "host:port",
+  },
   ...SERVER_TRUST,
   ...FORMAT,
 } as const satisfies Flags;

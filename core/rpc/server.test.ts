@@ -72,6 +72,7 @@ async function start(t: TestContext, { granted = true, burst = 1000 } = {}): Pro
       state.calls.push(call);
       if (text === "mez")
         throw new MezError("CONFLICT", "no lock with id 7f3a", { detail: "secret reason", fields: { lockId: "7f3a" } });
+      if (text === "hold") await once(call.signal, "abort");
       if (text === "bug") throw new TypeError("internal detail");
       return { text };
     },
@@ -321,6 +322,26 @@ test("a client leaves a server that hangs for one that answers, also after it wa
   assert.equal(sockets.size, asked, "not asked again while the other one answers");
   connection.moveOn?.();
   assert.deepEqual(await echo.say({ text: "back" }), { text: "back" });
+});
+
+test("a call that a server took before it was gone is made at no other, and the next one is", async (t) => {
+  const server = await start(t);
+  const links: Socket[] = [];
+  const way = createTcpServer((socket) => {
+    const link = connectTcp(Number(server.address.split(":").at(-1)), "localhost");
+    for (const end of [socket, link]) links.push(end.on("error", () => {}));
+    socket.pipe(link).pipe(socket);
+  }).listen(0, "localhost");
+  await once(way, "listening");
+  const { echo } = dial(t, server, { addresses: [`localhost:${(way.address() as AddressInfo).port}`, server.address] });
+  const held = echo.say({ text: "hold" });
+  while (server.calls.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  way.close();
+  for (const link of links) link.destroy();
+  await assert.rejects(held, (error) => isMezError(error, "UNAVAILABLE"));
+  assert.equal(server.calls.length, 1);
+  assert.deepEqual(await echo.say({ text: "next" }), { text: "next" });
+  assert.equal(server.calls.length, 2);
 });
 
 test("serves a public call whatever token came along, and no text with a NUL byte", async (t) => {

@@ -24,9 +24,14 @@ export interface TrustProblem {
 /**
  * Shakes hands with the server and leaves; nothing is sent but the handshake.
  * @param authoritiesPem What the server's certificate is judged against.
+ * @param timeoutMs How long the server may be silent.
  * @throws {MezError} `UNAVAILABLE`
  */
-export async function probeServer(address: string, authoritiesPem: readonly string[]): Promise<Probe> {
+export async function probeServer(
+  address: string,
+  authoritiesPem: readonly string[],
+  timeoutMs = PROBE_TIMEOUT_MS,
+): Promise<Probe> {
   const { host, port } = parseHostPort(address);
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -42,7 +47,7 @@ export async function probeServer(address: string, authoritiesPem: readonly stri
       socket.destroy();
       reject(new MezError("UNAVAILABLE", `cannot reach the auth service at ${address}: ${why}`));
     };
-    socket.setTimeout(PROBE_TIMEOUT_MS, () => fail("no answer"));
+    socket.setTimeout(timeoutMs, () => fail("no answer"));
     socket.once("error", (error: NodeJS.ErrnoException) => fail(connectionReason(error.code ?? error.message)));
     socket.once("secureConnect", () => {
       const chain = chainOf(socket.getPeerCertificate(true));

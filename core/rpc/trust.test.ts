@@ -308,7 +308,7 @@ async function start(t: TestContext, { name = "localhost", showAuthority = true,
       trust: decision.trust,
       ...(token === undefined ? {} : { token: new Secret(token) }),
     });
-    const connection = new TrustedConnection(dialled, address, decision);
+    const connection = new TrustedConnection(dialled, [address], decision);
     t.after(() => connection.close());
     return (await connection.client(ECHO).say({ text: "hello" })).text;
   };

@@ -25,6 +25,8 @@ export interface TrustRequest {
   readonly dataDirectories: readonly string[];
   /** What the system trusts, PEM; default its store and the one that Node ships. */
   readonly systemAuthorities?: () => readonly string[];
+  /** How long the server may be silent; default 10 seconds. */
+  readonly timeoutMs?: number;
   /** Asks the server for its Host CA over a connection that nobody has checked, PEM. Sends nothing secret. */
   fetchAuthorities(): Promise<readonly string[]>;
   /** Asks the person whether a CA is the right one; `null` when nobody sits at a terminal. */
@@ -87,7 +89,7 @@ async function byPin(request: TrustRequest, pins: readonly string[]): Promise<Tr
   const matches = (certificate: string): boolean => pins.includes(pinOf(certificate)) && new X509Certificate(certificate).ca;
   const remembered = request.known.recall(request.address)?.filter(matches) ?? [];
   if (new Set(remembered.map(pinOf)).size === pins.length) return authorities("ca-pin", remembered, source);
-  const { chain } = await probeServer(request.address, []);
+  const { chain } = await probeServer(request.address, [], request.timeoutMs);
   const pinned = [...remembered, ...(await shownAuthorities(request, chain)).filter(matches)];
   if (pinned.length > 0) return authorities("ca-pin", pinned, source);
   throw new MezError(
@@ -97,13 +99,13 @@ async function byPin(request: TrustRequest, pins: readonly string[]): Promise<Tr
 }
 
 /** The cluster of a data directory is taken when the server is really one of it: a machine may run several. */
-async function byDataDirectory({ address, dataDirectories }: TrustRequest): Promise<TrustDecision | null> {
+async function byDataDirectory({ address, dataDirectories, timeoutMs }: TrustRequest): Promise<TrustDecision | null> {
   if (!isLoopback(parseHostPort(address).host)) return null;
   for (const directory of dataDirectories) {
     const file = join(directory, HOST_CA_FILE);
     if (!isSafe(file)) continue;
     const certificates = readAuthorities(file);
-    const { problem } = await probeServer(address, certificates);
+    const { problem } = await probeServer(address, certificates, timeoutMs);
     if (problem === null) return authorities("data-directory", certificates, file);
   }
   return null;
@@ -116,9 +118,9 @@ function isSafe(file: string): boolean {
 }
 
 async function bySystemOrPerson(request: TrustRequest): Promise<TrustDecision> {
-  const { address, ask } = request;
+  const { address, ask, timeoutMs } = request;
   const system = (request.systemAuthorities ?? systemAuthorities)();
-  const { chain, problem } = await probeServer(address, system);
+  const { chain, problem } = await probeServer(address, system, timeoutMs);
   if (problem === null) return authorities("system", system, "the system's trust store");
   if (problem.kind !== "authority") throw refused(`the certificate of ${address} ${problem.words}`);
   const candidate = await authorityOf(request, chain);
@@ -138,7 +140,7 @@ async function bySystemOrPerson(request: TrustRequest): Promise<TrustDecision> {
 /** The CA that really signed what the server shows: a copied CA certificate in front of another leaf does not count. */
 async function authorityOf(request: TrustRequest, chain: readonly string[]): Promise<string> {
   for (const candidate of await shownAuthorities(request, chain)) {
-    const { problem } = await probeServer(request.address, [candidate]);
+    const { problem } = await probeServer(request.address, [candidate], request.timeoutMs);
     if (problem === null) return candidate;
     if (problem.kind !== "authority") throw refused(`the certificate of ${request.address} ${problem.words}`);
   }

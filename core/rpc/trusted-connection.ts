@@ -7,12 +7,13 @@ import { type Probe, probeServer } from "./trust-probe.js";
 
 /**
  * A connection whose failures are looked into: when a call cannot be made because the server's certificate was refused,
- * the error says so, and why, instead of calling the server unreachable. Costs nothing while calls succeed.
+ * the error says so, and why, instead of calling the server unreachable. Costs nothing while calls succeed. Of several
+ * servers, one that is trusted is enough for the error to stay as it is.
  */
 export class TrustedConnection implements RpcConnection {
   constructor(
     private readonly inner: RpcConnection,
-    private readonly address: string,
+    private readonly addresses: readonly string[],
     private readonly decision: TrustDecision,
   ) {}
 
@@ -58,13 +59,21 @@ export class TrustedConnection implements RpcConnection {
   async #explain(error: unknown): Promise<unknown> {
     const { trust } = this.decision;
     if (!isMezError(error, "UNAVAILABLE", "TIMEOUT") || trust.kind !== "authorities") return error;
-    const probe = await probeServer(this.address, trust.certificatesPem).catch(() => null);
-    if (probe?.problem === null || probe === null) return error;
-    return refusal(this.address, this.decision, probe);
+    const probes = await Promise.all(
+      this.addresses.map(async (address) => {
+        const probe = await probeServer(address, trust.certificatesPem, EXPLAIN_MS).catch(() => null);
+        return { address, probe };
+      }),
+    );
+    if (probes.some(({ probe }) => probe?.problem === null)) return error;
+    for (const { address, probe } of probes) if (probe !== null) return refusal(address, this.decision, probe);
+    return error;
   }
 }
 
 // --- internal ---
+
+const EXPLAIN_MS = 5_000;
 
 function refusal(address: string, { origin, source, trust }: TrustDecision, { chain, problem }: Probe): MezError {
   if (problem?.kind !== "authority") {

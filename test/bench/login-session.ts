@@ -20,7 +20,7 @@ export function loginSessionOf(cluster: Cluster, home: string): LoginSession {
   const token = profile === null ? null : profiles.sessionToken(profile.cluster);
   if (profile === null || token === null) throw new Error(`nobody is logged in with home ${home}`);
   const authority = readFileSync(join(cluster.dataDirectory, "host-ca.pem"), "utf8");
-  return { address: profile.authServer, authoritiesPem: [authority], token: token.expose() };
+  return { address: profile.authServers[0] as string, authoritiesPem: [authority], token: token.expose() };
 }
 
 /** A gRPC connection with that session. */

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { pinOf } from "../../core/rpc/trust-pin.js";
 import { testAuthority } from "../fixtures/tls.js";
 import { needsPeers } from "../peers/require-peer.js";
@@ -23,6 +25,39 @@ test("logs in, and keeps keys and certificates where only their owner can read t
   const derived = execFileSync("ssh-keygen", ["-y", "-f", join(folder, "id_ed25519")], { encoding: "utf8" });
   assert.equal(derived.split(" ")[1]?.trim(), readFileSync(join(folder, "id_ed25519.pub"), "utf8").split(" ")[1]);
   assert.match(readFileSync(join(folder, "known_hosts"), "utf8"), /^@cert-authority \* ssh-ed25519 /);
+});
+
+for (const [what, greeting] of [
+  ["is not there", null],
+  ["is silent", ""],
+  ["speaks something else", "220 mail.example.com ESMTP\r\n"],
+] as const) {
+  test(`logs in, and works, through the second auth server when the first ${what}`, { timeout: 60_000 }, async (t) => {
+    const bed = await mshTestBed(t);
+    const [first, second] = [await strangeServer(t, greeting), bed.address];
+    const { code, stdout, stderr } = await bed.run([...LOGIN, `--auth-server=${first},${second}`, "--proxy=p1,p2:22"], {
+      stdin: "right\n",
+    });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, new RegExp(`Auth service: +${first},${second}\n`));
+    assert.match(stdout, /SSH proxy: +p1:3023,p2:22\n/);
+    assert.equal((await bed.run(["status", "--auth-server", second])).code, 0);
+    assert.equal((await bed.run(["status", "--auth-server", `${second},elsewhere`])).code, 3);
+    assert.equal((await bed.run(["logout"])).stderr, "logged out alice from cluster dev\n");
+    assert.deepEqual(bed.calls, ["authenticateLocal", "issueUserCerts", "getSession", "logout"]);
+  });
+}
+
+test("sends nothing to a stranger that stands in for one of several auth servers", async (t) => {
+  const [bed, stranger] = [await mshTestBed(t), await mshTestBed(t)];
+  const pin = pinOf(bed.authority.certificatePem);
+  const args = [...LOGIN, `--auth-server=${bed.address},${stranger.address}`, `--ca-pin=${pin}`];
+  assert.equal((await bed.run(args, { stdin: "right\n" })).code, 0);
+  await bed.stop();
+  const { code, stderr } = await bed.run(args, { stdin: "right\n" });
+  assert.equal(code, 4);
+  assert.match(stderr, new RegExp(`the certificate of ${stranger.address} is not signed by the pinned CA`));
+  assert.deepEqual(stranger.calls, []);
 });
 
 test("a wrong password changes nothing and says no more than that", async (t) => {
@@ -246,6 +281,24 @@ for (const speed of ["0", "-1", "fast", "1e9"]) {
 }
 
 // --- internal ---
+
+/** Something at a port that is no auth server. @param greeting `null` for nothing at all, empty for one that says nothing. */
+async function strangeServer(t: TestContext, greeting: string | null): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.on("error", () => {}));
+    if (greeting !== null && greeting !== "") socket.write(greeting);
+  }).listen(0, "localhost");
+  await once(server, "listening");
+  const address = `localhost:${(server.address() as AddressInfo).port}`;
+  const close = (): void => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
+  if (greeting === null) close();
+  else t.after(close);
+  return address;
+}
 
 async function loggedIn(bed: MshTestBed): Promise<MshTestBed> {
   const { code, stderr } = await bed.run([...LOGIN, `--auth-server=${bed.address}`], { stdin: "right\n" });

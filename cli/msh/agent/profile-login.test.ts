@@ -23,7 +23,7 @@ async function bed(t: TestContext, parts: Partial<ProfileLoginParts> = {}) {
   const save = (hours: number, sessionHours: number): void => {
     const keys = makeKeys("eve");
     const profile: Profile = {
-      ...{ cluster: "test", authServer: "a:1", proxy: "p:1", user: "eve", roles: [], logins: [] },
+      ...{ cluster: "test", authServers: ["a:1"], proxies: ["p:1"], user: "eve", roles: [], logins: [] },
       expiresAt: new Date(state.now + hours * HOUR),
       sessionExpiresAt: new Date(state.now + sessionHours * HOUR),
     };

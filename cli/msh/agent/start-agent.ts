@@ -95,7 +95,7 @@ function profileLogin(context: CommandContext, askpass: Askpass, isTerminalTaken
   });
 }
 
-async function logInAgain(context: CommandContext, { user, authServer, cluster }: Profile): Promise<void> {
+async function logInAgain(context: CommandContext, { user, authServers, cluster }: Profile): Promise<void> {
   context.output.note(`the login of ${user} on cluster ${cluster} has ended, and a program needs its key`);
   const given = {
     connector: undefined,
@@ -105,7 +105,7 @@ async function logInAgain(context: CommandContext, { user, authServer, cluster }
     ttl: undefined,
     out: undefined,
   };
-  await logIn({ ...context, globals: { ...context.globals, authServer } }, { user, ...given });
+  await logIn({ ...context, globals: { ...context.globals, authServer: authServers.join(",") } }, { user, ...given });
 }
 
 function environmentLine({ env }: CommandContext, path: string): string {
