@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster, type Daemon, freePorts } from "../fixtures/cluster.js";
@@ -94,6 +94,12 @@ describe("two proxies", needsPeers("ssh"), () => {
     await cluster.proxy?.stop("SIGKILL");
     await session.works();
     assert.equal(through("second", [both, "true"]).code, 0);
+    const home = join(cluster.folder, "two-proxies");
+    mkdirSync(home);
+    const proxies = `--proxy=localhost:${cluster.ports.ssh},localhost:${secondPorts.ssh}`;
+    cluster.mshOk(["login", "--user=admin", "--password-stdin", proxies], { home, input: `${cluster.adminPassword}\n` });
+    const { code: reached, stderr: why } = cluster.ssh([both, "true"], { home });
+    assert.equal(reached, 0, why);
     const { code, stderr } = through("second", [near, "true"]);
     assert.equal(code, 255);
     assert.match(stderr, /node "web-01" is offline/);
