@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { PACKAGE_ROOT } from "../cli/release.js";
+import { hostFolders } from "./host-folders.js";
 
 export interface ChildOptions {
   /** Folder of the copy that it runs from; its current folder. */
@@ -23,7 +23,7 @@ export interface ChildOptions {
  */
 export function spawnChild({ folder, dataDirectory, reach, memoryMib }: ChildOptions): ChildProcess {
   const own = dataDirectory === null ? [] : [dataDirectory];
-  const readable = [folder, ...own, ...hostFolders()];
+  const readable = [folder, ...own, ...HOST_FOLDERS];
   const flags = [
     `--max-old-space-size=${Math.floor(memoryMib * HEAP_SHARE)}`,
     "--permission",
@@ -65,6 +65,7 @@ export function residentBytes(pid: number): number | null {
 // --- internal ---
 
 const MAIN = fileURLToPath(new URL("./child-main.js", import.meta.url));
+const HOST_FOLDERS = hostFolders(PACKAGE_ROOT);
 const HEAP_SHARE = 0.75;
 const PAGE_BYTES = 4096;
 const SETPRIV = "/usr/bin/setpriv";
@@ -72,12 +73,6 @@ const SETPRIV = "/usr/bin/setpriv";
 /** Has the kernel kill it with us, and never give it more rights, where util-linux is there. */
 function launcher(): readonly string[] {
   return existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "KILL", "--no-new-privs", "--"] : [];
-}
-
-/** Where our own code and that of our dependencies lies, as the child reads it. */
-function hostFolders(): readonly string[] {
-  const modules = dirname(dirname(createRequire(import.meta.url).resolve("semver/package.json")));
-  return [...new Set([PACKAGE_ROOT, realpathSync(PACKAGE_ROOT), join(PACKAGE_ROOT, "node_modules"), realpathSync(modules)])];
 }
 
 /** When the machine runs out of memory, the kernel takes this process and not the daemon. */

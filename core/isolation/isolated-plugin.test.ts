@@ -204,6 +204,28 @@ describe("an isolated plugin", () => {
     );
   });
 
+  test("that cannot register or start says why, with what it came of, in one line", async () => {
+    const broken = `throw new Error("no store", { cause: new Error("disk\\n\\u001b[2J\\u202egone") })`;
+    const code = (register: string, start: string): string => `const { KEY_BACKEND } = require("mezite/plugin");
+      module.exports = { register(host) { ${register}; host.implement(KEY_BACKEND, "x", () => ({}));
+        host.run(() => ({ async start() { ${start} } })); } };`;
+    const denied = `require("node:fs").readFileSync("/etc/hostname")`;
+    for (const [id, source, error, why] of [
+      [
+        "unregistered",
+        code(broken, ""),
+        "PLUGIN_REGISTER_FAILED",
+        /^registering plugin "unregistered": no store: disk {2}\[2J gone$/,
+      ],
+      ["unstarted", code("", broken), "PLUGIN_START_FAILED", /^no store: disk {2}\[2J gone$/],
+      ["denied", code(denied, ""), "PLUGIN_REGISTER_FAILED", /\(FileSystemRead: \/etc\/hostname\)$/],
+    ] as const) {
+      const files = packageFiles(id, source, { implements: [{ port: "key-backend", name: "x" }] });
+      const { lifecycle } = await bed.make<KeyBackend>(writePackage(join(bed.folder, "packages", id), files));
+      await assert.rejects(lifecycle.start(), (thrown) => isMezError(thrown, error) && why.test(thrown.message), id);
+    }
+  });
+
   test("writes nowhere while it is only asked what it registers", async () => {
     const { manifest, stored, verify } = await bed.check(
       writePackage(

@@ -1,13 +1,15 @@
 import type { ChildProcess } from "node:child_process";
 import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { MezError } from "../errors/error.js";
+import type { ErrorCode } from "../errors/codes.js";
+import { isMezError, MezError } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import { type ChildOptions, connectionOf, residentBytes, spawnChild } from "./child-process.js";
 import { FrameLink } from "./frame-link.js";
 import { IncomingStream } from "./incoming-stream.js";
 import type { IsolatedMethod } from "./isolated-ports.js";
 import { logLine } from "./log-line.js";
+import { plainText } from "./plugin-text.js";
 import { fromWireError, type Introduction, type Registration, type Reply, type Request, type Started } from "./wire.js";
 
 export interface IsolatedProcessOptions extends ChildOptions {
@@ -58,20 +60,23 @@ export class IsolatedProcess {
     return this.#child.pid ?? null;
   }
 
-  /** Imports the plugin and has it register. @throws {MezError} what it throws */
+  /** Imports the plugin and has it register. @throws {MezError} `PLUGIN_REGISTER_FAILED` with the reason; what it throws */
   async introduce(): Promise<Registration> {
     const { introduction } = this.options;
-    const answer = await this.#ask({ type: "introduce", call: this.#next(), introduction }, START_MS, "register");
+    const request = { type: "introduce", call: this.#next(), introduction } as const;
+    const answer = await this.#ask(request, START_MS, "register").catch((error: unknown) => {
+      throw withReason(error, "PLUGIN_REGISTER_FAILED", `registering plugin "${introduction.id}": `);
+    });
     const { implementations } = (answer ?? {}) as Partial<Registration>;
     return { implementations: Array.isArray(implementations) ? implementations : [] };
   }
 
+  /** @throws {MezError} `PLUGIN_START_FAILED` with the reason; what it throws */
   async start(): Promise<Started> {
-    const answer = (await this.#ask(
-      { type: "hook", call: this.#next(), hook: "start" },
-      START_MS,
-      "start",
-    )) as Partial<Started> | null;
+    const request = { type: "hook", call: this.#next(), hook: "start" } as const;
+    const answer = (await this.#ask(request, START_MS, "start").catch((error: unknown) => {
+      throw withReason(error, "PLUGIN_START_FAILED", "");
+    })) as Partial<Started> | null;
     return { properties: Array.isArray(answer?.properties) ? answer.properties : [] };
   }
 
@@ -257,6 +262,12 @@ const LOG_LINES_PER_WATCH = 50;
 const MAX_LOG = 4096;
 const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
 
+/** Whoever has a plugin registered and started may know all that it says of a failure. */
+function withReason(error: unknown, code: ErrorCode, what: string): unknown {
+  if (!isMezError(error, "INTERNAL") || error.detail === undefined) return error;
+  return new MezError(code, `${what}${error.detail}`);
+}
+
 /** It leads a group of its own, with all that it started. */
 function killGroup(pid: number): void {
   try {
@@ -268,11 +279,7 @@ function killGroup(pid: number): void {
 
 function endOf(exitCode: number | null, signal: NodeJS.Signals | null, output: string, memoryMib: number): string {
   if (/heap out of memory/.test(output)) return `it used more than its share of ${memoryMib} MiB of memory`;
-  const said = output
-    .trim()
-    .split("\n")[0]
-    ?.replace(/\p{Cc}/gu, " ")
-    .slice(0, 300);
+  const said = plainText(output.trim().split("\n")[0] ?? "", 300);
   const how = signal === null ? `it ended with exit code ${exitCode ?? "?"}` : `it was ended by ${signal}`;
-  return said === undefined || said === "" ? how : `${how}: ${said}`;
+  return said === "" ? how : `${how}: ${said}`;
 }

@@ -1,4 +1,5 @@
 import type { LogFields } from "../plugin/logger.js";
+import { plainText } from "./plugin-text.js";
 
 /**
  * A log line that an isolated plugin sent: cut, without characters that a terminal obeys, and without fields by which a line
@@ -6,10 +7,7 @@ import type { LogFields } from "../plugin/logger.js";
  * @param fields JSON object.
  */
 export function logLine(message: unknown, fields: unknown): readonly [message: string, fields: LogFields] {
-  const text = String(message)
-    .replace(/\p{Cc}/gu, " ")
-    .slice(0, MAX_CHARACTERS);
-  return [text, fieldsOf(String(fields).slice(0, MAX_CHARACTERS))];
+  return [plainText(message, MAX_CHARACTERS), fieldsOf(String(fields).slice(0, MAX_CHARACTERS))];
 }
 
 // --- internal ---

@@ -67,7 +67,7 @@ test("waits longer and longer between starts that fail, and leads calls to the o
   processes.end("it fell over");
   await assert.rejects(
     backend.sign("h", Buffer.alloc(0)),
-    (error) => isMezError(error, "PLUGIN_UNAVAILABLE") && /it fell over/.test(error.message),
+    (error) => isMezError(error, "PLUGIN_UNAVAILABLE") && !/fell/.test(error.message) && error.detail === "it fell over",
   );
   await eventually(() => processes.starts === 5 && supervisor.health().state === "running");
   assert.deepEqual(await backend.sign("h", Buffer.alloc(0)), Buffer.from([5]));
@@ -85,4 +85,21 @@ test("starts nothing again once it is disposed of", async () => {
   await delay(150);
   assert.equal(processes.starts, 1);
   await assert.rejects(backendOf(supervisor).generate("ed25519"), (error) => isMezError(error, "PLUGIN_UNAVAILABLE"));
+});
+
+test("says in health and log what a call threw, and not how often somebody made it throw", async () => {
+  const logged: (LogFields | undefined)[] = [];
+  const logger = { ...silentLogger, error: (_message: string, fields?: LogFields) => void logged.push(fields) };
+  const child = {
+    ...{ pid: 1, end: async () => {}, kill: () => {}, ended: async () => {} },
+    call: () => Promise.reject(new MezError("INTERNAL", 'plugin "x" failed', { detail: "EACCES: permission denied" })),
+  };
+  const supervisor = new Supervisor({ id: "x", logger, launch: async () => ({ child, started: { properties: [] } }) });
+  await supervisor.start();
+  assert.equal(supervisor.health().lastFailure, null);
+  for (let count = 0; count < 5; count += 1)
+    await assert.rejects(backendOf(supervisor).generate("ed25519"), (error) => isMezError(error, "INTERNAL"));
+  const why = "generate(): EACCES: permission denied";
+  assert.deepEqual([supervisor.health().state, supervisor.health().lastFailure, logged], ["running", why, [{ error: why }]]);
+  await supervisor.dispose();
 });

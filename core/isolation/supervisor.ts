@@ -1,4 +1,4 @@
-import { MezError, messageOf } from "../errors/error.js";
+import { isMezError, MezError, messageOf } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import type { PluginHealth } from "../plugin/plugin-host.js";
 import { BackOff } from "../tunnel/back-off.js";
@@ -31,6 +31,7 @@ export class Supervisor {
   #lastFailure: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #startedAt = 0;
+  #faultLoggedAt = Number.NEGATIVE_INFINITY;
   readonly #backOff: BackOff;
 
   constructor(private readonly options: SupervisorOptions) {
@@ -76,7 +77,7 @@ export class Supervisor {
     const { port, methods, properties = {} } = rules;
     const made: Record<string, unknown> = {};
     for (const [method, rule] of Object.entries(methods)) {
-      made[method] = async (...args: unknown[]) => this.#child().call(port.id, name, method, rule, args);
+      made[method] = (...args: unknown[]) => this.#call(port.id, name, method, rule, args);
     }
     for (const [key, accepts] of Object.entries(properties)) {
       Object.defineProperty(made, key, {
@@ -91,10 +92,28 @@ export class Supervisor {
     return made;
   }
 
+  async #call(...[port, name, method, rule, args]: Parameters<IsolatedProcess["call"]>): Promise<unknown> {
+    try {
+      return await this.#child().call(port, name, method, rule, args);
+    } catch (error) {
+      if (isMezError(error, "INTERNAL") && error.detail !== undefined) this.#onFault(`${method}(): ${error.detail}`);
+      throw error;
+    }
+  }
+
+  /** The plugin threw what is no error for people: whoever called learns nothing of it, whoever runs the server all. */
+  #onFault(what: string): void {
+    this.#lastFailure = what;
+    const now = performance.now();
+    if (now - this.#faultLoggedAt < FAULT_LOG_MS) return;
+    this.#faultLoggedAt = now;
+    this.options.logger.error("a call to the plugin failed", { error: what });
+  }
+
   #child(): Launched["child"] {
     if (this.#launched !== null) return this.#launched.child;
-    const why = this.#lastFailure === null ? "it is not running" : `it is started again after it failed: ${this.#lastFailure}`;
-    throw new MezError("PLUGIN_UNAVAILABLE", `plugin "${this.options.id}" is not available: ${why}`);
+    const [why, detail] = this.#lastFailure === null ? ["is not running"] : ["failed and is started again", this.#lastFailure];
+    throw new MezError("PLUGIN_UNAVAILABLE", `plugin "${this.options.id}" is not available: it ${why}`, { detail });
   }
 
   async #launch(): Promise<void> {
@@ -135,3 +154,8 @@ export class Supervisor {
     this.#timer.unref();
   }
 }
+
+// --- internal ---
+
+/** Whoever can call can make it fail as often: one line is enough. */
+const FAULT_LOG_MS = 1000;

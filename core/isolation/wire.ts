@@ -1,6 +1,7 @@
 import { isErrorCode } from "../errors/codes.js";
 import { isMezError, MezError, messageOf } from "../errors/error.js";
 import type { ProcessRole } from "../plugin/contract.js";
+import { plainText, reasonOf } from "./plugin-text.js";
 
 /** Bytes of a stream that may be under way before the reader asks for more. */
 export const STREAM_WINDOW_BYTES = 1024 * 1024;
@@ -73,20 +74,21 @@ export interface WireError {
   readonly fields: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** An error as it is sent; what is no `MezError` is told by its message. */
+/** An error as it is sent; what is no `MezError` is told by its message and those of its causes. */
 export function toWireError(thrown: unknown): WireError {
   if (isMezError(thrown)) return { code: thrown.code, message: thrown.message, fields: thrown.fields };
   const { code, fields } = (thrown ?? {}) as { code?: unknown; fields?: WireError["fields"] };
   if (typeof code === "string" && isErrorCode(code)) return { code, message: messageOf(thrown), fields: { ...fields } };
-  return { code: "INTERNAL", message: messageOf(thrown), fields: {} };
+  return { code: "INTERNAL", message: reasonOf(thrown).slice(0, MAX_MESSAGE), fields: {} };
 }
 
-/** The error that an isolated plugin sent; nothing of it is taken on trust but its text, which is cut. */
+/**
+ * The error that an isolated plugin sent; nothing of it is taken on trust but its text, which is cut. What is no error for
+ * people is `INTERNAL`, with the text in `detail`.
+ */
 export function fromWireError(id: string, sent: unknown): MezError {
   const { code, message, fields } = (sent ?? {}) as Partial<Record<keyof WireError, unknown>>;
-  const text = String(message)
-    .replace(/\p{Cc}/gu, " ")
-    .slice(0, MAX_MESSAGE);
+  const text = plainText(message, MAX_MESSAGE);
   if (typeof code !== "string" || !isErrorCode(code) || code === "INTERNAL")
     return new MezError("INTERNAL", `plugin "${id}" failed`, { detail: text });
   const kept = Object.entries((fields ?? {}) as object)

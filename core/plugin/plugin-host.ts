@@ -26,7 +26,7 @@ export interface PluginHealth {
   readonly pid: number | null;
   /** Resident memory in bytes, `null` when it is not known. */
   readonly memoryBytes: number | null;
-  /** Why the last process ended, `null` when none has. */
+  /** What went wrong last: why its process ended or did not start, or what a call to it threw. `null` when nothing has. */
   readonly lastFailure: string | null;
 }
 

@@ -62,11 +62,14 @@ export function told(change: PluginChange | undefined): string {
 
 // --- internal ---
 
-/** `running, 61 MiB`, `restarting, 3 restarts` */
-function healthOf({ state, restarts, memoryBytes }: PluginHealth): string {
+const MAX_WHY = 80;
+
+/** `running, 61 MiB`, `restarting, 3 restarts, it ended with exit code 70: Error: boom` */
+function healthOf({ state, restarts, memoryBytes, lastFailure }: PluginHealth): string {
   const memory = memoryBytes > 0 ? [`${Math.round(memoryBytes / 1024 / 1024)} MiB`] : [];
   const again = restarts > 0 ? [`${restarts} restart${restarts === 1 ? "" : "s"}`] : [];
-  return [state, ...memory, ...again].join(", ");
+  const why = lastFailure === "" ? [] : [lastFailure.length > MAX_WHY ? `${lastFailure.slice(0, MAX_WHY)}…` : lastFailure];
+  return [state, ...memory, ...again, ...why].join(", ");
 }
 
 const LIST_COLUMNS: readonly Column<Plugin>[] = [

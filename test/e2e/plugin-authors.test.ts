@@ -63,13 +63,15 @@ describe("plugins that strangers wrote, in a server that was installed", needsPe
   const directory = new PeopleDirectory();
   let cluster: Cluster;
   let target: string;
+  let connectorFolder: string;
   before(async () => {
     const examples = ["freezes", "recording-sqlite", "connector-directory"] as const;
     for (const name of examples)
       cpSync(fileURLToPath(projectFile(`test/packages/${name}`)), join(workspace.folder, name), { recursive: true });
     workspace.compile(...examples);
     const folders = examples.map((name) => workspace.install(join(workspace.folder, name), `mezite-plugin-${name}`));
-    const [freezes, recordings, connector] = await Promise.all(folders.map(integrityOf));
+    const [freezes, recordings] = await Promise.all(folders.map(integrityOf));
+    connectorFolder = folders[2] as string;
     cluster = await Cluster.start({
       installed: join(workspace.folder, "node_modules", "mezite"),
       config: {
@@ -79,10 +81,6 @@ describe("plugins that strangers wrote, in a server that was installed", needsPe
           "recording.sqlite": {
             ...{ from: "npm:mezite-plugin-recording-sqlite@1.0.0", integrity: recordings },
             isolation: "process",
-          },
-          "connector.directory": {
-            ...{ from: `path:${folders[2]}`, integrity: connector },
-            config: { url: await directory.listen(), token: DIRECTORY_TOKEN },
           },
         },
         authentication: {
@@ -127,7 +125,18 @@ describe("plugins that strangers wrote, in a server that was installed", needsPe
     assert.match(readFileSync(file, "utf8"), /kept by a stranger/);
   });
 
-  test("sign people in with the passwords of a directory", async () => {
+  test("sign people in with the passwords of a directory, from a process of their own", async () => {
+    const settings = join(cluster.folder, "directory.yaml");
+    writeFileSync(join(cluster.folder, "directory-token"), DIRECTORY_TOKEN, { mode: 0o600 });
+    writeFileSync(
+      settings,
+      JSON.stringify({ url: await directory.listen(), token: `file:${join(cluster.folder, "directory-token")}` }),
+    );
+    cluster.mezctlOk(["plugins", "add", `path:${connectorFolder}`, "--isolation=process", `--from-file=${settings}`]);
+    const { health } = JSON.parse(cluster.mezctlOk(["plugins", "inspect", "connector.directory", "--format=json"])) as {
+      health: string;
+    };
+    assert.match(health, /^running/);
     const role = join(cluster.folder, "engineer.yaml");
     const allow = { node_labels: { "*": "*" }, logins: ["{{external.logins}}"] };
     writeFileSync(role, JSON.stringify({ kind: "role", version: "v1", metadata: { name: "engineer" }, spec: { allow } }));

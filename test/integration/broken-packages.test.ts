@@ -173,7 +173,7 @@ describe("a package that breaks when it runs", () => {
       const { code, stdout } = await session;
       assert.equal(code, 0);
       assert.match(stdout, /whole/);
-      assert.match(cluster.server.output, new RegExp(`"plugin":"${name}".*the process of the plugin has ended`));
+      await cluster.server.printed(new RegExp(`"plugin":"${name}".*the process of the plugin has ended`));
       cluster.mezctlOk(["plugins", "rm", name]);
       assert.equal(cluster.mezctl(["audit", "verify"]).code, 0);
       assert.equal(cluster.server.process.exitCode, null);
