@@ -1,4 +1,5 @@
 import { MezError, messageOf } from "../errors/error.js";
+import { kindId } from "../events/collections.js";
 import { Dispatcher, type Subscribers } from "../events/dispatcher.js";
 import { LocalCollections } from "../events/local-collections.js";
 import type { OutboxRow } from "../events/outbox.js";
@@ -90,17 +91,27 @@ export class ClusterState {
     await this.#publish(instances);
   }
 
-  /** Puts tables and collections back to those of `generation`, after `fresh` could not start beside it. */
-  async undo(fresh: readonly PluginInstance[], generation: Generation): Promise<void> {
+  /**
+   * Puts tables and collections back to those of `generation`, after `fresh` could not start beside it.
+   * @returns What failed; all else is put back.
+   */
+  async undo(fresh: readonly PluginInstance[], generation: Generation): Promise<readonly MezError[]> {
     for (const instance of fresh) {
       this.forget(instance, generation);
       this.withdraw(instance, generation);
     }
-    const names = new Set(fresh.flatMap(({ declarations }) => declarations.collections.map(({ kind }) => kind.name)));
+    const kinds = kindsOf(fresh);
+    const failures: MezError[] = [];
     for (const instance of generation.instances) {
-      for (const { kind, source } of instance.declarations.collections)
-        if (names.has(kind.name)) await this.published?.publish(kind, source(resolverOf(instance)));
+      for (const { kind, source } of instance.declarations.collections) {
+        if (!kinds.has(kindId(kind))) continue;
+        await this.published?.publish(kind, source(resolverOf(instance))).catch((cause: unknown) => {
+          const why = `collection "${kind.name}" of plugin "${instance.id}" could not be read again: ${messageOf(cause)}`;
+          failures.push(new MezError("INTERNAL", why, { cause }));
+        });
+      }
     }
+    return failures;
   }
 
   /** Lets go of the entities of an instance that was disposed of; those of `generation` stay. */
@@ -111,8 +122,8 @@ export class ClusterState {
 
   /** Stops showing watchers what only `leaving` published. */
   withdraw(leaving: PluginInstance, next: Generation): void {
-    const goesOn = new Set(next.instances.flatMap(({ declarations }) => declarations.collections.map(({ kind }) => kind.name)));
-    for (const { kind } of leaving.declarations.collections) if (!goesOn.has(kind.name)) this.published?.withdraw(kind);
+    const goesOn = kindsOf(next.instances);
+    for (const { kind } of leaving.declarations.collections) if (!goesOn.has(kindId(kind))) this.published?.withdraw(kind);
   }
 
   /** Delivers the events that an earlier process committed and could not; once, when every subscriber runs. */
@@ -168,6 +179,11 @@ export class ClusterState {
 }
 
 // --- internal ---
+
+/** The collections that instances publish, each in its version: two versions of one are two collections. */
+function kindsOf(instances: readonly PluginInstance[]): ReadonlySet<string> {
+  return new Set(instances.flatMap(({ declarations }) => declarations.collections.map(({ kind }) => kindId(kind))));
+}
 
 function tablesOf({ id, declarations }: PluginInstance): PluginTables {
   return { id, entities: declarations.entities, migrations: declarations.migrations };

@@ -24,7 +24,8 @@ export class Generations {
   #begun: readonly PluginInstance[] = [];
   readonly #starts = new Map<string, number>();
   readonly #leaving = new Set<PluginInstance>();
-  readonly #followers = new Set<() => void>();
+  /** Who wants to hear of generations that take over, by the instance that asked. */
+  readonly #followers = new Map<PluginInstance, Set<() => void>>();
 
   constructor(private readonly options: GenerationsOptions) {}
 
@@ -61,8 +62,8 @@ export class Generations {
   /**
    * The new beside the old: any failure leaves the old in place.
    * @param afresh Ids to be replaced even though nothing changed.
-   * @param onStarted Called when all of the new has started, before it takes over.
-   * @throws {MezError} `PLUGIN_NEEDS_RESTART`; what a plugin throws when it is built or started
+   * @param onStarted Called when all of the new has started, before it takes over; what it throws takes the new down again.
+   * @throws {MezError} `PLUGIN_NEEDS_RESTART`; what a plugin throws when it is built or started; what `onStarted` throws
    */
   async replace(plugins: readonly AssembledPlugin[], afresh: ReadonlySet<string>, onStarted: () => void): Promise<ReloadResult> {
     const previous = this.#current;
@@ -72,8 +73,7 @@ export class Generations {
     const kept = new Map(plan.next.flatMap(({ id, kept: instance }) => (instance === null ? [] : [[id, instance] as const])));
     const next = new Generation(previous.number + 1, instantiate(plugins, kept));
     const fresh = next.instances.filter((instance) => !kept.has(instance.id));
-    await this.#startBeside(next, fresh);
-    onStarted();
+    await this.#startBeside(next, fresh, onStarted);
     this.#adopt(next);
     this.#begun = next.instances;
     for (const instance of plan.leaving) await this.#retire(instance, next);
@@ -101,7 +101,7 @@ export class Generations {
     for (const instance of [...this.#begun].reverse()) this.#report(await instance.dispose());
   }
 
-  async #startBeside(next: Generation, fresh: readonly PluginInstance[]): Promise<void> {
+  async #startBeside(next: Generation, fresh: readonly PluginInstance[], onStarted: () => void): Promise<void> {
     const started: PluginInstance[] = [];
     this.#candidate = next;
     try {
@@ -111,10 +111,12 @@ export class Generations {
         started.push(instance);
         await this.#start(instance);
       }
+      onStarted();
     } catch (error) {
       this.#candidate = null;
       for (const instance of started.reverse()) this.#report(await instance.dispose());
-      await this.options.state.undo(fresh, this.#current).catch((failure: MezError) => this.#report([failure]));
+      for (const instance of fresh) this.#followers.delete(instance);
+      this.#report(await this.options.state.undo(fresh, this.#current));
       throw error;
     }
   }
@@ -125,8 +127,9 @@ export class Generations {
       current: () => this.#current,
       onAdopted: (listener) => {
         const follower = () => listener();
-        this.#followers.add(follower);
-        return () => void this.#followers.delete(follower);
+        const own = this.#followers.get(instance) ?? new Set();
+        this.#followers.set(instance, own.add(follower));
+        return () => void own.delete(follower);
       },
     });
   }
@@ -140,7 +143,7 @@ export class Generations {
     this.#current = generation;
     this.#candidate = null;
     this.options.onAdopted(generation);
-    for (const follower of [...this.#followers]) follower();
+    for (const follower of [...this.#followers.values()].flatMap((own) => [...own])) follower();
   }
 
   /** Drains at once, disposes when the last lease is returned. */
@@ -154,6 +157,7 @@ export class Generations {
       .then((failures) => {
         this.#report(failures);
         this.#leaving.delete(instance);
+        this.#followers.delete(instance);
         this.options.state.forget(instance, this.#current);
       });
   }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { entryOf, hostOf, manifestOf } from "../../test/fixtures/plugins.js";
+import { needsSmallDisk, SmallDisk } from "../../test/fixtures/small-disk.js";
 import { isMezError } from "../errors/error.js";
 import type { LatePortView, Lifecycle, Registrar } from "../plugin/contract.js";
 import { LEASES, type Lease } from "../plugin/process.js";
@@ -161,6 +162,51 @@ test("replaces those who require a plugin along with it, and nobody else", async
   assert.deepEqual((await host.reload("provider")).replaced, ["provider", "user"]);
   await host.stop();
 });
+
+for (const [what, code, prepare] of [
+  ["there is no room for it", "STORAGE_FULL", (disk: SmallDisk) => disk.fill()],
+  [
+    "its file cannot be made",
+    "STORAGE_UNWRITABLE",
+    ({ folder }: SmallDisk) => mkdirSync(join(folder, "plugins.json.new", "x"), { recursive: true }),
+  ],
+] as const) {
+  test(
+    `a switch that cannot be written down because ${what} changes nothing, and works when it can`,
+    needsSmallDisk(),
+    async (t) => {
+      const log: string[] = [];
+      const disk = new SmallDisk(mkdtempSync(join(tmpdir(), "mezite-host-")), 64 * 1024);
+      t.after(() => {
+        disk.unmount();
+        rmSync(disk.folder, { recursive: true });
+      });
+      const { host } = hostOf([spoken("a", log), spoken("b", log)], disk.folder);
+      await host.start();
+      await host.disable("b");
+      const before = readFileSync(join(disk.folder, "plugins.json"), "utf8");
+      log.splice(0);
+      prepare(disk);
+      await assert.rejects(host.disable("a"), (error) => isMezError(error, code) && error.message.includes("plugins.json"));
+      await assert.rejects(host.enable("b"), (error) => isMezError(error, code));
+      assert.deepEqual(log, ["start b", "dispose b"]);
+      assert.deepEqual(
+        host.list().map(({ manifest, state }) => [manifest.id, state]),
+        [
+          ["a", "on"],
+          ["b", "off"],
+        ],
+      );
+      assert.equal(readFileSync(join(disk.folder, "plugins.json"), "utf8"), before);
+      disk.empty();
+      rmSync(join(disk.folder, "plugins.json.new"), { recursive: true, force: true });
+      rmSync(join(disk.folder, "plugins.json.new"), { recursive: true, force: true });
+      assert.deepEqual((await host.enable("b")).started, ["b"]);
+      assert.deepEqual(readdirSync(disk.folder), ["plugins.json"]);
+      await host.stop();
+    },
+  );
+}
 
 const REFUSALS: readonly (readonly [
   name: string,

@@ -190,9 +190,9 @@ export class Host implements PluginHost {
     });
   }
 
-  /** Applies what a command said, and remembers it then. @param present Id of a plugin that has to have a part here. */
+  /** Applies what a command said, and remembers it. @param present Id of a plugin that has to have a part here. */
   async #decide(decisions: PluginDecisions, present: string | null): Promise<ReloadResult> {
-    const { roles, dataDirectory } = this.options.process;
+    const { roles } = this.options.process;
     const settings = await this.options.readSettings(decisions);
     const manifest = present === null ? undefined : settings.catalog.get(present)?.manifest;
     if (manifest !== undefined && rolesHere(manifest, roles).size === 0)
@@ -201,13 +201,15 @@ export class Host implements PluginHost {
         `plugin "${manifest.id}" runs in ${(manifest.runsIn ?? []).join(", ") || "no daemon"} and not in this one; name it in the config file there`,
       );
     if (manifest !== undefined) refuseClearSecrets(manifest, decisions.added.get(manifest.id)?.config);
-    const change = await this.#change(settings, decisions, new Set());
-    writeDecisions(dataDirectory, decisions);
-    return change;
+    return this.#change(settings, decisions, new Set(), () => this.#remember(decisions));
   }
 
   #decisions(): PluginDecisions {
     return readDecisions(this.options.process.dataDirectory);
+  }
+
+  #remember(decisions: PluginDecisions): void {
+    writeDecisions(this.options.process.dataDirectory, decisions);
   }
 
   /** @param verb What is to be done with those that require it, for the message. */
@@ -225,18 +227,22 @@ export class Host implements PluginHost {
         throw new MezError("PLUGIN_REQUIRED", `plugin "${id}" is part of every cluster and is always on`);
       }
       if (!on) this.#refuseWhileRequired(id, "disable");
-      const { dataDirectory } = this.options.process;
-      const { overrides, added } = readDecisions(dataDirectory);
+      const { overrides, added } = this.#decisions();
       const decisions = { overrides: new Map(overrides).set(id, on), added };
-      const result = await this.#change(this.#settings, decisions, new Set());
-      writeDecisions(dataDirectory, decisions);
-      return result;
+      return this.#change(this.#settings, decisions, new Set(), () => this.#remember(decisions));
     });
   }
 
-  async #change(settings: HostSettings, decisions: PluginDecisions, afresh: ReadonlySet<string>): Promise<ReloadResult> {
+  /** @param remember Called when all of the new runs, before it takes over: what cannot be written down does not take effect. */
+  async #change(
+    settings: HostSettings,
+    decisions: PluginDecisions,
+    afresh: ReadonlySet<string>,
+    remember: () => void = () => {},
+  ): Promise<ReloadResult> {
     const assembly = await this.#assemble(settings, decisions, afresh);
     return this.#generations.replace(assembly.plugins, afresh, () => {
+      remember();
       this.#settings = settings;
       this.#assembly = assembly;
       settings.adopted?.();

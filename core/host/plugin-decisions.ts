@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { toDiskError } from "../errors/disk-error.js";
 import { MezError } from "../errors/error.js";
 import type { Overrides } from "./selection.js";
 
@@ -37,16 +38,42 @@ export function readDecisions(dataDirectory: string): PluginDecisions {
   }
 }
 
-/** Replaces the file in one step. */
+/**
+ * Replaces the file in one step, which outlives a crash of the machine. A failure leaves the file as it was.
+ * @throws {MezError} `STORAGE_FULL`, `STORAGE_UNWRITABLE`
+ */
 export function writeDecisions(dataDirectory: string, { overrides, added }: PluginDecisions): void {
   const file = join(dataDirectory, FILE);
   const stored: Record<string, unknown> = Object.fromEntries(overrides);
   for (const [id, entry] of added) stored[id] = { ...entry, enabled: overrides.get(id) };
-  writeFileSync(`${file}.new`, `${JSON.stringify(stored, null, 2)}\n`, { mode: 0o600, flush: true });
-  renameSync(`${file}.new`, file);
+  try {
+    writeFileSync(`${file}.new`, `${JSON.stringify(stored, null, 2)}\n`, { mode: 0o600, flush: true });
+    renameSync(`${file}.new`, file);
+  } catch (error) {
+    discard(`${file}.new`);
+    throw toDiskError(error, file);
+  }
+  flushFolder(dataDirectory);
 }
 
 // --- internal ---
+
+function discard(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // It is no file of ours; why it could not be written is said already.
+  }
+}
+
+function flushFolder(folder: string): void {
+  const opened = openSync(folder, "r");
+  try {
+    fsyncSync(opened);
+  } finally {
+    closeSync(opened);
+  }
+}
 
 /** `{ "<id>": true | false }` for a switch, `{ "<id>": { "from": …, "integrity": …, "enabled": … } }` for an added package. */
 function parse(stored: unknown): PluginDecisions {
