@@ -31,8 +31,16 @@ class CreateMoves extends Migration {
   }
 }
 
+/** So that a server finds out when another one of a newer release has changed tables. */
+class CountSchemaChanges extends Migration {
+  override up(): void {
+    this.addSql("alter table outbox_head add column schema_changes bigint not null default 0");
+  }
+}
+
 export const OUTBOX_MIGRATIONS: Migrations = [
   { name: "001-outbox", class: CreateOutbox },
   { name: "002-servers", class: AddCommits },
   { name: "003-moves", class: CreateMoves },
+  { name: "004-schema", class: CountSchemaChanges },
 ];

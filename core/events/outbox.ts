@@ -35,6 +35,12 @@ export interface OutboxHead {
   readonly commitId: string;
 }
 
+/** The head as the database has it. */
+export interface StoredHead extends OutboxHead {
+  /** Counts the starts of servers that changed tables. */
+  readonly schema: number;
+}
+
 /** The topic of an event type. */
 export function eventTopic(type: { readonly name: string; readonly version: number }): string {
   return `event:${type.name}@${type.version}`;
@@ -62,18 +68,18 @@ const OutboxRecord = defineEntity({
 export const OUTBOX_ENTITIES: Entities = [OutboxRecord];
 
 /** Reads how far the outbox has come; with `lock`, keeps all other writers of a shared database out until the transaction ends. */
-export async function readOutboxHead(em: EntityManager, { lock }: { readonly lock: boolean }): Promise<OutboxHead> {
+export async function readOutboxHead(em: EntityManager, { lock }: { readonly lock: boolean }): Promise<StoredHead> {
   const [head] = await em
     .getConnection()
-    .execute<{ last_seq: number | string; commit_id: string | null }[]>(
-      `select last_seq, commit_id from outbox_head where id = 1${lock ? " for update" : ""}`,
+    .execute<{ last_seq: number | string; commit_id: string | null; schema_changes: number | string }[]>(
+      `select last_seq, commit_id, schema_changes from outbox_head where id = 1${lock ? " for update" : ""}`,
       [],
       "all",
       em.getTransactionContext(),
     );
   // It is the lock of all writers as well: without it nobody may write.
   if (head === undefined) throw new MezError("STORAGE_CORRUPT", "table outbox_head has lost its row");
-  return { seq: Number(head.last_seq), commitId: head.commit_id ?? "" };
+  return { seq: Number(head.last_seq), commitId: head.commit_id ?? "", schema: Number(head.schema_changes) };
 }
 
 /**

@@ -17,8 +17,6 @@ export interface StorageDriver {
    * @throws {MezError} `STORAGE_UNSUITABLE`
    */
   opened?(execute: (sql: string) => Promise<unknown>): Promise<void>;
-  /** Runs when all tables are up to date. */
-  ready?(): void;
   /** Frees what `opening` took; also called after a failed opening. */
   closed?(): Promise<void>;
   /** Present when several processes may have the database open at once; absent when `opening` keeps others out. */
@@ -36,6 +34,8 @@ export interface SharedStorage {
   readonly commitAndTell: string;
   /** Runs first in the transaction of migrations, and waits until no other server is in one. */
   readonly lockForMigrations: string;
+  /** Told before and after migrations, at the start and later: their statements may take as long as they need. */
+  migrating?(isUnderWay: boolean): void;
   /**
    * Calls `onChange` when a server has committed changes, this one included. May miss any of them: the core asks by itself,
    * only later.

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { MikroORM } from "@mikro-orm/core";
+import { type EntityManager, MikroORM } from "@mikro-orm/core";
 import { Membership } from "../cluster/membership.js";
 import { CLUSTER_ENTITIES } from "../cluster/server-records.js";
 import { messageOf } from "../errors/error.js";
@@ -10,6 +10,7 @@ import {
   readOutbox,
   readOutboxBetween,
   readOutboxHead,
+  type StoredHead,
 } from "../events/outbox.js";
 import { OutboxFollower } from "../events/outbox-follower.js";
 import { OUTBOX_MIGRATIONS } from "../events/outbox-migration.js";
@@ -21,6 +22,7 @@ import { KnownTables } from "./known-tables.js";
 import { migrate, migrateAlone } from "./migrations.js";
 import { MOVE_ENTITIES } from "./move-note.js";
 import { OutboxKeeper } from "./outbox-keeper.js";
+import { SchemaWatch } from "./schema-watch.js";
 import { openingError } from "./storage-error.js";
 import { TransactionQueue } from "./transaction.js";
 import type { TransactionOptions } from "./transaction-group.js";
@@ -56,7 +58,7 @@ export interface OpenDatabase {
     isOurs(row: OutboxRow): Promise<boolean>;
   };
   readonly duties: Duties;
-  /** Since when commits of other servers may have been missed; 0 where there are none. */
+  /** Since when commits of other servers may have been missed; 0 where there are none, infinite when a newer server has changed the tables. */
   silentSeconds(): number;
   /** Joins the servers that share the database, and hears of their commits from then on. Does nothing where it is not shared. */
   follow(): Promise<void>;
@@ -89,21 +91,21 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
     // the catalog has checked.
     discovery: { checkDuplicateTableNames: false },
   });
-  const lock = shared?.lockForMigrations ?? null;
   try {
     await driver.opening?.();
     await orm.connect();
     await driver.opened?.((sql) => orm.em.getConnection("write").execute(sql));
-    await migrateAlone(orm, lock, async (around) => {
-      await migrate(orm, "core", OUTBOX_MIGRATIONS, around);
-      for (const plugin of options.plugins) await migrate(orm, plugin.id, plugin.migrations, around);
+    await migrateAlone(orm, shared, async (around) => {
+      let count = 0;
+      for (const { id, migrations } of [CORE, ...options.plugins]) count += await migrate(orm, id, migrations, around);
+      if (count > 0) await around?.announce();
     });
-    driver.ready?.();
   } catch (error) {
     await orm.close(true).catch((failure) => logger.warn("closing the database", { error: messageOf(failure) }));
     await driver.closed?.();
     throw openingError(error, driver.place);
   }
+  const schema = new SchemaWatch([CORE, ...options.plugins], logger);
   const keeper = new OutboxKeeper(shared !== null);
   const follower = new OutboxFollower({
     head: await readOutboxHead(orm.em.fork(), { lock: false }),
@@ -113,18 +115,29 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       await options.onLost?.();
     },
   });
+  const caughtUp = async (em: EntityManager, head: StoredHead): Promise<void> => {
+    await schema.check(em, head.schema);
+    await follower.catchUp(em, head);
+  };
   const queue = new TransactionQueue({
     ...options,
     orm,
     keeper,
     onCommitted: (rows) => follower.advance(rows),
-    shared: shared === null ? null : { storage: shared, caughtUp: (em, head) => follower.catchUp(em, head) },
+    shared: shared === null ? null : { storage: shared, caughtUp },
   });
   const membership =
     shared === null
       ? null
       : new Membership({ database: queue, keeper, name: hostname(), logger, onAdopted: (rows) => options.onAdopted?.(rows) });
-  const poll = shared === null ? null : new OutboxPoll({ look: () => queue.read((em) => follower.look(em)), shared, logger });
+  const poll =
+    shared === null
+      ? null
+      : new OutboxPoll({
+          look: () => queue.read(async (em) => caughtUp(em, await readOutboxHead(em, { lock: false }))),
+          shared,
+          logger,
+        });
   const known = new KnownTables(orm, options.plugins);
   return {
     database: queue,
@@ -135,13 +148,16 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       isOurs: async (row) => membership === null || (await membership.isOurs(row)),
     },
     duties: { have: async (name) => membership === null || (await membership.have(name)) },
-    silentSeconds: () => poll?.silentSeconds() ?? 0,
+    silentSeconds: () => (schema.isOutdated ? Number.POSITIVE_INFINITY : (poll?.silentSeconds() ?? 0)),
     async follow() {
       await membership?.start();
       await poll?.start();
     },
     async addPlugin(tables) {
-      await known.add(tables, () => migrateAlone(orm, lock, (around) => migrate(orm, tables.id, tables.migrations, around)));
+      schema.learn(tables);
+      await known.add(tables, () =>
+        migrateAlone(orm, shared, async (around) => void (await migrate(orm, tables.id, tables.migrations, around))),
+      );
     },
     forget(entities) {
       known.forget(entities);
@@ -155,3 +171,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
     },
   };
 }
+
+// --- internal ---
+
+const CORE: PluginTables = { id: "core", entities: OUTBOX_ENTITIES, migrations: OUTBOX_MIGRATIONS };

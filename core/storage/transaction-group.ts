@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { EntityManager, MikroORM } from "@mikro-orm/core";
 import { MezError, messageOf } from "../errors/error.js";
-import { appendToOutbox, type OutboxHead, type OutboxRow, readOutboxHead } from "../events/outbox.js";
+import { appendToOutbox, type OutboxRow, readOutboxHead, type StoredHead } from "../events/outbox.js";
 import type { AuditEvent } from "../plugin/audit.js";
 import type { Logger } from "../plugin/logger.js";
 import type { AuditSink } from "../ports/audit-sink.js";
@@ -32,7 +32,7 @@ export interface TransactionOptions {
 export interface SharedWriting {
   readonly storage: SharedStorage;
   /** Called when this process is the only writer of the cluster, before the first work: takes in what others have committed. */
-  caughtUp(em: EntityManager, head: OutboxHead): Promise<void>;
+  caughtUp(em: EntityManager, head: StoredHead): Promise<void>;
 }
 
 /** What is asked of a group. */

@@ -6,6 +6,7 @@ import { isMezError, MezError } from "../../core/errors/error.js";
 import type { OutboxRow } from "../../core/events/outbox.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { EventType } from "../../core/plugin/contract.js";
+import type { Migrations } from "../../core/plugin/database.js";
 import type { StorageDriver } from "../../core/ports/storage-driver.js";
 import { type OpenDatabase, openDatabase } from "../../core/storage/database.js";
 import { systemClock } from "../../core/time/clock.js";
@@ -26,6 +27,20 @@ class CreateVouchers extends Migration {
 
 const USED: EventType<string> = { name: "used", version: 1 };
 const VOUCHERS: CollectionKind<string> = { name: "vouchers", version: 1, visibleTo: () => true };
+
+class AddNotes extends Migration {
+  override up(): void {
+    this.addSql("alter table shared_vouchers add column note text");
+  }
+}
+
+class CreateHotTable extends Migration {
+  override up(): void {
+    this.addSql("create table shared_hot (id integer primary key)");
+  }
+}
+
+const RELEASED: Migrations[number] = { name: "001", class: CreateVouchers };
 
 /** One of the servers that share a database, and what it heard. */
 interface Server {
@@ -53,11 +68,11 @@ export function sharedStorageContract(name: string, create: () => Promise<Shared
     let a: Server;
     let b: Server;
 
-    const join = async (): Promise<Server> => {
+    const join = async (migrations: Migrations = [RELEASED]): Promise<Server> => {
       const server = { heard: [] as OutboxRow[], adopted: [] as OutboxRow[], lost: 0 };
       const open = await openDatabase({
         driver: place.driver(),
-        plugins: [{ id: "shared", entities: [Voucher], migrations: [{ name: "001", class: CreateVouchers }] }],
+        plugins: [{ id: "shared", entities: [Voucher], migrations }],
         sinks: () => [],
         clock: systemClock,
         clusterName: "shared",
@@ -204,6 +219,36 @@ export function sharedStorageContract(name: string, create: () => Promise<Shared
       await assert.rejects(frozen, (error) => isMezError(error, "UNAVAILABLE"));
       assert.equal(await b.open.database.read((em) => em.count(Voucher, { code: { $in: ["frozen", "thawed"] } })), 0);
       await add(a, "awake");
+    });
+
+    test("a plugin that brings tables to one server while it runs leaves the others as they are", async () => {
+      const migrations = [{ name: "001", class: CreateHotTable }];
+      await a.open.addPlugin({ id: "hot", entities: [], migrations });
+      await Promise.all([add(a, "hot here"), add(b, "hot there")]);
+      assert.ok(b.open.silentSeconds() < 60);
+    });
+
+    // The last one: the servers from before are of no use afterwards.
+    test("when a server of a newer release changes tables, older ones lose no write and answer no more", async () => {
+      const written: string[] = [];
+      const writer = async (server: Server, name: string): Promise<unknown> => {
+        for (let n = 0; ; n += 1) {
+          try {
+            await add(server, `${name}-${n}`);
+          } catch (error) {
+            return error;
+          }
+          written.push(`${name}-${n}`);
+        }
+      };
+      const writers = [writer(a, "a"), writer(b, "b")];
+      const newer = await join([RELEASED, { name: "002", class: AddNotes }]);
+      for (const ended of await Promise.all(writers)) assert.ok(isMezError(ended, "STORAGE_NEWER"), String(ended));
+      for (const older of [a, b]) assert.equal(older.open.silentSeconds(), Number.POSITIVE_INFINITY);
+      await add(newer, "after");
+      const stored = await newer.open.database.read((em) => em.count(Voucher, { code: { $in: written } }));
+      assert.deepEqual([stored, written.length > 0], [written.length, true]);
+      await assert.rejects(join(), (error) => isMezError(error, "STORAGE_NEWER"));
     });
   });
 }

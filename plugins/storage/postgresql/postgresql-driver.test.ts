@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { after, before, suite, test } from "node:test";
 import { defineEntity, p } from "@mikro-orm/core";
 import { Migration } from "@mikro-orm/migrations";
@@ -10,6 +12,8 @@ import { systemClock } from "../../../core/time/clock.js";
 import { sharedStorageContract } from "../../../test/contracts/shared-storage.js";
 import { storageDriverContract } from "../../../test/contracts/storage-driver.js";
 import { freePorts } from "../../../test/fixtures/cluster.js";
+import { openCrashDatabase, requireWhole, spawnCrashWriter } from "../../../test/fixtures/crash-writer.js";
+import { eventually } from "../../../test/fixtures/eventually.js";
 import { silentLogger } from "../../../test/fixtures/silent-logger.js";
 import { RunningPgbouncer, RunningPostgresql } from "../../../test/peers/postgresql.js";
 import { needsPeers } from "../../../test/peers/require-peer.js";
@@ -117,6 +121,34 @@ suite("PostgreSQL", needsPeers("postgres", "pgbouncer"), () => {
       assert.deepEqual(shown, [{ synchronous_commit: used }]);
       await close();
     }
+  });
+
+  test("of two processes that write at full speed one is killed: nothing acknowledged is lost, and the other goes on", async () => {
+    const place = server.database();
+    await (await openCrashDatabase(place)).close();
+    const acknowledged: string[] = [];
+    const write = (round: string) => {
+      const child = spawnCrashWriter(place, round);
+      createInterface({ input: child.stdout }).on("line", (name) => acknowledged.push(name));
+      return {
+        child,
+        ended: once(child, "exit"),
+        wrote: () => acknowledged.filter((name) => name.startsWith(`${round}-`)).length,
+      };
+    };
+    const steady = write("steady");
+    for (let round = 0; round < 4; round += 1) {
+      const killed = write(`killed${round}`);
+      const killAfter = 1 + Math.floor(Math.random() * 300);
+      await eventually(() => killed.wrote() >= killAfter, 30_000);
+      killed.child.kill("SIGKILL");
+      await killed.ended;
+      const before = steady.wrote();
+      await eventually(() => steady.wrote() > before);
+    }
+    steady.child.kill("SIGKILL");
+    await steady.ended;
+    await requireWhole(place, acknowledged);
   });
 
   suite("a database that goes away", () => {

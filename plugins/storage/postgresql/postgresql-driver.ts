@@ -16,7 +16,8 @@ export class PostgresqlStorageDriver implements StorageDriver {
   readonly shared: SharedStorage;
   readonly #choice: ServerChoice;
   #pool: PgPool | null = null;
-  #isMigrating = false;
+  /** Migrations under way. */
+  #migrations = 0;
 
   constructor(
     private readonly settings: PostgresqlSettings,
@@ -29,6 +30,9 @@ export class PostgresqlStorageDriver implements StorageDriver {
       begin: `begin; set local statement_timeout = '${statementSeconds}s'; set local lock_timeout = '${LOCK_SECONDS}s'; set local idle_in_transaction_session_timeout = '${idleTransactionSeconds}s'; ${DURABLE}`,
       commitAndTell: `notify ${CHANNEL}; commit`,
       lockForMigrations: `set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; set local lock_timeout = '${MIGRATION_LOCK_SECONDS}s'; select pg_advisory_xact_lock(${MIGRATION_LOCK})`,
+      migrating: (isUnderWay) => {
+        this.#migrations += isUnderWay ? 1 : -1;
+      },
       listen: (onChange) => {
         if (!settings.listen || this.#pool === null) return async () => {};
         const listener = new ChangeListener(this.#pool, CHANNEL, onChange, logger);
@@ -71,10 +75,6 @@ export class PostgresqlStorageDriver implements StorageDriver {
     };
   }
 
-  async opening(): Promise<void> {
-    this.#isMigrating = true;
-  }
-
   async opened(execute: (sql: string) => Promise<unknown>): Promise<void> {
     const [found] = await this.#facts(execute);
     if (found === undefined || found.version < 140_000)
@@ -103,14 +103,10 @@ export class PostgresqlStorageDriver implements StorageDriver {
     }
   }
 
-  ready(): void {
-    this.#isMigrating = false;
-  }
-
   /** A connection on which nothing comes for longer than any statement may take is dead: its network is cut. */
   #guard(stream: PgStream): void {
     stream.setTimeout((this.settings.statementSeconds + GUARD_SECONDS) * 1000, () => {
-      if (!this.#isMigrating) stream.destroy(Object.assign(new Error("the database is silent"), { code: "ETIMEDOUT" }));
+      if (this.#migrations === 0) stream.destroy(Object.assign(new Error("the database is silent"), { code: "ETIMEDOUT" }));
     });
   }
 
@@ -138,7 +134,8 @@ interface DatabaseFacts {
   readonly fsync: "on" | "off";
 }
 
-const FACTS = "select current_setting('server_version_num')::int as version, getdatabaseencoding() as encoding, current_setting('fsync') as fsync";
+const FACTS =
+  "select current_setting('server_version_num')::int as version, getdatabaseencoding() as encoding, current_setting('fsync') as fsync";
 // A server or role may be set to answer before the commit is on its disk. Stronger settings stay.
 const DURABLE = "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'";
 const CHANNEL = "mezite_outbox";

@@ -1,15 +1,13 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, suite, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { isMezError } from "../../../core/errors/error.js";
 import { storageDriverContract } from "../../../test/contracts/storage-driver.js";
-import { openCrashDatabase, readCrashDatabase } from "../../../test/fixtures/crash-writer.js";
+import { openCrashDatabase, requireWhole, spawnCrashWriter } from "../../../test/fixtures/crash-writer.js";
 import { SqliteStorageDriver } from "./sqlite-driver.js";
 
 storageDriverContract("sqlite", async () => {
@@ -59,9 +57,7 @@ suite("a database file", () => {
     const acknowledged = new Set<string>();
     for (let round = 0; round < 5; round += 1) {
       const seen = acknowledged.size;
-      const child = spawn(process.execPath, ["--import", "reflect-metadata", WRITER, path, String(round)], {
-        stdio: ["ignore", "pipe", "inherit"],
-      });
+      const child = spawnCrashWriter(path, String(round));
       const ended = once(child, "exit");
       const killAfter = 1 + Math.floor(Math.random() * 400);
       for await (const line of createInterface({ input: child.stdout })) {
@@ -69,14 +65,7 @@ suite("a database file", () => {
         if (acknowledged.size - seen === killAfter) child.kill("SIGKILL");
       }
       assert.deepEqual(await ended, [null, "SIGKILL"]);
-      const { names, verdict, auditedNames } = await readCrashDatabase(path);
-      for (const name of acknowledged) assert.ok(names.has(name), `${name} was acknowledged and is lost`);
-      assert.deepEqual(auditedNames, names);
-      assert.deepEqual(verdict, { intact: true, checked: names.size, unchecked: 0 });
+      await requireWhole(path, acknowledged);
     }
   });
 });
-
-// --- internal ---
-
-const WRITER = fileURLToPath(new URL("../../../test/fixtures/crash-writer.js", import.meta.url));
