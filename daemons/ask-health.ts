@@ -1,22 +1,32 @@
+import { readFileSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
 import { request } from "node:https";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { MezError, messageOf } from "../core/errors/error.js";
+import { systemReason } from "../core/errors/system-reason.js";
+
+export interface HealthQuestion {
+  /** For all of it. */
+  readonly timeoutSeconds: number;
+  /** Certificates that have to have signed that of the daemon, PEM; `null` checks nothing. */
+  readonly caFile: string | null;
+}
 
 /**
  * Asks a daemon whether it is ready: a web server for `/readyz`, an auth service for the answer to a ping of HTTP/2.
- * @param timeoutSeconds For all of it.
  * @returns A line for the person.
- * @throws {MezError} `UNAVAILABLE` when it is not ready, or does not answer in time
+ * @throws {MezError} `UNAVAILABLE` when it is not ready, does not answer in time, or is not who it should be; `INVALID_ARGUMENT` for
+ *   a `caFile` that cannot be read
  */
 export async function askHealth(
   { host, port }: { readonly host: string; readonly port: number },
-  timeoutSeconds: number,
+  { timeoutSeconds, caFile }: HealthQuestion,
 ): Promise<string> {
+  const trust = readTrust(caFile);
   const signal = AbortSignal.timeout(timeoutSeconds * 1000);
   const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   try {
-    const socket = await open(host, port, signal);
+    const socket = await open({ host, port, ...trust }, signal);
     try {
       const isAuth = socket.alpnProtocol === "h2";
       await (isAuth ? ping(socket, signal) : askReady(socket, signal));
@@ -35,18 +45,37 @@ export async function askHealth(
 /** The one port speaks both: there, the web server says more. */
 const PROTOCOLS = ["http/1.1", "h2"];
 
-async function open(host: string, port: number, signal: AbortSignal): Promise<TLSSocket> {
+interface Trust {
+  readonly rejectUnauthorized: boolean;
+  readonly ca?: Buffer;
+}
+
+interface Place extends Trust {
+  readonly host: string;
+  readonly port: number;
+}
+
+function readTrust(caFile: string | null): Trust {
+  if (caFile === null) return { rejectUnauthorized: false };
   try {
-    return await handshake(host, port, PROTOCOLS.slice(0, 1), signal);
-  } catch (error) {
-    if (signal.aborted || !isWrongProtocol(error)) throw error;
-    return handshake(host, port, PROTOCOLS.slice(1), signal);
+    return { rejectUnauthorized: true, ca: readFileSync(caFile) };
+  } catch (cause) {
+    throw new MezError("INVALID_ARGUMENT", `cannot read ${caFile}: ${systemReason(cause)}`, { cause });
   }
 }
 
-function handshake(host: string, port: number, ALPNProtocols: string[], signal: AbortSignal): Promise<TLSSocket> {
+async function open(place: Place, signal: AbortSignal): Promise<TLSSocket> {
+  try {
+    return await handshake(place, PROTOCOLS.slice(0, 1), signal);
+  } catch (error) {
+    if (signal.aborted || !isWrongProtocol(error)) throw error;
+    return handshake(place, PROTOCOLS.slice(1), signal);
+  }
+}
+
+function handshake(place: Place, ALPNProtocols: string[], signal: AbortSignal): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const socket = connectTls({ host, port, ALPNProtocols, rejectUnauthorized: false });
+    const socket = connectTls({ ...place, ALPNProtocols });
     const stop = () => socket.destroy(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
     socket.once("error", reject);

@@ -52,7 +52,12 @@ for (const proxy of ["together", "apart"] as const) {
 
       test("mezd health asks the web server, the one port and the auth service, and says what is not there", async () => {
         const health = (at: number) => {
-          const { code, stdout, stderr } = cluster.mezd(["health", `--address=localhost:${at}`, "--timeout=20s"]);
+          const { code, stdout, stderr } = cluster.mezd([
+            "health",
+            `--address=localhost:${at}`,
+            `--ca-file=${caFile}`,
+            "--timeout=20s",
+          ]);
           return [code, stdout + stderr];
         };
         assert.deepEqual(health(cluster.ports.web), [0, `the proxy at localhost:${cluster.ports.web} is ready\n`]);
