@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import peers from "./peers.json" with { type: "json" };
 
@@ -26,11 +27,21 @@ export function requirePeer(name: PeerName): string {
 
 // --- internal ---
 
+type Peer = { readonly command: string } | { readonly npm: string; readonly file: string };
+
 function findPeer(name: PeerName): string | null {
-  const { command } = peers[name];
+  const peer: Peer = peers[name];
+  if ("npm" in peer) return existsSync(cached(peer)) ? cached(peer) : null;
+  const { command } = peer;
   if (isAbsolute(command)) return existsSync(command) ? command : null;
   const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
   return folders.map((folder) => join(folder, command)).find((path) => existsSync(path)) ?? null;
+}
+
+/** The place that cli/bin/bootstrap/npm-peers.mjs fills. */
+function cached({ npm, file }: { readonly npm: string; readonly file: string }): string {
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+  return join(cache, "mezite-peers", "npm", npm.replaceAll("/", "-"), file);
 }
 
 /** Null when the peer is there. `npm test` tells in the environment why it could not install one. */
