@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { parse } from "yaml";
 import { isGroup, leavesOf } from "../../core/cli/command-tree.js";
 import { flagTable, variableOf } from "../../core/cli/flag-table.js";
 import { loadCommand } from "../../core/cli/route.js";
@@ -64,7 +65,9 @@ for (const path of DOCUMENTS) {
     for (const { text, line } of document.spans) {
       if (!SECTION_KEY.test(text) || EVENT_TYPES.has(text) || text.endsWith(".json")) continue;
       assert.ok(
-        CONFIG_KEYS.has(text) || CONFIG_KEYS_TEXT.includes(`\n${text}.`),
+        CONFIG_KEYS.has(text) ||
+          CONFIG_KEYS_TEXT.includes(`\n${text}.`) ||
+          (path === "docs/kubernetes.md" && CHART_VALUES.has(text)),
         `${path}:${line}: the config file has no ${text}`,
       );
     }
@@ -81,6 +84,12 @@ test("docs/audit.md: every type of event has its line, with its code", () => {
 // --- internal ---
 
 const CONFIG_KEYS = new Set([...configKeys().map(({ path }) => path.join(".")), "database.driver"]);
+/** Of Helm's chart: those of its sections. */
+const CHART_VALUES = new Set(
+  Object.entries(parse(readFileSync(projectFile("config/helm/mezite/values.yaml"), "utf8"))).flatMap(([section, values]) =>
+    Object.keys(Object(values)).map((name) => `${section}.${name}`),
+  ),
+);
 const CONFIG_KEYS_TEXT = `\n${[...CONFIG_KEYS].join("\n")}`;
 const SECTION_KEY = new RegExp(`^(${[...new Set(configKeys().map(({ path }) => path[0]))].join("|")})\\.[a-z][a-z0-9_.-]*$`);
 /** Those of plugins, and of the core. */
