@@ -1,5 +1,5 @@
 import type { AuditEvent, AuditRecord } from "../plugin/audit.js";
-import { uuidV7 } from "./uuid-v7.js";
+import { uuidV7 } from "../time/uuid-v7.js";
 
 /** Completes what a plugin says of a change with id, time and cluster. */
 export function toAuditEvent(record: AuditRecord, now: Date, clusterName: string): AuditEvent {

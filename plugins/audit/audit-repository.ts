@@ -99,8 +99,9 @@ export async function appendRows(em: EntityManager, rows: readonly UnchainedRow[
     hash = chainHash(hash, { ...row, seq });
     chained.push({ ...row, seq, hash });
   }
-  await em.insertMany(AuditEventRecord, chained);
   // By hand, because each call, login and certificate comes through here: the query builder takes three times as long.
+  for (let first = 0; first < chained.length; first += ROWS_AT_ONCE)
+    await insertRows(em, chained.slice(first, first + ROWS_AT_ONCE));
   await em.getConnection().execute("update audit_head set last_hash = ? where id = 1", [hash], "run", em.getTransactionContext());
 }
 
@@ -163,6 +164,40 @@ export async function storedIds(em: EntityManager, ids: readonly string[]): Prom
 }
 
 // --- internal ---
+
+const ROWS_AT_ONCE = 100;
+
+// A literal for each value, as the query builder does it: its escaping, without its model of the row.
+const COLUMNS: readonly (readonly [column: string, key: keyof AuditRow])[] = [
+  ["seq", "seq"],
+  ["id", "id"],
+  ["event_type", "eventType"],
+  ["event_code", "eventCode"],
+  ["timestamp", "timestamp"],
+  ["cluster_name", "clusterName"],
+  ["user_name", "userName"],
+  ["user_roles", "userRoles"],
+  ["impersonator", "impersonator"],
+  ["resource_type", "resourceType"],
+  ["resource_name", "resourceName"],
+  ["resource_labels", "resourceLabels"],
+  ["server_id", "serverId"],
+  ["server_hostname", "serverHostname"],
+  ["client_ip", "clientIp"],
+  ["session_id", "sessionId"],
+  ["success", "success"],
+  ["error_message", "errorMessage"],
+  ["metadata", "metadata"],
+  ["hash", "hash"],
+];
+const INSERT = `insert into audit_events (${COLUMNS.map(([column]) => column).join(", ")}) values `;
+const ONE_ROW = `(${COLUMNS.map(() => "?").join(", ")})`;
+
+async function insertRows(em: EntityManager, rows: readonly AuditRow[]): Promise<void> {
+  const values = rows.flatMap((row) => COLUMNS.map(([, key]) => row[key]));
+  const sql = INSERT + rows.map(() => ONE_ROW).join(", ");
+  await em.getConnection().execute(sql, values, "run", em.getTransactionContext());
+}
 
 // Event types hold no wildcard but the underscore, which SQLite and PostgreSQL cannot both be told to take literally.
 function likePrefix(prefix: string): string {

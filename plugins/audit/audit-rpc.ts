@@ -4,11 +4,12 @@ import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import type { Clock } from "../../core/time/clock.js";
 import { AuditServiceService, type AuditEvent as WireEvent } from "../../proto/gen/mezite/audit/v1/audit.js";
 import type { ArchiveService } from "./archive-service.js";
-import { listRows, readEnds, storedIds } from "./audit-repository.js";
+import { listRows, readEnds } from "./audit-repository.js";
 import type { AuditRow } from "./audit-row.js";
 import { ChainVerifier } from "./chain-verifier.js";
 import type { Forwarding } from "./forwarding.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
+import { ReportIntake } from "./report-intake.js";
 import { parseReport } from "./reported-events.js";
 
 export const AUDIT_RPC: RpcService<typeof AuditServiceService> = {
@@ -33,6 +34,7 @@ export interface AuditRpcParts {
 /** Answers the calls that read, verify and archive the audit log, and takes events that others report. */
 export function auditHandlers({ database, clock, archive, forwarding }: AuditRpcParts): RpcHandlers<typeof AuditServiceService> {
   const verifier = new ChainVerifier(database);
+  const intake = new ReportIntake(database);
   return {
     async listEvents(request) {
       if (request.pageSize < 0 || request.pageSize > MAX_PAGE_SIZE) {
@@ -114,15 +116,7 @@ export function auditHandlers({ database, clock, archive, forwarding }: AuditRpc
 
     async reportEvents(request, call) {
       const records = parseReport(request.events, call.caller, clock.now());
-      const single = [...new Map(records.map((record) => [record.id, record])).values()];
-      if (single.length === 0) return {};
-      await database.transaction(async (tx) => {
-        const stored = await storedIds(
-          tx.em,
-          single.map((record) => record.id),
-        );
-        for (const record of single) if (!stored.has(record.id)) tx.audit(record);
-      });
+      await intake.store(records);
       return {};
     },
   };

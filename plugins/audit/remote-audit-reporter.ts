@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isMezError, messageOf } from "../../core/errors/error.js";
@@ -6,6 +5,7 @@ import type { Lifecycle } from "../../core/plugin/contract.js";
 import { JournaledQueue } from "../../core/plugin/journaled-queue.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Clock } from "../../core/time/clock.js";
+import { uuidV7 } from "../../core/time/uuid-v7.js";
 import type { AuditEvent as WireEvent } from "../../proto/gen/mezite/audit/v1/audit.js";
 import type { AuditReporter, ReportedRecord } from "./api.js";
 import { metadataText, text } from "./audit-row.js";
@@ -49,7 +49,8 @@ export class RemoteAuditReporter implements AuditReporter, Lifecycle {
 
   report(role: AgentRole, record: ReportedRecord): void {
     const queue = this.#queues.get(role);
-    const event = { ...record, id: randomUUID(), occurredAt: record.occurredAt ?? this.#options.clock.now() };
+    const occurredAt = record.occurredAt ?? this.#options.clock.now();
+    const event = { ...record, id: uuidV7(occurredAt), occurredAt };
     try {
       if (queue?.add(JSON.parse(JSON.stringify(event)) as QueuedEvent)) return this.#wake(role, queue);
       this.#options.logger.error("the queue of audit events is full; this event is only here", { event });

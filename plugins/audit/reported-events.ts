@@ -1,8 +1,8 @@
 import { MezError } from "../../core/errors/error.js";
-import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { AuditEvent as WireEvent } from "../../proto/gen/mezite/audit/v1/audit.js";
 import type { ReportableEventType } from "./api.js";
+import type { ReportedEvent } from "./report-intake.js";
 
 export const MAX_EVENTS_PER_REPORT = 500;
 
@@ -10,11 +10,7 @@ export const MAX_EVENTS_PER_REPORT = 500;
  * Checks what an agent reports. Its id and name come from its certificate, whatever the event says.
  * @throws {MezError} `INVALID_ARGUMENT`, `ACCESS_DENIED`
  */
-export function parseReport(
-  events: readonly WireEvent[],
-  caller: Caller,
-  now: Date,
-): readonly (AuditRecord & { readonly id: string })[] {
+export function parseReport(events: readonly WireEvent[], caller: Caller, now: Date): readonly ReportedEvent[] {
   if (caller.kind !== "agent") throw new MezError("ACCESS_DENIED", "only proxies and nodes report events");
   if (events.length > MAX_EVENTS_PER_REPORT)
     throw new MezError(

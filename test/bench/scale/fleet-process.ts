@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { grpcDialer } from "../../../core/rpc/client.js";
+import { uuidV7 } from "../../../core/time/uuid-v7.js";
 import { type AuditEvent, AuditServiceService } from "../../../proto/gen/mezite/audit/v1/audit.js";
 import type { FleetOrder, FleetQuestion, NumberedAnswer, NumberedQuestion, Presence, Reported } from "./fleet-protocol.js";
 import { inParallel } from "./in-parallel.js";
@@ -100,7 +101,14 @@ async function reportFew(agent: SimulatedAgent | undefined): Promise<boolean> {
 
 function event(): AuditEvent {
   return {
-    ...{ id: randomUUID(), eventType: "session.exec", eventCode: "", timestamp: new Date(), clusterName: "", userName: "admin" },
+    ...{
+      id: uuidV7(new Date()),
+      eventType: "session.exec",
+      eventCode: "",
+      timestamp: new Date(),
+      clusterName: "",
+      userName: "admin",
+    },
     ...{ userRoles: ["admin"], impersonator: "", resourceType: "node", resourceName: "", resourceLabels: { env: "test" } },
     ...{ serverId: "", serverHostname: "", clientIp: "192.0.2.7", sessionId: randomUUID(), success: true, errorMessage: "" },
     metadataJson: JSON.stringify({ command: "systemctl status nginx", login: "deploy" }),

@@ -101,6 +101,7 @@ export class ScaleBed {
 
   async stop(): Promise<void> {
     await this.#stopFleets();
+    await this.cluster.proxy?.stop(); // in order, so that it writes its profile
     await this.cluster.stop();
   }
 
