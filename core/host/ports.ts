@@ -6,6 +6,7 @@ import { AUTHORIZER } from "../ports/authorizer.js";
 import { CLUSTER_SETTING } from "../ports/cluster-setting.js";
 import { CONNECTOR } from "../ports/connector.js";
 import { GUARD } from "../ports/guard.js";
+import { INTEGRATION } from "../ports/integration.js";
 import { JOIN_METHOD } from "../ports/join-method.js";
 import { KEY_BACKEND } from "../ports/key-backend.js";
 import { LOGIN_STEP } from "../ports/login-step.js";
@@ -23,6 +24,7 @@ const PORTS: readonly Port<unknown>[] = [
   CLUSTER_SETTING,
   CONNECTOR,
   GUARD,
+  INTEGRATION,
   JOIN_METHOD,
   KEY_BACKEND,
   LOGIN_STEP,

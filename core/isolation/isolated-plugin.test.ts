@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { testIntegration } from "../../test/contracts/integration.js";
 import { testKeyBackend } from "../../test/contracts/key-backend.js";
 import { testRecordingStore } from "../../test/contracts/recording-store.js";
 import { eventually } from "../../test/fixtures/eventually.js";
@@ -16,10 +17,12 @@ import type { LogFields } from "../plugin/logger.js";
 import type { Manifest } from "../plugin/manifest.js";
 import { Secret } from "../plugin/secret.js";
 import type { AuditForwarder } from "../ports/audit-forwarder.js";
+import type { Integration } from "../ports/integration.js";
 import type { KeyBackend } from "../ports/key-backend.js";
 import type { RecordingStore } from "../ports/recording-store.js";
 
 const RECORDINGS = fileURLToPath(projectFile("test/fixtures/packages/file-recordings"));
+const LEDGER = fileURLToPath(projectFile("test/fixtures/packages/ledger-integration"));
 const KEYS = fileURLToPath(projectFile("test/fixtures/packages/memory-keys"));
 
 testRecordingStore("in a process of its own", async () => {
@@ -37,6 +40,18 @@ testKeyBackend("in a process of its own", async () => {
   const { implementation, lifecycle } = await bed.make<KeyBackend>(KEYS);
   await lifecycle.start();
   return { backend: implementation, close: () => bed.close() };
+});
+
+const LEDGER_REQUEST = {
+  parameters: { book: "main" },
+  cluster: { name: "prod", trustDomain: "prod.example.com", issuer: "https://mezite.example.com" },
+};
+
+testIntegration("in a process of its own", async () => {
+  const bed = new IsolationBed();
+  const { implementation, lifecycle } = await bed.make<Integration>(LEDGER);
+  await lifecycle.start();
+  return { integration: implementation, good: LEDGER_REQUEST, close: () => bed.close() };
 });
 
 describe("an isolated plugin", () => {
@@ -195,6 +210,21 @@ describe("an isolated plugin", () => {
       assert.equal(health()?.restarts, 0);
     });
   }
+
+  test("whose plan is none fails the call; while its process is away it says neither what it is nor what it takes", async () => {
+    const { implementation, lifecycle, health } = await bed.make<Integration>(LEDGER);
+    await lifecycle.start();
+    const plan = (book: string) => implementation.plan({ ...LEDGER_REQUEST, parameters: { book } }, AbortSignal.timeout(10_000));
+    await assert.rejects(
+      plan("lies"),
+      (error) => isMezError(error, "PLUGIN_UNAVAILABLE") && /else than it should/.test(error.message),
+    );
+    await assert.rejects(plan("dies"), (error) => isMezError(error, "PLUGIN_UNAVAILABLE"));
+    assert.deepEqual([implementation.summary, implementation.parameters], [undefined, undefined]);
+    await eventually(() => health()?.state === "running");
+    assert.equal(implementation.summary, "A ledger believes the cluster");
+    assert.equal((await plan("main")).target["book"], "main");
+  });
 
   test("does not start when it registers something else than its manifest says", async () => {
     const { lifecycle } = await signing("liar", "", { manifest: { implements: [{ port: "key-backend", name: "other" }] } });

@@ -1,6 +1,7 @@
 import type { Port } from "../plugin/contract.js";
 import { AUDIT_FORWARDER } from "../ports/audit-forwarder.js";
 import { CONNECTOR } from "../ports/connector.js";
+import { INTEGRATION, parametersProblem, planProblem } from "../ports/integration.js";
 import { KEY_BACKEND } from "../ports/key-backend.js";
 import { RECORDING_STORE } from "../ports/recording-store.js";
 
@@ -65,6 +66,14 @@ const PORTS: readonly IsolatedPort[] = [
   {
     port: CONNECTOR,
     methods: { checkPassword: { timeoutMs: 20_000, hasSignal: true, accepts: isIdentity } },
+  },
+  {
+    port: INTEGRATION,
+    methods: { plan: { timeoutMs: 20_000, hasSignal: true, accepts: (answer) => planProblem(answer) === null } },
+    properties: {
+      summary: (value) => typeof value === "string",
+      parameters: (value) => parametersProblem(value) === null,
+    },
   },
 ];
 

@@ -12,6 +12,7 @@ export * from "../ports/authorizer.js";
 export * from "../ports/cluster-setting.js";
 export * from "../ports/connector.js";
 export * from "../ports/guard.js";
+export * from "../ports/integration.js";
 export * from "../ports/join-method.js";
 export * from "../ports/key-backend.js";
 export * from "../ports/login-step.js";

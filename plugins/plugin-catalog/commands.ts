@@ -6,6 +6,7 @@ const TEMPLATE_PORTS = [
   "authenticator",
   "connector",
   "guard",
+  "integration",
   "key-backend",
   "recording-store",
   "storage-driver",

@@ -5,6 +5,7 @@ export { type AuditSinkUnderTest, testAuditSink } from "../contracts/audit-sink.
 export { type AuthenticatorUnderTest, testAuthenticator } from "../contracts/authenticator.js";
 export { type ConnectorUnderTest, testConnector } from "../contracts/connector.js";
 export { type GuardUnderTest, testGuard } from "../contracts/guard.js";
+export { type IntegrationUnderTest, testIntegration } from "../contracts/integration.js";
 export { type KeyBackendUnderTest, testKeyBackend } from "../contracts/key-backend.js";
 export { type RecordingStoreUnderTest, testRecordingStore } from "../contracts/recording-store.js";
 export { sharedStorageContract as testSharedStorage } from "../contracts/shared-storage.js";
