@@ -1,7 +1,7 @@
 import type { CommandSummary } from "../core/cli/route.js";
 import { MezError } from "../core/errors/error.js";
 import type { CatalogEntry } from "../core/host/catalog.js";
-import type { Binary, Commands } from "../core/plugin/commands.js";
+import type { Binary, CommandNode, Commands } from "../core/plugin/commands.js";
 import type { Manifest } from "../core/plugin/manifest.js";
 import { BUILTIN_PLUGINS } from "../plugins/builtin.js";
 import { naming, type Owners } from "./not-enabled.js";
@@ -42,7 +42,19 @@ async function loadMerged(binary: Binary, name: string, loads: readonly (() => P
   );
   if (own === undefined || !("commands" in own)) throw new MezError("INTERNAL", `"${binary} ${name}" is no group of commands`);
   const added = more.flatMap((node) => (node !== undefined && "commands" in node ? node.commands : []));
-  return { [binary]: [{ ...own, commands: [...own.commands, ...added] }] };
+  return { [binary]: [{ ...own, commands: withGroupsJoined([...own.commands, ...added]) }] };
+}
+
+/** Groups of one name become one, so that several plugins add to `integrations configure`. */
+function withGroupsJoined(nodes: readonly CommandNode[]): readonly CommandNode[] {
+  const joined: CommandNode[] = [];
+  for (const node of nodes) {
+    const index = joined.findIndex(({ name }) => name === node.name);
+    const before = joined[index];
+    if (before === undefined || !("commands" in before) || !("commands" in node)) joined.push(node);
+    else joined[index] = { ...before, commands: withGroupsJoined([...before.commands, ...node.commands]) };
+  }
+  return joined;
 }
 
 async function load(entry: CatalogEntry, id: string, owners: Owners): Promise<Commands> {

@@ -69,6 +69,8 @@ const EVENT_CODES: ReadonlyMap<string, string> = new Map([
   ["plugin.pinned", "MZ4024"],
   ["plugin.removed", "MZ4025"],
   ["database.moved", "MZ4027"],
+  ["integration.planned", "MZ4028"],
+  ["integration.configured", "MZ4029"],
   ["audit.archived", "MZ4030"],
   ["audit.pruned", "MZ4031"],
   ["node.joined", "MZ5000"],
