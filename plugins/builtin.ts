@@ -9,6 +9,8 @@ import devices from "./devices/plugin.json" with { type: "json" };
 import forwardFile from "./forward/file/plugin.json" with { type: "json" };
 import forwardSyslog from "./forward/syslog/plugin.json" with { type: "json" };
 import forwardWebhook from "./forward/webhook/plugin.json" with { type: "json" };
+import integrationAwsOidc from "./integration/aws-oidc/plugin.json" with { type: "json" };
+import integrations from "./integrations/plugin.json" with { type: "json" };
 import joinToken from "./join/token/plugin.json" with { type: "json" };
 import keysAwsKms from "./keys/aws-kms/plugin.json" with { type: "json" };
 import keysPkcs11 from "./keys/pkcs11/plugin.json" with { type: "json" };
@@ -114,6 +116,18 @@ export const BUILTIN_PLUGINS: readonly CatalogEntry[] = [
     commands: () => import("./sessions/commands.js"),
   },
   { manifest: spiffeBundle, onByDefault: true, service: () => import("./spiffe-bundle/plugin.js") },
+  {
+    manifest: integrations,
+    onByDefault: true,
+    service: () => import("./integrations/plugin.js"),
+    commands: () => import("./integrations/commands.js"),
+  },
+  {
+    manifest: integrationAwsOidc,
+    onByDefault: true,
+    service: () => import("./integration/aws-oidc/plugin.js"),
+    commands: () => import("./integration/aws-oidc/commands.js"),
+  },
   { manifest: webSessions, onByDefault: true, service: () => import("./web-sessions/plugin.js") },
   { manifest: sshProxy, service: () => import("./ssh-proxy/plugin.js") },
   { manifest: sshNode, service: () => import("./ssh-node/plugin.js") },

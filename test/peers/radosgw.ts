@@ -95,6 +95,16 @@ export class RadosGateway {
     }
   }
 
+  /** An account of AWS as a tenant of the gateway: somebody who may do everything with roles and identity providers there. */
+  async makeAccount(account: string): Promise<{ readonly accessKeyId: string; readonly secretAccessKey: string }> {
+    const keys = { accessKeyId: `AK${account}`, secretAccessKey: randomBytes(16).toString("hex") };
+    await this.#ceph("radosgw-admin", [
+      ...["user", "create", `--tenant=${account}`, "--uid=iam", "--display-name=iam", "--caps=roles=*;oidc-provider=*"],
+      ...["--access-key", keys.accessKeyId, "--secret-key", keys.secretAccessKey],
+    ]);
+    return keys;
+  }
+
   /** What is on the disks of an object: without the gateway, which would decrypt it. */
   async stored(key: string): Promise<Buffer> {
     const pool = ["-p", "default.rgw.buckets.data"];
