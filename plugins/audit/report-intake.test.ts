@@ -56,6 +56,28 @@ suite("intake of reports", () => {
     assert.equal(db.audits.length - before, 500);
   });
 
+  test("an event that cannot be stored fails the report that holds it, and no other", async () => {
+    const intake = new ReportIntake(db.database);
+    const bad: ReportedEvent = {
+      ...reported(),
+      metadata: {
+        get command(): string {
+          throw new Error("unreadable");
+        },
+      },
+    };
+    const answers = await Promise.allSettled([
+      intake.store([reported()]),
+      intake.store([reported()]),
+      intake.store([bad]),
+      intake.store([reported()]),
+    ]);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      ["fulfilled", "fulfilled", "rejected", "fulfilled"],
+    );
+  });
+
   test("tells each reporter of a failure, and takes the reports that come after it", async () => {
     const { state, database } = counted();
     const intake = new ReportIntake(database);

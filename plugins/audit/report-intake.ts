@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { isMezError } from "../../core/errors/error.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import { storedIds } from "./audit-repository.js";
@@ -47,7 +48,17 @@ export class ReportIntake {
       });
       for (const report of taken) report.resolve();
     } catch (error) {
-      for (const report of taken.length > 0 ? taken : this.#waiting.splice(0)) report.reject(error);
+      const failed = taken.length > 0 ? taken : this.#waiting.splice(0);
+      if (failed.length > 1 && !isMezError(error, "UNAVAILABLE")) return this.#storeEach(failed);
+      for (const report of failed) report.reject(error);
+    }
+  }
+
+  /** An event that the database does not take fails the report of one agent, and no other's. */
+  async #storeEach(reports: readonly Report[]): Promise<void> {
+    for (const report of reports) {
+      const alone = this.database.transaction((tx) => record(tx, [report]));
+      await alone.then(report.resolve, report.reject);
     }
   }
 
