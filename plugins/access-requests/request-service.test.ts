@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { CollectionRegistry, kindId } from "../../core/events/collections.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
+import { testUserData } from "../../test/contracts/user-data.js";
 import { FakeGuards } from "../../test/fakes/guards.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { refuses } from "../../test/fixtures/refuses.js";
@@ -13,7 +14,7 @@ import type { AccessRequest } from "./access-request.js";
 import { CreateAccessRequests } from "./migrations/001-access-requests.js";
 import { NOTIFICATION_ENTITIES } from "./notification-repository.js";
 import type { Person } from "./request-people.js";
-import { REQUEST_ENTITIES } from "./request-repository.js";
+import { findRequests, REQUEST_ENTITIES } from "./request-repository.js";
 import { RequestService } from "./request-service.js";
 
 const NOTHING: RoleRules = { nodeLabels: {}, appLabels: {}, logins: [], requestRoles: [], requestResources: [], reviewRoles: [] };
@@ -232,6 +233,21 @@ test("who gets the name of somebody who was deleted inherits nothing", async () 
   assert.notEqual(open.id, request.id);
 });
 
+testUserData("access-requests", async () => {
+  const count = (state: "pending" | "approved", name: string) =>
+    opened.database.read(async (em) => (await findRequests(em, { state, user: name }, 100)).length);
+  return {
+    ...{ database: opened.database, userData: { forget: (tx, name) => requests.forget(tx, name) } },
+    keep: async (name) => {
+      user(name, ["dev", "lead"]);
+      await approved({ roles: ["production"] }, name, name === "bob" ? "carol" : "bob");
+      await ask({ roles: ["short"] }, name);
+    },
+    kept: async (name) => (await count("approved", name)) + (await count("pending", name)),
+    close: async () => {},
+  };
+});
+
 test("a grant lasts no longer than its roles allow when it is approved", async () => {
   const request = await ask({ roles: ["production"], ttlSeconds: 3600 });
   role("production", { nodeLabels: { env: ["production"] }, logins: ["deploy"] }, 600);
@@ -314,12 +330,12 @@ type Asked = {
   readonly ttlSeconds?: number;
 };
 
-async function ask({ roles = [], nodes = [], reason = "", ttlSeconds = 0 }: Asked): Promise<AccessRequest> {
-  return (await requests.create({ roles, nodes, reason, ttlSeconds }, person("alice"))).request;
+async function ask({ roles = [], nodes = [], reason = "", ttlSeconds = 0 }: Asked, name = "alice"): Promise<AccessRequest> {
+  return (await requests.create({ roles, nodes, reason, ttlSeconds }, person(name))).request;
 }
 
-async function approved(asked: Asked): Promise<AccessRequest> {
-  const request = await review("bob", await ask(asked), true);
+async function approved(asked: Asked, name = "alice", reviewer = "bob"): Promise<AccessRequest> {
+  const request = await review(reviewer, await ask(asked, name), true);
   follow();
   return request;
 }

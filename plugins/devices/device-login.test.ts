@@ -2,10 +2,37 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LoginStepOutcome } from "../../core/ports/login-step.js";
 import { DeviceAnswer, DeviceChallenge } from "../../proto/gen/mezite/devices/v1/devices.js";
+import { testLoginStep } from "../../test/contracts/login-step.js";
+import { testUserData } from "../../test/contracts/user-data.js";
 import { ADDRESS, DeviceWorld } from "../../test/fixtures/device-world.js";
 import { refuses } from "../../test/fixtures/refuses.js";
+import { DeviceRecord } from "./device-repository.js";
 
 const inWorld = DeviceWorld.run;
+
+testLoginStep("devices", async () => {
+  const world = await DeviceWorld.open();
+  const device = await world.enrol("alice");
+  return {
+    ...{ step: world.step, database: world.opened.database, free: "bob", refused: null },
+    bound: {
+      userName: "alice",
+      answer: async (demand) => Buffer.from(DeviceAnswer.encode(device.answer(DeviceChallenge.decode(demand))).finish()),
+    },
+    close: () => world.opened.close(),
+  };
+});
+
+testUserData("devices", async () => {
+  const world = await DeviceWorld.open();
+  const { database } = world.opened;
+  return {
+    ...{ userData: world.devices, database },
+    keep: async (userName) => void (await world.enrol(userName)),
+    kept: (userName) => database.read((em) => em.count(DeviceRecord, { userName })),
+    close: () => world.opened.close(),
+  };
+});
 
 test("a login asks those who have a device, and takes an answer once", () =>
   inWorld(async (world) => {

@@ -1,12 +1,47 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FactorKind } from "../../proto/gen/mezite/mfa/v1/mfa.js";
+import { FactorKind, LoginAnswer, LoginDemand } from "../../proto/gen/mezite/mfa/v1/mfa.js";
+import { testLoginStep } from "../../test/contracts/login-step.js";
+import { testUserData } from "../../test/contracts/user-data.js";
 import { ADDRESS, MfaWorld } from "../../test/fixtures/mfa-world.js";
 import { refuses } from "../../test/fixtures/refuses.js";
 import { CeremonyRecord } from "./ceremony-repository.js";
 import { FactorRecord } from "./factor-repository.js";
+import { RecoveryCodeRecord } from "./recovery-code-repository.js";
 
 const inWorld = MfaWorld.run;
+
+testLoginStep("mfa", async () => {
+  const world = await MfaWorld.open();
+  const { secret } = await world.addTotp("alice");
+  return {
+    ...{ step: world.step, database: world.opened.database, free: "bob", refused: null },
+    bound: {
+      userName: "alice",
+      answer: async (demand) => {
+        const holder = LoginDemand.decode(demand).ceremony?.holder ?? "";
+        world.later(30);
+        await world.codes.answer(holder, world.code(secret), world.call());
+        return Buffer.from(LoginAnswer.encode({ holder }).finish());
+      },
+    },
+    close: () => world.opened.close(),
+  };
+});
+
+testUserData("mfa", async () => {
+  const world = await MfaWorld.open();
+  const { database } = world.opened;
+  return {
+    ...{ userData: world.factors, database },
+    keep: async (userName) => void (await world.addTotp(userName)),
+    kept: (userName) =>
+      database.read(
+        async (em) => (await em.count(FactorRecord, { userName })) + (await em.count(RecoveryCodeRecord, { userName })),
+      ),
+    close: () => world.opened.close(),
+  };
+});
 
 test("a login asks those who have a factor, and takes a code once", () =>
   inWorld(async (world) => {

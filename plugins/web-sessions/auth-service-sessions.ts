@@ -1,3 +1,4 @@
+import { MezError } from "../../core/errors/error.js";
 import type { RpcDialer } from "../../core/plugin/dialer.js";
 import type { RpcClient } from "../../core/plugin/rpc.js";
 import type { Secret } from "../../core/plugin/secret.js";
@@ -29,6 +30,7 @@ export class AuthServiceSessions implements WebAuthenticator {
   }
 
   async #call<T>(token: Secret, work: (client: RpcClient<typeof AuthenticationServiceService>) => Promise<T>): Promise<T> {
+    if (!TOKEN.test(token.expose())) throw new MezError("UNAUTHENTICATED", "the session is unknown or has ended; log in again");
     const { dialer, addresses, authorities } = this.parts;
     const connection = dialer.dial({ addresses, token, trust: { kind: "authorities", certificatesPem: authorities() } });
     try {
@@ -38,3 +40,8 @@ export class AuthServiceSessions implements WebAuthenticator {
     }
   }
 }
+
+// --- internal ---
+
+/** Of a cookie comes whatever somebody sent; what is no token of ours is not sent on. RFC 6750, 2.1 */
+const TOKEN = /^[A-Za-z0-9_.~+/=-]{1,512}$/;

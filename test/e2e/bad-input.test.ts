@@ -45,7 +45,7 @@ const REFUSED: readonly (readonly [args: readonly string[], kind: Kind, line: Re
   [["plugins", "disable", "roles"], "conflict", /always on/],
   [["--auth-server=localhost:1", "users", "list"], "unavailable", /the auth service at localhost:1: connection refused$/],
   [[`--auth-server=${"a".repeat(60_000)}:1`, "users", "list"], "usage", /address "a{80}" is not valid; write host:port/],
-  [["--token=unknown", "users", "list"], "unauthenticated", /unknown or has expired; log in again/],
+  [["--token=unknown", "users", "list"], "unauthenticated", /unknown or has ended; log in again/],
   [["--token=a\nb", "users", "list"], "unauthenticated", /the session token is malformed/],
   [[`--ca-pin=sha256:${"0".repeat(64)}`, "users", "list"], "denied", /is not the one that is pinned/],
 ];

@@ -13,5 +13,5 @@ export async function authenticate(credentials: CallCredentials, authenticators:
   }
   // A certificate that nobody here knows counts as none.
   if (!brings) return { kind: "anonymous" };
-  throw new MezError("UNAUTHENTICATED", "the session is unknown or has expired; log in again");
+  throw new MezError("UNAUTHENTICATED", "the session is unknown or has ended; log in again");
 }
