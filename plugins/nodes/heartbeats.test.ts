@@ -84,6 +84,17 @@ test("what could not be written is written the next time", async () => {
   await restarted.dispose();
 });
 
+test("what a server has heard itself is not replaced by what it wrote down before", async () => {
+  const heartbeats = new Heartbeats(opened.database, clock, silentLogger, 20);
+  const [earlier, later] = ["AA", "BB"].map((authority) => ({ trusted: { host: [authority] }, certificateAuthority: authority }));
+  heartbeats.beat("b", earlier);
+  await heartbeats.save();
+  clock.time += 1_000;
+  heartbeats.beat("b", later);
+  await heartbeats.look();
+  assert.deepEqual([heartbeats.lastSeen("b"), heartbeats.trustOf("b")], [clock.now(), later]);
+});
+
 test("a server knows what agents said to another one", async () => {
   const [here, there] = [1, 2].map(() => new Heartbeats(opened.database, clock, silentLogger, 20)) as [Heartbeats, Heartbeats];
   const trust = { trusted: { host: ["AA"] }, certificateAuthority: "AA" };

@@ -4,7 +4,7 @@ import type { Database } from "../../core/plugin/database.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { TrustReport } from "../ca/api.js";
-import { findHeartbeats, storeHeartbeats } from "./agent-repository.js";
+import { findLastSeen, findTrust, storeHeartbeats } from "./agent-repository.js";
 
 const MISSED_INTERVALS = 3;
 const BATCH_ROWS = 500;
@@ -116,13 +116,28 @@ export class Heartbeats implements Lifecycle {
   }
 
   async #learn(since: Date): Promise<void> {
-    for (const { agentId, lastSeen, trust } of await this.database.read((em) => findHeartbeats(em, since))) {
-      const time = lastSeen.getTime();
-      if (trust !== null && (this.trustOf(agentId) === null || time > (this.#lastSeen.get(agentId) ?? 0)))
-        this.#trust.set(agentId, trust);
-      if (time <= (this.#lastSeen.get(agentId) ?? Number.NEGATIVE_INFINITY)) continue;
-      this.#lastSeen.set(agentId, time);
-      this.#gone.delete(agentId);
-    }
+    await this.database.read(async (em) => {
+      const seen = await findLastSeen(em, since);
+      // Of most agents nobody knows more than this server.
+      const isNews = (id: string, time: number): boolean => time > this.#lastTime(id) || this.trustOf(id) === null;
+      const news = seen.filter(({ agentId, lastSeen }) => isNews(agentId, lastSeen.getTime()));
+      const trust = await findTrust(
+        em,
+        news.map(({ agentId }) => agentId),
+      );
+      for (const { agentId, lastSeen } of news) this.#note(agentId, lastSeen.getTime(), trust.get(agentId) ?? null);
+    });
+  }
+
+  #note(id: string, time: number, trust: TrustReport | null): void {
+    const isNewer = time > this.#lastTime(id); // it may have beaten here meanwhile
+    if (trust !== null && (isNewer || this.trustOf(id) === null)) this.#trust.set(id, trust);
+    if (!isNewer) return;
+    this.#lastSeen.set(id, time);
+    this.#gone.delete(id);
+  }
+
+  #lastTime(id: string): number {
+    return this.#lastSeen.get(id) ?? Number.NEGATIVE_INFINITY;
   }
 }
