@@ -149,6 +149,7 @@ class GrpcConnection implements RpcConnection {
       "grpc-node.flow_control_window": WINDOW_BYTES,
       "grpc.keepalive_time_ms": 20_000,
       "grpc.keepalive_timeout_ms": 10_000,
+      "grpc.enable_channelz": 0,
       "grpc.use_local_subchannel_pool": 1,
       "grpc.service_config_disable_resolution": 1,
       // Node complains of an IP address as the server's name; the certificate is checked against the address all the same.

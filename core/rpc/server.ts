@@ -49,6 +49,8 @@ export class RpcServer {
     "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 15_000,
+    // Books about each connection and call that nobody here reads.
+    "grpc.enable_channelz": 0,
   });
   readonly #known = new Set<string>();
   readonly #streams = new Set<AbortController>();
