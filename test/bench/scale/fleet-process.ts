@@ -1,16 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { grpcDialer } from "../../../core/rpc/client.js";
 import { uuidV7 } from "../../../core/time/uuid-v7.js";
 import { type AuditEvent, AuditServiceService } from "../../../proto/gen/mezite/audit/v1/audit.js";
 import type { FleetOrder, FleetQuestion, NumberedAnswer, NumberedQuestion, Presence, Reported } from "./fleet-protocol.js";
 import { inParallel } from "./in-parallel.js";
-import { SharedDialer } from "./shared-dialer.js";
 import { SimulatedAgent } from "./simulated-agent.js";
 
-/** Agents that join, or connect, at once. */
-const JOIN_AT_ONCE = 64;
+/** Agents that connect at once. */
 const CONNECT_AT_ONCE = 64;
 const TICK_MS = 100;
 /** What an agent gathers in a busy moment. */
@@ -36,8 +33,6 @@ process.send?.("ready");
 
 async function answerTo(question: FleetQuestion): Promise<unknown> {
   switch (question.ask) {
-    case "join":
-      return join(question.tokens);
     case "connect":
       return inParallel(agents, CONNECT_AT_ONCE, (agent) => agent.connect());
     case "count":
@@ -58,12 +53,6 @@ async function answerTo(question: FleetQuestion): Promise<unknown> {
     case "report":
       return report(question.eventsPerSecond, question.seconds);
   }
-}
-
-async function join(tokens: readonly string[]): Promise<void> {
-  const dialer = new SharedDialer(grpcDialer);
-  await inParallel(agents.slice(-tokens.length), JOIN_AT_ONCE, (agent, index) => agent.join(tokens[index] ?? "", dialer));
-  dialer.close();
 }
 
 function presence(): Presence {

@@ -1,3 +1,5 @@
+import { join } from "node:path";
+
 /** What a process of agents is started with, as JSON in `SCALE_FLEET`. */
 export interface FleetOrder {
   readonly authServer: string;
@@ -15,8 +17,6 @@ export type Followed = "locks" | "settings";
 
 /** What a fleet can be asked. */
 export type FleetQuestion =
-  /** Joins, one agent with each token. */
-  | { readonly ask: "join"; readonly tokens: readonly string[] }
   /** Connects every agent: identity, watch stream with a whole copy, registration, tunnel. */
   | { readonly ask: "connect" }
   /** Begins to count anew what `presence` tells. */
@@ -61,6 +61,11 @@ export interface NumberedAnswer {
   readonly number: number;
   readonly answer?: unknown;
   readonly error?: string;
+}
+
+/** Where an agent keeps its identity. @param folder Of all. */
+export function agentFolder(folder: string, name: string): string {
+  return join(folder, name);
 }
 
 /** The name of the agent with this number. */

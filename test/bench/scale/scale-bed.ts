@@ -1,18 +1,15 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { TokenServiceService } from "../../../proto/gen/mezite/tokens/v1/tokens.js";
 import { Cluster, type Daemon } from "../../fixtures/cluster.js";
 import { cpuSeconds } from "../cpu-time.js";
-import { connectWith, loginSessionOf } from "../login-session.js";
 import { residentKib } from "../resident-memory.js";
+import { enrol } from "./enrolment.js";
 import { Fleet } from "./fleet.js";
-import { inParallel } from "./in-parallel.js";
+import { agentFolder, agentName } from "./fleet-protocol.js";
 
 /** A user, and a role that only they have: whom one can lock without locking anybody out. */
 export const BYSTANDER = "bystander";
 
 const AGENTS_PER_FLEET = 2_500;
-const TOKENS_AT_ONCE = 64;
 const LAST_LINES = 10;
 
 /** A figure of each of the two processes. */
@@ -70,26 +67,22 @@ export class ScaleBed {
     return `auth service:\n${last(this.auth)}\nproxy:\n${last(this.proxy)}\n`;
   }
 
-  /** Has as many agents as are missing join, each with a token of its own. Nobody is connected after it. */
+  /** Gives as many agents as are missing their identities, while the auth service stands still. */
   async join(agents: number): Promise<readonly []> {
-    await this.#stopFleets();
-    const missing = agents - this.#joined;
-    if (missing <= 0) return [];
-    const fleet = await Fleet.start(this.#order(this.#joined, missing));
-    try {
-      await fleet.ask({ ask: "join", tokens: await this.#tokens(missing) });
-      this.#joined = agents;
-      return [];
-    } finally {
-      await fleet.stop();
-    }
+    if (agents <= this.#joined) return [];
+    await this.#stopAll();
+    const missing = Array.from({ length: agents - this.#joined }, (_, index) => agentName(this.#joined + index));
+    await enrol(
+      this.cluster.dataDirectory,
+      missing.map((name) => ({ name, folder: agentFolder(this.#folder, name) })),
+    );
+    this.#joined = agents;
+    return [];
   }
 
   /** Starts auth service and proxy anew, then the processes of the agents, which do not connect yet. */
   async restart(agents: number): Promise<readonly []> {
-    await this.#stopFleets();
-    await this.proxy.stop();
-    await this.auth.stop();
+    await this.#stopAll();
     await this.cluster.startServer();
     await this.cluster.startProxy();
     const starts = Array.from({ length: Math.ceil(agents / AGENTS_PER_FLEET) }, (_, index) => index * AGENTS_PER_FLEET);
@@ -105,29 +98,24 @@ export class ScaleBed {
     await this.cluster.stop();
   }
 
+  async #stopAll(): Promise<void> {
+    await this.#stopFleets();
+    await this.proxy.stop();
+    await this.auth.stop();
+  }
+
   async #stopFleets(): Promise<void> {
     await Promise.all(this.fleets.map((fleet) => fleet.stop()));
     this.fleets = [];
   }
 
-  #order(first: number, agents: number) {
-    const { ports } = this.cluster;
-    const folder = join(this.cluster.folder, "agents");
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    return { authServer: `localhost:${ports.auth}`, tunnelServer: `localhost:${ports.tunnel}`, folder, first, agents };
+  get #folder(): string {
+    return join(this.cluster.folder, "agents");
   }
 
-  async #tokens(count: number): Promise<readonly string[]> {
-    const connection = connectWith(loginSessionOf(this.cluster, this.cluster.home));
-    try {
-      const client = connection.client(TokenServiceService);
-      const tokens: string[] = [];
-      await inParallel(Array.from({ length: count }), TOKENS_AT_ONCE, async () => {
-        tokens.push((await client.createToken({ roles: ["node"], name: "", ttlSeconds: 86_400 })).secret);
-      });
-      return tokens;
-    } finally {
-      connection.close();
-    }
+  #order(first: number, agents: number) {
+    const { ports } = this.cluster;
+    const folder = this.#folder;
+    return { authServer: `localhost:${ports.auth}`, tunnelServer: `localhost:${ports.tunnel}`, folder, first, agents };
   }
 }

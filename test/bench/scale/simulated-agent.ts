@@ -1,12 +1,9 @@
-import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { RemoteCollections } from "../../../core/events/remote-collections.js";
 import { deriveJoinTokenKeys } from "../../../core/join/join-token-keys.js";
 import { TokenJoinClient } from "../../../core/join/token-join-client.js";
 import { CLUSTER_SETTINGS_COLLECTION } from "../../../core/plugin/cluster-settings.js";
-import type { RpcDialer } from "../../../core/plugin/dialer.js";
 import type { RpcConnection } from "../../../core/plugin/rpc.js";
-import { Secret } from "../../../core/plugin/secret.js";
 import { grpcDialer } from "../../../core/rpc/client.js";
 import { createSshServer, type SshServer } from "../../../core/ssh/server.js";
 import type { SshProgram } from "../../../core/ssh/server-session.js";
@@ -25,7 +22,7 @@ import { trustReportOf } from "../../../plugins/nodes/trust-report.js";
 import { HostKeyRing } from "../../../plugins/ssh-node/host-key-ring.js";
 import { silentLogger } from "../../fixtures/silent-logger.js";
 import { BeatCounter } from "./beat-counter.js";
-import { agentName, type FleetOrder, type Followed } from "./fleet-protocol.js";
+import { agentFolder, agentName, type FleetOrder, type Followed } from "./fleet-protocol.js";
 
 const SERVER_NAME = "localhost";
 
@@ -49,17 +46,12 @@ export class SimulatedAgent {
     this.#name = agentName(index);
   }
 
-  /** Gets an identity with a one-time token, and keeps it in the agent's folder. */
-  async join(token: string, dialer: RpcDialer): Promise<void> {
-    await this.#enrolment(new Secret(token), dialer).join(this.#name);
-  }
-
   /** Resolves when the agent is registered, has a whole copy of what it may see, and its tunnel stands. */
   async connect(): Promise<void> {
     const { order } = this;
     const addresses = [order.authServer];
     const parts = { dialer: grpcDialer, addresses, clock: systemClock, logger: silentLogger };
-    const identity = new RoleIdentity({ ...parts, role: "node", enrolment: this.#enrolment(null) });
+    const identity = new RoleIdentity({ ...parts, role: "node", enrolment: this.#enrolment });
     this.#identity = identity;
     const caKeys = this.#collections.of(CA_KEYS);
     const registered = Promise.withResolvers<void>();
@@ -108,15 +100,15 @@ export class SimulatedAgent {
   }
 
   get #folder(): string {
-    return join(this.order.folder, this.#name);
+    return agentFolder(this.order.folder, this.#name);
   }
 
-  #enrolment(token: Secret | null, dialer: RpcDialer = grpcDialer): NetworkEnrolment {
+  get #enrolment(): NetworkEnrolment {
     return new NetworkEnrolment({
       store: new IdentityStore(this.#folder, "node"),
-      joinClient: new TokenJoinClient(dialer, { derive: deriveJoinTokenKeys }, { kind: "fingerprint" }),
+      joinClient: new TokenJoinClient(grpcDialer, { derive: deriveJoinTokenKeys }, { kind: "fingerprint" }),
       addresses: [this.order.authServer],
-      token,
+      token: null,
       role: "node",
       publicAddresses: [],
     });
