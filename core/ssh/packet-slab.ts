@@ -1,11 +1,13 @@
 import { isLending } from "../flow/lent-memory.js";
+import { SharedKeep } from "../flow/shared-keep.js";
 
 const SLAB_BYTES = 384 * 1024;
 const MAX_SPARE = 8;
 
 let memory: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let used = 0;
-let isKept = false;
+/** Which writes still need the slab of the moment; `null` for none. */
+let kept: SharedKeep | null = null;
 const spare: Buffer[] = [];
 
 /**
@@ -31,17 +33,17 @@ export function slabPiece(start: number, end: number): Buffer {
 
 /** Leaves the slab to a write that has not ended. Call the answer when it has. */
 export function keepSlab(): () => void {
-  isKept = true;
-  const kept = memory;
-  return () => {
-    if (spare.length < MAX_SPARE) spare.push(kept);
-  };
+  const slab = memory;
+  kept ??= new SharedKeep(() => {
+    if (spare.length < MAX_SPARE) spare.push(slab);
+  });
+  return kept.keep();
 }
 
 /** After everything on it is written: uses it again, or another one. */
 export function clearSlab(): void {
   used = 0;
-  if (!isKept) return;
-  isKept = false;
+  if (kept === null) return;
+  kept = null;
   memory = spare.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
 }

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ReadMemory } from "./read-memory.js";
+import { SharedKeep } from "./shared-keep.js";
+
+test("memory is given back once, when the last who keeps it is done", () => {
+  let releases = 0;
+  const shared = new SharedKeep(() => {
+    releases += 1;
+  });
+  const [first, second] = [shared.keep(), shared.keep()];
+  first();
+  first();
+  assert.equal(releases, 0);
+  second();
+  second();
+  assert.equal(releases, 1);
+});
+
+test("memory that two writes of one read wait with is not read into before both have ended, and then by one", () => {
+  const memory = largeMemory();
+  const kept = memory.memory;
+  const [first, second] = [memory.keep(), memory.keep()];
+  memory.after(memory.area.length);
+  first();
+  assert.notEqual(largeMemory().memory, kept);
+  second();
+  const [next, another] = [largeMemory(), largeMemory()];
+  assert.equal([next.memory, another.memory].filter((one) => one === kept).length, 1);
+});
+
+// --- internal ---
+
+/** A connection's memory in a transfer. */
+function largeMemory(): ReadMemory {
+  const memory = new ReadMemory();
+  memory.after(memory.area.length);
+  return memory;
+}
