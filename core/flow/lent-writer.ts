@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
-import { atEndOfTurn, isLending, keepLent, owned } from "./lent-memory.js";
+import { HeldBytes } from "./held-bytes.js";
+import { atEndOfTurn, isLending, keepLent } from "./lent-memory.js";
 import { type WriteNow, writeNowOf } from "./write-now.js";
 
 /** What is smaller leaves at once: somebody types. */
@@ -13,6 +14,8 @@ export class LentWriter {
   #isFlushNear = false;
   readonly #writeNow: WriteNow | null;
   readonly #kept: (() => void)[] = [];
+  /** Copies of what came while the target was behind. */
+  readonly #held = new HeldBytes();
 
   /**
    * @param onBehind The target does not keep up: its source should pause…
@@ -38,7 +41,7 @@ export class LentWriter {
       this.#isFlushNear = true;
       atEndOfTurn(this.#flush);
     }
-    target.write(this.#isBehind ? owned(bytes) : bytes, this.#onWritten);
+    target.write(this.#isBehind ? this.#held.hold(bytes) : bytes, this.#onWritten);
     if (!this.#isCorked) this.#check();
   }
 
@@ -65,6 +68,7 @@ export class LentWriter {
     if (!this.#isBehind || this.#isCorked || this.target.writableLength > 0) return;
     this.#isBehind = false;
     for (const giveBack of this.#kept.splice(0)) giveBack();
+    this.#held.release();
     this.onRoom();
   };
 }

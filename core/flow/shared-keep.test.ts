@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { HeldBytes } from "./held-bytes.js";
+import { lendDuring } from "./lent-memory.js";
 import { ReadMemory } from "./read-memory.js";
 import { SharedKeep } from "./shared-keep.js";
 
@@ -27,6 +29,28 @@ test("memory that two writes of one read wait with is not read into before both 
   second();
   const [next, another] = [largeMemory(), largeMemory()];
   assert.equal([next.memory, another.memory].filter((one) => one === kept).length, 1);
+});
+
+test("held bytes stay as they are while others are read, in blocks that are used again", () => {
+  const memory = largeMemory();
+  const held = new HeldBytes();
+  const holdFilled = (value: number) => {
+    const bytes = memory.area.subarray(0, 100_000).fill(value);
+    let copy: Buffer = Buffer.alloc(0);
+    lendDuring(memory, () => {
+      copy = held.hold(bytes);
+    });
+    return copy;
+  };
+  const copies = [1, 2, 3, 4].map(holdFilled);
+  assert.deepEqual(
+    copies.map((copy, index) => [copy.length, copy.every((byte) => byte === index + 1)]),
+    copies.map(() => [100_000, true]),
+  );
+  const before = new Set(copies.map(({ buffer }) => buffer));
+  assert.equal(before.size, 2);
+  held.release();
+  assert.ok(before.has(holdFilled(5).buffer));
 });
 
 // --- internal ---
