@@ -2,22 +2,14 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { FakeKeyBackend } from "../../test/fakes/key-backend.js";
-import { openTestDatabase } from "../../test/fixtures/database.js";
+import { test } from "node:test";
 import { RELYING_PARTY_PEERS, verifyToken } from "../../test/fixtures/relying-party.js";
-import { silentLogger } from "../../test/fixtures/silent-logger.js";
+import { testSvidIssuer } from "../../test/fixtures/svid-issuer.js";
 import { WebBed } from "../../test/fixtures/web-bed.js";
 import { needsPeers } from "../../test/peers/require-peer.js";
 import type { SpiffeBundle } from "../ca/api.js";
-import { AuthorityEntity, AuthorityKeyEntity } from "../ca/authority-repository.js";
-import { createMissingAuthorities } from "../ca/authority-setup.js";
-import { KeyBackedAuthorities } from "../ca/certificate-authorities.js";
-import { CreateCertificateAuthorities } from "../ca/migrations/20260101000000-certificate-authorities.js";
-import { SvidIssuer } from "../ca/svid-issuer.js";
 import { KEY_ROUTES, keyHandlers } from "./key-routes.js";
 
-const clock = { now: () => new Date() };
 const PATHS = {
   bundle: "/v1/webapi/spiffe/bundle",
   discovery: "/.well-known/openid-configuration",
@@ -25,7 +17,7 @@ const PATHS = {
 };
 
 test("a relying party finds the keys by the issuer and verifies a JWT-SVID", needsPeers(...RELYING_PARTY_PEERS), async (t) => {
-  const svids = await issuer(t);
+  const svids = await testSvidIssuer(t);
   const bed = await WebBed.open(t, { routes: routesOf({ bundle: () => svids.bundle().spiffe, issuer: () => bed.origin }) });
   const folder = mkdtempSync(join(tmpdir(), "mezite-issuer-"));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -73,19 +65,4 @@ function routesOf(published: Parameters<typeof keyHandlers>[0]) {
 function bundleOf(sequence: number): SpiffeBundle {
   const json = { bundleJson: JSON.stringify({ sequence }), jwksJson: JSON.stringify({ keys: [sequence] }) };
   return { ...json, trustDomain: "prod", sequence, refreshHintSeconds: 300, jwtAuthorities: [] };
-}
-
-/** Authorities of a cluster, without the rest of it. */
-async function issuer(t: TestContext): Promise<SvidIssuer> {
-  const { database, close } = await openTestDatabase({
-    entities: [AuthorityEntity, AuthorityKeyEntity],
-    migrations: [{ name: "20260101000000-certificate-authorities", class: CreateCertificateAuthorities }],
-  });
-  t.after(close);
-  const backend = new FakeKeyBackend();
-  const common = { database, clock, clusterName: "prod" };
-  await createMissingAuthorities({ ...common, backend, backendName: "fake", trustDomain: "prod.example.com" });
-  const authorities = new KeyBackedAuthorities({ ...common, backendOf: () => backend, logger: silentLogger, onIssued: () => {} });
-  await authorities.load();
-  return new SvidIssuer({ authorities, clock, clusterName: "prod" });
 }

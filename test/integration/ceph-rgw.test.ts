@@ -18,6 +18,7 @@ import { testRecordingStore } from "../contracts/recording-store.js";
 import { silentLogger } from "../fixtures/silent-logger.js";
 import { KMS_KEY_ID, RadosGateway } from "../peers/radosgw.js";
 import { needsPeers } from "../peers/require-peer.js";
+import { testIam } from "./ceph-iam.js";
 
 const PEERS = needsPeers(
   "radosgw",
@@ -29,6 +30,7 @@ const PEERS = needsPeers(
   "ceph-authtool",
   "monmaptool",
   "rados",
+  "aws",
 );
 const clock = { now: () => new Date() };
 
@@ -100,6 +102,8 @@ describe("Ceph RGW", PEERS, () => {
     assert.deepEqual(await recorded(null), [undefined, undefined, true]);
     await assert.rejects(recorded({ algorithm: "AES256", kmsKeyId: null }), /does not say that it encrypts with AES256/);
   });
+
+  testIam(() => gateway);
 
   test("wrong credentials and a missing bucket are told apart", async (t) => {
     for (const [change, message] of [

@@ -180,6 +180,8 @@ rgw frontends = beast endpoint=127.0.0.1:${ports.gateway}
 rgw data = ${folder}/rgw
 rgw dns name = localhost
 rgw crypt require ssl = false
+rgw s3 auth use sts = true
+rgw sts key = ${randomBytes(8).toString("hex")}
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = ${KMS_KEY_ID}=${randomBytes(32).toString("base64")}
 `;

@@ -84,7 +84,7 @@ export function requireSpiffeId(spiffeId: string, trustDomain: string): string {
 const MAX_SPIFFE_ID = 2048; // SPIFFE-ID, 2.3
 
 function hostOf(issuer: string): string {
-  return issuer.replace(/^https:\/\//, "");
+  return issuer.replace(/^https?:\/\//, "");
 }
 
 function shown(text: string): string {
