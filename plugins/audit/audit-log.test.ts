@@ -52,6 +52,7 @@ suite("audit log", () => {
       clock: systemClock,
       archive: testArchive(db.database),
       forwarding: { states: () => [] },
+      eventTypes: () => ["user.login"],
     });
   });
   after(() => db.close());

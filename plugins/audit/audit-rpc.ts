@@ -11,6 +11,7 @@ import type { Forwarding } from "./forwarding.js";
 import { formatPageToken, parsePageToken } from "./page-token.js";
 import { ReportIntake } from "./report-intake.js";
 import { parseReport } from "./reported-events.js";
+import { unknownTypeNotice } from "./unknown-type.js";
 
 export const AUDIT_RPC: RpcService<typeof AuditServiceService> = {
   name: "mezite.audit.v1.AuditService",
@@ -29,10 +30,13 @@ export interface AuditRpcParts {
   readonly clock: Clock;
   readonly archive: ArchiveService;
   readonly forwarding: Pick<Forwarding, "states">;
+  /** Types of events that something here may write. */
+  readonly eventTypes: () => readonly string[];
 }
 
 /** Answers the calls that read, verify and archive the audit log, and takes events that others report. */
-export function auditHandlers({ database, clock, archive, forwarding }: AuditRpcParts): RpcHandlers<typeof AuditServiceService> {
+export function auditHandlers(parts: AuditRpcParts): RpcHandlers<typeof AuditServiceService> {
+  const { database, clock, archive, forwarding, eventTypes } = parts;
   const verifier = new ChainVerifier(database);
   const intake = new ReportIntake(database);
   return {
@@ -54,6 +58,7 @@ export function auditHandlers({ database, clock, archive, forwarding }: AuditRpc
       return {
         events: page.map(toWire),
         nextPageToken: rows.length > pageSize && last !== undefined ? formatPageToken(last) : "",
+        notice: rows.length > 0 || request.eventType === "" ? "" : unknownTypeNotice(request.eventType, eventTypes()),
       };
     },
 

@@ -23,7 +23,11 @@ function contextOf(total: number, progress: readonly VerifyProgress[] = []) {
         { length: Math.min(request.pageSize, total - start) },
         (_, index) => ({ id: String(start + index) }) as AuditEvent,
       );
-      return { events, nextPageToken: start + events.length < total ? String(start + events.length) : "" };
+      return {
+        events,
+        nextPageToken: start + events.length < total ? String(start + events.length) : "",
+        notice: total === 0 ? "no such type" : "",
+      };
     },
     async *verify() {
       yield* progress;
@@ -45,6 +49,7 @@ function contextOf(total: number, progress: readonly VerifyProgress[] = []) {
 }
 
 for (const [limit, total, sizes, shown, noted] of [
+  [100, 0, [100], 0, true],
   [100, 30, [100], 30, false],
   [100, 500, [100], 100, true],
   [1200, 5000, [500, 500, 200], 1200, true],

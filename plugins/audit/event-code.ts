@@ -3,6 +3,11 @@ export function eventCodeOf(eventType: string): string {
   return EVENT_CODES.get(eventType) ?? "MZ0000";
 }
 
+/** Every type that has a code. */
+export function codedEventTypes(): readonly string[] {
+  return [...EVENT_CODES.keys()];
+}
+
 // --- internal ---
 
 // A code is never used again for another type. 1: people, 2: sessions, 3: resources, 4: the cluster, 5: machines and services.

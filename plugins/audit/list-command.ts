@@ -22,14 +22,16 @@ export async function listEvents(context: CommandContext, input: ListInput): Pro
   };
   const client = await context.rpc(AuditServiceService);
   const events: AuditEvent[] = [];
-  let pageToken = "";
+  let [pageToken, notice] = ["", ""];
   do {
     const pageSize = Math.min(PAGE_SIZE, input.limit - events.length);
     const page = await client.listEvents({ ...filter, pageSize, pageToken }, { signal: context.signal });
     events.push(...page.events);
+    notice = page.notice;
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && events.length < input.limit);
   await context.output.rows(events, context.output.format === "table" ? TABLE_COLUMNS : ALL_COLUMNS);
+  if (events.length === 0 && notice !== "") context.output.note(notice);
   if (pageToken !== "") context.output.note(`only the newest ${events.length} events are shown; more with --limit or --until`);
 }
 

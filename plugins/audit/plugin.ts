@@ -5,6 +5,7 @@ import { DUTIES } from "../../core/plugin/duties.js";
 import { HOST_IDENTITIES } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
+import { PLUGIN_HOST } from "../../core/plugin/plugin-host.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { AUDIT_FORWARDER } from "../../core/ports/audit-forwarder.js";
 import { AUDIT_SINK } from "../../core/ports/audit-sink.js";
@@ -18,6 +19,7 @@ import { AUDIT_MIGRATIONS } from "./audit-migrations.js";
 import { AUDIT_ENTITIES } from "./audit-repository.js";
 import { AUDIT_RPC, auditHandlers } from "./audit-rpc.js";
 import { DatabaseAuditSink } from "./database-audit-sink.js";
+import { codedEventTypes } from "./event-code.js";
 import { Forwarding } from "./forwarding.js";
 import { RemoteAuditReporter } from "./remote-audit-reporter.js";
 import { parseArchiveEvery, ScheduledArchiving } from "./scheduled-archiving.js";
@@ -81,6 +83,12 @@ export default definePlugin<AuditConfig>({
           clock: resolve(CLOCK),
           archive: archive(resolve),
           forwarding: forwarding(resolve),
+          eventTypes: () => [
+            ...codedEventTypes(),
+            ...resolve(PLUGIN_HOST)
+              .list()
+              .flatMap(({ manifest }) => manifest.contributes?.auditEvents ?? []),
+          ],
         }),
       );
     }

@@ -4,8 +4,10 @@ import type { Collection } from "../../core/plugin/collection.js";
 import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import { type Lock as LockMessage, LockServiceService } from "../../proto/gen/mezite/locks/v1/locks.js";
 import type { NodeEntry } from "../nodes/api.js";
-import type { Lock, LockTarget } from "./api.js";
+import type { DeviceEntry } from "../roles/api.js";
+import type { Lock } from "./api.js";
 import { parseLockTarget, planLock } from "./lock.js";
+import { noticeFor } from "./lock-notice.js";
 import type { LockService } from "./lock-service.js";
 
 export const LOCK_RPC: RpcService<typeof LockServiceService> = {
@@ -14,13 +16,18 @@ export const LOCK_RPC: RpcService<typeof LockServiceService> = {
   permissions: { createLock: "lock:create", listLocks: "lock:list", deleteLocks: "lock:delete" },
 };
 
-/** @param nodes The inventory, to tell an administrator who locks an agent that is not there. */
-export function lockHandlers(locks: LockService, nodes: Collection<NodeEntry>): RpcHandlers<typeof LockServiceService> {
+/** What is there, to tell an administrator who locks an agent or a device that is not. */
+export interface Inventory {
+  readonly nodes: Collection<NodeEntry>;
+  readonly devices: Collection<DeviceEntry>;
+}
+
+export function lockHandlers(locks: LockService, inventory: Inventory): RpcHandlers<typeof LockServiceService> {
   return {
     async createLock({ target, message, ttlSeconds }, call) {
       const plan = planLock(parseLockTarget(target?.type ?? "", target?.name ?? ""), message, ttlSeconds);
       const lock = await locks.create(plan, authorOf(call));
-      return { lock: toMessage(lock), notice: noticeFor(lock.target, nodes) };
+      return { lock: toMessage(lock), notice: noticeFor(lock.target, inventory) };
     },
     async listLocks() {
       return { locks: (await locks.list()).map(toMessage) };
@@ -36,11 +43,6 @@ export function lockHandlers(locks: LockService, nodes: Collection<NodeEntry>): 
 }
 
 // --- internal ---
-
-function noticeFor({ type, name }: LockTarget, nodes: Collection<NodeEntry>): string {
-  if (type !== "agent" || nodes.get(name) !== undefined) return "";
-  return `no node named ${name} is in the inventory; the lock holds for a proxy of that name, and for whatever joins under it`;
-}
 
 function toMessage({ id, target, message, createdBy, createdAt, expiresAt }: Lock): LockMessage {
   return { id, target: { ...target }, message, createdBy, createdAt, expiresAt: expiresAt ?? undefined };

@@ -12,7 +12,7 @@ import { Sweeper } from "../../core/plugin/sweeper.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { NODES } from "../nodes/api.js";
-import { ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
+import { DEVICES_COLLECTION, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { LOCK_MODE, LOCKS, LOCKS_COLLECTION } from "./api.js";
 import { LockBook } from "./lock-book.js";
 import { LockEnforcer } from "./lock-enforcer.js";
@@ -61,7 +61,10 @@ export default definePlugin<LocksConfig>({
     host.store(LOCK_ENTITIES, [{ name: "001-locks", class: CreateLocks }]);
     host.publish(LOCKS_COLLECTION, service);
     host.provide(LOCKS, service);
-    host.rpc(LOCK_RPC, (resolve) => lockHandlers(service(resolve), resolve(COLLECTIONS).of(NODES)));
+    host.rpc(LOCK_RPC, (resolve) => {
+      const collections = resolve(COLLECTIONS);
+      return lockHandlers(service(resolve), { nodes: collections.of(NODES), devices: collections.of(DEVICES_COLLECTION) });
+    });
     host.run(
       (resolve) =>
         new Sweeper({

@@ -74,6 +74,8 @@ export interface ListEventsResponse {
   events: AuditEvent[];
   /** Empty on the last page. */
   nextPageToken: string;
+  /** For people: that there is no such type of event. Empty when there is nothing to say. */
+  notice: string;
 }
 
 export interface VerifyRequest {
@@ -631,7 +633,7 @@ export const ListEventsRequest: MessageFns<ListEventsRequest> = {
 };
 
 function createBaseListEventsResponse(): ListEventsResponse {
-  return { events: [], nextPageToken: "" };
+  return { events: [], nextPageToken: "", notice: "" };
 }
 
 export const ListEventsResponse: MessageFns<ListEventsResponse> = {
@@ -641,6 +643,9 @@ export const ListEventsResponse: MessageFns<ListEventsResponse> = {
     }
     if (message.nextPageToken !== "") {
       writer.uint32(18).string(message.nextPageToken);
+    }
+    if (message.notice !== "") {
+      writer.uint32(26).string(message.notice);
     }
     return writer;
   },
@@ -674,6 +679,14 @@ export const ListEventsResponse: MessageFns<ListEventsResponse> = {
             message.nextPageToken = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.notice = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -693,6 +706,7 @@ export const ListEventsResponse: MessageFns<ListEventsResponse> = {
     const message = createBaseListEventsResponse();
     message.events = object.events?.map((e) => AuditEvent.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
+    message.notice = object.notice ?? "";
     return message;
   },
 };
