@@ -44,6 +44,7 @@ export class Membership implements Duties {
   readonly #beatMs: number;
   readonly #now: () => number;
   #beats = 0;
+  #report: string | null = null;
   #lastBeat = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
   #beating: Promise<void> | null = null;
@@ -72,6 +73,13 @@ export class Membership implements Duties {
     await this.parts.database
       .transaction((tx) => removeServers(tx.em, [this.parts.keeper.server]))
       .catch((error: unknown) => this.parts.logger.warn("leaving the cluster", { error: messageOf(error) }));
+  }
+
+  /** Tells the others how this server fares; `text` is for whoever lists the servers. */
+  async report(text: string): Promise<void> {
+    this.#report = text;
+    await this.#beating?.catch(() => "logged where it began");
+    await this.#beat();
   }
 
   async have(name: string): Promise<boolean> {
@@ -118,9 +126,9 @@ export class Membership implements Duties {
     // Their plugin is off here by now; elsewhere it may run.
     const idle = [...this.#held].filter(([, askedAt]) => sentAt - askedAt > (this.parts.idleDutyMs ?? IDLE_DUTY_MS));
     const { adopted, renewed } = await database.transaction(async (tx) => {
-      const isListed = await beat(tx.em, keeper.server, this.#beats);
+      const isListed = await beat(tx.em, keeper.server, { beats: this.#beats, report: this.#report });
       const id = isListed ? keeper.server : randomUUID();
-      if (!isListed) await addServer(tx.em, { id, name, beats: this.#beats });
+      if (!isListed) await addServer(tx.em, { id, name, beats: this.#beats, report: this.#report });
       const servers = await listServers(tx.em);
       const dead = servers.filter((server) => server.id !== id && this.#stoodStill(server));
       for (const server of dead) logger.warn("a server of the cluster is gone; taking over", { server: server.name });

@@ -38,9 +38,17 @@ class CountSchemaChanges extends Migration {
   }
 }
 
+class AddPlugins extends Migration {
+  override up(): void {
+    this.addSql("create table cluster_plugins (id integer primary key, revision bigint not null, decisions text not null)");
+    this.addSql("alter table cluster_servers add column report text");
+  }
+}
+
 export const OUTBOX_MIGRATIONS: Migrations = [
   { name: "001-outbox", class: CreateOutbox },
   { name: "002-servers", class: AddCommits },
   { name: "003-moves", class: CreateMoves },
   { name: "004-schema", class: CountSchemaChanges },
+  { name: "005-plugins", class: AddPlugins },
 ];

@@ -61,7 +61,7 @@ export function withoutPackage(
   catalog: Catalog,
   configFile: string | null,
 ): PluginDecisions {
-  const addedBy = catalog.get(id)?.package?.addedBy;
+  const addedBy = catalog.has(id) || !decisions.added.has(id) ? catalog.get(id)?.package?.addedBy : "command";
   if (addedBy === undefined)
     throw new MezError("CONFLICT", `plugin "${id}" is part of this build; "mezctl plugins disable ${id}" switches it off`);
   if (addedBy === "config")

@@ -1,3 +1,4 @@
+import type { SharedServers } from "../cluster/shared-servers.js";
 import { MezError, messageOf } from "../errors/error.js";
 import { kindId } from "../events/collections.js";
 import { Dispatcher, type Subscribers } from "../events/dispatcher.js";
@@ -46,6 +47,11 @@ export class ClusterState {
   /** The collections that this process publishes; `null` when it follows those of another. */
   get published(): LocalCollections | null {
     return this.collections instanceof LocalCollections ? this.collections : null;
+  }
+
+  /** The auth servers that share the database; `null` where there can be none. */
+  get servers(): SharedServers | null {
+    return this.#open?.storage.servers ?? null;
   }
 
   /**

@@ -37,7 +37,7 @@ class Bed {
   }
 
   run(...plugins: readonly AssembledPlugin[]): Promise<unknown> {
-    return this.generations.replace(plugins, new Set(), () => {});
+    return this.generations.replace(plugins, new Set(), async () => {});
   }
 
   /** What watchers are shown, and what this process sees of it. */
@@ -120,7 +120,7 @@ test("what cannot be adopted is taken down", async () => {
   const log: string[] = [];
   const next = publishing("a", "new", { values: [["k", "new"]], start: async () => void log.push("started") });
   await assert.rejects(
-    bed.generations.replace([next], new Set(), () => void assert.fail("no room")),
+    bed.generations.replace([next], new Set(), async () => assert.fail("no room")),
     /no room/,
   );
   assert.deepEqual([log, bed.shown], [["started"], [["things@1", ["k", "old"]]]]);

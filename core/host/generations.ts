@@ -65,7 +65,11 @@ export class Generations {
    * @param onStarted Called when all of the new has started, before it takes over; what it throws takes the new down again.
    * @throws {MezError} `PLUGIN_NEEDS_RESTART`; what a plugin throws when it is built or started; what `onStarted` throws
    */
-  async replace(plugins: readonly AssembledPlugin[], afresh: ReadonlySet<string>, onStarted: () => void): Promise<ReloadResult> {
+  async replace(
+    plugins: readonly AssembledPlugin[],
+    afresh: ReadonlySet<string>,
+    onStarted: (change: ReloadResult) => Promise<void>,
+  ): Promise<ReloadResult> {
     const previous = this.#current;
     const wanted = plugins.map(({ entry, digest, requires }) => ({ id: entry.manifest.id, digest, requires }));
     const plan = planReload(previous.instances, wanted, afresh);
@@ -73,17 +77,18 @@ export class Generations {
     const kept = new Map(plan.next.flatMap(({ id, kept: instance }) => (instance === null ? [] : [[id, instance] as const])));
     const next = new Generation(previous.number + 1, instantiate(plugins, kept));
     const fresh = next.instances.filter((instance) => !kept.has(instance.id));
-    await this.#startBeside(next, fresh, onStarted);
-    this.#adopt(next);
-    this.#begun = next.instances;
-    for (const instance of plan.leaving) await this.#retire(instance, next);
     const replaced = fresh.filter(({ id }) => previous.get(id) !== undefined).map(({ id }) => id);
-    return {
+    const change = {
       generation: next.number,
       started: fresh.map(({ id }) => id).filter((id) => !replaced.includes(id)),
       replaced,
       stopped: plan.leaving.map(({ id }) => id).filter((id) => !replaced.includes(id)),
     };
+    await this.#startBeside(next, fresh, () => onStarted(change));
+    this.#adopt(next);
+    this.#begun = next.instances;
+    for (const instance of plan.leaving) await this.#retire(instance, next);
+    return change;
   }
 
   /** Has every plugin end what it does, the last one first. */
@@ -101,7 +106,7 @@ export class Generations {
     for (const instance of [...this.#begun].reverse()) this.#report(await instance.dispose());
   }
 
-  async #startBeside(next: Generation, fresh: readonly PluginInstance[], onStarted: () => void): Promise<void> {
+  async #startBeside(next: Generation, fresh: readonly PluginInstance[], onStarted: () => Promise<void>): Promise<void> {
     const started: PluginInstance[] = [];
     this.#candidate = next;
     try {
@@ -111,7 +116,7 @@ export class Generations {
         started.push(instance);
         await this.#start(instance);
       }
-      onStarted();
+      await onStarted();
     } catch (error) {
       this.#candidate = null;
       for (const instance of started.reverse()) this.#report(await instance.dispose());

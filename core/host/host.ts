@@ -3,7 +3,16 @@ import type { Config } from "../config/config.js";
 import { MezError } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import { activeIn, rolesHere } from "../plugin/manifest.js";
-import type { PackageIdentity, PackageToAdd, PluginHost, PluginStatus, ReloadResult } from "../plugin/plugin-host.js";
+import type {
+  PackageIdentity,
+  PackageRecorded,
+  PackageToAdd,
+  PluginHost,
+  PluginStatus,
+  Recorded,
+  ReloadResult,
+  ServerStatus,
+} from "../plugin/plugin-host.js";
 import type { ProcessInfo } from "../plugin/process.js";
 import { grpcDialer } from "../rpc/client.js";
 import { ProcessLiveSessions } from "../sessions/live-sessions.js";
@@ -11,13 +20,14 @@ import type { Clock } from "../time/clock.js";
 import { refuseClearSecrets, withIntegrity, withoutPackage, withPackage } from "./added-packages.js";
 import { type Assembly, assemble } from "./assembly.js";
 import type { Catalog, CheckedEntry } from "./catalog.js";
+import { ClusterDecisions, type SharedDecisions } from "./cluster-decisions.js";
 import { ClusterState } from "./cluster-state.js";
 import { coreServices } from "./core-services.js";
 import { descriptorsOf } from "./declarations.js";
 import { Doors } from "./doors.js";
 import { Generations } from "./generations.js";
 import type { PluginInstance } from "./instance.js";
-import { type PluginDecisions, readDecisions, writeDecisions } from "./plugin-decisions.js";
+import { NO_DECISIONS, type PluginDecisions, readDecisions, storedForm, writeDecisions } from "./plugin-decisions.js";
 
 const STOP_GRACE_MS = 10_000;
 
@@ -48,6 +58,10 @@ export class Host implements PluginHost {
   #settings: HostSettings;
   #assembly: Assembly = { plugins: [], decisions: new Map() };
   #changing: Promise<unknown> = Promise.resolve();
+  /** What `#assembly` was made of. */
+  #decisions: PluginDecisions = NO_DECISIONS;
+  /** `null` where no other server shares the database. */
+  #cluster: ClusterDecisions | null = null;
   #isReady = false;
 
   constructor(private readonly options: HostOptions) {
@@ -91,12 +105,15 @@ export class Host implements PluginHost {
    * @throws {MezError} naming the plugin and the hook that failed; everything started until then has been taken down.
    */
   async start(): Promise<void> {
-    this.#assembly = await this.#assemble(this.#settings, readDecisions(this.options.process.dataDirectory));
+    this.#decisions = readDecisions(this.options.process.dataDirectory);
+    this.#assembly = await this.#assemble(this.#settings, this.#decisions);
     try {
       await this.#generations.begin(this.#assembly.plugins);
       this.#settings.adopted?.();
       this.#state.deliverLeftovers();
+      await this.#joinServers();
       await this.#doors.listen(this.#settings.config.auth.listenAddress, this.#generations.current, this.#state);
+      this.#cluster?.start();
       this.#isReady = true;
     } catch (error) {
       await this.#takeDown();
@@ -106,6 +123,7 @@ export class Host implements PluginHost {
 
   /** Ends live sessions with a reason, then stops every plugin in reverse order and frees everything. */
   async stop(): Promise<void> {
+    await this.#cluster?.stop();
     await this.#changing.catch(() => {});
     this.#isReady = false;
     await this.#generations.drain();
@@ -135,20 +153,25 @@ export class Host implements PluginHost {
     });
   }
 
-  enable(id: string): Promise<ReloadResult> {
-    return this.#switch(id, true);
+  async servers(): Promise<readonly ServerStatus[]> {
+    return (await this.#cluster?.statuses()) ?? [];
   }
 
-  disable(id: string): Promise<ReloadResult> {
-    return this.#switch(id, false);
+  enable(id: string, recorded?: Recorded): Promise<ReloadResult> {
+    return this.#switch(id, true, recorded);
   }
 
-  reload(id?: string): Promise<ReloadResult> {
+  disable(id: string, recorded?: Recorded): Promise<ReloadResult> {
+    return this.#switch(id, false, recorded);
+  }
+
+  reload(id?: string, recorded?: Recorded): Promise<ReloadResult> {
     return this.#oneAtATime(async () => {
+      const base = recorded === undefined ? this.#own() : await this.#base();
       if (id !== undefined) this.#known(id);
-      const decisions = readDecisions(this.options.process.dataDirectory);
-      const settings = await this.options.readSettings(decisions);
-      return this.#change(settings, decisions, new Set(id === undefined ? [] : [id]));
+      const settings = await this.options.readSettings(base.decisions);
+      const commit = recorded === undefined ? async () => {} : this.#commit(base, base.decisions, recorded, id ?? "");
+      return this.#change(settings, base.decisions, new Set(id === undefined ? [] : [id]), commit);
     });
   }
 
@@ -158,58 +181,116 @@ export class Host implements PluginHost {
     return this.options.identifyPackage(from);
   }
 
-  add(wanted: PackageToAdd): Promise<PackageIdentity & { readonly change: ReloadResult }> {
+  add(wanted: PackageToAdd, recorded?: PackageRecorded): Promise<PackageIdentity & { readonly change: ReloadResult }> {
     return this.#oneAtATime(async () => {
       const identity = await this.identify(wanted.from);
+      const base = await this.#base();
       const { catalog, config } = this.#settings;
-      const change = await this.#decide(withPackage(this.#decisions(), identity, wanted, catalog, config.file), identity.id);
+      const decisions = withPackage(base.decisions, identity, wanted, catalog, config.file);
+      const change = await this.#decide(base, decisions, identity.id, (tx, done) => recorded?.(tx, done, identity));
       return { ...identity, change };
     });
   }
 
-  pin(id: string): Promise<PackageIdentity & { readonly change: ReloadResult }> {
+  pin(id: string, recorded?: PackageRecorded): Promise<PackageIdentity & { readonly change: ReloadResult }> {
     return this.#oneAtATime(async () => {
+      const base = await this.#base();
       const { package: origin } = this.#known(id);
       if (origin === undefined) throw new MezError("CONFLICT", `plugin "${id}" is part of this build and has no package`);
       const identity = await this.identify(origin.from);
       const { catalog, config } = this.#settings;
       if (identity.id !== id)
         throw new MezError("CONFLICT", `the package at ${origin.from} is that of plugin "${identity.id}" now`);
-      const change = await this.#decide(withIntegrity(this.#decisions(), identity, catalog, config.file), id);
+      const decisions = withIntegrity(base.decisions, identity, catalog, config.file);
+      const change = await this.#decide(base, decisions, id, (tx, done) => recorded?.(tx, done, identity));
       return { ...identity, change };
     });
   }
 
-  remove(id: string): Promise<ReloadResult> {
+  remove(id: string, recorded?: Recorded): Promise<ReloadResult> {
     return this.#oneAtATime(async () => {
-      this.#known(id);
+      const base = await this.#base();
       const { catalog, config } = this.#settings;
-      const decisions = withoutPackage(this.#decisions(), id, catalog, config.file);
+      // Added at another server, and this one cannot run it.
+      if (catalog.has(id) || !base.decisions.added.has(id)) this.#known(id);
+      const decisions = withoutPackage(base.decisions, id, catalog, config.file);
       this.#refuseWhileRequired(id, "remove");
-      return this.#decide(decisions, null);
+      return this.#decide(base, decisions, null, recorded);
     });
   }
 
-  /** Applies what a command said, and remembers it. @param present Id of a plugin that has to have a part here. */
-  async #decide(decisions: PluginDecisions, present: string | null): Promise<ReloadResult> {
-    const { roles } = this.options.process;
+  /** Follows what the servers that share the database have decided; before anybody is served. */
+  async #joinServers(): Promise<void> {
+    const { servers } = this.#state;
+    if (servers === null) return;
+    this.#cluster = new ClusterDecisions({
+      servers,
+      transaction: (work) => this.#state.database.transaction(work),
+      dataDirectory: this.options.process.dataDirectory,
+      address: () => this.#doors.authAddress,
+      apply: (decisions, reloaded) => this.#apply(decisions, reloaded),
+      alone: (work) => this.#oneAtATime(work),
+      logger: this.options.logger("core"),
+    });
+    await this.#cluster.begin();
+  }
+
+  /** Runs what another server was told. */
+  async #apply(decisions: PluginDecisions, reloaded: ReadonlySet<string>): Promise<ReloadResult> {
+    const isSame = JSON.stringify(storedForm(decisions)) === JSON.stringify(storedForm(this.#decisions));
+    const generation = this.#generations.current.number;
+    if (isSame && reloaded.size === 0) return { generation, started: [], replaced: [], stopped: [] };
+    const settings = await this.options.readSettings(decisions);
+    const here = new Set([...reloaded].filter((id) => settings.catalog.has(id)));
+    return this.#change(settings, decisions, here, async () => writeDecisions(this.options.process.dataDirectory, decisions));
+  }
+
+  /** What commands have said until now. */
+  async #base(): Promise<SharedDecisions> {
+    return (await this.#cluster?.latest()) ?? this.#own();
+  }
+
+  #own(): SharedDecisions {
+    return { revision: 0, decisions: readDecisions(this.options.process.dataDirectory), reloads: {} };
+  }
+
+  /** Applies what a command said. @param present Id of a plugin that has to have a part here. */
+  async #decide(
+    base: SharedDecisions,
+    decisions: PluginDecisions,
+    present: string | null,
+    recorded: Recorded | undefined,
+  ): Promise<ReloadResult> {
     const settings = await this.options.readSettings(decisions);
     const manifest = present === null ? undefined : settings.catalog.get(present)?.manifest;
-    if (manifest !== undefined && rolesHere(manifest, roles).size === 0)
+    if (manifest !== undefined && rolesHere(manifest, this.options.process.roles).size === 0)
       throw new MezError(
         "CONFLICT",
         `plugin "${manifest.id}" runs in ${(manifest.runsIn ?? []).join(", ") || "no daemon"} and not in this one; name it in the config file there`,
       );
     if (manifest !== undefined) refuseClearSecrets(manifest, decisions.added.get(manifest.id)?.config);
-    return this.#change(settings, decisions, new Set(), () => this.#remember(decisions));
+    return this.#change(settings, decisions, new Set(), this.#commit(base, decisions, recorded, null));
   }
 
-  #decisions(): PluginDecisions {
-    return readDecisions(this.options.process.dataDirectory);
-  }
-
-  #remember(decisions: PluginDecisions): void {
-    writeDecisions(this.options.process.dataDirectory, decisions);
+  /** Makes a change hold that runs already: in the file, in the database that is shared, in the audit log. */
+  #commit(base: SharedDecisions, decisions: PluginDecisions, recorded: Recorded | undefined, reload: string | null): Commit {
+    const { dataDirectory } = this.options.process;
+    return async (change) => {
+      const before = readDecisions(dataDirectory);
+      writeDecisions(dataDirectory, decisions);
+      if (this.#cluster === null && recorded === undefined) return;
+      try {
+        let decided: (() => void) | undefined;
+        await this.#state.database.transaction(async (tx) => {
+          decided = await this.#cluster?.decide(tx, base, decisions, reload);
+          recorded?.(tx, change);
+        });
+        decided?.();
+      } catch (error) {
+        writeDecisions(dataDirectory, before);
+        throw error;
+      }
+    };
   }
 
   /** @param verb What is to be done with those that require it, for the message. */
@@ -220,30 +301,34 @@ export class Host implements PluginHost {
     throw new MezError("PLUGIN_REQUIRED", `plugin "${id}" is required by ${names}; ${verb} that first`);
   }
 
-  #switch(id: string, on: boolean): Promise<ReloadResult> {
+  #switch(id: string, on: boolean, recorded: Recorded | undefined): Promise<ReloadResult> {
     return this.#oneAtATime(async () => {
+      const base = await this.#base();
       const { manifest } = this.#known(id);
       if (manifest.essential === true || manifest.implements?.some(({ port }) => port === "storage-driver") === true) {
         throw new MezError("PLUGIN_REQUIRED", `plugin "${id}" is part of every cluster and is always on`);
       }
       if (!on) this.#refuseWhileRequired(id, "disable");
-      const { overrides, added } = this.#decisions();
+      const { overrides, added } = base.decisions;
       const decisions = { overrides: new Map(overrides).set(id, on), added };
-      return this.#change(this.#settings, decisions, new Set(), () => this.#remember(decisions));
+      const isFollowed = JSON.stringify([...added]) === JSON.stringify([...this.#decisions.added]);
+      const settings = isFollowed ? this.#settings : await this.options.readSettings(decisions);
+      return this.#change(settings, decisions, new Set(), this.#commit(base, decisions, recorded, null));
     });
   }
 
-  /** @param remember Called when all of the new runs, before it takes over: what cannot be written down does not take effect. */
+  /** @param commit When it fails, nothing has changed. */
   async #change(
     settings: HostSettings,
     decisions: PluginDecisions,
     afresh: ReadonlySet<string>,
-    remember: () => void = () => {},
+    commit: Commit,
   ): Promise<ReloadResult> {
     const assembly = await this.#assemble(settings, decisions, afresh);
-    return this.#generations.replace(assembly.plugins, afresh, () => {
-      remember();
+    return this.#generations.replace(assembly.plugins, afresh, async (change) => {
+      await commit(change);
       this.#settings = settings;
+      this.#decisions = decisions;
       this.#assembly = assembly;
       settings.adopted?.();
     });
@@ -275,6 +360,8 @@ export class Host implements PluginHost {
 }
 
 // --- internal ---
+
+type Commit = (change: ReloadResult) => Promise<void>;
 
 function describes({ contributes }: PluginStatus["manifest"]): boolean {
   return contributes?.commands?.some(({ commands }) => commands !== undefined) === true;

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { toDiskError } from "../errors/disk-error.js";
 import { MezError } from "../errors/error.js";
@@ -16,7 +16,7 @@ export interface AddedPackage {
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
-/** What commands said of the plugins of this process. Kept in the data directory. */
+/** What commands said of the plugins of this process. Kept in the data directory; auth servers that share a database keep it there too. */
 export interface PluginDecisions {
   /** `mezctl plugins enable | disable` */
   readonly overrides: Overrides;
@@ -30,7 +30,7 @@ export const NO_DECISIONS: PluginDecisions = { overrides: new Map(), added: new 
 export function readDecisions(dataDirectory: string): PluginDecisions {
   const file = join(dataDirectory, FILE);
   try {
-    return parse(JSON.parse(readFileSync(file, "utf8")));
+    return parseDecisions(JSON.parse(readFileSync(file, "utf8")));
   } catch (cause) {
     // That the data directory is none says whoever opens it.
     if (["ENOENT", "ENOTDIR"].includes((cause as NodeJS.ErrnoException).code ?? "")) return NO_DECISIONS;
@@ -38,22 +38,48 @@ export function readDecisions(dataDirectory: string): PluginDecisions {
   }
 }
 
+/** Whether there is anything to read, be it that nothing was said. */
+export function hasDecisions(dataDirectory: string): boolean {
+  return existsSync(join(dataDirectory, FILE));
+}
+
 /**
  * Replaces the file in one step, which outlives a crash of the machine. A failure leaves the file as it was.
  * @throws {MezError} `STORAGE_FULL`, `STORAGE_UNWRITABLE`
  */
-export function writeDecisions(dataDirectory: string, { overrides, added }: PluginDecisions): void {
+export function writeDecisions(dataDirectory: string, decisions: PluginDecisions): void {
   const file = join(dataDirectory, FILE);
-  const stored: Record<string, unknown> = Object.fromEntries(overrides);
-  for (const [id, entry] of added) stored[id] = { ...entry, enabled: overrides.get(id) };
   try {
-    writeFileSync(`${file}.new`, `${JSON.stringify(stored, null, 2)}\n`, { mode: 0o600, flush: true });
+    writeFileSync(`${file}.new`, `${JSON.stringify(storedForm(decisions), null, 2)}\n`, { mode: 0o600, flush: true });
     renameSync(`${file}.new`, file);
   } catch (error) {
     discard(`${file}.new`);
     throw toDiskError(error, file);
   }
   flushFolder(dataDirectory);
+}
+
+/** `{ "<id>": true | false }` for a switch, `{ "<id>": { "from": …, "integrity": …, "enabled": … } }` for an added package. */
+export function storedForm({ overrides, added }: PluginDecisions): Readonly<Record<string, unknown>> {
+  const stored: Record<string, unknown> = Object.fromEntries(overrides);
+  for (const [id, entry] of added) stored[id] = { ...entry, enabled: overrides.get(id) };
+  return stored;
+}
+
+/** Reads what `storedForm` made. */
+export function parseDecisions(stored: unknown): PluginDecisions {
+  const overrides = new Map<string, boolean>();
+  const added = new Map<string, AddedPackage>();
+  for (const [id, value] of Object.entries(stored as object) as [string, unknown][]) {
+    if (typeof value === "boolean") overrides.set(id, value);
+    if (typeof value !== "object" || value === null) continue;
+    const { enabled, ...entry } = value as AddedPackage & { enabled?: unknown };
+    if (typeof entry.from !== "string" || typeof entry.integrity !== "string")
+      throw new Error(`the entry of "${id}" has no from or no integrity`);
+    added.set(id, entry);
+    overrides.set(id, enabled !== false);
+  }
+  return { overrides, added };
 }
 
 // --- internal ---
@@ -73,20 +99,4 @@ function flushFolder(folder: string): void {
   } finally {
     closeSync(opened);
   }
-}
-
-/** `{ "<id>": true | false }` for a switch, `{ "<id>": { "from": …, "integrity": …, "enabled": … } }` for an added package. */
-function parse(stored: unknown): PluginDecisions {
-  const overrides = new Map<string, boolean>();
-  const added = new Map<string, AddedPackage>();
-  for (const [id, value] of Object.entries(stored as object) as [string, unknown][]) {
-    if (typeof value === "boolean") overrides.set(id, value);
-    if (typeof value !== "object" || value === null) continue;
-    const { enabled, ...entry } = value as AddedPackage & { enabled?: unknown };
-    if (typeof entry.from !== "string" || typeof entry.integrity !== "string")
-      throw new Error(`the entry of "${id}" has no from or no integrity`);
-    added.set(id, entry);
-    overrides.set(id, enabled !== false);
-  }
-  return { overrides, added };
 }

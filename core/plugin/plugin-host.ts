@@ -1,4 +1,5 @@
 import type { ServiceToken } from "./contract.js";
+import type { Transaction } from "./database.js";
 import type { Manifest } from "./manifest.js";
 
 export type PluginState = "on" | "off" | "draining";
@@ -77,18 +78,44 @@ export interface PackageToAdd {
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
-/** The host's own controls. */
+/** How an auth server follows what was decided of plugins. */
+export interface ServerStatus {
+  /** Of its host. */
+  readonly name: string;
+  /** Where it listens; empty when that is not known yet. */
+  readonly address: string;
+  readonly isThis: boolean;
+  /** Whether it runs what was decided last. */
+  readonly isCurrent: boolean;
+  /** Why it does not; empty when nothing is wrong. */
+  readonly problem: string;
+}
+
+/** Adds to the transaction that makes a change hold: all of it, or nothing. */
+export type Recorded = (tx: Transaction, change: ReloadResult) => void;
+
+export type PackageRecorded = (tx: Transaction, change: ReloadResult, identity: PackageIdentity) => void;
+
+/**
+ * The host's own controls. Where auth servers share a database, what is decided in one is done by all; this process first, and
+ * when it cannot, nothing is decided.
+ */
 export interface PluginHost {
   list(): readonly PluginStatus[];
+  /** Of all auth servers, this one first; empty where the database is this server's alone. */
+  servers(): Promise<readonly ServerStatus[]>;
   /**
    * Switches a plugin on in the running process and remembers it.
    * @throws {MezError} `PLUGIN_UNKNOWN`, `PLUGIN_NEEDS_RESTART`, or what the plugin's start threw: then nothing changed.
    */
-  enable(id: string): Promise<ReloadResult>;
+  enable(id: string, recorded?: Recorded): Promise<ReloadResult>;
   /** @throws {MezError} `PLUGIN_REQUIRED` naming who requires it. */
-  disable(id: string): Promise<ReloadResult>;
-  /** Reads the config file again and applies what changed; with `id`, starts that plugin anew even so. */
-  reload(id?: string): Promise<ReloadResult>;
+  disable(id: string, recorded?: Recorded): Promise<ReloadResult>;
+  /**
+   * Reads the config file again and applies what changed; with `id`, starts that plugin anew even so.
+   * @param recorded Absent: this process alone, as by a signal.
+   */
+  reload(id?: string, recorded?: Recorded): Promise<ReloadResult>;
   /**
    * Tells what a package on this machine is; nothing of it is run.
    * @throws {MezError} `PLUGIN_PACKAGE_REFUSED`, `PLUGIN_MANIFEST_INVALID`, `INVALID_ARGUMENT`
@@ -98,11 +125,11 @@ export interface PluginHost {
    * Takes a package of this machine into the running process, and remembers it; one that was added before is replaced.
    * @throws {MezError} why it cannot be: then nothing changed
    */
-  add(wanted: PackageToAdd): Promise<PackageIdentity & { readonly change: ReloadResult }>;
+  add(wanted: PackageToAdd, recorded?: PackageRecorded): Promise<PackageIdentity & { readonly change: ReloadResult }>;
   /** Takes the package of an added plugin as it lies there now. @throws {MezError} `PLUGIN_UNKNOWN`, `CONFLICT` */
-  pin(id: string): Promise<PackageIdentity & { readonly change: ReloadResult }>;
+  pin(id: string, recorded?: PackageRecorded): Promise<PackageIdentity & { readonly change: ReloadResult }>;
   /** Takes an added plugin out again; its data stays. @throws {MezError} `PLUGIN_UNKNOWN`, `PLUGIN_REQUIRED`, `CONFLICT` */
-  remove(id: string): Promise<ReloadResult>;
+  remove(id: string, recorded?: Recorded): Promise<ReloadResult>;
 }
 
 export const PLUGIN_HOST: ServiceToken<PluginHost> = { id: "core.plugin-host", version: 1 };

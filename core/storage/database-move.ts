@@ -54,7 +54,9 @@ export async function moveDatabase({ source, target, onTable }: MoveOptions): Pr
 
 /** Tables that tell of a database and not of the cluster: what has run here, who has it open. */
 function isContent(name: string): boolean {
-  return !name.startsWith("migrations_") && !["cluster_servers", "cluster_duties", "database_moves"].includes(name);
+  return (
+    !name.startsWith("migrations_") && !["cluster_servers", "cluster_duties", "cluster_plugins", "database_moves"].includes(name)
+  );
 }
 
 async function copyTable(reader: EntityManager, { open }: MoveEnd, table: PhysicalTable): Promise<number> {

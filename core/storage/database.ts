@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { type EntityManager, MikroORM } from "@mikro-orm/core";
 import { Membership } from "../cluster/membership.js";
 import { CLUSTER_ENTITIES } from "../cluster/server-records.js";
+import { SharedServers } from "../cluster/shared-servers.js";
 import { messageOf } from "../errors/error.js";
 import {
   type DeliveredRow,
@@ -58,6 +59,8 @@ export interface OpenDatabase {
     isOurs(row: OutboxRow): Promise<boolean>;
   };
   readonly duties: Duties;
+  /** `null` where no others can share the database. */
+  readonly servers: SharedServers | null;
   /** Since when commits of other servers may have been missed; 0 where there are none, infinite when a newer server has changed the tables. */
   silentSeconds(): number;
   /** Joins the servers that share the database, and hears of their commits from then on. Does nothing where it is not shared. */
@@ -148,6 +151,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       isOurs: async (row) => membership === null || (await membership.isOurs(row)),
     },
     duties: { have: async (name) => membership === null || (await membership.have(name)) },
+    servers: membership === null ? null : new SharedServers(queue, membership, keeper),
     silentSeconds: () => (schema.isOutdated ? Number.POSITIVE_INFINITY : (poll?.silentSeconds() ?? 0)),
     async follow() {
       await membership?.start();

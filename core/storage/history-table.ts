@@ -9,6 +9,7 @@ export const CORE_TABLES: readonly string[] = [
   "outbox_head",
   "cluster_servers",
   "cluster_duties",
+  "cluster_plugins",
   "database_moves",
   historyTable("core"),
 ];

@@ -34,7 +34,7 @@ export default defineCommands({
           name: "add",
           summary: "Take a package that is on the server's machine as a plugin",
           description:
-            "Its code runs in the server and can do what that can, unless it is isolated. What is there is copied and pinned; the decision outlives a restart. A plugin that was added before is replaced by its new version. Sessions that are under way go on.",
+            "Its code runs in the server and can do what that can, unless it is isolated. What is there is copied and pinned; the decision outlives a restart, and the other auth servers follow. A plugin that was added before is replaced by its new version. Sessions that are under way go on.",
           examples: [
             "mezctl plugins add npm:@acme/mezite-hr-sync@1.4.2",
             "mezctl plugins add path:hr-sync --isolation=process --from-file=hr-sync.yaml",

@@ -2,7 +2,7 @@ import { parseCheckedYaml } from "../../core/plugin/checked-yaml.js";
 import type { Column, CommandContext } from "../../core/plugin/commands.js";
 import { readDocument } from "../../core/plugin/document-file.js";
 import { type PackageIdentity, PluginCatalogServiceService } from "../../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
-import { CHANGE_MS, told } from "./plugin-commands.js";
+import { CHANGE_MS, tellFollowers, told } from "./plugin-commands.js";
 
 export interface PackageInput {
   readonly source: string;
@@ -21,6 +21,7 @@ export async function addPlugin(context: CommandContext, input: PackageInput): P
   const { package: added, change } = await client.addPlugin({ from, integrity, isolation, memoryMib, config }, options);
   await context.output.record(added as PackageIdentity, IDENTITY_COLUMNS);
   context.output.note(`plugin ${added?.id} runs${told(change)}`);
+  await tellFollowers(context);
 }
 
 /** `mezctl plugins pin` */
@@ -28,7 +29,9 @@ export async function pinPlugin(context: CommandContext, target: string): Promis
   const client = await context.rpc(PluginCatalogServiceService);
   const { package: found, change } = await client.pinPlugin({ target }, { signal: context.signal, timeoutMs: CHANGE_MS });
   await context.output.record(found as PackageIdentity, IDENTITY_COLUMNS);
-  if (change !== undefined) context.output.note(told(change) === "" ? "nothing changed" : `pinned${told(change)}`);
+  if (change === undefined) return;
+  context.output.note(told(change) === "" ? "nothing changed" : `pinned${told(change)}`);
+  await tellFollowers(context);
 }
 
 /** `mezctl plugins rm` */
@@ -36,6 +39,7 @@ export async function removePlugin(context: CommandContext, id: string): Promise
   const client = await context.rpc(PluginCatalogServiceService);
   const { change } = await client.removePlugin({ id }, { signal: context.signal, timeoutMs: CHANGE_MS });
   context.output.note(`plugin ${id} is out${told(change)}`);
+  await tellFollowers(context);
 }
 
 // --- internal ---

@@ -33,7 +33,8 @@ export const PLUGIN_CATALOG_RPC: RpcService<typeof PluginCatalogServiceService> 
 export function pluginCatalogHandlers(catalog: PluginCatalog): RpcHandlers<typeof PluginCatalogServiceService> {
   return {
     async listPlugins() {
-      return { plugins: catalog.list().map(toMessage) };
+      const servers = (await catalog.servers()).map((each) => ({ ...each }));
+      return { plugins: catalog.list().map(toMessage), servers };
     },
     async describePlugins({ knownDigest }) {
       const { plugins, digest } = catalog.describe();

@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { isMezError, MezError } from "../../core/errors/error.js";
+import type { Database } from "../../core/plugin/database.js";
 import type { Manifest } from "../../core/plugin/manifest.js";
-import type { PackageIdentity, PackageToAdd, PluginHost, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
+import type {
+  PackageIdentity,
+  PackageRecorded,
+  PackageToAdd,
+  PluginHost,
+  PluginStatus,
+  Recorded,
+  ReloadResult,
+  ServerStatus,
+} from "../../core/plugin/plugin-host.js";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { manifestOf } from "../../test/fixtures/plugins.js";
 import { callOf } from "../../test/fixtures/recording-server.js";
@@ -22,7 +32,10 @@ class FakeHost implements PluginHost {
   readonly #manifests: readonly Manifest[];
   #generation = 1;
 
-  constructor(manifests: readonly Manifest[]) {
+  constructor(
+    manifests: readonly Manifest[],
+    private readonly database: Database,
+  ) {
     this.#manifests = manifests;
     for (const { id } of manifests) this.#on.add(id);
   }
@@ -34,42 +47,50 @@ class FakeHost implements PluginHost {
     }));
   }
 
-  async enable(id: string): Promise<ReloadResult> {
-    if (!this.#manifests.some((manifest) => manifest.id === id)) throw new MezError("PLUGIN_UNKNOWN", `no plugin "${id}"`);
-    this.#on.add(id);
-    return this.#change({ started: [id] });
+  async servers(): Promise<readonly ServerStatus[]> {
+    return [{ name: "auth-a", address: "a:3025", isThis: true, isCurrent: true, problem: "" }];
   }
 
-  async disable(id: string): Promise<ReloadResult> {
+  async enable(id: string, recorded?: Recorded): Promise<ReloadResult> {
+    if (!this.#manifests.some((manifest) => manifest.id === id)) throw new MezError("PLUGIN_UNKNOWN", `no plugin "${id}"`);
+    this.#on.add(id);
+    return this.#change({ started: [id] }, recorded);
+  }
+
+  async disable(id: string, recorded?: Recorded): Promise<ReloadResult> {
     if (id === "needed") throw new MezError("PLUGIN_REQUIRED", 'plugin "needed" is required by "other"');
     this.#on.delete(id);
-    return this.#change({ stopped: [id] });
+    return this.#change({ stopped: [id] }, recorded);
   }
 
   async identify(from: string): Promise<PackageIdentity> {
     return { id: from.replace("path:", ""), version: "1.0.0", integrity: INTEGRITY };
   }
 
-  async add({ from }: PackageToAdd): Promise<PackageIdentity & { change: ReloadResult }> {
+  async add({ from }: PackageToAdd, recorded?: PackageRecorded): Promise<PackageIdentity & { change: ReloadResult }> {
     const identity = await this.identify(from);
-    return { ...identity, change: await this.#change({ started: [identity.id] }) };
+    const change = await this.#change({ started: [identity.id] }, (tx, done) => recorded?.(tx, done, identity));
+    return { ...identity, change };
   }
 
-  async pin(id: string): Promise<PackageIdentity & { change: ReloadResult }> {
-    return { ...(await this.identify(id)), change: await this.#change({ replaced: [id] }) };
+  async pin(id: string, recorded?: PackageRecorded): Promise<PackageIdentity & { change: ReloadResult }> {
+    const identity = await this.identify(id);
+    return { ...identity, change: await this.#change({ replaced: [id] }, (tx, done) => recorded?.(tx, done, identity)) };
   }
 
-  async remove(id: string): Promise<ReloadResult> {
-    return this.#change({ stopped: [id] });
+  async remove(id: string, recorded?: Recorded): Promise<ReloadResult> {
+    return this.#change({ stopped: [id] }, recorded);
   }
 
-  async reload(id?: string): Promise<ReloadResult> {
-    return this.#change(id === undefined ? {} : { replaced: [id] });
+  async reload(id?: string, recorded?: Recorded): Promise<ReloadResult> {
+    return this.#change(id === undefined ? {} : { replaced: [id] }, recorded);
   }
 
-  #change(what: Partial<ReloadResult>): ReloadResult {
+  async #change(what: Partial<ReloadResult>, recorded: Recorded | undefined): Promise<ReloadResult> {
     this.#generation += 1;
-    return { generation: this.#generation, started: [], replaced: [], stopped: [], ...what };
+    const change = { generation: this.#generation, started: [], replaced: [], stopped: [], ...what };
+    await this.database.transaction(async (tx) => recorded?.(tx, change));
+    return change;
   }
 }
 
@@ -88,7 +109,7 @@ describe("plugins in the running server", () => {
         permissions: [{ permission: "lock:list", grantedTo: ["auditor"] }],
       },
     });
-    handlers = pluginCatalogHandlers(new PluginCatalog(new FakeHost([manifestOf("needed"), locks]), opened.database));
+    handlers = pluginCatalogHandlers(new PluginCatalog(new FakeHost([manifestOf("needed"), locks], opened.database)));
   });
   after(() => opened.close());
 

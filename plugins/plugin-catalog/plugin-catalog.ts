@@ -1,6 +1,13 @@
 import type { AuditAuthor } from "../../core/plugin/audit-author.js";
-import type { Database } from "../../core/plugin/database.js";
-import type { PackageIdentity, PackageToAdd, PluginHost, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
+import type {
+  PackageIdentity,
+  PackageToAdd,
+  PluginHost,
+  PluginStatus,
+  Recorded,
+  ReloadResult,
+  ServerStatus,
+} from "../../core/plugin/plugin-host.js";
 import { describePlugin, digestOf, type PluginDescription } from "./plugin-description.js";
 
 /** A package, and what taking it changed; `null` when it was only looked at. */
@@ -9,19 +16,18 @@ export interface PinnedPlugin {
   readonly change: ReloadResult | null;
 }
 
-/**
- * The use cases of plugins in the running server. The log is written after the change: a plugin that is switched on may
- * bring tables of its own, and the host cannot make them inside a transaction.
- */
+/** The use cases of plugins in the running server. Each is in the audit log when it holds, and only then. */
 export class PluginCatalog {
-  constructor(
-    private readonly host: PluginHost,
-    private readonly database: Database,
-  ) {}
+  constructor(private readonly host: PluginHost) {}
 
   /** By id. */
   list(): readonly PluginStatus[] {
     return [...this.host.list()].sort((left, right) => (left.manifest.id < right.manifest.id ? -1 : 1));
+  }
+
+  /** How the auth servers follow, this one first; empty where there can be no other. */
+  servers(): Promise<readonly ServerStatus[]> {
+    return this.host.servers();
   }
 
   /** What the plugins add that are on. */
@@ -33,30 +39,25 @@ export class PluginCatalog {
   }
 
   /** @throws {MezError} as `PluginHost.enable` */
-  async enable(id: string, author: AuditAuthor): Promise<ReloadResult> {
-    const change = await this.host.enable(id);
-    await this.#audit("plugin.enabled", id, author, change);
-    return change;
+  enable(id: string, author: AuditAuthor): Promise<ReloadResult> {
+    return this.host.enable(id, audited("plugin.enabled", id, author));
   }
 
   /** @throws {MezError} as `PluginHost.disable` */
-  async disable(id: string, author: AuditAuthor): Promise<ReloadResult> {
-    const change = await this.host.disable(id);
-    await this.#audit("plugin.disabled", id, author, change);
-    return change;
+  disable(id: string, author: AuditAuthor): Promise<ReloadResult> {
+    return this.host.disable(id, audited("plugin.disabled", id, author));
   }
 
-  /** @param id `null` for whatever changed in the config file. */
-  async reload(id: string | null, author: AuditAuthor): Promise<ReloadResult> {
-    const change = await (id === null ? this.host.reload() : this.host.reload(id));
-    await this.#audit("plugin.reloaded", id ?? "", author, change);
-    return change;
+  /** @param id `null` for whatever changed in the config files. */
+  reload(id: string | null, author: AuditAuthor): Promise<ReloadResult> {
+    return this.host.reload(id ?? undefined, audited("plugin.reloaded", id ?? "", author));
   }
 
   /** @throws {MezError} as `PluginHost.add` */
   async add(wanted: PackageToAdd, author: AuditAuthor): Promise<PinnedPlugin> {
-    const { change, ...identity } = await this.host.add(wanted);
-    await this.#audit("plugin.added", identity.id, author, change, { ...identity, from: wanted.from });
+    const { change, ...identity } = await this.host.add(wanted, (tx, done, found) =>
+      audited("plugin.added", found.id, author, { ...found, from: wanted.from })(tx, done),
+    );
     return { identity, change };
   }
 
@@ -66,34 +67,32 @@ export class PluginCatalog {
    */
   async pin(target: string, author: AuditAuthor): Promise<PinnedPlugin> {
     if (target.includes(":")) return { identity: await this.host.identify(target), change: null };
-    const { change, ...identity } = await this.host.pin(target);
-    await this.#audit("plugin.pinned", target, author, change, { ...identity });
+    const { change, ...identity } = await this.host.pin(target, (tx, done, found) =>
+      audited("plugin.pinned", target, author, { ...found })(tx, done),
+    );
     return { identity, change };
   }
 
   /** @throws {MezError} as `PluginHost.remove` */
-  async remove(id: string, author: AuditAuthor): Promise<ReloadResult> {
-    const change = await this.host.remove(id);
-    await this.#audit("plugin.removed", id, author, change);
-    return change;
+  remove(id: string, author: AuditAuthor): Promise<ReloadResult> {
+    return this.host.remove(id, audited("plugin.removed", id, author));
   }
+}
 
-  async #audit(
-    type: `plugin.${"enabled" | "disabled" | "reloaded" | "added" | "pinned" | "removed"}`,
-    id: string,
-    author: AuditAuthor,
-    change: ReloadResult,
-    more: Readonly<Record<string, string>> = {},
-  ): Promise<void> {
-    const { generation, started, replaced, stopped } = change;
-    await this.database.transaction(async (tx) =>
-      tx.audit({
-        ...author,
-        type,
-        resourceType: "plugin",
-        resourceName: id,
-        metadata: { ...more, generation, started, replaced, stopped },
-      }),
-    );
-  }
+// --- internal ---
+
+function audited(
+  type: `plugin.${"enabled" | "disabled" | "reloaded" | "added" | "pinned" | "removed"}`,
+  id: string,
+  author: AuditAuthor,
+  more: Readonly<Record<string, string>> = {},
+): Recorded {
+  return (tx, { generation, started, replaced, stopped }) =>
+    tx.audit({
+      ...author,
+      type,
+      resourceType: "plugin",
+      resourceName: id,
+      metadata: { ...more, generation, started, replaced, stopped },
+    });
 }

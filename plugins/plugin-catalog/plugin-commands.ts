@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { MezError } from "../../core/errors/error.js";
 import type { Column, CommandContext } from "../../core/plugin/commands.js";
 import {
@@ -5,6 +6,7 @@ import {
   PluginCatalogServiceService,
   type PluginChange,
   type PluginHealth,
+  type PluginServer,
 } from "../../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
 
 /** A plugin may take 30 s to start, and so may those that depend on it. */
@@ -13,8 +15,9 @@ export const CHANGE_MS = 120_000;
 /** `mezctl plugins ls` */
 export async function listPlugins(context: CommandContext): Promise<void> {
   const client = await context.rpc(PluginCatalogServiceService);
-  const { plugins } = await client.listPlugins({}, { signal: context.signal });
+  const { plugins, servers } = await client.listPlugins({}, { signal: context.signal });
   await context.output.rows(plugins, LIST_COLUMNS);
+  for (const line of stragglers(servers)) context.output.note(line);
 }
 
 /**
@@ -35,6 +38,7 @@ export async function enablePlugin(context: CommandContext, id: string): Promise
   const client = await context.rpc(PluginCatalogServiceService);
   const { change } = await client.enablePlugin({ id }, { signal: context.signal, timeoutMs: CHANGE_MS });
   context.output.note(`plugin ${id} is on${told(change)}`);
+  await tellFollowers(context);
 }
 
 /** `mezctl plugins disable` */
@@ -42,6 +46,7 @@ export async function disablePlugin(context: CommandContext, id: string): Promis
   const client = await context.rpc(PluginCatalogServiceService);
   const { change } = await client.disablePlugin({ id }, { signal: context.signal, timeoutMs: CHANGE_MS });
   context.output.note(`plugin ${id} is off${told(change)}`);
+  await tellFollowers(context);
 }
 
 /** `mezctl plugins reload` */
@@ -49,6 +54,7 @@ export async function reloadPlugins(context: CommandContext, id = ""): Promise<v
   const client = await context.rpc(PluginCatalogServiceService);
   const { change } = await client.reloadPlugins({ id }, { signal: context.signal, timeoutMs: CHANGE_MS });
   context.output.note(told(change) === "" ? "nothing changed" : `reloaded${told(change)}`);
+  await tellFollowers(context);
 }
 
 /** What a change did, to follow what was asked for: `: started hr-sync`; empty when it did nothing. */
@@ -60,7 +66,42 @@ export function told(change: PluginChange | undefined): string {
   return parts.length === 0 ? "" : `: ${parts.join("; ")}`;
 }
 
+/** Waits a little for the other auth servers, and says which of them do what was decided. Says nothing where there are none. */
+export async function tellFollowers(context: CommandContext): Promise<void> {
+  const client = await context.rpc(PluginCatalogServiceService);
+  for (let round = 1; ; round++) {
+    const { servers } = await client.listPlugins({}, { signal: context.signal });
+    if (servers.length < 2) return;
+    if (round < FOLLOW_ROUNDS && servers.some(({ isCurrent, problem }) => !isCurrent && problem === "")) {
+      await delay(FOLLOW_MS, undefined, { signal: context.signal });
+      continue;
+    }
+    const current = servers.filter(({ isCurrent }) => isCurrent).map(nameOf);
+    context.output.note(`done by ${current.length} of ${servers.length} auth servers: ${current.join(", ")}`);
+    for (const line of stragglers(servers)) context.output.note(line);
+    return;
+  }
+}
+
 // --- internal ---
+
+/** Each looks every second. */
+const FOLLOW_MS = 300;
+const FOLLOW_ROUNDS = 30;
+
+function nameOf({ name, address }: PluginServer): string {
+  return address === "" ? name : `${name} (${address})`;
+}
+
+function stragglers(servers: readonly PluginServer[]): readonly string[] {
+  return servers
+    .filter(({ isCurrent }) => !isCurrent)
+    .map((server) => `warning: auth server ${nameOf(server)} ${notCurrent(server)}`);
+}
+
+function notCurrent({ problem }: PluginServer): string {
+  return problem === "" ? "has not followed yet" : `cannot do what was decided: ${problem}`;
+}
 
 const MAX_WHY = 80;
 

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { packageFiles, writePackage } from "../fixtures/package.js";
 import { databaseSection, SecondAuthServer } from "../fixtures/second-auth-server.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { RunningPostgresql } from "../peers/postgresql.js";
@@ -80,6 +83,37 @@ describe("two auth servers on one database", needsPeers("postgres", "ssh"), () =
     assert.equal(shown().code, 0, shown().stderr);
     cluster.mezctlOk(["logout"], { env });
     await eventually(() => shown().code === 3);
+  });
+
+  test("what is decided of plugins on one is done by both, and one that cannot says so and does the rest", async () => {
+    const here = { env: { MEZITE_AUTH_TOKEN: token } };
+    const stateOf = (id: string, options: ReturnType<typeof there> | typeof here = here) =>
+      (JSON.parse(cluster.mezctlOk(["plugins", "inspect", id, "--format=json"], options)) as { state: string }).state;
+    const both = /done by 2 of 2 auth servers: /;
+    assert.match(cluster.mezctl(["plugins", "disable", "devices"], here).stderr, both);
+    assert.equal(stateOf("devices", there()), "off");
+    await second.daemon.stop();
+    cluster.mezctlOk(["plugins", "enable", "devices"], here);
+    await second.resume();
+    assert.equal(stateOf("devices", there()), "on");
+
+    writePackage(join(cluster.folder, "quiet"), packageFiles("quiet"));
+    const file = join(cluster.folder, "second.yaml");
+    const config = JSON.parse(readFileSync(file, "utf8"));
+    mkdirSync(join(cluster.folder, "elsewhere"));
+    writeFileSync(file, JSON.stringify({ ...config, plugins_dir: join(cluster.folder, "elsewhere") }));
+    const added = cluster.mezctl(["plugins", "add", "path:quiet"], here);
+    const warning = new RegExp(`warning: auth server .*:${second.port}\\) cannot do what was decided: .*quiet`);
+    assert.equal(added.code, 0, added.stderr);
+    assert.match(added.stderr, /done by 1 of 2 auth servers: /);
+    for (const { stderr } of [added, cluster.mezctl(["plugins", "ls"], here), cluster.mezctl(["plugins", "ls"], there())])
+      assert.match(stderr, warning);
+    assert.match(cluster.mezctl(["plugins", "disable", "devices"], here).stderr, warning);
+    assert.equal(stateOf("devices", there()), "off");
+    assert.match(cluster.mezctl(["plugins", "rm", "quiet"], there()).stderr, both);
+    assert.equal(cluster.mezctl(["plugins", "inspect", "quiet"], here).code, 5);
+    assert.match(cluster.mezctl(["plugins", "enable", "devices"], there()).stderr, both);
+    assert.equal(stateOf("devices"), "on");
   });
 
   test("when one is killed the other goes on, and its events and duties with it", async () => {

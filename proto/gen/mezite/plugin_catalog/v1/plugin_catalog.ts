@@ -158,7 +158,24 @@ export interface ListPluginsRequest {
 }
 
 export interface ListPluginsResponse {
+  /** As the server has them that answers. */
   plugins: Plugin[];
+  /** The auth servers that share the database, the one that answers first; empty where there can be no other. */
+  servers: PluginServer[];
+}
+
+/** How an auth server follows what was decided of plugins. */
+export interface PluginServer {
+  /** Of its host. */
+  name: string;
+  /** Where it listens; empty when that is not known yet. */
+  address: string;
+  /** The one that answers. */
+  isThis: boolean;
+  /** It runs what was decided last. */
+  isCurrent: boolean;
+  /** Why it does not; empty when nothing is wrong. */
+  problem: string;
 }
 
 export interface DescribePluginsRequest {
@@ -1508,13 +1525,16 @@ export const ListPluginsRequest: MessageFns<ListPluginsRequest> = {
 };
 
 function createBaseListPluginsResponse(): ListPluginsResponse {
-  return { plugins: [] };
+  return { plugins: [], servers: [] };
 }
 
 export const ListPluginsResponse: MessageFns<ListPluginsResponse> = {
   encode(message: ListPluginsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.plugins) {
       Plugin.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.servers) {
+      PluginServer.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1540,6 +1560,14 @@ export const ListPluginsResponse: MessageFns<ListPluginsResponse> = {
             message.plugins.push(Plugin.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.servers.push(PluginServer.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1558,6 +1586,110 @@ export const ListPluginsResponse: MessageFns<ListPluginsResponse> = {
   fromPartial(object: DeepPartial<ListPluginsResponse>): ListPluginsResponse {
     const message = createBaseListPluginsResponse();
     message.plugins = object.plugins?.map((e) => Plugin.fromPartial(e)) || [];
+    message.servers = object.servers?.map((e) => PluginServer.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePluginServer(): PluginServer {
+  return { name: "", address: "", isThis: false, isCurrent: false, problem: "" };
+}
+
+export const PluginServer: MessageFns<PluginServer> = {
+  encode(message: PluginServer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.isThis !== false) {
+      writer.uint32(24).bool(message.isThis);
+    }
+    if (message.isCurrent !== false) {
+      writer.uint32(32).bool(message.isCurrent);
+    }
+    if (message.problem !== "") {
+      writer.uint32(42).string(message.problem);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PluginServer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePluginServer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.isThis = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.isCurrent = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.problem = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PluginServer>): PluginServer {
+    return PluginServer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PluginServer>): PluginServer {
+    const message = createBasePluginServer();
+    message.name = object.name ?? "";
+    message.address = object.address ?? "";
+    message.isThis = object.isThis ?? false;
+    message.isCurrent = object.isCurrent ?? false;
+    message.problem = object.problem ?? "";
     return message;
   },
 };
@@ -2511,7 +2643,7 @@ export const RemovePluginResponse: MessageFns<RemovePluginResponse> = {
   },
 };
 
-/** The plugins of the auth server's process. */
+/** The plugins of the auth servers. */
 export type PluginCatalogServiceService = typeof PluginCatalogServiceService;
 export const PluginCatalogServiceService = {
   /** Every plugin that the server knows, on or off. */

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
+import { silentLogger } from "../../test/fixtures/silent-logger.js";
+import { readDecided, writeDecided } from "../cluster/server-records.js";
+import { isMezError, MezError } from "../errors/error.js";
+import { ClusterDecisions } from "./cluster-decisions.js";
+import { type AddedPackage, type PluginDecisions, readDecisions, storedForm, writeDecisions } from "./plugin-decisions.js";
+
+const TAPE: AddedPackage = { from: "path:tape", integrity: "sha256-1" };
+
+test("what is decided on one server is done by the other, and outlives both", async (t) => {
+  const [a, b] = await servers(t, 2);
+  await a.decide(switched("locks", false));
+  await b.cluster.follow();
+  assert.deepEqual(b.runs(), { locks: false });
+  await b.decide(switched("locks", true), null);
+  await a.cluster.follow();
+  assert.deepEqual(a.runs(), { locks: true });
+  const again = await a.restarted();
+  assert.deepEqual(again.runs(), { locks: true });
+  assert.deepEqual((await again.cluster.statuses()).map(({ isCurrent, problem }) => [isCurrent, problem]).sort(), [
+    [true, ""],
+    [true, ""],
+  ]);
+});
+
+test("a server that lacks a package follows in the rest, says so, and catches up when it is there", async (t) => {
+  const [a, b] = await servers(t, 2);
+  b.missing.add("tape");
+  await a.decide({ overrides: new Map([["tape", true]]), added: new Map([["tape", TAPE]]) });
+  await b.cluster.follow();
+  assert.deepEqual(b.runs(), { tape: true }, "which nothing here has");
+  const problems = async () => (await a.cluster.statuses()).map(({ name, isCurrent, problem }) => [name, isCurrent, problem]);
+  assert.deepEqual(await problems(), [
+    ["0", true, ""],
+    ["1", false, "tape is missing"],
+  ]);
+  await a.decide({
+    overrides: new Map([
+      ["tape", true],
+      ["locks", false],
+    ]),
+    added: new Map([["tape", TAPE]]),
+  });
+  await b.cluster.follow();
+  assert.equal(b.runs()["locks"], false);
+  b.missing.clear();
+  await b.cluster.follow();
+  assert.deepEqual(b.runs(), a.runs());
+  assert.deepEqual((await problems())[1], ["1", true, ""]);
+});
+
+test("a server that never followed does not start without what was decided, and one that did goes on with what it has", async (t) => {
+  const [a] = await servers(t, 1);
+  await a.decide({ overrides: new Map([["tape", true]]), added: new Map([["tape", TAPE]]) });
+  const fresh = a.another();
+  fresh.missing.add("tape");
+  await assert.rejects(
+    fresh.cluster.begin(),
+    (error) => isMezError(error, "PLUGIN_PACKAGE_REFUSED") && /this one cannot do: tape is missing/.test(error.message),
+  );
+  const known = a.another();
+  writeDecisions(known.folder, { overrides: new Map(), added: new Map() });
+  known.missing.add("tape");
+  await known.cluster.begin();
+  assert.deepEqual(known.runs(), { tape: true });
+});
+
+test("what a server was told while it was alone is taken over by all, once", async (t) => {
+  const opened = await openTestDatabase({});
+  t.after(() => opened.close());
+  const [a, b] = [new FakeServer(t, opened, []), new FakeServer(t, opened, [])];
+  writeDecisions(a.folder, switched("locks", false));
+  writeDecisions(b.folder, switched("devices", false));
+  await a.cluster.begin();
+  await b.cluster.begin();
+  assert.deepEqual([a.runs(), b.runs()], [{ locks: false }, { locks: false }]);
+});
+
+test("of two that decide at once one is refused, and has decided nothing", async (t) => {
+  const [a, b] = await servers(t, 2);
+  const before = await b.cluster.latest();
+  await a.decide(switched("locks", false));
+  await assert.rejects(b.decide(switched("locks", true), null, before), (error) => isMezError(error, "CONFLICT"));
+  await b.cluster.follow();
+  assert.deepEqual(b.runs(), { locks: false });
+});
+
+test("a plugin that was told to start anew does so everywhere, and not at the start of a server", async (t) => {
+  const [a, b] = await servers(t, 2);
+  await a.decide(switched("locks", true), "locks");
+  await a.decide(switched("locks", true), "");
+  await b.cluster.follow();
+  assert.deepEqual(b.reloaded, ["", "locks"]);
+  assert.deepEqual((await b.restarted()).reloaded, []);
+});
+
+// --- internal ---
+
+function switched(id: string, on: boolean): PluginDecisions {
+  return { overrides: new Map([[id, on]]), added: new Map() };
+}
+
+async function servers(t: TestContext, count: number): Promise<[FakeServer, FakeServer]> {
+  const opened = await openTestDatabase({});
+  t.after(() => opened.close());
+  const reports: (string | null)[] = [];
+  const all = Array.from({ length: count }, () => new FakeServer(t, opened, reports));
+  for (const each of all) await each.cluster.begin();
+  return all as [FakeServer, FakeServer];
+}
+
+/** A server that runs whatever it is told, but for packages that it does not have. */
+class FakeServer {
+  readonly missing = new Set<string>();
+  readonly reloaded: string[] = [];
+  readonly cluster: ClusterDecisions;
+  readonly #name: number;
+
+  constructor(
+    private readonly t: TestContext,
+    private readonly opened: TestDatabase,
+    private readonly reports: (string | null)[],
+    readonly folder = temporary(t),
+  ) {
+    this.#name = reports.push(null) - 1;
+    this.cluster = new ClusterDecisions({
+      servers: {
+        decided: () => opened.database.read(readDecided),
+        decide: (tx, before, decisions) => writeDecided(tx.em, before, decisions),
+        list: async () => reports.map((report, name) => ({ name: String(name), isThis: name === this.#name, report })),
+        report: async (text) => {
+          reports[this.#name] = text;
+        },
+      },
+      transaction: (work) => opened.database.transaction(work),
+      dataDirectory: folder,
+      address: () => null,
+      apply: async (decisions, reloaded) => {
+        for (const id of decisions.added.keys())
+          if (this.missing.has(id)) throw new MezError("PLUGIN_PACKAGE_REFUSED", `${id} is missing`);
+        this.reloaded.push(...[...reloaded].sort());
+        writeDecisions(folder, decisions);
+        return { generation: 2, started: [], replaced: [], stopped: [] };
+      },
+      alone: (work) => work(),
+      logger: silentLogger,
+      retryEveryMs: 0,
+    });
+  }
+
+  runs(): Readonly<Record<string, unknown>> {
+    return storedForm(readDecisions(this.folder));
+  }
+
+  /** As a command does it. */
+  async decide(
+    decisions: PluginDecisions,
+    reload: string | null = null,
+    before?: Awaited<ReturnType<ClusterDecisions["latest"]>>,
+  ) {
+    const base = before ?? (await this.cluster.latest());
+    let decided: (() => void) | undefined;
+    await this.opened.database.transaction(async (tx) => {
+      decided = await this.cluster.decide(tx, base, decisions, reload);
+    });
+    decided?.();
+    writeDecisions(this.folder, decisions);
+  }
+
+  /** A new process over the same data directory. */
+  async restarted(): Promise<FakeServer> {
+    this.reports.splice(this.#name, 1);
+    const again = new FakeServer(this.t, this.opened, this.reports, this.folder);
+    await again.cluster.begin();
+    again.cluster.start();
+    await again.cluster.stop();
+    return again;
+  }
+
+  another(): FakeServer {
+    return new FakeServer(this.t, this.opened, this.reports);
+  }
+}
+
+function temporary(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "mezite-decisions-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}

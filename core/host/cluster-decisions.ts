@@ -1,0 +1,217 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { SharedServers } from "../cluster/shared-servers.js";
+import { isMezError, MezError, messageOf } from "../errors/error.js";
+import type { Transaction } from "../plugin/database.js";
+import type { Logger } from "../plugin/logger.js";
+import type { ReloadResult, ServerStatus } from "../plugin/plugin-host.js";
+import {
+  hasDecisions,
+  type PluginDecisions,
+  parseDecisions,
+  readDecisions,
+  storedForm,
+  writeDecisions,
+} from "./plugin-decisions.js";
+
+/** How often each plugin was told to start anew, by id; under the empty id, how often the config files were to be read again. */
+export type Reloads = Readonly<Record<string, number>>;
+
+/** What the servers of a cluster have decided, at one revision. */
+export interface SharedDecisions {
+  readonly revision: number;
+  readonly decisions: PluginDecisions;
+  readonly reloads: Reloads;
+}
+
+export interface ClusterDecisionsParts {
+  readonly servers: Pick<SharedServers, "decided" | "decide" | "list" | "report">;
+  readonly transaction: (work: (tx: Transaction) => Promise<void>) => Promise<void>;
+  /** Holds `plugins.json`, what this server ran last. */
+  readonly dataDirectory: string;
+  /** Where this server listens; `null` before it does. */
+  readonly address: () => string | null;
+  /** Runs what was decided, and keeps it in `plugins.json`. @param reloaded Ids to start anew, and the empty one; see `Reloads`. */
+  readonly apply: (decisions: PluginDecisions, reloaded: ReadonlySet<string>) => Promise<ReloadResult>;
+  /** Has nothing else change the plugins meanwhile. */
+  readonly alone: (work: () => Promise<void>) => Promise<void>;
+  readonly logger: Logger;
+  readonly lookEveryMs?: number;
+  readonly retryEveryMs?: number;
+}
+
+/**
+ * What `mezctl plugins` said, for auth servers that share a database: it stands there, and each of them follows, the one that was
+ * told as well. A server that cannot carry it out follows in the rest, runs on with what it has, says so, and tries again.
+ */
+export class ClusterDecisions {
+  #followed: SharedDecisions = { revision: 0, decisions: { overrides: new Map(), added: new Map() }, reloads: {} };
+  #failed: { readonly revision: number; readonly error: unknown; readonly at: number } | null = null;
+  #begun = false;
+  readonly #stopped = new AbortController();
+  #following: Promise<void> | null = null;
+
+  constructor(private readonly parts: ClusterDecisionsParts) {}
+
+  /**
+   * Follows what was decided. What this server alone was told before is taken over by all when nothing was.
+   * @throws {MezError} why it cannot follow, on a server that never has: nothing says which part of it keeps somebody out
+   */
+  async begin(): Promise<void> {
+    const { servers, dataDirectory, transaction } = this.parts;
+    const isNew = !hasDecisions(dataDirectory);
+    const local = readDecisions(dataDirectory);
+    if ((await servers.decided()) === null && local.overrides.size + local.added.size > 0)
+      await transaction(async (tx) => void (await servers.decide(tx, 0, formatShared(local, {})))).catch(
+        async (error: unknown) => {
+          // Another server was first.
+          if ((await servers.decided()) === null) throw error;
+        },
+      );
+    await this.follow();
+    this.#begun = true;
+    if (!isNew) return;
+    const error = this.#failed?.error;
+    if (isMezError(error))
+      throw new MezError(error.code, `the auth servers have decided what this one cannot do: ${error.message}`, { cause: error });
+    if (error !== undefined) throw error;
+    writeDecisions(dataDirectory, this.#followed.decisions);
+  }
+
+  /** Looks for decisions of others from now on. */
+  start(): void {
+    this.#following = this.#report().then(() => this.#keepLooking());
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#following;
+  }
+
+  /** What holds now, for one who changes it; this server follows it first. */
+  async latest(): Promise<SharedDecisions> {
+    await this.follow();
+    const decided = await this.parts.servers.decided();
+    if (decided === null) return { revision: 0, decisions: readDecisions(this.parts.dataDirectory), reloads: {} };
+    return { revision: decided.revision, ...parseShared(decided.decisions) };
+  }
+
+  /**
+   * Has all servers follow what this one is about to run.
+   * @returns To be called after the commit.
+   * @throws {MezError} `CONFLICT` when something else was decided since `before`
+   */
+  async decide(tx: Transaction, before: SharedDecisions, decisions: PluginDecisions, reload: string | null): Promise<() => void> {
+    const reloads = reload === null ? before.reloads : { ...before.reloads, [reload]: (before.reloads[reload] ?? 0) + 1 };
+    const revision = await this.parts.servers.decide(tx, before.revision, formatShared(decisions, reloads));
+    return () => {
+      this.#followed = { revision, decisions, reloads };
+      this.#failed = null;
+      void this.#report();
+    };
+  }
+
+  /** How each server follows, this one first. */
+  async statuses(): Promise<readonly ServerStatus[]> {
+    const [rows, decided] = await Promise.all([this.parts.servers.list(), this.parts.servers.decided()]);
+    return rows
+      .map(({ name, isThis, report }) => {
+        const { revision, problem, address } = readReport(report);
+        return { name, address, isThis, isCurrent: revision === (decided?.revision ?? 0), problem };
+      })
+      .sort((left, right) => Number(right.isThis) - Number(left.isThis) || (nameOf(left) < nameOf(right) ? -1 : 1));
+  }
+
+  /** Runs what was decided and not yet followed; a failure is kept, reported, and tried again. */
+  async follow(): Promise<void> {
+    const decided = await this.parts.servers.decided();
+    if (decided === null || decided.revision === this.#followed.revision) return;
+    const isRetry = this.#failed?.revision === decided.revision;
+    if (isRetry && performance.now() - (this.#failed?.at ?? 0) < (this.parts.retryEveryMs ?? RETRY_MS)) return;
+    const { logger } = this.parts;
+    try {
+      const { decisions, reloads } = parseShared(decided.decisions);
+      const change = await this.parts.apply(decisions, this.#reloaded(reloads));
+      this.#followed = { revision: decided.revision, decisions, reloads };
+      this.#failed = null;
+      const { started, replaced, stopped } = change;
+      logger.info("following what the auth servers have decided of plugins", { started, replaced, stopped });
+    } catch (error) {
+      if (!isRetry) {
+        logger.error("cannot do what the auth servers have decided of plugins", { error: messageOf(error) });
+        await this.#followTheRest(decided.decisions);
+      }
+      this.#failed = { revision: decided.revision, error, at: performance.now() };
+    }
+    if (this.#begun) await this.#report();
+  }
+
+  /** Without packages that are not the ones which run here: one that is missing must not keep the others from being switched. */
+  async #followTheRest(text: string): Promise<void> {
+    try {
+      const { decisions } = parseShared(text);
+      const here = readDecisions(this.parts.dataDirectory).added;
+      const added = new Map([...decisions.added.keys()].flatMap((id) => (here.has(id) ? [[id, here.get(id)!] as const] : [])));
+      await this.parts.apply({ overrides: decisions.overrides, added }, new Set());
+    } catch (error) {
+      this.parts.logger.error("nor the rest of it", { error: messageOf(error) });
+    }
+  }
+
+  /** Those that were told to start anew since this server looked last; none at its own start. */
+  #reloaded(reloads: Reloads): ReadonlySet<string> {
+    const before = this.#followed.reloads;
+    return new Set(this.#begun ? Object.keys(reloads).filter((id) => reloads[id] !== before[id]) : []);
+  }
+
+  async #keepLooking(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await delay(this.parts.lookEveryMs ?? LOOK_MS, undefined, { signal, ref: false }).catch(() => {});
+      if (signal.aborted) return;
+      // Without the database nothing is decided either.
+      await this.#lookOnce().catch(() => {});
+    }
+  }
+
+  async #lookOnce(): Promise<void> {
+    const decided = await this.parts.servers.decided();
+    if (decided !== null && decided.revision !== this.#followed.revision) await this.parts.alone(() => this.follow());
+  }
+
+  async #report(): Promise<void> {
+    const problem = this.#failed === null ? "" : messageOf(this.#failed.error);
+    const report: Report = { revision: this.#followed.revision, problem, address: this.parts.address() ?? "" };
+    await this.parts.servers
+      .report(JSON.stringify(report))
+      .catch((error: unknown) => this.parts.logger.warn("the other servers were not told", { error: messageOf(error) }));
+  }
+}
+
+// --- internal ---
+
+const LOOK_MS = 1_000;
+const RETRY_MS = 30_000;
+
+interface Report {
+  readonly revision: number;
+  readonly problem: string;
+  readonly address: string;
+}
+
+/** A server that has not said anything yet follows nothing. */
+function readReport(text: string | null): Report {
+  return text === null ? { revision: 0, problem: "", address: "" } : (JSON.parse(text) as Report);
+}
+
+function nameOf({ name, address }: ServerStatus): string {
+  return `${name} ${address}`;
+}
+
+function formatShared(decisions: PluginDecisions, reloads: Reloads): string {
+  return JSON.stringify({ plugins: storedForm(decisions), reloads });
+}
+
+function parseShared(text: string): Pick<SharedDecisions, "decisions" | "reloads"> {
+  const { plugins, reloads } = JSON.parse(text) as { plugins: unknown; reloads: Reloads };
+  return { decisions: parseDecisions(plugins), reloads };
+}
