@@ -105,6 +105,20 @@ export class RadosGateway {
     return keys;
   }
 
+  /**
+   * Starts one more gateway to the same store, which takes credentials of its STS as well. (It says less of keys that it does not
+   * know.) @returns Its address.
+   */
+  async startTokenGateway(): Promise<string> {
+    const port = await freePort();
+    const own = join(this.#folder, "run", "tokens");
+    const files = [`--pid_file=${own}.pid`, `--admin_socket=${own}.asok`, `--log_file=${own}.log`];
+    const settings = ["--rgw_s3_auth_use_sts=true", `--rgw_frontends=beast endpoint=127.0.0.1:${port}`];
+    await this.#ceph("radosgw", ["-n", "client.rgw", ...settings, ...files]);
+    await listening(port);
+    return `http://127.0.0.1:${port}`;
+  }
+
   /** What is on the disks of an object: without the gateway, which would decrypt it. */
   async stored(key: string): Promise<Buffer> {
     const pool = ["-p", "default.rgw.buckets.data"];
@@ -180,7 +194,6 @@ rgw frontends = beast endpoint=127.0.0.1:${ports.gateway}
 rgw data = ${folder}/rgw
 rgw dns name = localhost
 rgw crypt require ssl = false
-rgw s3 auth use sts = true
 rgw sts key = ${randomBytes(8).toString("hex")}
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = ${KMS_KEY_ID}=${randomBytes(32).toString("base64")}
