@@ -3,6 +3,8 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
+import { FakeClock } from "../../test/fakes/clock.js";
+import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { closing, PROXY_NAME, STREAM_INFO, TunnelTestBed } from "../../test/fixtures/tunnel-pair.js";
 import { isMezError, MezError } from "../errors/error.js";
 import { askPeer, type PeerDialerOptions } from "./peer-stream.js";
@@ -12,14 +14,19 @@ import { PEER_ALPN, tunnelSecureContext } from "./tunnel-protocol.js";
 
 let bed: TunnelTestBed;
 let far: Duplex[] = [];
+const warnings: string[] = [];
 const asked: { readonly by: string; readonly info: TunnelStreamInfo }[] = [];
 before(async () => {
   bed = await TunnelTestBed.open({
-    onPeer: async ({ certificate }, info, signal) => {
-      asked.push({ by: certificate.subject, info });
-      if (certificate.subject !== "CN=proxy-a") throw new MezError("ACCESS_DENIED", "only proxies ask");
-      return bed.directory.open(info, signal);
+    peers: {
+      admit: ({ certificate }) => certificate.subject === "CN=proxy-a",
+      open: async ({ certificate }, info, signal) => {
+        asked.push({ by: certificate.subject, info });
+        return bed.directory.open(info, signal);
+      },
     },
+    clock: new FakeClock(),
+    logger: { ...silentLogger, warn: (message) => void warnings.push(message) },
   });
   await bed.connectedAgent((stream) => void far.push(stream));
 });
@@ -65,11 +72,23 @@ test("a node that is not connected there is offline; no other proxy is asked in 
   await assert.rejects(ask({ ...STREAM_INFO, nodeName: "web-99" }), (error) => isMezError(error, "NODE_OFFLINE"));
 });
 
-test("who is no proxy gets nothing, and learns no reason", async () => {
-  await assert.rejects(
-    ask(STREAM_INFO, { as: "web-02" }),
-    (error) => isMezError(error, "UNAVAILABLE") && /refuses/.test(error.message),
-  );
+test("who is no proxy gets nothing, learns no reason, and fills no log", async () => {
+  const before = asked.length;
+  for (let count = 0; count < 15; count += 1)
+    await assert.rejects(
+      ask(STREAM_INFO, { as: "web-02" }),
+      (error) => isMezError(error, "UNAVAILABLE") && /refuses/.test(error.message),
+    );
+  assert.equal(asked.length, before);
+  assert.equal(warnings.length, 10);
+});
+
+test("who is no proxy is refused before it has asked", async () => {
+  const { socket } = dialTls(await dialling("web-02"), PEER_ALPN);
+  await once(socket, "secureConnect");
+  const [answer] = await once(socket, "data");
+  assert.deepEqual(answer, Buffer.of(3));
+  socket.destroy();
 });
 
 test("nothing is asked of what is no proxy, of what nobody answers, and of what takes too long", async () => {

@@ -18,7 +18,8 @@ import { tunnelStream } from "./tunnel-stream.js";
  *   asking    uint16 length, JSON object with what is said of the stream (see `stream-headers.ts`)
  *   answering 1 byte: HERE, then the bytes of the stream flow; or NOT_HERE or REFUSED, and the end
  *
- * Whoever is asked looks among its own tunnels only, so that a question never goes in circles.
+ * Whoever is asked looks among its own tunnels only, so that a question never goes in circles. Who may not ask is refused
+ * before a byte of the question is read.
  */
 
 export interface PeerDialerOptions extends StreamDialerOptions {
@@ -58,6 +59,12 @@ export async function askPeer(info: TunnelStreamInfo, options: PeerDialerOptions
   }
 }
 
+/** Turns away whoever may not ask, without reading what it asks. */
+export function refusePeer(socket: TLSSocket): void {
+  socket.on("error", () => undefined);
+  endWith(socket, REFUSED);
+}
+
 /** Answers one question of another proxy, and copies until the stream is over. Never rejects. */
 export async function answerPeer(
   socket: TLSSocket,
@@ -75,9 +82,7 @@ export async function answerPeer(
     onAsked();
     stream = await open(info, gone.signal);
   } catch (error) {
-    const answer = isMezError(error, "NODE_OFFLINE", "TUNNEL_LOST") ? NOT_HERE : REFUSED;
-    socket.end(Buffer.of(answer), () => socket.destroy());
-    return;
+    return endWith(socket, isMezError(error, "NODE_OFFLINE", "TUNNEL_LOST") ? NOT_HERE : REFUSED);
   }
   if (gone.signal.aborted) return void stream.destroy();
   const near = tunnelStream(socket, tcp);
@@ -91,6 +96,14 @@ const HERE = 1;
 const NOT_HERE = 2;
 const REFUSED = 3;
 const MAX_QUESTION_BYTES = 4_096;
+const LAST_WORD_MS = 5_000;
+
+/** Bytes that nobody has read when a socket closes can take the answer with them, so they are thrown away until the other side ends. */
+function endWith(socket: TLSSocket, answer: number): void {
+  const limit = setTimeout(() => socket.destroy(), LAST_WORD_MS).unref();
+  socket.once("close", () => clearTimeout(limit)).once("end", () => socket.destroy());
+  socket.resume().end(Buffer.of(answer));
+}
 
 function encodeQuestion(info: TunnelStreamInfo): Buffer {
   const text = Buffer.from(JSON.stringify(streamInfoHeaders(info)));

@@ -10,7 +10,8 @@ import { type Clock, systemClock } from "../time/clock.js";
 import { BARE_STREAM_MAGIC, receiveBareStream } from "./bare-stream.js";
 import { sayGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
-import { answerPeer } from "./peer-stream.js";
+import { answerPeer, refusePeer } from "./peer-stream.js";
+import { RefusalLog } from "./refusal-log.js";
 import { Rendezvous } from "./rendezvous.js";
 import type { TunnelStreamInfo } from "./stream-headers.js";
 import { Tunnel, type TunnelPeer } from "./tunnel.js";
@@ -25,6 +26,17 @@ export interface TunnelApplicant {
   readonly address: string;
 }
 
+/** How other proxies are served. */
+export interface ServedPeers {
+  /** Whether it is a proxy that may ask; decided before anything of its question is read. */
+  readonly admit: (applicant: TunnelApplicant) => boolean;
+  /**
+   * Opens a stream to a node that is connected here.
+   * @throws {MezError} `NODE_OFFLINE`, or why the other proxy is refused
+   */
+  readonly open: (applicant: TunnelApplicant, info: TunnelStreamInfo, signal: AbortSignal) => Promise<Duplex>;
+}
+
 export interface TunnelListenerOptions {
   /** Asked at start and at each `refreshCredentials()`. */
   readonly credentials: () => protocol.TunnelCredentials;
@@ -32,11 +44,8 @@ export interface TunnelListenerOptions {
   readonly authorize: (applicant: TunnelApplicant) => TunnelPeer | { readonly refusal: string };
   /** Receives each tunnel once it takes streams, e.g. `(tunnel) => directory.add(tunnel)`. */
   readonly onTunnel: (tunnel: Tunnel) => void;
-  /**
-   * Opens a stream for another proxy, to a node that is connected here. Without it, other proxies are not served.
-   * @throws {MezError} `NODE_OFFLINE`, or why the other proxy is refused
-   */
-  readonly onPeer?: (applicant: TunnelApplicant, info: TunnelStreamInfo, signal: AbortSignal) => Promise<Duplex>;
+  /** Without it, other proxies are not served. */
+  readonly peers?: ServedPeers;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Default 10. */
@@ -56,9 +65,11 @@ export class TunnelListener {
   readonly #pending = new Map<string, Socket>();
   readonly #rendezvous = new Rendezvous();
   readonly #sockets = new Set<Socket>();
+  readonly #refusals: RefusalLog;
 
   constructor(options: TunnelListenerOptions) {
     this.#options = options;
+    this.#refusals = new RefusalLog(options.logger, options.clock ?? systemClock);
     this.#tls = createTlsServer({
       ...protocol.tunnelTlsOptions(options.credentials()),
       ALPNProtocols: [protocol.TUNNEL_ALPN, protocol.STREAM_ALPN, protocol.PEER_ALPN],
@@ -195,12 +206,15 @@ export class TunnelListener {
   }
 
   #receivePeer(socket: TLSSocket, tcp: Socket, applicant: TunnelApplicant): void {
-    const { onPeer, logger } = this.#options;
-    const { address } = applicant;
+    const { peers, logger } = this.#options;
+    const { address, certificate } = applicant;
+    if (peers === undefined || !peers.admit(applicant)) {
+      this.#refusals.warn("who asked is no proxy that is served", { address, subject: certificate.subject.slice(0, 256) });
+      return refusePeer(socket);
+    }
     const open = async (info: TunnelStreamInfo, signal: AbortSignal): Promise<Duplex> => {
-      if (onPeer === undefined) throw new MezError("ACCESS_DENIED", "other proxies are not served here");
       try {
-        return await onPeer(applicant, info, signal);
+        return await peers.open(applicant, info, signal);
       } catch (error) {
         if (!isMezError(error, "NODE_OFFLINE")) logger.warn("another proxy got no stream", { address, reason: messageOf(error) });
         throw error;

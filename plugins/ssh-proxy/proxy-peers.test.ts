@@ -13,7 +13,10 @@ import { ProxyPeers } from "./proxy-peers.js";
 test("asks the proxy first that had the node, as often as it has it", async (t) => {
   const authority = await testAuthority();
   const [far, asking] = await Promise.all([authority.issue("localhost"), authority.issue("proxy-b")]);
-  const bed = await TunnelTestBed.open({ credentials: () => far, onPeer: async () => duplexPair()[0] });
+  const bed = await TunnelTestBed.open({
+    credentials: () => far,
+    peers: { admit: () => true, open: async () => duplexPair()[0] },
+  });
   t.after(() => bed.dispose());
   let others = 0;
   const other = createServer((socket) => {

@@ -1,16 +1,15 @@
 import type { X509Certificate } from "node:crypto";
-import { lookup } from "node:dns/promises";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { isMezError, messageOf } from "../../core/errors/error.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import { askPeer } from "../../core/tunnel/peer-stream.js";
-import { parseAddress } from "../../core/tunnel/stream-dialer.js";
 import type { TunnelStreamInfo } from "../../core/tunnel/stream-headers.js";
 import { nodeOffline } from "../../core/tunnel/tunnel.js";
 import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import { type SessionEncryption, tunnelSecureContext } from "../../core/tunnel/tunnel-protocol.js";
+import { PeerAddresses } from "./peer-addresses.js";
 
 export interface ProxyPeersParts {
   /** `host:port` of the tunnel listeners of other proxies. A name with several addresses stands for as many proxies. */
@@ -26,7 +25,11 @@ export class ProxyPeers {
   /** Where a node was found last; asked first. */
   readonly #found = new Map<string, string>();
 
-  constructor(private readonly parts: ProxyPeersParts) {}
+  readonly #addresses: PeerAddresses;
+
+  constructor(private readonly parts: ProxyPeersParts) {
+    this.#addresses = new PeerAddresses(parts.addresses, parts.logger);
+  }
 
   /** @throws {MezError} `NODE_OFFLINE`, `TUNNEL_LOST`; see `Tunnel.open` */
   async open(info: TunnelStreamInfo, signal: AbortSignal, encryption: SessionEncryption): Promise<Duplex> {
@@ -59,7 +62,7 @@ export class ProxyPeers {
   async #askAll(info: TunnelStreamInfo, signal: AbortSignal): Promise<Duplex> {
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
-    const addresses = await this.#addresses();
+    const addresses = await this.#addresses.find(signal);
     let winner: Duplex | null = null;
     await new Promise<void>((resolve) => {
       let waiting = addresses.length;
@@ -94,22 +97,6 @@ export class ProxyPeers {
         logger.warn("another proxy was asked for a node in vain", { address, node: info.nodeName, error: messageOf(error) });
       signal.throwIfAborted();
       return null;
-    }
-  }
-
-  async #addresses(): Promise<readonly string[]> {
-    const found = await Promise.all(this.parts.addresses.map((address) => this.#resolve(address)));
-    return [...new Set(found.flat())];
-  }
-
-  async #resolve(address: string): Promise<readonly string[]> {
-    const { host, port } = parseAddress(address);
-    try {
-      const all = await lookup(host, { all: true });
-      return all.map(({ address: ip, family }) => (family === 6 ? `[${ip}]:${port}` : `${ip}:${port}`));
-    } catch (error) {
-      this.parts.logger.warn("another proxy cannot be found", { address, error: messageOf(error) });
-      return [];
     }
   }
 

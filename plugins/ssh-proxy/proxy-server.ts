@@ -54,7 +54,10 @@ export class ProxyServer implements Lifecycle {
       credentials: () => identity.current(),
       authorize: (applicant) => gate.authorize(applicant),
       onTunnel: (tunnel) => gate.receive(tunnel),
-      onPeer: (applicant, info, signal) => gate.openForPeer(applicant, info, signal),
+      peers: {
+        admit: ({ certificate }) => gate.isProxy(certificate),
+        open: (applicant, info, signal) => gate.openForPeer(applicant, info, signal),
+      },
       logger: parts.logger,
       clock: parts.clock,
     });
