@@ -15,6 +15,7 @@ export async function connectAsAdministrator(context: CommandContext): Promise<R
   return {
     client: (definition) => connection.client(definition),
     serverFingerprint: () => connection.serverFingerprint(),
+    serverAuthority: () => connection.serverAuthority(),
     close: () => connection.close(),
     // No command of an administrator needs what is learned, so it costs no round trip of its own.
     meanwhile: learned,

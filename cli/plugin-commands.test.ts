@@ -109,6 +109,7 @@ function program(error: MezError): Program {
   const connection: RpcConnection = {
     client: (() => ({ ping: async () => ({ clusterName: "prod" }) })) as never,
     serverFingerprint: async () => Buffer.alloc(0),
+    serverAuthority: () => null,
     close: () => undefined,
   };
   return {

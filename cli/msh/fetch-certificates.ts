@@ -73,7 +73,8 @@ async function issueAfterDemands(
   for (const { step, message } of issued.demands) {
     const answer = await context.loginAnswer(step);
     const publicKeys = [Buffer.from(request.sshPublicKey), Buffer.from(request.x509PublicKey)];
-    const demand = { message, userName, publicKeys, otp: undefined, client: connection.client.bind(connection) };
+    const asked = { message, userName, publicKeys, otp: undefined, serverAuthority: connection.serverAuthority() };
+    const demand = { ...asked, client: connection.client.bind(connection) };
     request.answers.push({ step, message: await answer(context, demand) });
   }
   const answered = await client.issueUserCerts(request, { signal: context.signal });

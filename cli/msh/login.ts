@@ -77,7 +77,8 @@ async function authenticate(context: CommandContext, attempt: Attempt): Promise<
     for (let round = 0; round < MAX_ROUNDS && isUnfinished(session, request); round++) {
       for (const { step, message } of session.demands) {
         const answer = await context.loginAnswer(step);
-        const demand = { message, userName: user, publicKeys: [], otp: attempt.otp };
+        const serverAuthority = connection.serverAuthority();
+        const demand = { message, userName: user, publicKeys: [], otp: attempt.otp, serverAuthority };
         const answered = await answer(context, { ...demand, client: (service) => connection.client(service) });
         request.answers.push({ step, message: answered });
       }

@@ -132,6 +132,7 @@ test("opens one connection for all calls of a command and closes it, also after 
   const connection: RpcConnection = {
     client: () => ({}) as never,
     serverFingerprint: async () => Buffer.alloc(32),
+    serverAuthority: () => null,
     close: () => void closed++,
   };
   const call = command({
@@ -176,6 +177,7 @@ test("lets a command begin before what goes on beside it has ended, and waits fo
     connect: async () => ({
       client: () => ({}) as never,
       serverFingerprint: async () => Buffer.alloc(32),
+      serverAuthority: () => null,
       close: () => void order.push("closed"),
       meanwhile: beside.promise,
     }),

@@ -239,7 +239,12 @@ test("is as old as its last whole copy until the next one is whole", async (t) =
   const client = { watch } as unknown as RpcClient<RpcDefinition>;
   const remote = new RemoteCollections(silentLogger);
   t.after(() => remote.close());
-  remote.follow({ client: () => client, serverFingerprint: async () => Buffer.alloc(0), close() {} } as RpcConnection);
+  remote.follow({
+    client: () => client,
+    serverFingerprint: async () => Buffer.alloc(0),
+    serverAuthority: () => null,
+    close() {},
+  } as RpcConnection);
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(remote.silentSeconds(), Number.POSITIVE_INFINITY);
   go();
@@ -261,7 +266,12 @@ test("nobody makes a stream look younger or older by setting the clock", { timeo
   let steady = 1000;
   const remote = new RemoteCollections(silentLogger, () => steady);
   t.after(() => remote.close());
-  remote.follow({ client: () => client, serverFingerprint: async () => Buffer.alloc(0), close() {} } as RpcConnection);
+  remote.follow({
+    client: () => client,
+    serverFingerprint: async () => Buffer.alloc(0),
+    serverAuthority: () => null,
+    close() {},
+  } as RpcConnection);
   await remote.ready();
   await new Promise((resolve) => setImmediate(resolve));
   steady += 30;

@@ -11,6 +11,8 @@ export interface LoginDemand {
   readonly publicKeys: readonly Buffer[];
   /** A one-time code that was given beforehand, for a client without a terminal. */
   readonly otp: Secret | undefined;
+  /** Of the connection of the login, see `RpcConnection`. What is signed for one cluster is worth nothing at another. */
+  readonly serverAuthority: Buffer | null;
   /** A client over the connection of the login, which has no credentials yet. */
   client<Definition extends RpcDefinition>(definition: Definition): RpcClient<Definition>;
 }

@@ -81,6 +81,12 @@ export interface RpcConnection {
   client<Definition extends RpcDefinition>(definition: Definition): RpcClient<Definition>;
   /** SHA-256 of the DER of the server's TLS certificate as this side sees it; connects when needed. */
   serverFingerprint(): Promise<Buffer>;
+  /**
+   * SHA-256 of the SubjectPublicKeyInfo of the authority that signed the certificates of all servers that this connection has met.
+   * `null` when the certificate was not checked, when none of the trusted authorities signed it itself, and when there were
+   * different ones. To be asked after a call.
+   */
+  serverAuthority(): Buffer | null;
   /** For whoever waits for a sign of life in vain: with several addresses, the next call begins at the next one. */
   moveOn?(): void;
   close(): void;

@@ -17,6 +17,7 @@ import { parseHostPort } from "./address.js";
 import { AddressOrder, isReachable } from "./address-order.js";
 import { checkAuthServer } from "./auth-server-check.js";
 import { clientStreamCall, type OpenCall, serverStreamCall, unaryCall } from "./client-calls.js";
+import { ShownAuthority } from "./shown-authority.js";
 import { fromStatus } from "./status.js";
 import { probeServer } from "./trust-probe.js";
 
@@ -41,9 +42,11 @@ class GrpcConnection implements RpcConnection {
   #opened: OpenClient | null = null;
   #closed = false;
   readonly #order: AddressOrder;
+  readonly #shown: ShownAuthority;
 
   constructor(private readonly options: DialOptions) {
     this.#order = new AddressOrder(options.addresses);
+    this.#shown = new ShownAuthority(options.trust.kind === "authorities" ? options.trust.certificatesPem : []);
   }
 
   client<Definition extends RpcDefinition>(definition: Definition): RpcClient<Definition> {
@@ -54,6 +57,10 @@ class GrpcConnection implements RpcConnection {
   async serverFingerprint(): Promise<Buffer> {
     const { fingerprint, address } = await this.#open();
     return fingerprint ?? sha256(await shownLeaf(address));
+  }
+
+  serverAuthority(): Buffer | null {
+    return this.#shown.hash();
   }
 
   moveOn(): void {
@@ -168,8 +175,11 @@ class GrpcConnection implements RpcConnection {
       ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.privateKeyPem.expose() }),
     });
     if (leaf === null) {
-      const checkServerIdentity = (_name: string, certificate: PeerCertificate): Error | undefined =>
-        checkAuthServer(host, certificate);
+      const checkServerIdentity = (_name: string, certificate: PeerCertificate): Error | undefined => {
+        const refusal = checkAuthServer(host, certificate);
+        if (refusal === undefined) this.#shown.note(certificate.raw);
+        return refusal;
+      };
       return ChannelCredentials.createFromSecureContext(context, { checkServerIdentity });
     }
     return grpcCredentials.createFromSecureContext(context, {

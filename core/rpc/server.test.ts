@@ -279,6 +279,18 @@ test("both sides see the same fingerprint, and new connections get a replaced ce
   await first.echo.say({ text: "still here" });
 });
 
+test("a connection knows the CA of the server that it checked, and none of one that it did not check", async (t) => {
+  const server = await start(t);
+  const trusted = [await testAuthority("Other CA"), server.authority].map(({ certificatePem }) => certificatePem);
+  const checked = dial(t, server, { trust: { kind: "authorities", certificatesPem: trusted } });
+  await checked.echo.say({ text: "hi" });
+  const spki = new X509Certificate(server.authority.certificatePem).publicKey.export({ format: "der", type: "spki" });
+  assert.deepEqual(checked.connection.serverAuthority(), createHash("sha256").update(spki).digest());
+  const { echo, connection } = dial(t, server, { trust: { kind: "none" } });
+  await echo.say({ text: "hi" });
+  assert.equal(connection.serverAuthority(), null);
+});
+
 test("a client refuses a server of another CA, and says what it could not reach", async (t) => {
   const server = await start(t);
   const other = await testAuthority("Other CA");

@@ -32,6 +32,10 @@ export class TrustedConnection implements RpcConnection {
     return this.#explained(() => this.inner.serverFingerprint());
   }
 
+  serverAuthority(): Buffer | null {
+    return this.inner.serverAuthority();
+  }
+
   moveOn(): void {
     this.inner.moveOn?.();
   }

@@ -34,7 +34,7 @@ export async function logIn(context: CommandContext, input: LoginInput): Promise
     for (const { step, message } of session.demands) {
       const answer = await context.loginAnswer(step);
       const { username: userName, otp } = input;
-      const demand = { message, userName, otp, publicKeys: [] };
+      const demand = { message, userName, otp, publicKeys: [], serverAuthority: connection.serverAuthority() };
       const answered = await answer(context, { ...demand, client: (service) => connection.client(service) });
       request.answers.push({ step, message: answered });
     }

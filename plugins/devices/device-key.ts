@@ -21,6 +21,14 @@ export async function signWith(key: StoredDeviceKey, statement: Buffer, env: Pro
   }
 }
 
+/** The connection does not say by whose word its server is the right one, so nothing is signed for it. */
+export function serverUnknown(): MezError {
+  return new MezError(
+    "DEVICE_KEY_UNUSABLE",
+    "a device signs only for a server whose certificate the Host CA signed and this side has checked: no --insecure, nothing that ends TLS in between",
+  );
+}
+
 /** A new key that is kept in a file. */
 export function makeFileKey(): { readonly key: StoredDeviceKey; readonly publicKey: Buffer } {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });

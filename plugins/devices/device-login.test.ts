@@ -76,6 +76,7 @@ for (const [what, change] of [
   ["another user", { userName: "bob" }],
   ["a certificate", { purpose: "certificate" }],
   ["an enrolment", { purpose: "enrolment" }],
+  ["another server", { authority: Buffer.alloc(32, 9) }],
 ] as const)
   test(`a signature that was made for ${what} does not do`, () =>
     inWorld(async (world) => {
@@ -83,8 +84,24 @@ for (const [what, change] of [
       const challenge = await world.demanded();
       const { signature } = device.answer({ ...challenge, ...change });
       const said = await refuses(world.logIn({ ...device.answer(challenge), signature }), "DEVICE_REFUSED");
-      assert.equal(said, "the key of device laptop is not the one that was enrolled");
+      assert.equal(
+        said,
+        "what device laptop signed is of another key than the one that was enrolled, or was meant for another server",
+      );
     }));
+
+test("during a rotation of the Host CA a signature for either of its keys does", () =>
+  inWorld(async (world) => {
+    const device = await world.enrol("alice");
+    const [former, next] = [Buffer.alloc(32, 3), Buffer.alloc(32, 4)];
+    world.hostAuthorities = [next, former];
+    for (const authority of [former, next]) {
+      const outcome = await world.logIn(device.answer({ ...(await world.demanded()), authority }));
+      assert.equal("passed" in outcome && outcome.device, device.id);
+    }
+    world.hostAuthorities = [next];
+    await refuses(world.logIn(device.answer({ ...(await world.demanded()), authority: former })), "DEVICE_REFUSED");
+  }));
 
 test("somebody else's device, or one that was removed, is none; a revoked one is refused", () =>
   inWorld(async (world) => {

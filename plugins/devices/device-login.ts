@@ -15,6 +15,8 @@ export interface DeviceLoginParts {
   readonly challenges: Challenges;
   readonly clock: Clock;
   readonly clusterName: string;
+  /** Of the Host CA now: during a rotation several. */
+  readonly hostAuthorities: () => readonly Buffer[];
   /** Whether a device of this kind counts. */
   readonly counts: (assurance: Assurance) => boolean;
 }
@@ -89,8 +91,13 @@ export class DeviceLogin implements LoginStep {
     const fields = { device: device.id };
     if (device.revokedAt !== null) throw new MezError("DEVICE_REFUSED", revokedSentence(device.name), { fields });
     const key = parseDeviceKey(Buffer.from(device.publicKey, "base64"));
-    if (!isSignedBy(key, { ...said, clusterName: this.parts.clusterName }, signature))
-      throw new MezError("DEVICE_REFUSED", `the key of device ${device.name} is not the one that was enrolled`, { fields });
+    const { clusterName, hostAuthorities } = this.parts;
+    if (!isSignedBy(key, { ...said, clusterName, authorities: hostAuthorities() }, signature))
+      throw new MezError(
+        "DEVICE_REFUSED",
+        `what device ${device.name} signed is of another key than the one that was enrolled, or was meant for another server`,
+        { fields },
+      );
   }
 }
 

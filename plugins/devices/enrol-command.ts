@@ -5,12 +5,10 @@ import type { RpcClient } from "../../core/plugin/rpc.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import { type Device, type DeviceChallenge, DeviceServiceService } from "../../proto/gen/mezite/devices/v1/devices.js";
 import { deviceFilePath, type StoredDeviceKey, writeDeviceFile } from "./device-file.js";
-import { makeFileKey, signWith } from "./device-key.js";
+import { makeFileKey, serverUnknown, signWith } from "./device-key.js";
 import { statementOf } from "./device-statement.js";
 import { DEVICE_COLUMNS } from "./device-table.js";
 import { hasTpm, type TpmKeyBlobs, TpmTools } from "./tpm-tools.js";
-
-type DeviceClient = RpcClient<typeof DeviceServiceService>;
 
 export interface EnrolInput {
   readonly token: Secret | undefined;
@@ -23,15 +21,23 @@ export interface EnrolInput {
  * @throws {MezError} `ENROLMENT_REFUSED`, `ALREADY_EXISTS`, `DEVICE_KEY_UNUSABLE`
  */
 export async function enrolHere(context: CommandContext, { token, name, key }: EnrolInput): Promise<void> {
-  const client = await context.rpc(DeviceServiceService);
+  const connection = await context.connection();
+  const client = connection.client(DeviceServiceService);
+  const server: Server = { client, authority: () => connection.serverAuthority() };
   const wanted = { token: token?.expose() ?? "", name: name ?? hostname().slice(0, 64) };
   const enrolled =
-    (key === "file" ? null : await enrolTpm(context, client, wanted, key)) ?? (await enrolFile(context, client, wanted));
+    (key === "file" ? null : await enrolTpm(context, server, wanted, key)) ?? (await enrolFile(context, server, wanted));
   await context.output.record(enrolled, DEVICE_COLUMNS);
   context.output.note("enrolled; log in again here to come from this device");
 }
 
 // --- internal ---
+
+interface Server {
+  readonly client: RpcClient<typeof DeviceServiceService>;
+  /** Asked after the first call. */
+  readonly authority: () => Buffer | null;
+}
 
 interface Wanted {
   readonly token: string;
@@ -39,12 +45,7 @@ interface Wanted {
 }
 
 /** @returns `null` where there is no usable TPM and a file will do. */
-async function enrolTpm(
-  context: CommandContext,
-  client: DeviceClient,
-  wanted: Wanted,
-  key: "auto" | "tpm",
-): Promise<Device | null> {
+async function enrolTpm(context: CommandContext, server: Server, wanted: Wanted, key: "auto" | "tpm"): Promise<Device | null> {
   if (key === "auto" && !hasTpm(context.env)) return null;
   return TpmTools.with(context.env, async (tpm) => {
     const made = await makeTpmKey(tpm).catch((error: unknown) => {
@@ -54,7 +55,7 @@ async function enrolTpm(
     });
     if (made === null) return null;
     const { blobs, endorsement } = made;
-    const challenge = await client.beginEnrolment({
+    const challenge = await server.client.beginEnrolment({
       token: wanted.token,
       publicKey: Buffer.alloc(0),
       tpm: {
@@ -65,7 +66,7 @@ async function enrolTpm(
     });
     const activated = await tpm.activate(blobs, challenge.credential, challenge.credentialSecret);
     const stored = { kind: "tpm", public: blobs.public.toString("base64"), private: blobs.private.toString("base64") } as const;
-    return finish(context, client, challenge, { name: wanted.name, key: stored, activated });
+    return finish(context, server, challenge, { name: wanted.name, key: stored, activated });
   });
 }
 
@@ -76,23 +77,25 @@ async function makeTpmKey(
   return { blobs, endorsement: await tpm.endorsement() };
 }
 
-async function enrolFile(context: CommandContext, client: DeviceClient, { token, name }: Wanted): Promise<Device> {
+async function enrolFile(context: CommandContext, server: Server, { token, name }: Wanted): Promise<Device> {
   const { key, publicKey } = makeFileKey();
-  const challenge = await client.beginEnrolment({ token, publicKey, tpm: undefined });
-  const device = await finish(context, client, challenge, { name, key, activated: Buffer.alloc(0) });
+  const challenge = await server.client.beginEnrolment({ token, publicKey, tpm: undefined });
+  const device = await finish(context, server, challenge, { name, key, activated: Buffer.alloc(0) });
   context.output.note("the key is in a file of this machine: weaker than a TPM, because whoever copies the file has the device");
   return device;
 }
 
 async function finish(
   context: CommandContext,
-  client: DeviceClient,
+  { client, authority: authorityOf }: Server,
   { purpose, clusterName, userName, challenge }: DeviceChallenge,
   { name, key, activated }: { readonly name: string; readonly key: StoredDeviceKey; readonly activated: Buffer },
 ): Promise<Device> {
   if (purpose !== "enrolment") throw new MezError("INVALID_DOCUMENT", "the server asks for something else than an enrolment");
+  const authority = authorityOf();
+  if (authority === null) throw serverUnknown();
   const path = deviceFilePath(context.homeDirectory, clusterName, userName);
-  const signature = await signWith(key, statementOf({ purpose, clusterName, userName, challenge }), context.env);
+  const signature = await signWith(key, statementOf({ purpose, clusterName, userName, authority, challenge }), context.env);
   const device = await client.finishEnrolment({ challenge, signature, name, activated });
   writeDeviceFile(path, { id: device.id, clusterName, userName, key });
   return device;

@@ -46,6 +46,8 @@ export interface EnrolmentParts {
   readonly users: Pick<Collection<UserEntry>, "get">;
   readonly challenges: Challenges;
   readonly clusterName: string;
+  /** Of the Host CA now: during a rotation several. */
+  readonly hostAuthorities: () => readonly Buffer[];
   readonly selfEnrolment: boolean;
   readonly maxDevicesPerUser: number;
   readonly tpmTrust: TpmTrust;
@@ -117,7 +119,7 @@ export class EnrolmentService {
    * @throws {MezError} `DEVICE_REFUSED`, `ENROLMENT_REFUSED`, `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `LIMIT_EXCEEDED`
    */
   async finish(proof: EnrolmentProof, author: DeviceAuthor & { readonly userName: string }): Promise<Device> {
-    const { database, challenges, clusterName, clock } = this.parts;
+    const { database, challenges, clusterName, clock, hostAuthorities } = this.parts;
     const { userName, clientIp: clientAddress } = author;
     const name = parseDeviceName(proof.name);
     const { challenge, signature } = proof;
@@ -127,8 +129,9 @@ export class EnrolmentService {
       if (candidate === null) throw new MezError("INTERNAL", "an enrolment without a key was begun");
       const { publicKey, assurance, endorsementKey, secretHash, tokenHash } = candidate;
       const key = parseDeviceKey(Buffer.from(publicKey, "base64"));
-      if (!isSignedBy(key, { purpose: "enrolment", clusterName, userName, challenge }, signature))
-        throw new MezError("DEVICE_REFUSED", "the device did not prove that it has the key");
+      const expected = { purpose: "enrolment", clusterName, userName, challenge, authorities: hostAuthorities() } as const;
+      if (!isSignedBy(key, expected, signature))
+        throw new MezError("DEVICE_REFUSED", "the device did not prove to this server that it has the key");
       if (secretHash !== null && !isSame(hashOf(proof.activated), secretHash))
         throw new MezError("DEVICE_REFUSED", "the key is not in the TPM that was shown");
       await challenges.take(tx, open);

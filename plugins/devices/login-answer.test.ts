@@ -7,6 +7,8 @@ import { after, test } from "node:test";
 import { isMezError } from "../../core/errors/error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import { DeviceAnswer, DeviceChallenge } from "../../proto/gen/mezite/devices/v1/devices.js";
+import { DeviceWorld, HOST_CA, TestDevice } from "../../test/fixtures/device-world.js";
+import { refuses } from "../../test/fixtures/refuses.js";
 import { parseDeviceKey } from "./device.js";
 import { deviceFilePath, writeDeviceFile } from "./device-file.js";
 import { makeFileKey } from "./device-key.js";
@@ -30,7 +32,7 @@ test("signs the question of a login, and for the keys of its own certificate", a
     const { deviceId, signature } = DeviceAnswer.decode(await answer({ purpose, challenge, sessionId: "s-1" }, publicKeys));
     assert.equal(deviceId, "d-1");
     const how = { key: parseDeviceKey(publicKey), dsaEncoding: "der" } as const;
-    assert.ok(verify("sha256", statementOf({ ...NAMES, purpose, challenge }), how, signature));
+    assert.ok(verify("sha256", statementOf({ ...NAMES, purpose, challenge, authority: HOST_CA }), how, signature));
   }
 });
 
@@ -46,11 +48,40 @@ for (const [what, asked, publicKeys] of [
   test(`signs nothing when it is asked for ${what}`, () =>
     assert.rejects(answer({ sessionId: "s-1", ...asked }, publicKeys), (error) => isMezError(error, "INVALID_DOCUMENT")));
 
+test("signs nothing for a server of which nobody knows whose it is: a login goes on without the device, a certificate does not", async () => {
+  const notes: string[] = [];
+  const login = DeviceAnswer.decode(await answer({ purpose: "login", challenge: Buffer.alloc(32, 7) }, [], null, notes));
+  assert.deepEqual([login.deviceId, login.signature.length], ["", 0]);
+  assert.match(notes.join(), /signs only for a server .*; this login does not come from the enrolled device/);
+  const certificate = { purpose: "certificate", challenge: keysChallenge("s-1", KEYS), sessionId: "s-1" };
+  await assert.rejects(answer(certificate, KEYS, null), (error) => isMezError(error, "DEVICE_KEY_UNUSABLE"));
+});
+
+test("a server in between that passes on the question of the real one gets an answer that is worth nothing there", () =>
+  DeviceWorld.run(async (world) => {
+    const device = new TestDevice("alice", key);
+    await world.enrolWith(await world.token("alice"), device);
+    writeDeviceFile(deviceFilePath(home, "test", "alice"), { clusterName: "test", userName: "alice", id: device.id, key });
+    const relayed = async (authority: Buffer) => DeviceAnswer.decode(await answer(await world.demanded(), [], authority));
+    await refuses(world.logIn(await relayed(Buffer.alloc(32, 66))), "DEVICE_REFUSED");
+    const direct = await world.logIn(await relayed(HOST_CA));
+    assert.equal("passed" in direct && direct.device, device.id);
+  }));
+
 // --- internal ---
 
-function answer(asked: Partial<DeviceChallenge>, publicKeys: readonly Buffer[]): Promise<Buffer> {
+function answer(
+  asked: Partial<DeviceChallenge>,
+  publicKeys: readonly Buffer[],
+  serverAuthority: Buffer | null = HOST_CA,
+  notes: string[] = [],
+): Promise<Buffer> {
   const message = Buffer.from(DeviceChallenge.encode(DeviceChallenge.fromPartial({ ...NAMES, ...asked })).finish());
   const client = (): never => assert.fail("nothing is asked of the server");
-  const context = { homeDirectory: home, env: {}, output: { note: () => {} } } as unknown as CommandContext;
-  return answerAsDevice(context, { message, userName: NAMES.userName, publicKeys, otp: undefined, client });
+  const context = {
+    homeDirectory: home,
+    env: {},
+    output: { note: (text: string) => notes.push(text) },
+  } as unknown as CommandContext;
+  return answerAsDevice(context, { message, userName: NAMES.userName, publicKeys, otp: undefined, serverAuthority, client });
 }

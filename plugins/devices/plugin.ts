@@ -11,6 +11,7 @@ import { Sweeper } from "../../core/plugin/sweeper.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { LOGIN_STEP } from "../../core/ports/login-step.js";
 import { USER_DATA } from "../../core/ports/user-data.js";
+import { CERTIFICATE_AUTHORITIES } from "../ca/api.js";
 import { DEVICES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
 import { ChallengeRecord } from "./challenge-repository.js";
 import { Challenges } from "./challenges.js";
@@ -20,6 +21,7 @@ import { DeviceLogin } from "./device-login.js";
 import { DeviceRecord } from "./device-repository.js";
 import { DEVICE_RPC, deviceHandlers } from "./device-rpc.js";
 import { DeviceService } from "./device-service.js";
+import { authorityHash } from "./device-statement.js";
 import { EnrolmentService } from "./enrolment-service.js";
 import { EnrolmentTokenRecord } from "./enrolment-token-repository.js";
 import { CreateDevices } from "./migrations/001-devices.js";
@@ -44,6 +46,10 @@ export default definePlugin<Config>({
 
     const counts = (assurance: Assurance): boolean => config.assurance === "any" || assurance === "tpm";
     const service = once((resolve) => new DeviceService(resolve(DATABASE), resolve(CLOCK)));
+    const hostAuthorities = once((resolve) => {
+      const authorities = resolve(CERTIFICATE_AUTHORITIES);
+      return () => authorities.trustBundle("host").certificatesPem.map(authorityHash);
+    });
     const challenges = once((resolve) => new Challenges(resolve(CLOCK)));
     host.store([DeviceRecord, EnrolmentTokenRecord, ChallengeRecord], [{ name: "001-devices", class: CreateDevices }]);
     host.publish(DEVICES_COLLECTION, service);
@@ -56,6 +62,7 @@ export default definePlugin<Config>({
           challenges: challenges(resolve),
           clock: resolve(CLOCK),
           clusterName: resolve(PROCESS).clusterName,
+          hostAuthorities: hostAuthorities(resolve),
           counts,
         }),
     );
@@ -79,6 +86,7 @@ export default definePlugin<Config>({
         users: resolve(COLLECTIONS).of(USERS_COLLECTION),
         challenges: challenges(resolve),
         clusterName,
+        hostAuthorities: hostAuthorities(resolve),
         selfEnrolment: config.self_enrolment,
         maxDevicesPerUser: config.max_devices_per_user,
         tpmTrust: new TpmTrust(readMakers(config.tpm_ca_file), clock),

@@ -32,6 +32,10 @@ export class FollowingConnection implements RpcConnection {
     return this.#current.connection.serverFingerprint();
   }
 
+  serverAuthority(): Buffer | null {
+    return this.#current.connection.serverAuthority();
+  }
+
   moveOn(): void {
     this.#current.connection.moveOn?.();
   }

@@ -35,6 +35,7 @@ async function run(
     client: () => client,
     close: () => undefined,
     serverFingerprint: async () => Buffer.alloc(32),
+    serverAuthority: () => null,
   } as unknown as RpcConnection;
   const commands = [users, roles, authentication].flatMap((defined) => defined.mezctl ?? []);
   const program: Program = {

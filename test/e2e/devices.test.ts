@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { chmodSync, cpSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster, type Finished } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { startServerInBetween } from "../fixtures/server-in-between.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { needsPeers } from "../peers/require-peer.js";
 import { type RunningSwtpm, startSwtpm } from "../peers/swtpm.js";
@@ -63,6 +64,24 @@ describe("devices", needsPeers("ssh"), () => {
     const admitted = ssh(home);
     assert.equal(admitted.code, 0, admitted.stderr);
     assert.ok(JSON.stringify(audit("user.login").filter((row) => row.user_name === "alice")).includes(only("alice").id));
+  });
+
+  test("a server in between gets nothing out of the device, and neither does one whose certificate nobody checks", async () => {
+    const between = await startServerInBetween(cluster.ports.auth);
+    try {
+      const caFile = join(cluster.folder, "between.pem");
+      writeFileSync(caFile, between.authority.certificatePem);
+      const there = [`--auth-server=localhost:${between.port}`, "--user=alice", "--password-stdin"];
+      const input = "password of alice 1\n";
+      const relayed = await cluster.mshMeanwhile(["login", `--ca-file=${caFile}`, ...there], { home: copyOf("relayed"), input });
+      assert.equal(relayed.code, 4, relayed.stderr);
+      assert.match(relayed.stderr, /what device laptop signed is of another key .* or was meant for another server/);
+      assert.ok(JSON.stringify(audit("device.auth.failed")).includes(only("alice").id));
+      const unchecked = await cluster.mshMeanwhile(["login", "--insecure", ...there], { home: copyOf("unchecked"), input });
+      assert.match(unchecked.stderr, /a device signs only for a server .*; this login does not come from the enrolled device/);
+    } finally {
+      await between.close();
+    }
   });
 
   test("another machine of the same person is not the device", () => {
@@ -244,6 +263,14 @@ describe("devices", needsPeers("ssh"), () => {
   function machine(name: string): string {
     const folder = join(cluster.folder, `home-${name}`);
     mkdirSync(folder, { mode: 0o700 });
+    return folder;
+  }
+
+  /** The same device with nothing else of it: another person's eyes on the same key file. */
+  function copyOf(name: string): string {
+    const folder = machine(name);
+    mkdirSync(join(folder, ".mezite", "devices", "test"), { recursive: true, mode: 0o700 });
+    cpSync(deviceFile(home), deviceFile(folder));
     return folder;
   }
 

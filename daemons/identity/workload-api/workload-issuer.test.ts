@@ -100,5 +100,10 @@ function svid(name: string): IssueX509SvidsResponse["results"][number] {
 }
 
 function connection(issueX509Svids: (request: IssueX509SvidsRequest) => Promise<IssueX509SvidsResponse>): RpcConnection {
-  return { client: () => ({ issueX509Svids }) as never, serverFingerprint: async () => Buffer.alloc(0), close() {} };
+  return {
+    client: () => ({ issueX509Svids }) as never,
+    serverFingerprint: async () => Buffer.alloc(0),
+    serverAuthority: () => null,
+    close() {},
+  };
 }

@@ -110,7 +110,7 @@ export interface TpmEvidence {
   endorsementCertificate: Buffer;
 }
 
-/** What a device has to sign; see `statementOf` in plugins/devices/device-statement.ts. */
+/** What a device has to sign, with the key of the Host CA that it has checked; see `statementOf` in plugins/devices/device-statement.ts. */
 export interface DeviceChallenge {
   /** enrolment, login or certificate. */
   purpose: string;
