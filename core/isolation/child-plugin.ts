@@ -12,8 +12,18 @@ import { Secret } from "../plugin/secret.js";
 import { systemClock } from "../time/clock.js";
 import { FrameLink } from "./frame-link.js";
 import { ISOLATED_PORTS } from "./isolated-ports.js";
+import { cutLogLine } from "./log-line.js";
 import { OutgoingStream } from "./outgoing-stream.js";
-import { type Introduction, type Registration, type Reply, type Request, type Started, toWireError } from "./wire.js";
+import {
+  FROM_HOST,
+  type Introduction,
+  type Registration,
+  type Reply,
+  type Request,
+  replyLimits,
+  type Started,
+  toWireError,
+} from "./wire.js";
 
 interface Implementation {
   readonly port: string;
@@ -33,7 +43,8 @@ export class ChildPlugin {
   #introduction: Introduction | null = null;
 
   constructor(connection: Duplex, onHostGone: () => void) {
-    this.#link = new FrameLink(connection, (message) => this.#take(message as Request), onHostGone);
+    const limits = { sent: replyLimits, most: FROM_HOST, received: () => FROM_HOST };
+    this.#link = new FrameLink(connection, limits, (message) => this.#take(message as Request), onHostGone);
   }
 
   /** Ends this process; the host learns why from standard error. */
@@ -166,7 +177,7 @@ export class ChildPlugin {
     const at =
       (level: "debug" | "info" | "warn" | "error"): Logger["info"] =>
       (message, fields = {}) =>
-        void this.#send({ type: "log", level, message: String(message), fields: JSON.stringify(fields) ?? "{}" });
+        void this.#send({ type: "log", level, ...cutLogLine(message, fields) });
     return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
   }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,7 @@ export interface ChildOptions {
   readonly dataDirectory: string | null;
   /** What the manifest says that its code touches. */
   readonly reach: readonly string[];
-  /** Resident memory beyond which it is killed. */
+  /** Resident memory, of it and of what it starts, beyond which all of it is killed. */
   readonly memoryMib: number;
 }
 
@@ -53,12 +53,24 @@ export function connectionOf(child: ChildProcess): Duplex {
   return child.stdio[3] as unknown as Duplex;
 }
 
-/** Resident memory of a process in bytes, `null` where that cannot be known. */
+/**
+ * Resident memory of a process and of all that it started, in bytes; what several of them share counts for each. `null` where
+ * that cannot be known.
+ */
 export function residentBytes(pid: number): number | null {
-  try {
-    return Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]) * PAGE_BYTES;
-  } catch {
-    return null;
+  const own = residentBytesOf(pid);
+  return own === null ? null : descendantsOf(pid).reduce((sum, each) => sum + (residentBytesOf(each) ?? 0), own);
+}
+
+/** Ends a process, the group that it leads, and what it started that left that group. */
+export function killTree(pid: number): void {
+  const descendants = descendantsOf(pid);
+  for (const each of [-pid, ...descendants]) {
+    try {
+      process.kill(each, "SIGKILL");
+    } catch {
+      // It has just ended.
+    }
   }
 }
 
@@ -67,6 +79,7 @@ export function residentBytes(pid: number): number | null {
 const MAIN = fileURLToPath(new URL("./child-main.js", import.meta.url));
 const HOST_FOLDERS = hostFolders(PACKAGE_ROOT);
 const HEAP_SHARE = 0.75;
+const MAX_DESCENDANTS = 1000;
 const PAGE_BYTES = 4096;
 const SETPRIV = "/usr/bin/setpriv";
 
@@ -81,5 +94,34 @@ function preferredVictim(pid: number): void {
     writeFileSync(`/proc/${pid}/oom_score_adj`, "1000");
   } catch {
     // Not Linux, or it has ended already.
+  }
+}
+
+function residentBytesOf(pid: number): number | null {
+  try {
+    return Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]) * PAGE_BYTES;
+  } catch {
+    return null;
+  }
+}
+
+/** Its children, theirs, and so on. One whose parent has ended is nobody's child any more. */
+function descendantsOf(pid: number): readonly number[] {
+  const found: number[] = [];
+  for (let next: readonly number[] = [pid]; next.length > 0 && found.length < MAX_DESCENDANTS; ) {
+    next = next.flatMap(childrenOf);
+    found.push(...next);
+  }
+  return found;
+}
+
+function childrenOf(pid: number): readonly number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+      const text = readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").trim();
+      return text === "" ? [] : text.split(" ").map(Number);
+    });
+  } catch {
+    return [];
   }
 }

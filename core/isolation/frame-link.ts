@@ -1,9 +1,17 @@
 import type { Duplex } from "node:stream";
-import { encodeFrame, FrameReader } from "./frames.js";
+import { encodeFrame, type FrameLimits, FrameReader } from "./frames.js";
+
+/** How long messages are, in both directions, by what they are. */
+export interface LinkLimits {
+  readonly sent: (message: unknown) => FrameLimits;
+  /** What none that comes is longer than. */
+  readonly most: FrameLimits;
+  readonly received: (message: unknown) => FrameLimits;
+}
 
 /** Sends and receives frames over a connection. */
 export class FrameLink {
-  readonly #reader = new FrameReader();
+  readonly #reader: FrameReader;
   #draining: Promise<void> | null = null;
 
   /**
@@ -12,9 +20,11 @@ export class FrameLink {
    */
   constructor(
     private readonly connection: Duplex,
+    private readonly limits: LinkLimits,
     onMessage: (message: unknown) => void,
     onClosed: (problem: Error | null) => void,
   ) {
+    this.#reader = new FrameReader(limits.most, limits.received);
     let problem: Error | null = null;
     connection.on("data", (bytes: Buffer) => {
       try {
@@ -33,7 +43,7 @@ export class FrameLink {
    * @throws {MezError} as `encodeFrame`; a message to a connection that is closed is dropped
    */
   async send(message: unknown): Promise<void> {
-    const frame = encodeFrame(message);
+    const frame = encodeFrame(message, this.limits.sent(message));
     while (this.connection.writableNeedDrain && !this.connection.destroyed) await this.#drained();
     if (!this.connection.destroyed) this.connection.write(frame);
   }

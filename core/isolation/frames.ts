@@ -1,14 +1,17 @@
 import { MezError } from "../errors/error.js";
 
-/** The longest message between a process and an isolated plugin. */
-export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+/** How long a message may be: its JSON text, which is read at once and grows when it is, and the bytes beside that. */
+export interface FrameLimits {
+  readonly textBytes: number;
+  readonly bytes: number;
+}
 
 /**
  * Writes plain data, with bytes and dates in it, as one frame: 4 bytes length of the rest, 4 bytes length of the JSON text, the
  * JSON text, and the bytes, which the text names by offset and length. Numbers are big-endian.
  * @throws {MezError} `LIMIT_EXCEEDED`; `INVALID_ARGUMENT` for what is no plain data
  */
-export function encodeFrame(message: unknown): Buffer {
+export function encodeFrame(message: unknown, limits: FrameLimits): Buffer {
   const pieces: Uint8Array[] = [];
   let length = 0;
   const place = (bytes: Uint8Array): object => {
@@ -17,9 +20,8 @@ export function encodeFrame(message: unknown): Buffer {
     return { $bytes: [length - bytes.length, bytes.length] };
   };
   const json = Buffer.from(JSON.stringify(toPlain(message, place)) ?? "null");
+  refuseLonger(json.length, length, limits);
   const total = 4 + json.length + length;
-  if (total > MAX_FRAME_BYTES)
-    throw new MezError("LIMIT_EXCEEDED", `a message of ${total} bytes; at most ${MAX_FRAME_BYTES} fit`);
   const head = Buffer.alloc(8);
   head.writeUInt32BE(total, 0);
   head.writeUInt32BE(json.length, 4);
@@ -30,6 +32,15 @@ export function encodeFrame(message: unknown): Buffer {
 export class FrameReader {
   #rest: Buffer[] = [];
   #length = 0;
+
+  /**
+   * @param most What no message may be longer than; refused before more of it is kept than its head.
+   * @param limitsOf What a message of its kind may not be longer than.
+   */
+  constructor(
+    private readonly most: FrameLimits,
+    private readonly limitsOf: (message: unknown) => FrameLimits = () => most,
+  ) {}
 
   /**
    * The messages that are complete with these bytes.
@@ -43,7 +54,7 @@ export class FrameReader {
       const size = this.#size();
       if (size === null || this.#length < size) return messages;
       const whole = this.#rest.length === 1 ? (this.#rest[0] as Buffer) : Buffer.concat(this.#rest);
-      messages.push(decode(whole.subarray(4, size)));
+      messages.push(this.#decode(whole.subarray(4, size)));
       this.#length -= size;
       this.#rest = this.#length === 0 ? [] : [whole.subarray(size)];
     }
@@ -53,9 +64,17 @@ export class FrameReader {
   #size(): number | null {
     if (this.#length < 8) return null;
     if ((this.#rest[0] as Buffer).length < 8) this.#rest = [Buffer.concat(this.#rest)];
-    const total = (this.#rest[0] as Buffer).readUInt32BE(0);
-    if (total > MAX_FRAME_BYTES || total < 4) throw new MezError("LIMIT_EXCEEDED", `a frame of ${total} bytes`);
+    const [total, json] = [(this.#rest[0] as Buffer).readUInt32BE(0), (this.#rest[0] as Buffer).readUInt32BE(4)];
+    if (total < 4 || json > total - 4) throw new MezError("INVALID_ARGUMENT", "a frame that is shorter than it says");
+    refuseLonger(json, total - 4 - json, this.most);
     return 4 + total;
+  }
+
+  #decode(frame: Buffer): unknown {
+    const jsonLength = frame.readUInt32BE(0);
+    const message = decode(frame, jsonLength);
+    refuseLonger(jsonLength, frame.length - 4 - jsonLength, this.limitsOf(message));
+    return message;
   }
 }
 
@@ -74,9 +93,13 @@ function toPlain(value: unknown, place: (bytes: Uint8Array) => object): unknown 
   return Object.keys(value).some((key) => key.startsWith("$")) ? { $entries: entries } : Object.fromEntries(entries);
 }
 
-function decode(frame: Buffer): unknown {
-  const jsonLength = frame.readUInt32BE(0);
-  if (jsonLength > frame.length - 4) throw new MezError("INVALID_ARGUMENT", "a frame that is shorter than it says");
+function refuseLonger(text: number, bytes: number, limits: FrameLimits): void {
+  if (text > limits.textBytes)
+    throw new MezError("LIMIT_EXCEEDED", `a message with ${text} bytes of text; at most ${limits.textBytes} fit`);
+  if (bytes > limits.bytes) throw new MezError("LIMIT_EXCEEDED", `a message with ${bytes} bytes; at most ${limits.bytes} fit`);
+}
+
+function decode(frame: Buffer, jsonLength: number): unknown {
   const bytes = new FrameBytes(frame.subarray(4 + jsonLength));
   try {
     return fromPlain(JSON.parse(frame.toString("utf8", 4, 4 + jsonLength)), bytes);

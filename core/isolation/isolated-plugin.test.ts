@@ -142,6 +142,12 @@ describe("an isolated plugin", () => {
       /used more than 128 MiB/,
     ],
     [
+      "that sends a message longer than any, bit by bit",
+      "const head = Buffer.alloc(8); head.writeUInt32BE(1 << 30); require('node:fs').writeSync(3, head); await new Promise(() => {});",
+      "",
+      /broke the protocol: a message with \d+ bytes; at most 262144 fit/,
+    ],
+    [
       "that sends nonsense",
       "require('node:fs').writeSync(3, Buffer.alloc(64, 255)); await new Promise(() => {});",
       "",
@@ -192,7 +198,14 @@ describe("an isolated plugin", () => {
     ["any other error, without its text", `throw new Error("password is 123")`, "INTERNAL", /^plugin "answers-1" failed$/],
     ["an answer of another kind", `return "no signature"`, "PLUGIN_UNAVAILABLE", /something else than it should/],
     ["an answer that cannot be sent", "return () => 1", "INVALID_ARGUMENT", /cannot be sent/],
-    ["an answer that is too long", "return Buffer.alloc(17 << 20)", "LIMIT_EXCEEDED", /at most/],
+    ["an answer with too many bytes", "return Buffer.alloc(65 << 10)", "LIMIT_EXCEEDED", /66560 bytes; at most 65536 fit/],
+    ["an answer with too much text", "return 'a'.repeat(1 << 20)", "LIMIT_EXCEEDED", /at most 524288 fit/],
+    [
+      "an error that is too long, cut",
+      "throw new MezError('CONFLICT', 'a'.repeat(1 << 20), { fields: Object.fromEntries(Array.from({ length: 999 }, (_, n) => ['f' + n, 'a'.repeat(9999)])) })",
+      "CONFLICT",
+      /^a{1000}$/,
+    ],
   ];
 
   for (const [index, [what, body, code, message]] of ANSWERS.entries()) {
@@ -288,6 +301,23 @@ describe("an isolated plugin", () => {
     const pid = Number(String(await implementation.sign("start", Buffer.alloc(0))));
     assert.ok(existsSync(`/proc/${pid}`));
     await assert.rejects(implementation.sign("end", Buffer.alloc(0)), (error) => isMezError(error, "PLUGIN_UNAVAILABLE"));
+    await eventually(() => !existsSync(`/proc/${pid}`));
+  });
+
+  test("is killed with all that it started when that takes too much memory, also what left its group", async () => {
+    const eater = "const all = []; setInterval(() => all.push(Buffer.alloc(8 << 20, 1)), 20)";
+    const start = `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(eater)}], { detached: true, stdio: "ignore" })`;
+    const { implementation, lifecycle, health } = await signing(
+      "gluttons",
+      `return signature(String(${start}.pid).padEnd(64));`,
+      {
+        manifest: { reach: ["child-process"] },
+        memoryMib: 256,
+      },
+    );
+    await lifecycle.start();
+    const pid = Number(String(await implementation.sign("start", Buffer.alloc(0))));
+    await eventually(() => /used more than 256 MiB/.test(health()?.lastFailure ?? ""), 30_000);
     await eventually(() => !existsSync(`/proc/${pid}`));
   });
 

@@ -4,13 +4,23 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ErrorCode } from "../errors/codes.js";
 import { isMezError, MezError } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
-import { type ChildOptions, connectionOf, residentBytes, spawnChild } from "./child-process.js";
+import { type ChildOptions, connectionOf, killTree, residentBytes, spawnChild } from "./child-process.js";
 import { FrameLink } from "./frame-link.js";
 import { IncomingStream } from "./incoming-stream.js";
 import type { IsolatedMethod } from "./isolated-ports.js";
 import { logLine } from "./log-line.js";
 import { plainText } from "./plugin-text.js";
-import { fromWireError, type Introduction, type Registration, type Reply, type Request, type Started } from "./wire.js";
+import {
+  FROM_HOST,
+  FROM_PLUGIN,
+  fromWireError,
+  type Introduction,
+  type Registration,
+  type Reply,
+  type Request,
+  replyLimits,
+  type Started,
+} from "./wire.js";
 
 export interface IsolatedProcessOptions extends ChildOptions {
   readonly introduction: Introduction;
@@ -42,13 +52,14 @@ export class IsolatedProcess {
       });
       // Not "close": what it started may hold standard error open. What it said before its end has come by the next turn.
       this.#child.once("exit", () => {
-        if (this.pid !== null) killGroup(this.pid); // what it started and left
+        if (this.pid !== null) killTree(this.pid); // what it started and left
         setImmediate(() => resolve(this.#onEnded()));
       });
     });
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => this.#onErrorOutput(text));
     this.#link = new FrameLink(
       connectionOf(this.#child),
+      { sent: () => FROM_HOST, most: FROM_PLUGIN, received: replyLimits },
       (message) => this.#take(message as Reply),
       (problem) => this.kill(problem === null ? "it closed its connection" : `it broke the protocol: ${problem.message}`),
     );
@@ -111,7 +122,7 @@ export class IsolatedProcess {
   /** Ends it at once. @param why For the log and for calls under way. */
   kill(why: string): void {
     this.#why ??= why;
-    if (this.#isAlive && this.pid !== null) killGroup(this.pid);
+    if (this.#isAlive && this.pid !== null) killTree(this.pid);
   }
 
   /** Resolves when the process is gone. */
@@ -266,15 +277,6 @@ const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
 function withReason(error: unknown, code: ErrorCode, what: string): unknown {
   if (!isMezError(error, "INTERNAL") || error.detail === undefined) return error;
   return new MezError(code, `${what}${error.detail}`);
-}
-
-/** It leads a group of its own, with all that it started. */
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch {
-    // It has just ended.
-  }
 }
 
 function endOf(exitCode: number | null, signal: NodeJS.Signals | null, output: string, memoryMib: number): string {

@@ -10,6 +10,14 @@ export function logLine(message: unknown, fields: unknown): readonly [message: s
   return [plainText(message, MAX_CHARACTERS), fieldsOf(String(fields).slice(0, MAX_CHARACTERS))];
 }
 
+/** A log line as it is sent: no longer than what `logLine` keeps of it. */
+export function cutLogLine(message: unknown, fields: LogFields): { readonly message: string; readonly fields: string } {
+  return {
+    message: String(message).slice(0, MAX_CHARACTERS),
+    fields: (JSON.stringify(fields) ?? "{}").slice(0, MAX_CHARACTERS + 1),
+  };
+}
+
 // --- internal ---
 
 const MAX_CHARACTERS = 4096;

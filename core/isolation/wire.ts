@@ -1,7 +1,22 @@
 import { isErrorCode } from "../errors/codes.js";
 import { isMezError, MezError, messageOf } from "../errors/error.js";
 import type { ProcessRole } from "../plugin/contract.js";
+import type { FrameLimits } from "./frames.js";
 import { plainText, reasonOf } from "./plugin-text.js";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** What the host sends: pieces of recordings, events, and what it is asked to have signed. */
+export const FROM_HOST: FrameLimits = { textBytes: 16 * MIB, bytes: 16 * MIB };
+
+/** What a plugin sends at most, of whatever kind. The host reads it between everything else that it does. */
+export const FROM_PLUGIN: FrameLimits = { textBytes: 512 * KIB, bytes: 256 * KIB };
+
+/** What a plugin sends at most of the kind that a message is of. */
+export function replyLimits(message: unknown): FrameLimits {
+  return REPLY_LIMITS.get((message as { readonly type?: unknown } | null)?.type) ?? NOTHING;
+}
 
 /** Bytes of a stream that may be under way before the reader asks for more. */
 export const STREAM_WINDOW_BYTES = 1024 * 1024;
@@ -76,10 +91,10 @@ export interface WireError {
 
 /** An error as it is sent; what is no `MezError` is told by its message and those of its causes. */
 export function toWireError(thrown: unknown): WireError {
-  if (isMezError(thrown)) return { code: thrown.code, message: thrown.message, fields: thrown.fields };
-  const { code, fields } = (thrown ?? {}) as { code?: unknown; fields?: WireError["fields"] };
-  if (typeof code === "string" && isErrorCode(code)) return { code, message: messageOf(thrown), fields: { ...fields } };
-  return { code: "INTERNAL", message: reasonOf(thrown).slice(0, MAX_MESSAGE), fields: {} };
+  if (isMezError(thrown)) return { code: thrown.code, message: cut(thrown.message), fields: keptOf(thrown.fields) };
+  const { code, fields } = (thrown ?? {}) as { code?: unknown; fields?: unknown };
+  if (typeof code === "string" && isErrorCode(code)) return { code, message: cut(messageOf(thrown)), fields: keptOf(fields) };
+  return { code: "INTERNAL", message: cut(reasonOf(thrown)), fields: {} };
 }
 
 /**
@@ -91,15 +106,33 @@ export function fromWireError(id: string, sent: unknown): MezError {
   const text = plainText(message, MAX_MESSAGE);
   if (typeof code !== "string" || !isErrorCode(code) || code === "INTERNAL")
     return new MezError("INTERNAL", `plugin "${id}" failed`, { detail: text });
-  const kept = Object.entries((fields ?? {}) as object)
-    .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
-    .slice(0, MAX_FIELDS)
-    .map(([key, value]) => [key.slice(0, MAX_FIELD), typeof value === "string" ? value.slice(0, MAX_FIELD) : value]);
-  return new MezError(code, text, { fields: Object.fromEntries(kept) as WireError["fields"] });
+  return new MezError(code, text, { fields: keptOf(fields) });
 }
 
 // --- internal ---
 
+const REPLY_LIMITS: ReadonlyMap<unknown, FrameLimits> = new Map<Reply["type"], FrameLimits>([
+  ["answer", { textBytes: 512 * KIB, bytes: 64 * KIB }],
+  ["failure", { textBytes: 64 * KIB, bytes: 0 }],
+  ["chunk", { textBytes: KIB, bytes: 256 * KIB }],
+  ["end", { textBytes: KIB, bytes: 0 }],
+  ["log", { textBytes: 64 * KIB, bytes: 0 }],
+]);
+const NOTHING: FrameLimits = { textBytes: 0, bytes: 0 };
 const MAX_MESSAGE = 1000;
 const MAX_FIELDS = 20;
 const MAX_FIELD = 200;
+
+function cut(text: string): string {
+  return text.slice(0, MAX_MESSAGE);
+}
+
+/** Fields that an error may have, cut. */
+function keptOf(fields: unknown): WireError["fields"] {
+  const entries = typeof fields === "object" && fields !== null ? Object.entries(fields as Record<string, unknown>) : [];
+  const kept = entries
+    .filter(([, value]) => ["string", "number", "boolean"].includes(typeof value))
+    .slice(0, MAX_FIELDS)
+    .map(([key, value]) => [key.slice(0, MAX_FIELD), typeof value === "string" ? value.slice(0, MAX_FIELD) : value]);
+  return Object.fromEntries(kept) as WireError["fields"];
+}
