@@ -78,7 +78,13 @@ function checkConfigSchema(id: string, { config, secrets }: Record<string, unkno
     const ajv = new Ajv({ useDefaults: true, strictTypes: false, allowUnionTypes: true, formats: { duration: isDuration } });
     ajv.compile({ type: "object", properties: { plugin: pluginEntry(schema) } });
   } catch (cause) {
-    throw invalid(id, `config is no JSON Schema: ${messageOf(cause)}`, cause);
+    const [, format, path = ""] = /^unknown format "(.*)" ignored in schema at path "(.*)"$/.exec(messageOf(cause)) ?? [];
+    if (format === undefined) throw invalid(id, `config is no JSON Schema: ${messageOf(cause)}`, cause);
+    const where = path.split("/properties/config/").at(-1) ?? "";
+    throw invalid(
+      id,
+      `config has the format "${clip(format)}" at ${clip(where)}; use "duration", which is the only one, or a pattern`,
+    );
   }
   for (const pointer of Array.isArray(secrets) ? secrets : [])
     if (!isDescribed(schema, String(pointer))) throw invalid(id, `secrets names ${clip(pointer)}, which config does not have`);

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { symlinkSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder, writePackage } from "../../test/fixtures/package.js";
 import { isMezError } from "../errors/error.js";
-import { locatePackage, parsePackageSource } from "./package-source.js";
+import { locateInside, locatePackage, parsePackageSource } from "./package-source.js";
 
 for (const [text, source] of [
   ["npm:hr-sync@1.4.2", { kind: "npm", name: "hr-sync", version: "1.4.2" }],
@@ -47,4 +48,40 @@ test("finds npm packages in node_modules and relative paths in the folder of plu
     () => locatePackage(parsePackageSource("npm:gone@1.0.0"), base),
     (error) => isMezError(error, "PLUGIN_PACKAGE_REFUSED") && /npm install --prefix .* gone@1\.0\.0/.test(error.message),
   );
+});
+
+test("takes for commands what is in the folder of plugins, and says of all else the same, whether it is there or not", (t) => {
+  const outer = temporaryFolder(t);
+  const base = join(outer, "plugins");
+  writePackage(base, { "near/plugin.json": "{}" });
+  writePackage(join(outer, "secret"), { "plugin.json": "{}" });
+  symlinkSync(join(outer, "secret"), join(base, "way"));
+  symlinkSync(base, join(outer, "again"));
+  const refusal = (path: string, from = base): string => {
+    try {
+      return locateInside(parsePackageSource(`path:${path}`), from);
+    } catch (error) {
+      assert.ok(isMezError(error, "PLUGIN_PACKAGE_REFUSED"), String(error));
+      return error.message;
+    }
+  };
+  assert.equal(refusal("near"), join(base, "near"));
+  assert.equal(refusal(join(base, "near"), join(outer, "again")), join(base, "near"));
+  assert.match(refusal("gone"), /^there is no package at .*: no such file or directory$/);
+  for (const path of [
+    "../secret",
+    "../gone",
+    join(outer, "secret"),
+    join(outer, "gone"),
+    "way",
+    "way/plugin.json",
+    "way/gone",
+    "/etc/x",
+    "near/../../gone",
+  ])
+    assert.equal(
+      refusal(path),
+      `${resolve(base, path)} is not inside ${base} (plugins_dir); commands take packages from there only`,
+    );
+  assert.match(refusal("near", join(outer, "gone")), /is not inside/);
 });

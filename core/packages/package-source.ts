@@ -1,8 +1,9 @@
 import { realpathSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import semver from "semver";
 import { MezError } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
+import { isInside } from "./package-tree.js";
 
 /** Where the package of a plugin lies: an npm package that is installed already, or a folder or file. */
 export type PackageSource =
@@ -31,7 +32,7 @@ export function parsePackageSource(text: string): PackageSource {
  * @throws {MezError} `PLUGIN_PACKAGE_REFUSED`
  */
 export function locatePackage(source: PackageSource, base: string): string {
-  const place = source.kind === "npm" ? join(base, "node_modules", source.name) : resolve(base, source.path);
+  const place = placeOf(source, base);
   try {
     return realpathSync(place);
   } catch (cause) {
@@ -40,9 +41,48 @@ export function locatePackage(source: PackageSource, base: string): string {
   }
 }
 
+/**
+ * The same for whoever may call, but not write into the folder of plugins: they must not choose what runs, nor learn what is
+ * elsewhere. What leads out of the folder is refused in the same words, whether it is there or not.
+ * @throws {MezError} `PLUGIN_PACKAGE_REFUSED`
+ */
+export function locateInside(source: PackageSource, base: string): string {
+  const place = placeOf(source, base);
+  const real = realOf(base);
+  const isNamedInside = isInside(resolve(base), place) || (real !== null && isInside(real, place));
+  if (real === null || !isNamedInside || !isInside(real, nearestReal(place))) throw outside(place, base);
+  const found = locatePackage(source, base);
+  if (!isInside(real, found)) throw outside(place, base);
+  return found;
+}
+
 // --- internal ---
 
 const MAX_CHARACTERS = 1024;
+
+function placeOf(source: PackageSource, base: string): string {
+  return source.kind === "npm" ? join(base, "node_modules", source.name) : resolve(base, source.path);
+}
+
+function realOf(path: string): string | null {
+  try {
+    return realpathSync(path);
+  } catch {
+    return null;
+  }
+}
+
+/** Where a path leads, as far as it exists. */
+function nearestReal(path: string): string {
+  return realOf(path) ?? nearestReal(dirname(path));
+}
+
+function outside(place: string, base: string): MezError {
+  return new MezError(
+    "PLUGIN_PACKAGE_REFUSED",
+    `${place} is not inside ${base} (plugins_dir); commands take packages from there only`,
+  );
+}
 
 function wrong(text: string): MezError {
   return new MezError("INVALID_ARGUMENT", `"${text}" is no source of a package; write npm:<name>@<version> or path:<folder>`);

@@ -84,6 +84,18 @@ const REFUSED: readonly (readonly [what: string, files: PackageFiles, code: Erro
     /config is no JSON Schema/,
   ],
   [
+    "a config with a format that nobody checks",
+    packageFiles("x", QUIET_PLUGIN, {
+      config: {
+        type: "object",
+        additionalProperties: false,
+        properties: { list: { type: "array", items: { type: "string", format: "email" } } },
+      },
+    }),
+    "PLUGIN_MANIFEST_INVALID",
+    /^plugin "x": config has the format "email" at properties\/list\/items; use "duration", which is the only one, or a pattern$/,
+  ],
+  [
     "a secret that is no config value",
     packageFiles("x", QUIET_PLUGIN, { secrets: ["/__proto__/a"] }),
     "PLUGIN_MANIFEST_INVALID",

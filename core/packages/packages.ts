@@ -1,4 +1,3 @@
-import { existsSync, realpathSync } from "node:fs";
 import { MezError } from "../errors/error.js";
 import type { CatalogEntry } from "../host/catalog.js";
 import { type IsolatedPackage, IsolatedPlugins } from "../isolation/isolated-plugin.js";
@@ -6,9 +5,8 @@ import type { Manifest } from "../plugin/manifest.js";
 import type { PackageIdentity } from "../plugin/plugin-host.js";
 import { PackageLoader } from "./package-loader.js";
 import { readManifestAt, readPackageManifest } from "./package-manifest.js";
-import { locatePackage, type PackageSource, parsePackageSource } from "./package-source.js";
+import { locateInside, locatePackage, type PackageSource, parsePackageSource } from "./package-source.js";
 import { hashOf, PackageStore, type StoredPackage } from "./package-store.js";
-import { isInside } from "./package-tree.js";
 
 /** A package that is to become a plugin. */
 export interface WantedPackage {
@@ -58,9 +56,7 @@ export class Packages {
    * @throws {MezError} `INVALID_ARGUMENT`, `PLUGIN_PACKAGE_REFUSED`, `PLUGIN_MANIFEST_INVALID`
    */
   async identify(from: string, base: string): Promise<PackageIdentity> {
-    const source = parsePackageSource(from);
-    const place = locatePackage(source, base);
-    refuseOutside(place, base);
+    const place = locateInside(parsePackageSource(from), base);
     const manifest = await readManifestAt(place);
     if (this.builtin.has(manifest.id))
       throw new MezError("ALREADY_EXISTS", `plugin "${manifest.id}" is part of this build; a package cannot take its id`);
@@ -120,8 +116,7 @@ export class Packages {
 
   async #take(id: string, source: PackageSource, integrity: string, base: string, addedBy: string): Promise<StoredPackage> {
     try {
-      const place = locatePackage(source, base);
-      if (addedBy === "command") refuseOutside(place, base);
+      const place = addedBy === "command" ? locateInside(source, base) : locatePackage(source, base);
       return await this.#store.take(id, place, integrity);
     } catch (error) {
       if (!(error instanceof MezError)) throw error;
@@ -133,12 +128,3 @@ export class Packages {
 // --- internal ---
 
 const DEFAULT_MEMORY_MIB = 256;
-
-/** Whoever may call, but not write into the folder of plugins, must not choose what runs. */
-function refuseOutside(place: string, base: string): void {
-  if (!existsSync(base) || !isInside(realpathSync(base), place))
-    throw new MezError(
-      "PLUGIN_PACKAGE_REFUSED",
-      `${place} is not inside ${base} (plugins_dir); commands take packages from there only`,
-    );
-}

@@ -28,6 +28,15 @@ test("sweeps at the start and again, goes on after a failure, and stops when it 
   assert.deepEqual(lines, ["removed expired things", "could not remove expired things", "removed expired things"]);
 });
 
+test("sweeps by itself where nobody shares the work", async () => {
+  let sweeps = 0;
+  const logger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+  const sweeper = new Sweeper({ what: "expired things", everyMs: 60_000, sweep: async () => (sweeps += 1), logger });
+  await sweeper.start();
+  await sweeper.dispose();
+  assert.equal(sweeps, 1);
+});
+
 test("leaves it to the server that has the duty", async () => {
   let sweeps = 0;
   const asked: string[] = [];

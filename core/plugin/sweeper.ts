@@ -10,8 +10,8 @@ export interface SweeperParts {
   /** @returns How many were removed. */
   sweep(): Promise<number>;
   readonly logger: Logger;
-  /** Of several servers one sweeps. */
-  readonly duties: Duties;
+  /** Of several servers one sweeps. Absent, each of them does. */
+  readonly duties?: Duties;
 }
 
 /** Removes what nobody waits for any more: once at the start, then again and again. A failure is logged and tried again. */
@@ -37,7 +37,7 @@ export class Sweeper implements Lifecycle {
   async #sweep(): Promise<void> {
     const { what, logger, duties } = this.parts;
     try {
-      if (!(await duties.have(`remove ${what}`))) return;
+      if (duties !== undefined && !(await duties.have(`remove ${what}`))) return;
       const removed = await this.parts.sweep();
       if (removed > 0) logger.info(`removed ${what}`, { removed });
     } catch (error) {
