@@ -38,13 +38,19 @@ export class RecordingTransfer {
     if ((await stage.transfer(id)).uploadId !== null) await bucket.protect(key);
     if (made?.sizeBytes !== held)
       throw new MezError("CONFLICT", `${key} has ${made?.sizeBytes ?? 0} bytes in the bucket, and ${held} here`);
+    if (there !== null) await this.abandon(id);
   }
 
   /** Throws away what the bucket has of an object that is not made. */
   async abandon(id: string): Promise<void> {
     const { bucket, stage, keyOf } = this.parts;
     const { uploadId } = await stage.transfer(id);
-    if (uploadId !== null) await bucket.abortUpload({ key: keyOf(id), uploadId });
+    if (uploadId === null) return;
+    try {
+      await bucket.abortUpload({ key: keyOf(id), uploadId });
+    } catch (error) {
+      if (!isMezError(error, "NOT_FOUND")) throw error; // it was completed, or thrown away
+    }
   }
 
   async #make(id: string, key: string, held: number): Promise<void> {

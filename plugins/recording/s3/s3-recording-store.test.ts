@@ -165,6 +165,46 @@ test("deleting throws away the parts of an upload", async (t) => {
   assert.deepEqual([bucket.uploads.size, await store.size(id)], [0, 0]);
 });
 
+for (const moment of ["in the middle", "after its end"] as const) {
+  test(`a recording whose server falls away ${moment} is finished through another, and the first one forgets its part`, async (t) => {
+    const { bucket, folder, store: first } = world(t);
+    const { folder: elsewhere } = world(t);
+    const second = storeOf(bucket, elsewhere);
+    const [id, bytes] = [randomUUID(), randomBytes(20 * MIB)];
+    await first.append(id, 0, moment === "in the middle" ? bytes.subarray(0, 9 * MIB) : bytes);
+    await eventually(() => bucket.uploads.size === 1);
+    if (moment === "after its end") {
+      bucket.isAway = true;
+      await first.complete(id).catch(() => undefined);
+      bucket.isAway = false;
+    }
+    assert.equal(await second.size(id), 0);
+    await second.append(id, 0, bytes);
+    await second.complete(id);
+    const back = storeOf(bucket, folder);
+    assert.ok((await buffer(await back.read(id))).equals(bytes), "whole, from the bucket");
+    await storeOf(bucket, folder).retry();
+    assert.deepEqual(readdirSync(folder), []);
+    assert.equal(bucket.uploads.size, 0);
+    assert.ok(bucket.objects.get(`recordings/${id}.cast`)?.equals(bytes));
+  });
+}
+
+test("a recording that grows goes on at the server that it comes back to", async (t) => {
+  const { bucket, store: first } = world(t);
+  const { folder: elsewhere } = world(t);
+  const [id, bytes] = [randomUUID(), randomBytes(20 * MIB)];
+  await first.append(id, 0, bytes.subarray(0, 9 * MIB));
+  await storeOf(bucket, elsewhere).append(id, 0, bytes.subarray(0, 12 * MIB));
+  await first.append(id, await first.size(id), bytes.subarray(9 * MIB));
+  await first.complete(id);
+  const other = storeOf(bucket, elsewhere);
+  await other.retry();
+  assert.deepEqual(readdirSync(elsewhere), []);
+  assert.equal(bucket.uploads.size, 0);
+  assert.ok((await buffer(await other.read(id))).equals(bytes));
+});
+
 // --- internal ---
 
 function world(t: TestContext): { readonly store: S3RecordingStore; readonly bucket: FakeBucket; readonly folder: string } {

@@ -18,6 +18,8 @@ export interface S3RecordingStoreParts {
   readonly logger: Logger;
   /** How often what waits is tried again. Default 15000. */
   readonly retryMs?: number;
+  /** How often a recording that is on the stage and has not ended is looked for in the bucket. Default 300000. */
+  readonly lookMs?: number;
   /** How long `complete` waits for the bucket. Default 12000, within the time limit of a call. */
   readonly patienceMs?: number;
 }
@@ -26,6 +28,9 @@ export interface S3RecordingStoreParts {
  * Keeps recordings as objects of a bucket. What arrives is put on the stage, a folder of this server, and goes on to the
  * bucket in parts while the session runs; a recording is complete when its object is there, and until then its recorder
  * keeps its own copy. While the bucket is away everything waits, here and there.
+ *
+ * Where auth servers share a database each has a stage. A recorder that turns to another server begins anew there; what the first
+ * one holds goes when the object is there.
  */
 export class S3RecordingStore implements RecordingStore, Lifecycle {
   readonly #transfer: RecordingTransfer;
@@ -37,6 +42,8 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
   #isTroubled = false;
   #isRetrying = false;
   readonly #refused = new Set<string>();
+  /** When recordings on the stage were looked for in the bucket, on the monotonic clock. */
+  readonly #looked = new Map<string, number>();
 
   constructor(private readonly parts: S3RecordingStoreParts) {
     this.#transfer = new RecordingTransfer({ bucket: parts.bucket, stage: parts.stage, keyOf: (id) => this.#key(id) });
@@ -60,6 +67,7 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
       const { stage } = this.parts;
       const held = await stage.size(id);
       if (held === null && (offset > 0 || (await this.#isMade(id)))) return this.#appendToObject(id, offset, bytes);
+      if (held === null) this.#looked.set(id, performance.now());
       if (offset + bytes.length > (held ?? 0) && (await stage.hasEnded(id)))
         throw new MezError("CONFLICT", `recording ${id} is complete with ${held ?? 0} bytes`);
       const now = await stage.append(id, offset, bytes);
@@ -99,7 +107,7 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
 
   async read(id: string): Promise<Readable> {
     const key = this.#key(id);
-    const staged = await this.parts.stage.read(id);
+    const staged = (await this.#isSuperseded(id)) ? null : await this.parts.stage.read(id);
     if (staged !== null) return staged;
     try {
       return await this.parts.bucket.read(key);
@@ -112,8 +120,7 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
   async delete(id: string): Promise<void> {
     const key = this.#key(id);
     await this.#bucketTurns.run(id, async () => {
-      await this.#transfer.abandon(id);
-      await this.#staged(id, () => this.parts.stage.remove(id));
+      await this.#forget(id);
       await this.parts.bucket.delete(key);
     });
   }
@@ -136,7 +143,9 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
 
   async #goOn(id: string): Promise<void> {
     try {
-      await ((await this.parts.stage.hasEnded(id)) ? this.#finish(id) : this.#transfer.advance(id));
+      if (await this.parts.stage.hasEnded(id)) await this.#finish(id);
+      else if (this.#isDue(id) && (await this.#isSuperseded(id))) await this.#forget(id);
+      else await this.#transfer.advance(id);
       this.#refused.delete(id);
     } catch (error) {
       if (isMezError(error, "BUCKET_UNAVAILABLE")) throw error;
@@ -151,6 +160,26 @@ export class S3RecordingStore implements RecordingStore, Lifecycle {
     if ((await this.parts.stage.size(id)) === null) return;
     await this.#transfer.finish(id);
     await this.#staged(id, () => this.parts.stage.remove(id));
+    this.#looked.delete(id);
+  }
+
+  #isDue(id: string): boolean {
+    return performance.now() - (this.#looked.get(id) ?? Number.NEGATIVE_INFINITY) >= (this.parts.lookMs ?? 300_000);
+  }
+
+  /** Whether what is on the stage is the beginning of a recording that another server has brought into the bucket. */
+  async #isSuperseded(id: string): Promise<boolean> {
+    const { stage } = this.parts;
+    if ((await stage.size(id)) === null || (await stage.hasEnded(id))) return false;
+    const isMade = await this.#isMade(id);
+    this.#looked.set(id, performance.now());
+    return isMade;
+  }
+
+  async #forget(id: string): Promise<void> {
+    await this.#transfer.abandon(id);
+    await this.#staged(id, () => this.parts.stage.remove(id));
+    this.#looked.delete(id);
   }
 
   /** Whether the bucket has the whole recording. While it is away, nobody knows; `finish` looks again. */
