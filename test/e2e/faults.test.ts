@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { RunOptions } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
 import { FaultBed, type ProxyName } from "../fixtures/fault-bed.js";
+import { IdentityMachine } from "../fixtures/identity-machine.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { SteadyWriter } from "../fixtures/steady-writer.js";
 import { needsPeers } from "../peers/require-peer.js";
@@ -49,21 +52,77 @@ describe("faults, with two auth servers, two proxies and a standby", needsPeers(
     }
   };
 
+  const stage = () => join(bed.cluster.dataDirectory, "recordings-s3");
+  const readStaged = (id: string) => readFileSync(join(stage(), `${id}.part`), "utf8");
+  const stagedAtFirst = () =>
+    readdirSync(stage())
+      .filter((name) => name.endsWith(".part"))
+      .map((name) => name.slice(0, -".part".length));
+
   test("an auth server is killed", async (t) => {
     const home = person("alice");
     const sessions = await Promise.all([open("first", home), open("second", home)]);
     const recorded = await open("first");
+    recorded.type("echo before-$((40 + 2))");
+    const id = await eventually(() => stagedAtFirst().find((name) => readStaged(name).includes("before-42")));
     await bed.cluster.server.stop("SIGKILL");
     t.diagnostic(`a change through the other one after ${await writer.writes()} ms`);
     await works(t, "meanwhile");
     t.diagnostic(`locked out after ${await locksOut("alice", sessions, home, { env: bed.there })} ms`);
+    recorded.type("echo after-$((40 + 3))");
     await recorded.works();
     await recorded.close();
+    const isWhole = (env = {}) =>
+      /before-42.*after-43/s.test(bed.cluster.mezctl(["recordings", "download", id, "--out=-"], { env }).stdout);
+    await eventually(() => isWhole(bed.there), 60_000);
     await bed.cluster.startServer();
     await works(t, "after it is back");
     nothingIsLost();
-    for (const env of [{}, bed.there])
-      await eventually(() => /admin/.test(bed.cluster.mezctlOk(["recordings", "ls"], { env })), 30_000);
+    assert.ok(isWhole(), "the part that it holds is not taken for the whole");
+    await eventually(() => !stagedAtFirst().includes(id), 30_000);
+  });
+
+  test("an auth server has committed the renewal of an identity, and is killed before the answer arrives", async () => {
+    IdentityMachine.createRole(bed.cluster);
+    const way = await bed.linkToAuth();
+    const machine = new IdentityMachine(bed.cluster, "robot", `localhost:${way.port},${bed.authServers[1]}`);
+    const daemon = machine.start(["--renewal-interval=4s"], IdentityMachine.create(bed.cluster, "robot"));
+    await daemon.printed(/"msg":"ready"/);
+    // By then it has said that its certificate is in use, on the connection that the renewal takes as well.
+    await delay(1500);
+    const before = machine.generation;
+    way.become({ losesAnswers: true });
+    const shown = (): { readonly status: string; readonly generation: number } =>
+      JSON.parse(bed.cluster.mezctlOk(["agent-identities", "status", "robot", "--format=json"], { env: bed.there }));
+    await eventually(() => shown().generation === before + 1);
+    await bed.cluster.server.stop("SIGKILL");
+    assert.equal(machine.generation, before);
+    await eventually(() => machine.generation > before + 1, 40_000);
+    assert.equal(shown().status, "active");
+    assert.equal(
+      bed.cluster.mezctlOk(["audit", "ls", "--type=agent_identity.copied", "--format=json"], { env: bed.there }).trim(),
+      "[]",
+    );
+    assert.equal(await daemon.stop("SIGTERM"), 0);
+    await bed.cluster.startServer();
+    nothingIsLost();
+  });
+
+  test("an auth server is cut from the database, and the other one is not", async (t) => {
+    const home = person("carl");
+    const sessions = await Promise.all([open("first", home), open("second", home)]);
+    // The one that proxies and node follow, since the first has been away.
+    bed.database({ isCut: true }, ["second"]);
+    await delay(100);
+    t.diagnostic(`a change through the other one after ${await writer.writes()} ms`);
+    for (const proxy of ["first", "second"] as const) await works(t, "meanwhile", proxy);
+    for (const session of sessions) await session.works();
+    t.diagnostic(`locked out after ${await locksOut("carl", sessions, home)} ms`);
+    await eventually(() => bed.cluster.mezctl(["nodes", "ls"], { env: bed.there }).code === 7, 30_000);
+    bed.database({}, ["second"]);
+    await eventually(() => bed.cluster.mezctl(["nodes", "ls"], { env: bed.there }).code === 0, 30_000);
+    assert.match(bed.cluster.mezctlOk(["locks", "list"], { env: bed.there }), /carl/);
+    nothingIsLost();
   });
 
   test("an auth server hangs", async (t) => {

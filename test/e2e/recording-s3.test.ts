@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
 import { needsPeers } from "../peers/require-peer.js";
-import { type RunningS3rver, startS3rver } from "../peers/s3rver.js";
+import { pluginsForBucket, type RunningS3rver, startS3rver } from "../peers/s3rver.js";
 
 interface ShownRecording {
   readonly id: string;
@@ -18,7 +18,7 @@ describe("recordings in a bucket", needsPeers("ssh"), () => {
   let cluster: Cluster;
   before(async () => {
     server = await startS3rver();
-    cluster = await Cluster.start({ node: "apart", config: { plugins: pluginsFor(server) } });
+    cluster = await Cluster.start({ node: "apart", config: { plugins: pluginsForBucket(server) } });
   });
   after(async () => {
     await cluster?.stop();
@@ -60,7 +60,7 @@ describe("recordings in a bucket", needsPeers("ssh"), () => {
     ],
   ] as const) {
     test(`${what} stops the start with one line that says so`, async (t) => {
-      const { code, stderr } = startWith(t, cluster, { ...pluginsFor(server).s3.config, ...change });
+      const { code, stderr } = startWith(t, cluster, { ...pluginsForBucket(server).s3.config, ...change });
       assert.equal(code, 9);
       assert.match(stderr.trim().split("\n").at(-1) ?? "", message);
     });
@@ -76,21 +76,6 @@ describe("recordings in a bucket", needsPeers("ssh"), () => {
 });
 
 // --- internal ---
-
-function pluginsFor({ settings }: RunningS3rver) {
-  const { bucket, endpoint, credentials } = settings;
-  return {
-    s3: {
-      config: {
-        bucket,
-        endpoint,
-        access_key_id: credentials?.accessKeyId,
-        secret_access_key: credentials?.secretAccessKey.expose(),
-      },
-    },
-    "recording.s3": { enabled: true },
-  };
-}
 
 /** Runs an auth service of its own, which has to end by itself. */
 function startWith(t: { after(work: () => void): void }, cluster: Cluster, config: Readonly<Record<string, unknown>>) {

@@ -63,6 +63,22 @@ export async function startS3rver(): Promise<RunningS3rver> {
   return server;
 }
 
+/** Section `plugins` of a config file, for recordings in its bucket. */
+export function pluginsForBucket({ settings }: RunningS3rver) {
+  const { bucket, endpoint, credentials } = settings;
+  return {
+    s3: {
+      config: {
+        bucket,
+        endpoint,
+        access_key_id: credentials?.accessKeyId,
+        secret_access_key: credentials?.secretAccessKey.expose(),
+      },
+    },
+    "recording.s3": { enabled: true },
+  };
+}
+
 // --- internal ---
 
 const PROGRAM = createRequire(import.meta.url).resolve("s3rver/bin/s3rver.js");

@@ -16,6 +16,7 @@ for (const [name, file, line] of [
   ["a path of one machine", ".ci/run", `cd ${slash}work${slash}main`],
   ["a path of one machine in a document", "docs/roles.md", `see \`${slash}tmp${slash}mz${slash}notes\``],
   ["a check switched off", "core/a.ts", `// @ts-${"ignore"}`],
+  ["SQL with the clock of the database", "plugins/a/a-repository.ts", `  "delete from tokens where expires_at < ${"now"}()",`],
   ["a registry in the lock file", "package-lock.json", `      "resolved": "${"https"}://registry.example/a.tgz",`],
 ] as const) {
   test(`refuses ${name}`, () => {

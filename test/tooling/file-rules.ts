@@ -21,6 +21,11 @@ const PATTERNS: readonly Pattern[] = [
   { text: /\b(?:TO[D]O|FIXM[E])\b/, message: "unfinished work; do it, or write an issue", in: TEXT },
   { text: /(?<![\w./}-])\/(?:work|tmp\/mz)\//, message: "a path of one machine", in: TEXT },
   { text: /@ts-(?:ignore|nocheck|expect-error)|biome-ignor[e]/, message: "a check switched off; mend what it found", in: SOURCE },
+  {
+    text: /["`'].*(?:(?<![.\w#])now\(\)|\b(?:current_(?:timestamp|date|time)|clock_timestamp|localtimestamp|strftime|unixepoch)\b)/i,
+    message: "SQL that asks the database for the time; pass the time of this process",
+    in: /^(?:core|plugins)\/.*(?<!\.test)\.ts$/,
+  },
   { text: /^\s*"resolved": "http/, message: "the lock file names a registry; see .npmrc", in: /(^|\/)package-lock\.json$/ },
 ];
 
