@@ -163,6 +163,15 @@ test("passes on no plan that is none, and knows no other kinds", async () => {
   assert.match((await plan("nope")).stderr, /has no integration "nope"; it has acme, aws-oidc, liar/);
 });
 
+test("follows integrations that are switched off and on beside it", async () => {
+  await cluster.plugins.disable("integration.aws-oidc");
+  const { code, stderr } = await configure(...AWS);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /has no integration "aws-oidc"; it has acme, liar/);
+  await cluster.plugins.enable("integration.aws-oidc");
+  assert.equal((await configure(...AWS)).code, 0);
+});
+
 test("is for administrators; auditors may list", async () => {
   const user = cluster.rpc(IntegrationServiceService, { user: "eve" });
   const auditor = cluster.rpc(IntegrationServiceService, { user: "olga", roles: ["auditor"] });

@@ -35,11 +35,12 @@ export async function configureAwsOidc(context: CommandContext, input: AwsOidcIn
   } finally {
     await report(context, client, parameters, outcomes);
     const done = outcomes.filter(({ result }) => result !== "failed");
-    await context.output.rows(done, [
-      { key: "step", header: "STEP", value: ({ step }) => step },
-      { key: "result", header: "RESULT", value: ({ result }) => result },
-      { key: "subject", header: "WHAT", value: ({ subject }) => subject },
-    ]);
+    if (done.length > 0)
+      await context.output.rows(done, [
+        { key: "step", header: "STEP", value: ({ step }) => step },
+        { key: "result", header: "RESULT", value: ({ result }) => result },
+        { key: "subject", header: "WHAT", value: ({ subject }) => subject },
+      ]);
   }
 }
 
