@@ -9,7 +9,7 @@ import { projectFile } from "../fixtures/project-file.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { needsPeers } from "../peers/require-peer.js";
 
-describe("recordings in a store that is a process of its own", needsPeers("ssh"), () => {
+describe("plugins in processes of their own", needsPeers("ssh"), () => {
   let cluster: Cluster;
   before(async () => {
     cluster = await Cluster.start();
@@ -19,7 +19,7 @@ describe("recordings in a store that is a process of its own", needsPeers("ssh")
   });
   after(() => cluster.stop());
 
-  test("take the place of the built-in store, and survive the end of the process", async () => {
+  test("take the place of the built-in recording store, and survive the end of the process", async () => {
     cluster.mezctlOk(["plugins", "add", "path:tape"]);
     assert.deepEqual([stateOf("recording.file").state, stateOf("recording.local").state], ["on", "off"]);
     const session = await SshSession.open(cluster, `${cluster.login}@${cluster.nodeName}`, ["-tt"]);
@@ -49,6 +49,18 @@ describe("recordings in a store that is a process of its own", needsPeers("ssh")
     await eventually(() => !existsSync(`/proc/${pid}`));
     await cluster.startServer();
     assert.notEqual(childOf(cluster), pid);
+  });
+
+  test("come, fail and go in a running server", async () => {
+    const fixture = fileURLToPath(projectFile("test/fixtures/packages/ledger-integration"));
+    cpSync(fixture, join(cluster.folder, "ledger"), { recursive: true });
+    const plan = (book: string) => cluster.mezctl(["integrations", "plan", "ledger", `--set=book=${book}`]);
+    cluster.mezctlOk(["plugins", "add", "path:ledger"]);
+    assert.match(plan("main").stdout, /^\{"book":"main","issuer":null,.*\}\nEND\nledger trust --policy=ledger-trust\.json$/m);
+    assert.match(plan("dies").stderr, /integration\.ledger/);
+    await eventually(() => plan("main").code === 0, 20_000);
+    cluster.mezctlOk(["plugins", "rm", "integration.ledger"]);
+    assert.match(plan("main").stderr, /has no integration "ledger"; it has aws-oidc/);
   });
 
   function stateOf(id: string): { state: string; health?: string } {
