@@ -11,6 +11,7 @@ import type { AgentlessHostKeys } from "./agentless-host-keys.js";
 import { AgentlessLink } from "./agentless-link.js";
 import { type AgentlessLogin, AgentlessSession, type AgentlessSessionParts } from "./agentless-session.js";
 import type { CertificateGate, CertifiedPerson } from "./certificate-gate.js";
+import { type Changed, concerns } from "./policy-watch.js";
 
 export interface AgentlessDoorParts extends AgentlessSessionParts {
   readonly gate: Pick<CertificateGate, "check" | "identify">;
@@ -64,8 +65,8 @@ export class AgentlessDoor {
   }
 
   /** Ends what the policy no longer allows, and forgets nodes that were removed. */
-  recheck(): void {
-    for (const session of [...this.#sessions]) session.checkAgain();
+  recheck(changed: Changed): void {
+    for (const session of [...this.#sessions]) if (concerns(changed, session.node)) session.checkAgain();
     for (const [id, { name }] of this.#servers) {
       if (this.parts.nodes.get(name)?.id === id) continue;
       this.#servers.delete(id);

@@ -98,7 +98,7 @@ export default definePlugin<ProxyConfig>({
         directory: new TunnelDirectory(),
         sessionEncryption: config.session_encryption,
         watched: [
-          ...[nodes, collections.of(ROLES_COLLECTION), collections.of(USERS_COLLECTION), collections.of(GRANTS_COLLECTION)],
+          ...[collections.of(ROLES_COLLECTION), collections.of(USERS_COLLECTION), collections.of(GRANTS_COLLECTION)],
           ...[collections.of(PROXIES), collections.of(MACHINES_COLLECTION), collections.of(MACHINE_INSTANCES_COLLECTION)],
           { onChange: (listener: () => void) => onGuardChange(guards, listener) },
         ],

@@ -17,8 +17,8 @@ export interface ProxyParts extends Omit<SshFrontParts, "directory" | "identity"
   /** Asked at start, when the process has joined. */
   readonly identity: () => HostIdentity;
   readonly collections: { ready(): Promise<void> };
-  /** What sessions and tunnels depend on. */
-  readonly watched: ConstructorParameters<typeof PolicyWatch>[0];
+  /** What sessions and tunnels depend on besides the nodes. */
+  readonly watched: ConstructorParameters<typeof PolicyWatch>[1];
   readonly sshListen: ListenAddress;
   readonly tunnelListen: ListenAddress;
   /** One more port, for everything; `null` for none. */
@@ -98,8 +98,8 @@ export class ProxyServer implements Lifecycle {
       sshPort,
       tunnelPort,
       publicPort,
-      watch: new PolicyWatch(parts.watched, () => {
-        front.recheck();
+      watch: new PolicyWatch(parts.nodes, parts.watched, (changed) => {
+        front.recheck(changed);
         gate.recheck();
       }),
       stops,

@@ -12,6 +12,7 @@ import type { NodeEntry } from "../nodes/api.js";
 import type { AgentlessDoor } from "./agentless-door.js";
 import type { CertifiedPerson } from "./certificate-gate.js";
 import { type ClientIdentity, ClientLogin, type ClientLoginParts, type ConnectionFactor, plainAddress } from "./client-login.js";
+import { type Changed, concerns } from "./policy-watch.js";
 import type { ProxyPeers } from "./proxy-peers.js";
 import { ProxySession } from "./proxy-session.js";
 import { parseTarget } from "./session-target.js";
@@ -70,17 +71,19 @@ export class SshFront {
   }
 
   /** Ends what the policy no longer allows. */
-  recheck(): void {
+  recheck(changed: Changed): void {
     const { gate, policy } = this.parts;
     for (const client of [...this.#clients]) {
       for (const session of [...client.sessions]) {
+        if (!concerns(changed, session.node)) continue;
         const objection = policy.objection(session.person, session.target, session.factor);
         if (objection !== null) session.end(objection.message);
       }
-      const objection = gate.objection(client.person);
+      // Nobody's own standing depends on a node.
+      const objection = changed === "all" ? gate.objection(client.person) : null;
       if (objection !== null) client.connection.disconnect(objection.message);
     }
-    this.parts.agentless.recheck();
+    this.parts.agentless.recheck(changed);
   }
 
   /** Ends every connection. */
