@@ -6,16 +6,11 @@ import type { AgentTrust } from "../../proto/gen/mezite/nodes/v1/nodes.js";
 import type { TrustBundle, TrustReport } from "../ca/api.js";
 
 /** What a process with these credentials trusts and shows: the Host CA as its connections check it, the others as its copy has them. */
-export function trustReportOf(
-  { certificatePem, trustPem }: Pick<HostCredentials, "certificatePem" | "trustPem">,
-  caKeys: Pick<Collection<TrustBundle>, "entries">,
-): TrustReport {
-  const copies = [...caKeys.entries()].map(([type, { certificatesPem }]) => [type, fingerprints(certificatesPem)] as const);
-  const leaf = new X509Certificate(certificatePem);
-  const authorities = trustPem.map((pem) => new X509Certificate(pem));
+export function trustReportOf(credentials: Credentials, caKeys: Pick<Collection<TrustBundle>, "entries">): TrustReport {
+  const copies = [...caKeys.entries()].map(([type, { certificatesPem }]) => [type, certificatesPem.map(fingerprint)] as const);
   return {
-    trusted: { ...Object.fromEntries(copies), host: authorities.map(({ fingerprint256 }) => fingerprint256) },
-    certificateAuthority: authorities.find(({ publicKey }) => leaf.verify(publicKey))?.fingerprint256 ?? "",
+    trusted: { ...Object.fromEntries(copies), host: credentials.trustPem.map(fingerprint) },
+    certificateAuthority: signerOf(credentials),
   };
 }
 
@@ -41,6 +36,28 @@ export function readTrustReport(message: AgentTrust | undefined): TrustReport | 
 const MAX_LENGTH = 8;
 const FINGERPRINT = /^[0-9A-F]{2}(:[0-9A-F]{2}){31}$/;
 
-function fingerprints(certificatesPem: readonly string[]): readonly string[] {
-  return certificatesPem.map((pem) => new X509Certificate(pem).fingerprint256);
+type Credentials = Pick<HostCredentials, "certificatePem" | "trustPem">;
+
+// A report goes with each heartbeat, and all that it is read from changes once in months.
+const MAX_KNOWN = 32;
+const known = new Map<string, string>();
+const signers = new WeakMap<Credentials, string>();
+
+function fingerprint(pem: string): string {
+  const found = known.get(pem);
+  if (found !== undefined) return found;
+  const made = new X509Certificate(pem).fingerprint256;
+  if (known.size >= MAX_KNOWN) known.clear();
+  known.set(pem, made);
+  return made;
+}
+
+function signerOf(credentials: Credentials): string {
+  const found = signers.get(credentials);
+  if (found !== undefined) return found;
+  const leaf = new X509Certificate(credentials.certificatePem);
+  const signer = credentials.trustPem.find((pem) => leaf.verify(new X509Certificate(pem).publicKey));
+  const made = signer === undefined ? "" : fingerprint(signer);
+  signers.set(credentials, made);
+  return made;
 }
