@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { join } from "node:path";
 
 /** What a process of agents is started with, as JSON in `SCALE_FLEET`. */
@@ -62,6 +63,16 @@ export interface NumberedAnswer {
   readonly answer?: unknown;
   readonly error?: string;
 }
+
+const VERSION = "0.1.0";
+
+/** What each agent says of itself. */
+export const AGENT_FACTS = {
+  labels: { env: "test" },
+  hostname: hostname(),
+  os: `${process.platform} ${process.arch}`,
+  version: VERSION,
+};
 
 /** Where an agent keeps its identity. @param folder Of all. */
 export function agentFolder(folder: string, name: string): string {

@@ -33,7 +33,7 @@ export class Fleet {
 
   static async start(order: FleetOrder): Promise<Fleet> {
     const child = fork(fileURLToPath(new URL("fleet-process.js", import.meta.url)), [], {
-      execArgv: ["--import", import.meta.resolve("reflect-metadata")],
+      execArgv: ["--max-semi-space-size=64", "--import", import.meta.resolve("reflect-metadata")],
       env: { ...process.env, SCALE_FLEET: JSON.stringify(order) },
     });
     await once(child, "message");

@@ -22,7 +22,7 @@ import { trustReportOf } from "../../../plugins/nodes/trust-report.js";
 import { HostKeyRing } from "../../../plugins/ssh-node/host-key-ring.js";
 import { silentLogger } from "../../fixtures/silent-logger.js";
 import { BeatCounter } from "./beat-counter.js";
-import { agentFolder, agentName, type FleetOrder, type Followed } from "./fleet-protocol.js";
+import { AGENT_FACTS, agentFolder, agentName, type FleetOrder, type Followed } from "./fleet-protocol.js";
 
 const SERVER_NAME = "localhost";
 
@@ -57,7 +57,7 @@ export class SimulatedAgent {
     const registered = Promise.withResolvers<void>();
     const runtime = new AgentRuntime({
       process: {
-        ...{ clusterName: "test", version: "0.1.0", roles: new Set(["node"] as const) },
+        ...{ clusterName: "test", version: AGENT_FACTS.version, roles: new Set(["node"] as const) },
         ...{ dataDirectory: this.#folder, authAddresses: addresses, joinToken: null },
       },
       identities: new HostIdentityRegistry(new Map([["node", identity]])),
@@ -72,7 +72,7 @@ export class SimulatedAgent {
       hostName: this.#name,
     });
     await runtime.start();
-    await runtime.register({ name: this.#name, labels: { env: "test" } });
+    await runtime.register({ name: this.#name, labels: AGENT_FACTS.labels });
     await Promise.all([registered.promise, this.#collections.ready(), this.#openTunnel(identity)]);
   }
 
