@@ -43,6 +43,10 @@ async function answerTo(question: FleetQuestion): Promise<unknown> {
       return null;
     case "presence":
       return presence();
+    case "withoutTunnel":
+      return agents.filter(({ hasTunnel }) => !hasTunnel).length;
+    case "withoutNews":
+      return agents.filter(({ silentSeconds }) => silentSeconds * 1000 > Date.now() - question.since).length;
     case "follow":
       reached = Promise.all(
         agents.map((agent) => new Promise<void>((resolve) => agent.onNextChange(question.what, resolve))),

@@ -27,6 +27,10 @@ export type FleetQuestion =
   | { readonly ask: "follow"; readonly what: Followed }
   /** Answers when that change has reached every agent. */
   | { readonly ask: "reached" }
+  /** How many have no tunnel now. */
+  | { readonly ask: "withoutTunnel" }
+  /** How many have not had a whole copy or a sign of life since. */
+  | { readonly ask: "withoutNews"; readonly since: number }
   | { readonly ask: "report"; readonly eventsPerSecond: number; readonly seconds: number };
 
 /** What happened to the agents of a fleet since `count`. */

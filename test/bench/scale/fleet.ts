@@ -44,7 +44,8 @@ export class Fleet {
   ask(question: Extract<FleetQuestion, { ask: "presence" }>): Promise<Presence>;
   ask(question: Extract<FleetQuestion, { ask: "report" }>): Promise<Reported>;
   ask(question: Extract<FleetQuestion, { ask: "reached" }>): Promise<Reached>;
-  ask(question: Exclude<FleetQuestion, { ask: "presence" | "report" | "reached" }>): Promise<unknown>;
+  ask(question: Extract<FleetQuestion, { ask: "withoutTunnel" | "withoutNews" }>): Promise<number>;
+  ask(question: Extract<FleetQuestion, { ask: "connect" | "count" | "follow" }>): Promise<unknown>;
   ask(question: FleetQuestion): Promise<unknown> {
     this.#asked += 1;
     const asked = Promise.withResolvers<unknown>();

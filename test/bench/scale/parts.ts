@@ -3,6 +3,7 @@ import { measureAuditLoad } from "./audit-load.js";
 import { measureConnecting } from "./connecting.js";
 import { measureOpening } from "./opening.js";
 import { measureReaching } from "./reaching.js";
+import { measureReturning } from "./returning.js";
 import type { ScaleBed } from "./scale-bed.js";
 import { measureTerminals } from "./terminals.js";
 
@@ -28,7 +29,7 @@ export interface Part {
 }
 
 /** Those that can be chosen. */
-export const OPTIONAL_PARTS = ["changes", "logins", "terminals", "audit"] as const;
+export const OPTIONAL_PARTS = ["changes", "logins", "terminals", "returning", "audit"] as const;
 
 const MAX_TERMINALS = 1_000;
 const AUDIT_SECONDS_BEFORE_THE_LAST = 10;
@@ -49,6 +50,7 @@ export function partsOf(many: ScaleBed, one: ScaleBed, agents: number, effort: E
     part("changes", "changes", 60, () => measureReaching(many)),
     part("logins", "logins", 60, () => measureOpening(many, one, agents, logins)),
     part("terminals", "terminals", 240, () => measureTerminals(many, agents, terminals, typingSeconds)),
+    part("returning", "coming back", 260, () => measureReturning(many)),
     part("audit", "audit events", auditSeconds + 60, () => measureAuditLoad(many, agents, auditSeconds)),
   ].filter(({ name }) => name === null || (effort.parts ?? OPTIONAL_PARTS).some((chosen) => chosen === name));
 }

@@ -81,6 +81,10 @@ export class SimulatedAgent {
     return this.#identity.connection();
   }
 
+  get hasTunnel(): boolean {
+    return this.#tunnel?.state === "connected";
+  }
+
   /** How often the tunnel was opened again. */
   get tunnelsLost(): number {
     return Math.max(0, this.#tunnels - 1);
