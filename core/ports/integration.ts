@@ -19,7 +19,7 @@ export interface IntegrationRequest {
 export interface IntegrationDocument {
   /** Of a file in the current folder, e.g. `trust-policy.json`: `a-z 0-9 . _ -`. */
   readonly name: string;
-  /** Lines of text; no control characters. At most 64 KiB. */
+  /** Lines of text; no control characters, nor those that change the direction of text. At most 64 KiB. */
   readonly text: string;
 }
 
@@ -34,7 +34,7 @@ export interface IntegrationStep {
   readonly commands: readonly (readonly string[])[];
 }
 
-/** How the other side comes to trust the cluster: in this order, by hand. */
+/** How the other side comes to trust the cluster: in this order, by hand. At most 1 MiB as JSON. */
 export interface IntegrationPlan {
   readonly steps: readonly IntegrationStep[];
   /**
@@ -103,6 +103,7 @@ export function parametersProblem(declared: unknown): string | null {
 /** What is wrong with a plan, in words; `null` for nothing. */
 export function planProblem(made: unknown): string | null {
   const { steps, target } = recordOf(made);
+  if ((JSON.stringify(made) ?? "").length > MAX_PLAN) return "it is too long";
   if (!isListOf(steps, () => true, MAX_STEPS) || steps.length === 0) return `it has no steps, or more than ${MAX_STEPS}`;
   if (typeof target !== "object" || target === null || Array.isArray(target)) return "its target is no object";
   if (JSON.stringify(target).length > MAX_TEXT) return "its target is too long";
@@ -125,6 +126,9 @@ const MAX_WORDS = 100;
 const MAX_WORD = 8192;
 const MAX_LINE = 500;
 const MAX_TEXT = 65_536;
+const MAX_PLAN = 1_048_576;
+/** Control characters, and those that show text in another order than a shell reads it. */
+const HIDDEN = /[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/u;
 const PARAMETER_NAME = /^[a-z][a-z0-9_]{0,39}$/;
 const STEP_NAME = /^[a-z][a-z0-9-]{0,39}$/;
 const FILE_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
@@ -147,13 +151,13 @@ function isListOf(value: unknown, accepts: (each: unknown) => boolean, most = MA
 }
 
 function isLine(value: unknown, most: number): boolean {
-  return typeof value === "string" && value.length <= most && !/\p{Cc}/u.test(value);
+  return typeof value === "string" && value.length <= most && !HIDDEN.test(value);
 }
 
 function isDocument(value: unknown): boolean {
   const { name, text } = recordOf(value);
   if (typeof name !== "string" || !FILE_NAME.test(name)) return false;
-  return typeof text === "string" && text.length <= MAX_TEXT && !/\p{Cc}/u.test(text.replace(/[\n\t]/g, ""));
+  return typeof text === "string" && text.length <= MAX_TEXT && !HIDDEN.test(text.replace(/[\n\t]/g, ""));
 }
 
 function isCommand(value: unknown): boolean {

@@ -61,6 +61,11 @@ for (const [what, change] of [
   ["a control character in a document", { documents: [{ name: "x", text: "\u001b[2J" }] }],
   ["a line break in a word", { commands: [["a", "b\nc"]] }],
   ["a line break in its summary", { summary: "a\nrm -rf x" }],
+  ["text that is shown backwards", { documents: [{ name: "x", text: "a\u202eb" }] }],
+  [
+    "far too much text",
+    { documents: Array.from({ length: 20 }, (_, index) => ({ name: `x${index}`, text: "a".repeat(60_000) })) },
+  ],
   ["a command without words", { commands: [[]] }],
   ["a word that is none", { commands: [["a", 1]] }],
   ["no name", { name: "" }],
