@@ -16,6 +16,10 @@ await main({
       const { serverCommands } = await import("./server-commands.js");
       return serverCommands.find(word, context);
     },
+    async known(context) {
+      const { serverCommands } = await import("./server-commands.js");
+      return serverCommands.known(context);
+    },
   },
   connect: async (context) => {
     const { connectAsAdministrator } = await import("./administrator-connection.js");

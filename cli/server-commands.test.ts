@@ -109,6 +109,16 @@ describe("commands that only the server knows", () => {
     assert.match(stdout, /Name\\x1b\[31m/);
   });
 
+  test("are in the help and in completion once they were described", async () => {
+    await cluster.mezctl(["things", "ls"]);
+    assert.match((await cluster.mezctl(["--help"])).stdout, /^ +things +Things$/m);
+    const completed = async (...words: readonly string[]) => (await cluster.mezctl(["__complete", "--", ...words])).stdout;
+    assert.equal(await completed("thi"), "things\tThings\n");
+    assert.equal(await completed("things", "e"), "echo\tSay it again\n");
+    assert.match(await completed("things", "echo", "--tt"), /^--ttl\tHow long\n/);
+    assert.match(await completed("locks", "cr"), /^create\tLock a target/);
+  });
+
   test("say which plugin is not enabled, and on which cluster", async () => {
     await cluster.mezctl(["things", "ls"]);
     await cluster.plugins.disable("acme-things");

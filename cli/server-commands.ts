@@ -1,5 +1,6 @@
 import { describedGroup } from "../core/cli/described-command.js";
 import type { CommandSummary, ServerCommands } from "../core/cli/route.js";
+import { escapeControls } from "../core/cli/terminal-text.js";
 import { MezError } from "../core/errors/error.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import type { CommandReference } from "../core/plugin/manifest.js";
@@ -14,14 +15,22 @@ import { DescriptionCache } from "./description-cache.js";
 import { naming, notEnabled } from "./not-enabled.js";
 
 const ASK_MS = 10_000;
+const MAX_TEXT = 200;
 
 /**
- * Commands of plugins that the server has and this `mezctl` has no code of. What the server says of them is kept for each server
- * under its digest, so that it is sent once; no code comes from there.
+ * Commands of plugins that this `mezctl` was not built with: those of packages that the person named, whose code is here, then those
+ * that the server describes. What it says of them is kept for each server under its digest, so that it is sent once; no
+ * code comes from there.
  */
 export const serverCommands: ServerCommands = {
   async find(word, context) {
-    const cache = new DescriptionCache(meziteFolder(context), authServersIn(String(context.globals["authServer"]))[0] as string);
+    const { localCommands } = await import("./local-commands.js");
+    const { commands, failures } = await localCommands(meziteFolder(context));
+    const local = commands.find(({ name }) => name === word);
+    if (local !== undefined) return local;
+    // It could have been the one.
+    if (failures.length > 0) throw failures[0];
+    const cache = cacheOf(context);
     const before = cache.read();
     const now = await describe(context, before);
     if (now !== before) cache.write(now);
@@ -31,9 +40,26 @@ export const serverCommands: ServerCommands = {
     if (former !== null) throw await notEnabled(context, former.plugin.id, `it described "mezctl ${word}" before`);
     return null;
   },
+
+  async known(context) {
+    const { localCommands } = await import("./local-commands.js");
+    const { commands } = await localCommands(meziteFolder(context));
+    const described = (cacheOf(context).read()?.plugins ?? []).flatMap((plugin) =>
+      plugin.commands
+        .filter(({ binary, name, commands: own }) => binary === "mezctl" && WORD.test(name) && own.length > 0)
+        .map((command) => summaryOf({ plugin, command })),
+    );
+    return [...commands, ...described.filter(({ name }) => !commands.some((each) => each.name === name))];
+  },
 };
 
 // --- internal ---
+
+const WORD = /^[a-z][a-z0-9-]{0,39}$/;
+
+function cacheOf(context: CommandContext): DescriptionCache {
+  return new DescriptionCache(meziteFolder(context), authServersIn(String(context.globals["authServer"]))[0] as string);
+}
 
 interface Owned {
   readonly plugin: PluginDescription;
@@ -59,7 +85,8 @@ function ownerOf(word: string, answer: DescribePluginsResponse | null): Owned | 
 }
 
 function summaryOf({ plugin, command }: Owned): CommandSummary {
-  const { name, summary } = command;
+  const { name } = command;
+  const summary = escapeControls(command.summary).slice(0, MAX_TEXT);
   if (command.commands.length === 0)
     throw new MezError(
       "INVALID_DOCUMENT",

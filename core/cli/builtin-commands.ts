@@ -9,6 +9,8 @@ export interface ProgramFacts {
   readonly version: string;
   readonly commands: readonly CommandSummary[];
   readonly globals: Flags;
+  /** More commands that are known without asking anybody. @param args The words of the command line. */
+  readonly known?: (args: readonly string[]) => Promise<readonly CommandSummary[]>;
 }
 
 /** The commands that every program has: `help`, `version`, `completion`, and the hidden one that completion calls. */
@@ -65,7 +67,10 @@ function completeCommand(program: ProgramFacts): Command {
     rest: { name: "word", description: "Words typed so far, the last one unfinished" },
     async run({ stdout }, { rest }) {
       const { completions } = await import("./completion.js");
-      const found = await completions({ ...program, commands: [...program.commands, ...builtinCommands(program)] }, rest);
+      const own = [...program.commands, ...builtinCommands(program)];
+      const isOwn = rest.slice(0, -1).some((word) => own.some(({ name }) => name === word));
+      const commands = [...own, ...(isOwn ? [] : ((await program.known?.(rest)) ?? []))];
+      const found = await completions({ ...program, commands }, rest);
       await write(stdout, found.map(({ word, summary }) => `${word}\t${summary}\n`).join(""));
     },
   });

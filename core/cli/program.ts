@@ -61,7 +61,8 @@ export async function runProgram(program: Program, io: ProgramIo): Promise<numbe
 // --- internal ---
 
 async function dispatch(program: Program, io: ProgramIo, signal: AbortSignal): Promise<number> {
-  const commands = [...program.commands, ...builtinCommands(program)];
+  const known = (args: readonly string[]) => knownCommands(program, io, signal, args);
+  const commands = [...program.commands, ...builtinCommands({ ...program, known })];
   const more = program.serverCommands && moreCommands(program, program.serverCommands, io, signal);
   const { path, node, given, args } = await findRoute(program.binary, commands, program.globals, io.args, more);
   const usage = { path: path.join(" "), globals: program.globals, colours: mayColour(io.stdout, io.env) };
@@ -70,7 +71,8 @@ async function dispatch(program: Program, io: ProgramIo, signal: AbortSignal): P
     return EXIT_CODES.ok;
   }
   if (node === undefined || isGroup(node)) {
-    const text = await usageText({ ...usage, node: node ?? { summary: program.summary, commands } });
+    const listed = node ?? { summary: program.summary, commands: [...commands, ...(await known(io.args))] };
+    const text = await usageText({ ...usage, node: listed });
     await write(given.helpWanted ? io.stdout : io.stderr, text);
     return given.helpWanted ? EXIT_CODES.ok : EXIT_CODES.usage;
   }
@@ -86,17 +88,38 @@ async function dispatch(program: Program, io: ProgramIo, signal: AbortSignal): P
 /** Asks the server for a command that nothing here has, over a connection of its own with the flags of this command line. */
 function moreCommands(program: Program, { find }: ServerCommands, io: ProgramIo, signal: AbortSignal): MoreCommands {
   return async (word, args) => {
-    const given = new GivenArguments();
-    readKnownFlags(args, flagTable(program.globals), given);
-    const { globals } = readInput(given, program.globals, NO_COMMAND, program.binary, io.env);
-    const { binary, version, connect } = program;
-    const { context, close } = openContext({ binary, version, io, globals, signal, connect });
+    const { context, close } = contextFor(program, io, signal, args);
     try {
       return await find(word, context);
     } finally {
       await close();
     }
   };
+}
+
+/** Commands that are not the program's own, as far as they are known; none where that cannot be found out. */
+async function knownCommands(
+  program: Program,
+  io: ProgramIo,
+  signal: AbortSignal,
+  args: readonly string[],
+): Promise<readonly CommandSummary[]> {
+  try {
+    const { context } = contextFor(program, io, signal, args);
+    const known = (await program.serverCommands?.known(context)) ?? [];
+    return known.filter(({ name }) => !program.commands.some((own) => own.name === name));
+  } catch {
+    // Whoever calls one of them is told why.
+    return [];
+  }
+}
+
+function contextFor(program: Program, io: ProgramIo, signal: AbortSignal, args: readonly string[]) {
+  const given = new GivenArguments();
+  readKnownFlags(args, flagTable(program.globals), given);
+  const { globals } = readInput(given, program.globals, NO_COMMAND, program.binary, io.env);
+  const { binary, version, connect } = program;
+  return openContext({ binary, version, io, globals, signal, connect });
 }
 
 const NO_COMMAND: Command = { name: "", summary: "", async run() {} };

@@ -22,6 +22,8 @@ export interface ServerCommands {
    * @throws {MezError} `PLUGIN_NOT_ENABLED` for one that it had before; why it cannot be asked
    */
   find(word: string, context: CommandContext): Promise<CommandSummary | null>;
+  /** What can be known of them without asking, for help and completion. */
+  known(context: CommandContext): Promise<readonly CommandSummary[]>;
 }
 
 /** Looks a word up that no command here has. @param args All words of the command line. */
@@ -93,6 +95,16 @@ export async function loadCommand(summary: CommandSummary, binary: Binary): Prom
 
 // --- internal ---
 
+/** What is wrong with the command that was meant, or may have been. */
+const SAYS_WHY = [
+  "PLUGIN_NOT_ENABLED",
+  "INVALID_DOCUMENT",
+  "CONFIG_INVALID",
+  "PLUGIN_INTEGRITY_FAILED",
+  "PLUGIN_MANIFEST_INVALID",
+  "PLUGIN_PACKAGE_REFUSED",
+] as const;
+
 async function findSummary(
   word: string,
   commands: readonly CommandSummary[],
@@ -105,7 +117,7 @@ async function findSummary(
   } catch (unknown) {
     if (more === undefined || !isMezError(unknown, "INVALID_ARGUMENT")) throw unknown;
     const found = await more(word, args).catch((cause: unknown) => {
-      if (isMezError(cause, "PLUGIN_NOT_ENABLED", "INVALID_DOCUMENT")) throw cause;
+      if (isMezError(cause, ...SAYS_WHY)) throw cause;
       const hint = `the server was not asked for commands of its plugins: ${messageOf(cause)}`;
       throw new MezError(unknown.code, unknown.message, { cause, fields: { ...unknown.fields, hint } });
     });

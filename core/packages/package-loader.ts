@@ -2,8 +2,9 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { MezError } from "../errors/error.js";
+import type { Commands } from "../plugin/commands.js";
 import type { Plugin } from "../plugin/contract.js";
-import { exportedPlugin } from "./exported-plugin.js";
+import { exportedCommands, exportedPlugin } from "./exported-plugin.js";
 import { moduleFormat } from "./module-format.js";
 import { confineImports } from "./package-imports.js";
 import type { PackageStore, StoredPackage } from "./package-store.js";
@@ -43,6 +44,19 @@ export class PackageLoader {
     } finally {
       this.#forgetUnused();
     }
+  }
+
+  /**
+   * The commands that a package's entry exports by default; for a program that runs one command and ends.
+   * @throws {MezError} `PLUGIN_PACKAGE_REFUSED`
+   */
+  async loadCommands(stored: StoredPackage, entry: string): Promise<Commands> {
+    const file = join(stored.folder, entry);
+    confineImports(this.store.folder);
+    const isCommonJs = moduleFormat(file, stored.folder) === "commonjs";
+    const commands = exportedCommands(isCommonJs ? createRequire(file)(file) : await import(pathToFileURL(file).href));
+    if (commands !== null) return commands;
+    throw new MezError("PLUGIN_PACKAGE_REFUSED", `${entry} of plugin "${stored.id}" has no commands as default export`);
   }
 
   /** Lets go of the code of plugins that are not there any more. */

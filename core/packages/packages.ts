@@ -96,6 +96,7 @@ export class Packages {
       ...(isolation === "process"
         ? this.#apart({ stored, store: this.#store.folder, manifest, memoryMib })
         : this.#together(stored, manifest.entries?.service)),
+      ...this.#commands(stored, manifest.entries?.commands),
     };
     this.#opened.set(entry, stored);
     return entry;
@@ -104,6 +105,12 @@ export class Packages {
   #together(stored: StoredPackage, service: string | undefined): Partial<CatalogEntry> {
     if (service === undefined) return {};
     return { service: async (afresh = false) => ({ default: await this.#loader.load(stored, service, afresh) }) };
+  }
+
+  /** For programs of people; a daemon imports none. */
+  #commands(stored: StoredPackage, commands: string | undefined): Partial<CatalogEntry> {
+    if (commands === undefined) return {};
+    return { commands: async () => ({ default: await this.#loader.loadCommands(stored, commands) }) };
   }
 
   #apart(isolated: IsolatedPackage): Partial<CatalogEntry> {

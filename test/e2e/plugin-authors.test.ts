@@ -160,6 +160,32 @@ describe("plugins that strangers wrote, in a server that was installed", needsPe
     assert.match(cluster.mezctlOk(["users", "ls"]), /alice .*engineer/);
   });
 
+  test("bring commands of their own to a mezctl that has the package, and only the one that was pinned", async () => {
+    const home = join(cluster.folder, "with-package");
+    mkdirSync(join(home, ".mezite"), { recursive: true, mode: 0o700 });
+    const from = `path:${join(workspace.folder, "node_modules", "mezite-plugin-freezes")}`;
+    const pinned = (integrity: string): void =>
+      writeFileSync(join(home, ".mezite", "mezctl.yaml"), JSON.stringify({ plugins: { freezes: { from, integrity } } }), {
+        mode: 0o600,
+      });
+    pinned(await integrityOf(from.slice("path:".length)));
+    const env = {
+      MEZITE_AUTH_TOKEN: cluster
+        .mezctlOk(["login", "--user=admin", "--password-stdin"], { input: `${cluster.adminPassword}\n` })
+        .trim(),
+    };
+    const { code, stderr } = cluster.mezctl(["freezes", "lunch", "db-01"], { home, env });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^db-01 is frozen until 20/);
+    assert.match(cluster.mezctlOk(["--help"], { home, env }), /^ +freezes +Let nobody work/m);
+    assert.equal(cluster.mezctl(["freezes", "lunch", "db-02"]).code, 2, "without the package there is what is described");
+    pinned(`sha256-${"0".repeat(64)}`);
+    assert.match(
+      cluster.mezctl(["freezes", "ls"], { home, env }).stderr,
+      /plugin "freezes": the package at .* has integrity sha256-/,
+    );
+  });
+
   test("are gone from the command line when they are switched off, and it says so", () => {
     cluster.mezctlOk(["plugins", "disable", "freezes"]);
     const { code, stderr } = cluster.mezctl(["freezes", "ls"]);
