@@ -65,7 +65,9 @@ function fetchPeer({ npm, file, zip, integrity }) {
   mkdirSync(dirname(target.replace(/\/$/, "")), { recursive: true });
   const work = mkdtempSync(`${target.replace(/\/$/, "")}-`);
   try {
-    runNpm(["pack", npm, `--pack-destination=${work}`, "--silent", "--ignore-scripts"]);
+    // Without a network, a person does not wait for it.
+    const patience = process.env.CI === "true" ? [] : ["--fetch-retries=0"];
+    runNpm(["pack", npm, `--pack-destination=${work}`, "--silent", "--ignore-scripts", "--prefer-offline", ...patience]);
     const [name] = readdirSync(work);
     const tarball = readFileSync(join(work, name));
     const found = `sha512-${createHash("sha512").update(tarball).digest("base64")}`;
