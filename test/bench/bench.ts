@@ -13,6 +13,7 @@ import { locks } from "./rows/locks.js";
 import { logins } from "./rows/logins.js";
 import { memory } from "./rows/memory.js";
 import { nodes } from "./rows/nodes.js";
+import { postgresql } from "./rows/postgresql.js";
 import { reload } from "./rows/reload.js";
 import { startUp } from "./rows/start-up.js";
 import { svids } from "./rows/svids.js";
@@ -32,6 +33,7 @@ const ROWS: readonly Row[] = [
   identity,
   svids,
   hsm,
+  postgresql,
 ];
 const FULL = { rounds: 7, transferBytes: 2 ** 30 };
 const QUICK = { rounds: 5, transferBytes: 2 ** 28 };

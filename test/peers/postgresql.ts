@@ -10,7 +10,7 @@ import { eventually } from "../fixtures/eventually.js";
 import { testAuthority } from "../fixtures/tls.js";
 import { requirePeer } from "./require-peer.js";
 
-/** A PostgreSQL server of its own on 127.0.0.1, with TLS and passwords. Nothing is flushed to disk. */
+/** A PostgreSQL server of its own on 127.0.0.1, with TLS and passwords. */
 export class RunningPostgresql {
   #process: ChildProcess | null = null;
   #databases = 0;
@@ -22,7 +22,8 @@ export class RunningPostgresql {
     readonly caFile: string,
   ) {}
 
-  static async start(): Promise<RunningPostgresql> {
+  /** @param options.flushes Whether commits are flushed to disk; default `false`. */
+  static async start({ flushes = false }: { readonly flushes?: boolean } = {}): Promise<RunningPostgresql> {
     const folder = mkdtempSync(join(tmpdir(), "mezite-postgresql-"));
     const [port = 0] = await freePorts(1);
     const data = join(folder, "data");
@@ -53,7 +54,7 @@ export class RunningPostgresql {
       listen_addresses: "127.0.0.1",
       port: `${port}`,
       unix_socket_directories: folder,
-      fsync: "off",
+      fsync: flushes ? "on" : "off",
       ssl: "on",
       ssl_cert_file: file("server.pem"),
       ssl_key_file: file("server.key"),
