@@ -42,8 +42,8 @@ describe("faults, with two auth servers, two proxies and a standby", needsPeers(
     await eventually(() => bed.opens(proxy), timeoutMs);
     t.diagnostic(`${what}: a new session after ${Math.round(performance.now() - from)} ms`);
   };
-  const nothingIsLost = () => {
-    for (const env of [{}, bed.there]) {
+  const nothingIsLost = (servers = [{}, bed.there]) => {
+    for (const env of servers) {
       const shown = bed.cluster.mezctlOk(["tokens", "ls", "--format=json"], { env });
       assert.deepEqual(
         writer.acknowledged.filter((name) => !shown.includes(`"${name}"`)),
@@ -206,7 +206,7 @@ describe("faults, with two auth servers, two proxies and a standby", needsPeers(
     const sessions = await Promise.all([open("first", home), open("second", home)]);
     await bed.primary.kill("SIGKILL");
     await works(t, "without a database");
-    bed.standby?.promote();
+    bed.promoteStandby();
     t.diagnostic(`a change after ${await writer.writes()} ms`);
     await works(t, "afterwards");
     for (const session of sessions) await session.works();
@@ -214,4 +214,27 @@ describe("faults, with two auth servers, two proxies and a standby", needsPeers(
     nothingIsLost();
     assert.match(bed.cluster.mezctlOk(["audit", "verify"]), /Intact: +yes/);
   });
+
+  // The last one: it ends with one auth server.
+  test("a newer release has changed the tables: the older servers answer no more, and do not start again", async (t) => {
+    const session = await open("first");
+    bed.sql(
+      `insert into migrations_users (name) values ('${NEWER}'); update outbox_head set schema_changes = schema_changes + 1`,
+    );
+    for (const env of [{}, bed.there]) await eventually(() => bed.cluster.mezctl(["nodes", "ls"], { env }).code === 7);
+    await session.works();
+    await works(t, "from what proxies and nodes know");
+    await bed.cluster.server.stop("SIGTERM");
+    const { code, stderr } = bed.cluster.mezd(["auth", `--config=${bed.cluster.configFile}`]);
+    assert.equal(code, 9);
+    assert.match(stderr, /plugin "users" does not know its migration "999-newer"; start that version, or restore a backup/);
+    bed.sql(`delete from migrations_users where name = '${NEWER}'`);
+    await bed.cluster.startServer();
+    nothingIsLost([{}]);
+    await session.close();
+  });
 });
+
+// --- internal ---
+
+const NEWER = "999-newer";
