@@ -163,7 +163,8 @@ describe("an isolated plugin", () => {
       const first = health()?.pid;
       await assert.rejects(implementation.sign("crash", Buffer.alloc(1)), (error) => {
         assert.ok(isMezError(error, "PLUGIN_UNAVAILABLE"), String(error));
-        assert.match(error.message, why);
+        assert.match(error.message, /: its process has ended$/, "what it says is not for whoever calls");
+        assert.match(error.detail ?? "", why);
         return true;
       });
       assert.match(health()?.lastFailure ?? "", why);

@@ -136,7 +136,7 @@ export class IsolatedProcess {
   }
 
   async #ask(request: Request, timeoutMs: number, what: string): Promise<unknown> {
-    if (!this.#isAlive || this.#why !== null) throw this.#unavailable(this.#why ?? "it has ended");
+    if (!this.#isAlive || this.#why !== null) throw this.#gone(this.#why ?? "it has ended");
     const answer = new Promise<unknown>((resolve, reject) => {
       const timer = setTimeout(() => this.#onLate(request.call, timeoutMs, what), timeoutMs);
       timer.unref();
@@ -246,10 +246,16 @@ export class IsolatedProcess {
         : this.#why;
     this.#why = why;
     this.#link.close();
-    for (const call of [...this.#calls.keys()]) this.#settle(call)?.reject(this.#unavailable(why));
-    for (const stream of this.#streams.values()) stream.fail(this.#unavailable(why));
+    for (const call of [...this.#calls.keys()]) this.#settle(call)?.reject(this.#gone(why));
+    for (const stream of this.#streams.values()) stream.fail(this.#gone(why));
     this.#streams.clear();
     this.options.onEnded(why);
+  }
+
+  /** @param why May be what the plugin wrote to standard error, which is not for whoever calls. */
+  #gone(why: string): MezError {
+    const { id } = this.options.introduction;
+    return new MezError("PLUGIN_UNAVAILABLE", `plugin "${id}" is not available: its process has ended`, { detail: why });
   }
 
   #unavailable(why: string): MezError {
@@ -275,6 +281,8 @@ const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);
 
 /** Whoever has a plugin registered and started may know all that it says of a failure. */
 function withReason(error: unknown, code: ErrorCode, what: string): unknown {
+  if (isMezError(error, "PLUGIN_UNAVAILABLE") && error.detail !== undefined)
+    return new MezError(error.code, `${what}${error.detail}`);
   if (!isMezError(error, "INTERNAL") || error.detail === undefined) return error;
   return new MezError(code, `${what}${error.detail}`);
 }
