@@ -40,7 +40,10 @@ export class Admission {
   async admit({ path, route, facts, metadata, signal }: CallAtTheDoor): Promise<CallContext> {
     const { anonymousCalls, authenticators, authorizer, audit } = this.parts;
     if (this.parts.isBlind?.() === true)
-      throw new MezError("UNAVAILABLE", "this auth server cannot reach its database, or is too old for it; try another, or again");
+      throw new MezError(
+        "UNAVAILABLE",
+        "this auth server cannot reach its database, or is too old for it; try another, or again",
+      );
     if (route.permission === "public") anonymousCalls.admit(facts.address);
     const credentials = {
       bearerToken: bearerToken(metadata),
