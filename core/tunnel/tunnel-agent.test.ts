@@ -120,6 +120,22 @@ test("closes the oldest stranger when too many knock, and still lets agents in",
   for (const stranger of strangers) stranger.destroy();
 });
 
+test("refuses newcomers, and not those whose handshake has begun, when all dial at once", async (t) => {
+  const bed = await openBed(t, { maxPending: 4 });
+  const options = { ...tlsOptions(await bed.authority.issue("web-01")), port: bed.port };
+  const begun = Array.from({ length: 4 }, () => connectTls(options).on("error", () => {}));
+  await Promise.all(begun.map((socket) => once(socket.resume(), "secureConnect")));
+  assert.equal(bed.listener.pendingCount, 4);
+  const newcomers = Array.from({ length: 4 }, () => connectTcp({ port: bed.port, host: "127.0.0.1" }).on("error", () => {}));
+  await untilTrue(() => newcomers.every((newcomer) => newcomer.resume().closed));
+  assert.deepEqual(
+    begun.map(({ closed }) => closed),
+    [false, false, false, false],
+  );
+  for (const socket of begun) socket.destroy();
+  await bed.connectedAgent(discard);
+});
+
 test("comes back after the proxy restarts", async (t) => {
   const bed = await openBed(t);
   await bed.connectedAgent(discard);

@@ -52,7 +52,10 @@ export interface TunnelListenerOptions {
   readonly handshakeSeconds?: number;
   /** Default 15. */
   readonly pingIntervalSeconds?: number;
-  /** Connections that have not become a tunnel yet; beyond it the oldest is closed. Default 512. */
+  /**
+   * Connections that have not become a tunnel yet. Beyond it the oldest that has said nothing is closed; when all speak, the
+   * newcomer: it comes back, while those would never get through if ten thousand agents dial at once. Default 512.
+   */
   readonly maxPending?: number;
 }
 
@@ -62,7 +65,7 @@ export class TunnelListener {
   readonly #server: Server;
   readonly #tls: TlsServer;
   /** Connections without a tunnel yet, by their end points, in order of arrival. */
-  readonly #pending = new Map<string, Socket>();
+  readonly #pending = new Map<string, Pending>();
   readonly #rendezvous = new Rendezvous();
   readonly #sockets = new Set<Socket>();
   readonly #refusals: RefusalLog;
@@ -105,23 +108,20 @@ export class TunnelListener {
 
   /** Takes a fresh TCP connection, e.g. from a listener that serves several protocols; nothing of it may have been read. */
   accept(socket: Socket): void {
+    if (!this.#hasRoom()) return void socket.destroy();
     this.#sockets.add(socket);
     const id = endPoints(socket);
-    this.#pending.set(id, socket);
+    const pending: Pending = { socket, since: performance.now(), speaks: false };
+    this.#pending.set(id, pending);
     const seconds = this.#options.handshakeSeconds ?? protocol.HANDSHAKE_SECONDS;
-    const grace = setTimeout(() => this.#pending.get(id)?.destroy(), seconds * 1000);
+    const grace = setTimeout(() => this.#pending.get(id)?.socket.destroy(), seconds * 1000);
     socket.on("error", () => socket.destroy());
     socket.once("close", () => {
       clearTimeout(grace);
       this.#sockets.delete(socket);
       this.#pending.delete(id);
     });
-    for (const [oldestId, oldest] of this.#pending) {
-      if (this.#pending.size <= (this.#options.maxPending ?? 512)) break;
-      this.#pending.delete(oldestId);
-      oldest.destroy();
-    }
-    if (!socket.destroyed) this.#recognise(socket);
+    if (!socket.destroyed) this.#recognise(pending);
   }
 
   /** Connections that are not tunnels yet. */
@@ -137,7 +137,7 @@ export class TunnelListener {
   /** Takes no new agents; tunnels go on. */
   async drain(): Promise<void> {
     if (this.#server.listening) this.#server.close();
-    for (const socket of this.#pending.values()) socket.destroy();
+    for (const { socket } of this.#pending.values()) socket.destroy();
   }
 
   /** Closes the port and every connection. */
@@ -146,12 +146,25 @@ export class TunnelListener {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Makes room for one more where that is right. */
+  #hasRoom(): boolean {
+    if (this.#pending.size < (this.#options.maxPending ?? 512)) return true;
+    const all = [...this.#pending];
+    const [id, least] = all.find(([, { speaks }]) => !speaks) ?? (all[0] as [string, Pending]);
+    if (least.speaks && performance.now() - least.since < PATIENCE_MS) return false;
+    this.#pending.delete(id);
+    least.socket.destroy();
+    return true;
+  }
+
   /** A stream without TLS says so first; everything else is TLS, or fails as such. */
-  #recognise(socket: Socket): void {
+  #recognise(pending: Pending): void {
+    const { socket } = pending;
     let begun: Buffer = Buffer.alloc(0);
     const read = () => {
       const chunk: Buffer | null = socket.read();
       if (chunk === null) return;
+      pending.speaks = true;
       begun = begun.length === 0 ? chunk : Buffer.concat([begun, chunk]);
       const length = Math.min(begun.length, BARE_STREAM_MAGIC.length);
       const isBare = begun.subarray(0, length).equals(BARE_STREAM_MAGIC.subarray(0, length));
@@ -181,7 +194,7 @@ export class TunnelListener {
   #welcome(socket: TLSSocket): void {
     const address = socket.remoteAddress ?? "unknown";
     const certificate = socket.getPeerX509Certificate();
-    const tcp = this.#pending.get(endPoints(socket));
+    const tcp = this.#pending.get(endPoints(socket))?.socket;
     socket.on("error", () => socket.destroy());
     if (certificate === undefined || tcp === undefined) return void socket.destroy();
     const applicant = { certificate, address };
@@ -255,6 +268,17 @@ export class TunnelListener {
 }
 
 // --- internal ---
+
+/** How long one that speaks keeps its place among too many. */
+const PATIENCE_MS = 3_000;
+
+interface Pending {
+  readonly socket: Socket;
+  /** On the monotonic clock. */
+  readonly since: number;
+  /** Whether a byte has come. */
+  speaks: boolean;
+}
 
 function endPoints(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
