@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { SecureContext } from "node:tls";
 import { MezError, messageOf } from "../errors/error.js";
 import type { Lifecycle } from "../plugin/contract.js";
 import type { Logger } from "../plugin/logger.js";
@@ -19,7 +20,7 @@ export type TunnelAgentState = "idle" | "connecting" | "connected" | "waiting" |
 export interface TunnelAgentOptions {
   /** `host:port` of the same proxy, tried in order. An agent that serves several proxies has one `TunnelAgent` for each. */
   readonly addresses: readonly string[];
-  /** Asked before each dial, so renewed credentials are used from the next connection on. */
+  /** Asked before each dial, so renewed credentials, another object, are used from the next connection on. */
   readonly credentials: () => TunnelCredentials;
   /** DNS name that the proxy's certificate must carry. */
   readonly serverName: string;
@@ -47,6 +48,7 @@ export class TunnelAgent implements Lifecycle {
   readonly #links = new Set<AgentLink>();
   readonly #streams = new Set<Duplex>();
   #renew = new AbortController();
+  #context: { readonly credentials: TunnelCredentials; readonly context: SecureContext } | null = null;
   #state: TunnelAgentState = "idle";
   #told = "";
   #running: Promise<void> = Promise.resolve();
@@ -114,7 +116,7 @@ export class TunnelAgent implements Lifecycle {
     for (const address of addresses) {
       if (this.#stop.signal.aborted) break;
       try {
-        const secureContext = tunnelSecureContext(this.#options.credentials());
+        const secureContext = this.#secureContext();
         const { handshakeSeconds = HANDSHAKE_SECONDS, pingIntervalSeconds = PING_INTERVAL_SECONDS } = this.#options;
         const { sessionEncryption = "tls" } = this.#options;
         const link = await AgentLink.dial(
@@ -135,6 +137,13 @@ export class TunnelAgent implements Lifecycle {
       }
     }
     return null;
+  }
+
+  /** Reading keys and certificates costs more than a dial that is refused, of which there are many while a proxy is away. */
+  #secureContext(): SecureContext {
+    const credentials = this.#options.credentials();
+    if (this.#context?.credentials !== credentials) this.#context = { credentials, context: tunnelSecureContext(credentials) };
+    return this.#context.context;
   }
 
   #receive(stream: Duplex, info: TunnelStreamInfo): void {
