@@ -54,6 +54,26 @@ test("a server that lacks a package follows in the rest, says so, and catches up
   assert.deepEqual((await problems())[1], ["1", true, ""]);
 });
 
+test("a server on which one of the plugins does not start does all else that was decided", async (t) => {
+  const [a, b] = await servers(t, 2);
+  await a.decide({ overrides: new Map([["devices", true]]), added: new Map([["tape", TAPE]]) });
+  await b.cluster.follow();
+  b.broken.add("mfa");
+  await a.decide({
+    overrides: new Map([
+      ["mfa", true],
+      ["devices", false],
+      ["audit", true],
+    ]),
+    added: new Map(),
+  });
+  await b.cluster.follow();
+  assert.deepEqual(b.runs(), { devices: false, audit: true });
+  b.broken.clear();
+  await b.cluster.follow();
+  assert.deepEqual(b.runs(), a.runs());
+});
+
 test("a server that never followed does not start without what was decided, and one that did goes on with what it has", async (t) => {
   const [a] = await servers(t, 1);
   await a.decide({ overrides: new Map([["tape", true]]), added: new Map([["tape", TAPE]]) });
@@ -63,6 +83,7 @@ test("a server that never followed does not start without what was decided, and 
     fresh.cluster.begin(),
     (error) => isMezError(error, "PLUGIN_PACKAGE_REFUSED") && /this one cannot do: tape is missing/.test(error.message),
   );
+  await assert.rejects(fresh.again().cluster.begin(), /this one cannot do: tape is missing/, "nor when it is started again");
   const known = a.another();
   writeDecisions(known.folder, { overrides: new Map(), added: new Map() });
   known.missing.add("tape");
@@ -117,6 +138,8 @@ async function servers(t: TestContext, count: number): Promise<[FakeServer, Fake
 /** A server that runs whatever it is told, but for packages that it does not have. */
 class FakeServer {
   readonly missing = new Set<string>();
+  /** Plugins that do not start. */
+  readonly broken = new Set<string>();
   readonly reloaded: string[] = [];
   readonly cluster: ClusterDecisions;
   readonly #name: number;
@@ -143,6 +166,8 @@ class FakeServer {
       apply: async (decisions, reloaded) => {
         for (const id of decisions.added.keys())
           if (this.missing.has(id)) throw new MezError("PLUGIN_PACKAGE_REFUSED", `${id} is missing`);
+        for (const id of this.broken)
+          if (decisions.overrides.get(id) === true) throw new MezError("INTERNAL", `${id} does not start`);
         this.reloaded.push(...[...reloaded].sort());
         writeDecisions(folder, decisions);
         return { generation: 2, started: [], replaced: [], stopped: [] };
@@ -179,6 +204,13 @@ class FakeServer {
     await again.cluster.begin();
     again.cluster.start();
     await again.cluster.stop();
+    return again;
+  }
+
+  /** The same machine, with the same lacking, after a start that failed. */
+  again(): FakeServer {
+    const again = new FakeServer(this.t, this.opened, this.reports, this.folder);
+    for (const id of this.missing) again.missing.add(id);
     return again;
   }
 

@@ -47,6 +47,8 @@ export class ClusterDecisions {
   #followed: SharedDecisions = { revision: 0, decisions: { overrides: new Map(), added: new Map() }, reloads: {} };
   #failed: { readonly revision: number; readonly error: unknown; readonly at: number } | null = null;
   #begun = false;
+  /** Until it has followed once: it runs what was decided, or it does not run. */
+  #isNew = false;
   readonly #stopped = new AbortController();
   #following: Promise<void> | null = null;
 
@@ -58,7 +60,7 @@ export class ClusterDecisions {
    */
   async begin(): Promise<void> {
     const { servers, dataDirectory, transaction } = this.parts;
-    const isNew = !hasDecisions(dataDirectory);
+    this.#isNew = !hasDecisions(dataDirectory);
     const local = readDecisions(dataDirectory);
     if ((await servers.decided()) === null && local.overrides.size + local.added.size > 0)
       await transaction(async (tx) => void (await servers.decide(tx, 0, formatShared(local, {})))).catch(
@@ -69,12 +71,13 @@ export class ClusterDecisions {
       );
     await this.follow();
     this.#begun = true;
-    if (!isNew) return;
+    if (!this.#isNew) return;
     const error = this.#failed?.error;
     if (isMezError(error))
       throw new MezError(error.code, `the auth servers have decided what this one cannot do: ${error.message}`, { cause: error });
     if (error !== undefined) throw error;
     writeDecisions(dataDirectory, this.#followed.decisions);
+    this.#isNew = false;
   }
 
   /** Looks for decisions of others from now on. */
@@ -138,22 +141,37 @@ export class ClusterDecisions {
     } catch (error) {
       if (!isRetry) {
         logger.error("cannot do what the auth servers have decided of plugins", { error: messageOf(error) });
-        await this.#followTheRest(decided.decisions);
+        if (!this.#isNew) await this.#followTheRest(decided.decisions);
       }
       this.#failed = { revision: decided.revision, error, at: performance.now() };
     }
     if (this.#begun) await this.#report();
   }
 
-  /** Without packages that are not the ones which run here: one that is missing must not keep the others from being switched. */
+  /**
+   * All but packages that are not the ones which run here; when that fails as well, one switch after the other, those that switch
+   * off first: what cannot run here must not keep anything else from being switched.
+   */
   async #followTheRest(text: string): Promise<void> {
-    try {
-      const { decisions } = parseShared(text);
-      const here = readDecisions(this.parts.dataDirectory).added;
-      const added = new Map([...decisions.added.keys()].flatMap((id) => (here.has(id) ? [[id, here.get(id)!] as const] : [])));
-      await this.parts.apply({ overrides: decisions.overrides, added }, new Set());
-    } catch (error) {
-      this.parts.logger.error("nor the rest of it", { error: messageOf(error) });
+    const { apply, dataDirectory, logger } = this.parts;
+    const { decisions } = parseShared(text);
+    const here = readDecisions(dataDirectory);
+    const added = new Map(
+      [...decisions.added.keys()].flatMap((id) => (here.added.has(id) ? [[id, here.added.get(id)!] as const] : [])),
+    );
+    const attempt = async (rest: PluginDecisions): Promise<boolean> =>
+      apply(rest, new Set()).then(
+        () => true,
+        (error: unknown) => {
+          logger.error("nor the rest of it", { error: messageOf(error) });
+          return false;
+        },
+      );
+    if (await attempt({ overrides: decisions.overrides, added })) return;
+    let reached: PluginDecisions = here;
+    for (const next of singleSteps(here, { overrides: decisions.overrides, added })) {
+      const wanted = next(reached);
+      if (await attempt(wanted)) reached = wanted;
     }
   }
 
@@ -196,6 +214,34 @@ interface Report {
   readonly revision: number;
   readonly problem: string;
   readonly address: string;
+}
+
+type Step = (from: PluginDecisions) => PluginDecisions;
+
+/** Each difference by itself: packages taken out, then switches off, then on. */
+function singleSteps(here: PluginDecisions, wanted: PluginDecisions): readonly Step[] {
+  const out = [...here.added.keys()].filter((id) => !wanted.added.has(id));
+  const isOut = new Set(out);
+  const switched = [...new Set([...here.overrides.keys(), ...wanted.overrides.keys()])]
+    .filter((id) => !isOut.has(id) && here.overrides.get(id) !== wanted.overrides.get(id))
+    .sort((left, right) => Number(wanted.overrides.get(left) !== false) - Number(wanted.overrides.get(right) !== false));
+  return [
+    ...out.map(
+      (id): Step =>
+        ({ overrides, added }) => ({ overrides: without(overrides, id), added: without(added, id) }),
+    ),
+    ...switched.map(
+      (id): Step =>
+        ({ overrides, added }) => {
+          const on = wanted.overrides.get(id);
+          return { overrides: on === undefined ? without(overrides, id) : new Map(overrides).set(id, on), added };
+        },
+    ),
+  ];
+}
+
+function without<T>(from: ReadonlyMap<string, T>, id: string): ReadonlyMap<string, T> {
+  return new Map([...from].filter(([each]) => each !== id));
 }
 
 /** A server that has not said anything yet follows nothing. */
