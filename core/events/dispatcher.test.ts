@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../../test/fixtures/eventually.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
+import { MezError } from "../errors/error.js";
 import { Dispatcher } from "./dispatcher.js";
 import type { Subscriber } from "./event-lane.js";
 import { LocalCollections } from "./local-collections.js";
@@ -107,6 +108,27 @@ test("after ten failures an event is given up, and the next one is heard", async
   dispatcher.committed([event(1, "eve"), event(2, "bob")]);
   await eventually(() => delivered.length === 2);
   assert.deepEqual([tries, heard, delivered], [10, ["bob"], [1, 2]]);
+});
+
+test("no event is given up because the database was away", async () => {
+  const heard: unknown[] = [];
+  let away = 25;
+  const dispatcher = new Dispatcher({
+    collections: new LocalCollections(),
+    subscribers: () => [once(async (payload) => void heard.push(payload))],
+    isOurs: async () => {
+      if (away-- > 0) throw new MezError("UNAVAILABLE", "the database is away");
+      return true;
+    },
+    read: async () => null,
+    delivered: () => undefined,
+    logger: silentLogger,
+    retryMs: 1,
+  });
+  dispatcher.committed([event(1, "eve")]);
+  await eventually(() => heard.length === 1);
+  await dispatcher.close();
+  assert.deepEqual(heard, ["eve"]);
 });
 
 test("of more events than are kept in memory the others are read again, in order", async () => {

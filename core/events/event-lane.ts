@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { messageOf } from "../errors/error.js";
+import { isMezError, messageOf } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import type { OutboxRow } from "./outbox.js";
 
@@ -37,7 +37,8 @@ export interface LaneParts {
 
 /**
  * The events that one plugin hears: one after the other, in the order of the commits. One that fails is tried again, ten times
- * at growing intervals, and holds up what is behind it in this lane alone.
+ * at growing intervals, and holds up what is behind it in this lane alone. While the database is away it waits, since nobody
+ * knows whose the event is.
  */
 export class EventLane {
   readonly #waiting: LaneItem[] = [];
@@ -67,32 +68,57 @@ export class EventLane {
     const { logger, closing, retryMs } = this.parts;
     const told = new Set<Subscriber>();
     for (let tries = 1; ; tries += 1) {
+      const call = await this.#known(item);
+      if (call === null) return false;
       try {
-        const row = item.row ?? (await this.parts.read(item.seq));
-        if (row !== null) await this.#tell(row, item.again, told);
+        await this.#tell(call, item.again, told);
         return true;
       } catch (error) {
-        logger.error("a subscriber failed", { topic: item.row?.topic, seq: item.seq, tries, error: messageOf(error) });
+        logger.error("a subscriber failed", { topic: call.row?.topic, seq: item.seq, tries, error: messageOf(error) });
         if (tries === MAX_TRIES) return true;
         if (closing.aborted) return false;
-        await delay(retryMs * tries, undefined, { signal: closing, ref: false }).catch(() => "closing");
+        await this.#pause(retryMs * tries);
       }
     }
   }
 
+  /** The event and whether it is this server's; `null` when that cannot be known: then it comes again. */
+  async #known(item: LaneItem): Promise<Call | null> {
+    const { logger, closing, retryMs, isOurs, read, subscribers } = this.parts;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const row = item.row ?? (await read(item.seq));
+        const isForOne = row !== null && subscribers(row.topic).some(({ everyServer }) => !everyServer);
+        return { row, ours: isForOne && (await isOurs(row)) };
+      } catch (error) {
+        if (tries === 1) logger.warn("an event waits for the database", { seq: item.seq, error: messageOf(error) });
+        if (closing.aborted || (tries >= MAX_TRIES && !isMezError(error, "UNAVAILABLE"))) return null;
+        await this.#pause(retryMs * Math.min(tries, MAX_TRIES));
+      }
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.parts.closing, ref: false }).catch(() => "closing");
+  }
+
   /** @param told Those who have taken it before another one failed. */
-  async #tell(row: OutboxRow, again: boolean, told: Set<Subscriber>): Promise<void> {
-    const all = this.parts.subscribers(row.topic);
-    const ours = all.some(({ everyServer }) => !everyServer) && (await this.parts.isOurs(row));
-    for (const subscriber of all) {
+  async #tell({ row, ours }: Call, again: boolean, told: Set<Subscriber>): Promise<void> {
+    for (const subscriber of row === null ? [] : this.parts.subscribers(row.topic)) {
       if (told.has(subscriber) || !(subscriber.everyServer ? !again : ours)) continue;
-      await subscriber.tell(row.payload);
+      await subscriber.tell(row?.payload);
       told.add(subscriber);
     }
   }
 }
 
 // --- internal ---
+
+interface Call {
+  /** `null` when it is gone. */
+  readonly row: OutboxRow | null;
+  readonly ours: boolean;
+}
 
 const MAX_TRIES = 10;
 /** Events with their payload in memory; of further ones only the number. */
