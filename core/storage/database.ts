@@ -158,10 +158,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       await poll?.start();
     },
     async addPlugin(tables) {
-      schema.learn(tables);
+      // Its tables may be about to change; of a new one there are none to be looked at yet, and none after a failure.
+      if (schema.knows(tables.id)) schema.learn(tables);
       await known.add(tables, () =>
         migrateAlone(orm, shared, async (around) => void (await migrate(orm, tables.id, tables.migrations, around))),
       );
+      schema.learn(tables);
     },
     forget(entities) {
       known.forget(entities);

@@ -23,9 +23,15 @@ export class SchemaWatch {
     for (const plugin of plugins) this.learn(plugin);
   }
 
-  /** Takes over what a plugin knows that is added or replaced while the process runs. */
+  /** Takes over what a plugin knows that is added, or replaced by another version; what was known before is not forgotten. */
   learn({ id, migrations }: KnownMigrations): void {
-    if (migrations.length > 0) this.#known.set(id, new Set(migrations.map(({ name }) => name)));
+    const names = migrations.map(({ name }) => name);
+    if (names.length > 0) this.#known.set(id, new Set([...(this.#known.get(id) ?? []), ...names]));
+  }
+
+  /** Whether a plugin has tables that are looked at. */
+  knows(id: string): boolean {
+    return this.#known.has(id);
   }
 
   /** Whether tables were changed in a way that this server does not know. */
