@@ -26,7 +26,11 @@ export class ReadMemory implements Lender {
 
   keep(): () => void {
     const buffer = this.#buffer;
-    this.#kept ??= new SharedKeep(() => releaseBlock(buffer));
+    this.#kept ??= new SharedKeep(() => {
+      // Never the one that is read into.
+      if (buffer === this.#buffer) this.#kept = null;
+      else releaseBlock(buffer);
+    });
     return this.#kept.keep();
   }
 

@@ -31,6 +31,15 @@ test("memory that two writes of one read wait with is not read into before both 
   assert.equal([next.memory, another.memory].filter((one) => one === kept).length, 1);
 });
 
+test("memory that is given back before the next read stays with its connection", () => {
+  const memory = largeMemory();
+  memory.keep()();
+  memory.keep()();
+  assert.notEqual(largeMemory().memory, memory.memory);
+  const kept = memory.memory;
+  assert.equal(memory.after(memory.area.length).buffer, kept);
+});
+
 test("held bytes stay as they are while others are read, in blocks that are used again", () => {
   const memory = largeMemory();
   const held = new HeldBytes();

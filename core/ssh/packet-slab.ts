@@ -35,7 +35,9 @@ export function slabPiece(start: number, end: number): Buffer {
 export function keepSlab(): () => void {
   const slab = memory;
   kept ??= new SharedKeep(() => {
-    if (spare.length < MAX_SPARE) spare.push(slab);
+    // Never the one that packets are put on.
+    if (slab === memory) kept = null;
+    else if (spare.length < MAX_SPARE) spare.push(slab);
   });
   return kept.keep();
 }
