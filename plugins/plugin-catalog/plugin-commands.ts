@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { MezError } from "../../core/errors/error.js";
+import { MezError, messageOf } from "../../core/errors/error.js";
 import type { Column, CommandContext } from "../../core/plugin/commands.js";
 import {
   type Plugin,
@@ -66,8 +66,20 @@ export function told(change: PluginChange | undefined): string {
   return parts.length === 0 ? "" : `: ${parts.join("; ")}`;
 }
 
-/** Waits a little for the other auth servers, and says which of them do what was decided. Says nothing where there are none. */
+/**
+ * Waits a little for the other auth servers, and says which of them do what was decided. Says nothing where there are none. What
+ * was decided holds, so a failure to learn more is no failure of the command.
+ */
 export async function tellFollowers(context: CommandContext): Promise<void> {
+  await askFollowers(context).catch((error: unknown) => {
+    if (context.signal.aborted) throw error;
+    context.output.note(`which auth servers follow is not known: ${messageOf(error)}`);
+  });
+}
+
+// --- internal ---
+
+async function askFollowers(context: CommandContext): Promise<void> {
   const client = await context.rpc(PluginCatalogServiceService);
   for (let round = 1; ; round++) {
     const { servers } = await client.listPlugins({}, { signal: context.signal });
@@ -82,8 +94,6 @@ export async function tellFollowers(context: CommandContext): Promise<void> {
     return;
   }
 }
-
-// --- internal ---
 
 /** Each looks every second. */
 const FOLLOW_MS = 300;
