@@ -1,4 +1,5 @@
 import { connect } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { parseHostPort } from "./address.js";
 
 /** In which order several servers are tried: as configured, from the one on that has not failed last. */
@@ -18,11 +19,38 @@ export class AddressOrder {
   }
 }
 
+/**
+ * Those of the addresses at which something listens, in their order. One that is silent for half a second comes after the others,
+ * and the next is asked meanwhile: a machine that is gone costs no more than that. Whoever takes no more ends what is under way.
+ */
+export async function* listening(addresses: readonly string[], ask: Ask = isReachable): AsyncGenerator<string> {
+  const silent: { readonly address: string; readonly asked: Promise<boolean> }[] = [];
+  const over = new AbortController();
+  try {
+    for (const address of addresses) {
+      const asked = ask(address, over.signal);
+      const answer = await Promise.race([asked, delay(HEAD_START_MS, null, { ref: false })]);
+      if (answer === null) silent.push({ address, asked });
+      else if (answer) yield address;
+    }
+    for (const { address, asked } of silent) if (await asked) yield address;
+  } finally {
+    over.abort();
+  }
+}
+
+// --- internal ---
+
+type Ask = (address: string, signal: AbortSignal) => Promise<boolean>;
+
+const HEAD_START_MS = 500;
+const REACH_TIMEOUT_MS = 3_000;
+
 /** Whether something listens at `host:port`; whatever does not answer within three seconds does not. */
-export function isReachable(address: string): Promise<boolean> {
+function isReachable(address: string, signal: AbortSignal): Promise<boolean> {
   const { host, port } = parseHostPort(address);
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
+    const socket = connect({ host, port, signal });
     const end = (answer: boolean): void => {
       socket.destroy();
       resolve(answer);
@@ -31,7 +59,3 @@ export function isReachable(address: string): Promise<boolean> {
     socket.once("connect", () => end(true)).once("error", () => end(false));
   });
 }
-
-// --- internal ---
-
-const REACH_TIMEOUT_MS = 3_000;

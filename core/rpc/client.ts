@@ -14,7 +14,7 @@ import { MezError } from "../errors/error.js";
 import type { DialOptions, RpcDialer } from "../plugin/dialer.js";
 import type { CallOptions, RpcClient, RpcConnection, RpcDefinition, RpcMethod } from "../plugin/rpc.js";
 import { parseHostPort } from "./address.js";
-import { AddressOrder, isReachable } from "./address-order.js";
+import { AddressOrder, listening } from "./address-order.js";
 import { checkAuthServer } from "./auth-server-check.js";
 import { clientStreamCall, type OpenCall, serverStreamCall, unaryCall } from "./client-calls.js";
 import { ShownAuthority } from "./shown-authority.js";
@@ -132,8 +132,8 @@ class GrpcConnection implements RpcConnection {
     if (only === undefined) throw new MezError("INVALID_ARGUMENT", "no address of an auth service is given");
     if (addresses.length === 1) return this.#clientOf(only);
     let refusal: OpenClient | null = null;
-    for (const address of this.#order.all()) {
-      const open = (await isReachable(address)) ? await this.#clientOf(address).catch(() => null) : null;
+    for await (const address of listening(this.#order.all())) {
+      const open = await this.#clientOf(address).catch(() => null);
       if (open === null) continue;
       if (await becomesReady(open.client)) {
         refusal?.client.close();
