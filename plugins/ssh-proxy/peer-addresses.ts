@@ -20,10 +20,24 @@ export class PeerAddresses {
     private readonly lookUp: LookUp = (host) => lookup(host, { all: true }),
   ) {}
 
-  /** `host:port` of each, once. @throws the signal's reason when it aborts */
-  async find(signal: AbortSignal): Promise<readonly string[]> {
-    const found = await Promise.all(this.addresses.map((address) => orAborted(this.#resolve(address), signal)));
-    return [...new Set(found.flat())];
+  /**
+   * `host:port` of each, once, and of each name as soon as it is found: one that the resolver hangs at holds up no other.
+   * @throws the signal's reason when it aborts
+   */
+  async *find(signal: AbortSignal): AsyncGenerator<string> {
+    const looking = new Map(
+      this.addresses.map((address) => [address, this.#resolve(address).then((found) => ({ address, found }))] as const),
+    );
+    const told = new Set<string>();
+    while (looking.size > 0) {
+      const { address, found } = await orAborted(Promise.race(looking.values()), signal);
+      looking.delete(address);
+      for (const each of found) {
+        if (told.has(each)) continue;
+        told.add(each);
+        yield each;
+      }
+    }
   }
 
   #resolve(address: string): Promise<readonly string[]> {

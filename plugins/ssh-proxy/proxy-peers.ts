@@ -62,25 +62,29 @@ export class ProxyPeers {
   async #askAll(info: TunnelStreamInfo, signal: AbortSignal): Promise<Duplex> {
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
-    const addresses = await this.#addresses.find(signal);
-    let winner: Duplex | null = null;
-    await new Promise<void>((resolve) => {
-      let waiting = addresses.length;
-      if (waiting === 0) resolve();
-      for (const address of addresses)
-        void this.#ask(address, info, either)
-          .catch(() => null)
-          .then((stream) => {
-            waiting -= 1;
-            if (stream !== null && winner === null) winner = stream;
-            else stream?.destroy();
-            if (winner !== null || waiting === 0) resolve();
-          });
-    });
+    const winner = Promise.withResolvers<Duplex | null>();
+    let isFound = false;
+    const ask = async (address: string): Promise<void> => {
+      const stream = await this.#ask(address, info, either).catch(() => null);
+      if (stream === null) return;
+      if (isFound || signal.aborted) return void stream.destroy();
+      isFound = true;
+      winner.resolve(stream);
+      over.abort();
+    };
+    const askEach = async (): Promise<void> => {
+      const asked: Promise<void>[] = [];
+      for await (const address of this.#addresses.find(either)) asked.push(ask(address));
+      await Promise.all(asked);
+    };
+    const isOver = (): void => winner.resolve(null);
+    askEach().then(isOver, isOver);
+    const stream = await winner.promise;
     over.abort();
+    if (signal.aborted) stream?.destroy();
     signal.throwIfAborted();
-    if (winner === null) throw nodeOffline(info.nodeName);
-    return winner;
+    if (stream === null) throw nodeOffline(info.nodeName);
+    return stream;
   }
 
   /** `null` when that proxy does not have the node, or does not answer. */
