@@ -75,8 +75,8 @@ export class ReportIntake {
 // --- internal ---
 
 const EVERY_MS = 20;
-/** Of one transaction, unless a single report has more: others wait for it. */
-const MAX_EVENTS = 200;
+/** Of one transaction, unless a single report has more. Few have so many: only where the disk is slow, and each commit has to carry more. */
+const MAX_EVENTS = 500;
 
 interface Report {
   readonly events: readonly ReportedEvent[];
