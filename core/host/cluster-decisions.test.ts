@@ -46,7 +46,9 @@ test("a server that lacks a package follows in the rest, says so, and catches up
     ]),
     added: new Map([["tape", TAPE]]),
   });
+  assert.deepEqual((await problems())[1], ["1", false, ""], "it has not looked yet");
   await b.cluster.follow();
+  assert.deepEqual((await problems())[1], ["1", false, "tape is missing"]);
   assert.equal(b.runs()["locks"], false);
   b.missing.clear();
   await b.cluster.follow();
@@ -72,6 +74,17 @@ test("a server on which one of the plugins does not start does all else that was
   b.broken.clear();
   await b.cluster.follow();
   assert.deepEqual(b.runs(), a.runs());
+});
+
+test("a server goes on with what it has when it cannot read what was decided, and says so", async (t) => {
+  const [a, b] = await servers(t, 2);
+  await a.decide(switched("locks", false));
+  await b.cluster.follow();
+  await a.overwrite('{"plugins":{"tape":{}}}');
+  await b.cluster.follow();
+  assert.deepEqual(b.runs(), { locks: false });
+  const [, status] = await a.cluster.statuses();
+  assert.deepEqual([status?.isCurrent, status?.problem], [false, 'the entry of "tape" has no from or no integrity']);
 });
 
 test("a server that never followed does not start without what was decided, and one that did goes on with what it has", async (t) => {
@@ -195,6 +208,12 @@ class FakeServer {
     });
     decided?.();
     writeDecisions(this.folder, decisions);
+  }
+
+  /** As another release does it. */
+  async overwrite(decisions: string): Promise<void> {
+    const { revision } = await this.cluster.latest();
+    await this.opened.database.transaction(async (tx) => void (await writeDecided(tx.em, revision, decisions)));
   }
 
   /** A new process over the same data directory. */

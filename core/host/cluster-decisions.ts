@@ -118,8 +118,9 @@ export class ClusterDecisions {
     const [rows, decided] = await Promise.all([this.parts.servers.list(), this.parts.servers.decided()]);
     return rows
       .map(({ name, isThis, report }) => {
-        const { revision, problem, address } = readReport(report);
-        return { name, address, isThis, isCurrent: revision === (decided?.revision ?? 0), problem };
+        const { revision, tried, problem, address } = readReport(report);
+        const latest = decided?.revision ?? 0;
+        return { name, address, isThis, isCurrent: revision === latest, problem: tried === latest ? problem : "" };
       })
       .sort((left, right) => Number(right.isThis) - Number(left.isThis) || (nameOf(left) < nameOf(right) ? -1 : 1));
   }
@@ -139,11 +140,11 @@ export class ClusterDecisions {
       const { started, replaced, stopped } = change;
       logger.info("following what the auth servers have decided of plugins", { started, replaced, stopped });
     } catch (error) {
+      this.#failed = { revision: decided.revision, error, at: performance.now() };
       if (!isRetry) {
         logger.error("cannot do what the auth servers have decided of plugins", { error: messageOf(error) });
         if (!this.#isNew) await this.#followTheRest(decided.decisions);
       }
-      this.#failed = { revision: decided.revision, error, at: performance.now() };
     }
     if (this.#begun) await this.#report();
   }
@@ -154,7 +155,8 @@ export class ClusterDecisions {
    */
   async #followTheRest(text: string): Promise<void> {
     const { apply, dataDirectory, logger } = this.parts;
-    const { decisions } = parseShared(text);
+    const decisions = readableOrNull(text);
+    if (decisions === null) return;
     const here = readDecisions(dataDirectory);
     const added = new Map(
       [...decisions.added.keys()].flatMap((id) => (here.added.has(id) ? [[id, here.added.get(id)!] as const] : [])),
@@ -198,7 +200,8 @@ export class ClusterDecisions {
 
   async #report(): Promise<void> {
     const problem = this.#failed === null ? "" : messageOf(this.#failed.error);
-    const report: Report = { revision: this.#followed.revision, problem, address: this.parts.address() ?? "" };
+    const { revision } = this.#followed;
+    const report: Report = { revision, tried: this.#failed?.revision ?? revision, problem, address: this.parts.address() ?? "" };
     await this.parts.servers
       .report(JSON.stringify(report))
       .catch((error: unknown) => this.parts.logger.warn("the other servers were not told", { error: messageOf(error) }));
@@ -211,9 +214,21 @@ const LOOK_MS = 1_000;
 const RETRY_MS = 30_000;
 
 interface Report {
+  /** What it runs. */
   readonly revision: number;
+  /** What `problem` is about: what was decided since, it has not tried yet. */
+  readonly tried: number;
   readonly problem: string;
   readonly address: string;
+}
+
+/** `null` for what a server of another release wrote, and nobody here can read. */
+function readableOrNull(text: string): PluginDecisions | null {
+  try {
+    return parseShared(text).decisions;
+  } catch {
+    return null;
+  }
 }
 
 type Step = (from: PluginDecisions) => PluginDecisions;
@@ -246,7 +261,7 @@ function without<T>(from: ReadonlyMap<string, T>, id: string): ReadonlyMap<strin
 
 /** A server that has not said anything yet follows nothing. */
 function readReport(text: string | null): Report {
-  return text === null ? { revision: 0, problem: "", address: "" } : (JSON.parse(text) as Report);
+  return text === null ? { revision: 0, tried: 0, problem: "", address: "" } : (JSON.parse(text) as Report);
 }
 
 function nameOf({ name, address }: ServerStatus): string {
