@@ -11,6 +11,7 @@ import { BARE_STREAM_MAGIC, receiveBareStream } from "./bare-stream.js";
 import { sayGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
 import { answerPeer, refusePeer } from "./peer-stream.js";
+import { type PendingConnection, PendingConnections } from "./pending-connections.js";
 import { RefusalLog } from "./refusal-log.js";
 import { Rendezvous } from "./rendezvous.js";
 import type { TunnelStreamInfo } from "./stream-headers.js";
@@ -52,10 +53,7 @@ export interface TunnelListenerOptions {
   readonly handshakeSeconds?: number;
   /** Default 15. */
   readonly pingIntervalSeconds?: number;
-  /**
-   * Connections that have not become a tunnel yet. Beyond it the oldest that has said nothing is closed; when all speak, the
-   * newcomer: it comes back, while those would never get through if ten thousand agents dial at once. Default 512.
-   */
+  /** Connections that have not become a tunnel yet, see `PendingConnections`. Default 512. */
   readonly maxPending?: number;
 }
 
@@ -64,14 +62,14 @@ export class TunnelListener {
   readonly #options: TunnelListenerOptions;
   readonly #server: Server;
   readonly #tls: TlsServer;
-  /** Connections without a tunnel yet, by their end points, in order of arrival. */
-  readonly #pending = new Map<string, Pending>();
+  readonly #pending: PendingConnections;
   readonly #rendezvous = new Rendezvous();
   readonly #sockets = new Set<Socket>();
   readonly #refusals: RefusalLog;
 
   constructor(options: TunnelListenerOptions) {
     this.#options = options;
+    this.#pending = new PendingConnections(options.maxPending ?? 512);
     this.#refusals = new RefusalLog(options.logger, options.clock ?? systemClock);
     this.#tls = createTlsServer({
       ...protocol.tunnelTlsOptions(options.credentials()),
@@ -108,13 +106,12 @@ export class TunnelListener {
 
   /** Takes a fresh TCP connection, e.g. from a listener that serves several protocols; nothing of it may have been read. */
   accept(socket: Socket): void {
-    if (!this.#hasRoom()) return void socket.destroy();
-    this.#sockets.add(socket);
     const id = endPoints(socket);
-    const pending: Pending = { socket, since: performance.now(), speaks: false };
-    this.#pending.set(id, pending);
+    const pending = this.#pending.add(id, socket);
+    if (pending === null) return;
+    this.#sockets.add(socket);
     const seconds = this.#options.handshakeSeconds ?? protocol.HANDSHAKE_SECONDS;
-    const grace = setTimeout(() => this.#pending.get(id)?.socket.destroy(), seconds * 1000);
+    const grace = setTimeout(() => this.#pending.get(id)?.destroy(), seconds * 1000);
     socket.on("error", () => socket.destroy());
     socket.once("close", () => {
       clearTimeout(grace);
@@ -137,7 +134,7 @@ export class TunnelListener {
   /** Takes no new agents; tunnels go on. */
   async drain(): Promise<void> {
     if (this.#server.listening) this.#server.close();
-    for (const { socket } of this.#pending.values()) socket.destroy();
+    this.#pending.closeAll();
   }
 
   /** Closes the port and every connection. */
@@ -146,19 +143,8 @@ export class TunnelListener {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Makes room for one more where that is right. */
-  #hasRoom(): boolean {
-    if (this.#pending.size < (this.#options.maxPending ?? 512)) return true;
-    const all = [...this.#pending];
-    const [id, least] = all.find(([, { speaks }]) => !speaks) ?? (all[0] as [string, Pending]);
-    if (least.speaks && performance.now() - least.since < PATIENCE_MS) return false;
-    this.#pending.delete(id);
-    least.socket.destroy();
-    return true;
-  }
-
   /** A stream without TLS says so first; everything else is TLS, or fails as such. */
-  #recognise(pending: Pending): void {
+  #recognise(pending: PendingConnection): void {
     const { socket } = pending;
     let begun: Buffer = Buffer.alloc(0);
     const read = () => {
@@ -194,9 +180,9 @@ export class TunnelListener {
   #welcome(socket: TLSSocket): void {
     const address = socket.remoteAddress ?? "unknown";
     const certificate = socket.getPeerX509Certificate();
-    const tcp = this.#pending.get(endPoints(socket))?.socket;
+    const tcp = this.#pending.get(endPoints(socket));
     socket.on("error", () => socket.destroy());
-    if (certificate === undefined || tcp === undefined) return void socket.destroy();
+    if (certificate === undefined || tcp === null) return void socket.destroy();
     const applicant = { certificate, address };
     if (socket.alpnProtocol === protocol.STREAM_ALPN) this.#receiveStream(socket, tcp, applicant);
     else if (socket.alpnProtocol === protocol.TUNNEL_ALPN) this.#receiveTunnel(socket, applicant);
@@ -215,7 +201,7 @@ export class TunnelListener {
       if (!isWanted) socket.destroy();
     };
     socket.on("readable", readKey);
-    socket.once("end", () => this.#pending.has(endPoints(socket)) && socket.destroy());
+    socket.once("end", () => this.#pending.get(endPoints(socket)) !== null && socket.destroy());
   }
 
   #receivePeer(socket: TLSSocket, tcp: Socket, applicant: TunnelApplicant): void {
@@ -268,17 +254,6 @@ export class TunnelListener {
 }
 
 // --- internal ---
-
-/** How long one that speaks keeps its place among too many. */
-const PATIENCE_MS = 3_000;
-
-interface Pending {
-  readonly socket: Socket;
-  /** On the monotonic clock. */
-  readonly since: number;
-  /** Whether a byte has come. */
-  speaks: boolean;
-}
 
 function endPoints(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
