@@ -47,7 +47,7 @@ export function partsOf(many: ScaleBed, one: ScaleBed, agents: number, effort: E
     part(null, "joining", 420, () => many.join(agents)),
     part(null, "starting anew", 60, () => many.restart(agents)),
     part(null, "connecting, and heartbeats", 300, () => measureConnecting(many, agents, isLast ? 60 : 25)),
-    part("changes", "changes", 60, () => measureReaching(many)),
+    part("changes", "changes", 240, () => measureReaching(many)),
     part("logins", "logins", 60, () => measureOpening(many, one, agents, logins)),
     part("terminals", "terminals", 240, () => measureTerminals(many, agents, terminals, typingSeconds)),
     part("returning", "coming back", 260, () => measureReturning(many)),
