@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { spawn } from "@lydell/node-pty";
-import { freePorts } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { freePorts } from "../fixtures/free-ports.js";
 
 const MEZD = fileURLToPath(new URL("../../daemons/mezd.js", import.meta.url));
 

@@ -5,8 +5,9 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { Cluster, freePorts } from "../fixtures/cluster.js";
+import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { freePorts } from "../fixtures/free-ports.js";
 import { IdentityMachine } from "../fixtures/identity-machine.js";
 import { needsPeers } from "../peers/require-peer.js";
 

@@ -5,8 +5,9 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Cluster, freePorts } from "../fixtures/cluster.js";
+import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { freePorts } from "../fixtures/free-ports.js";
 import { IdentityMachine } from "../fixtures/identity-machine.js";
 import { RELYING_PARTY_PEERS, verifyToken } from "../fixtures/relying-party.js";
 import { testAuthority } from "../fixtures/tls.js";

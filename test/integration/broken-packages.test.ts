@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { hashOf } from "../../core/packages/package-store.js";
-import { Cluster, freePorts } from "../fixtures/cluster.js";
+import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { freePorts } from "../fixtures/free-ports.js";
 import { projectFile } from "../fixtures/project-file.js";
 
 const BROKEN = fileURLToPath(projectFile("test/fixtures/packages/broken"));

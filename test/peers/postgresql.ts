@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Secret } from "../../core/plugin/secret.js";
 import type { PostgresqlSettings } from "../../plugins/storage/postgresql/postgresql-settings.js";
-import { freePorts } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { freePorts } from "../fixtures/free-ports.js";
 import { testAuthority } from "../fixtures/tls.js";
 import { requirePeer } from "./require-peer.js";
 

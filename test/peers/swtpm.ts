@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { freePorts } from "../fixtures/free-ports.js";
 import { requirePeer } from "./require-peer.js";
 
 /** A TPM as a program, with an endorsement certificate of a maker of its own. */

@@ -11,9 +11,9 @@ import { type OpenDatabase, openDatabase } from "../../../core/storage/database.
 import { systemClock } from "../../../core/time/clock.js";
 import { sharedStorageContract } from "../../../test/contracts/shared-storage.js";
 import { storageDriverContract } from "../../../test/contracts/storage-driver.js";
-import { freePorts } from "../../../test/fixtures/cluster.js";
 import { openCrashDatabase, requireWhole, spawnCrashWriter } from "../../../test/fixtures/crash-writer.js";
 import { eventually } from "../../../test/fixtures/eventually.js";
+import { freePorts } from "../../../test/fixtures/free-ports.js";
 import { silentLogger } from "../../../test/fixtures/silent-logger.js";
 import { RunningPgbouncer, RunningPostgresql } from "../../../test/peers/postgresql.js";
 import { needsPeers } from "../../../test/peers/require-peer.js";
