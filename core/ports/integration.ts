@@ -118,6 +118,11 @@ export function planProblem(made: unknown): string | null {
   return null;
 }
 
+/** Whether lines of text hold control characters but tabs, or such as show it in another order than a shell reads it. */
+export function hidesText(text: string): boolean {
+  return HIDDEN.test(text.replace(/[\n\t]/g, ""));
+}
+
 // --- internal ---
 
 const MAX_PARAMETERS = 50;
@@ -157,7 +162,7 @@ function isLine(value: unknown, most: number): boolean {
 function isDocument(value: unknown): boolean {
   const { name, text } = recordOf(value);
   if (typeof name !== "string" || !FILE_NAME.test(name)) return false;
-  return typeof text === "string" && text.length <= MAX_TEXT && !HIDDEN.test(text.replace(/[\n\t]/g, ""));
+  return typeof text === "string" && text.length <= MAX_TEXT && !hidesText(text);
 }
 
 function isCommand(value: unknown): boolean {

@@ -1,6 +1,7 @@
 import { MezError } from "../../core/errors/error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import { IntegrationServiceService } from "../../proto/gen/mezite/integrations/v1/integrations.js";
+import { printPlan } from "./api.js";
 
 /** `mezctl integrations ls` */
 export async function listIntegrations(context: CommandContext): Promise<void> {
@@ -27,19 +28,7 @@ export async function listIntegrations(context: CommandContext): Promise<void> {
 export async function planIntegration(context: CommandContext, kind: string, set: readonly string[]): Promise<void> {
   const client = await context.rpc(IntegrationServiceService);
   const parameters = parametersOf(set);
-  const { steps, script } = await client.planIntegration({ kind, parameters, live: false }, { signal: context.signal });
-  if (context.output.format === "table") return void context.stdout.write(script);
-  await context.output.rows(steps, [
-    { key: "name", header: "STEP", value: ({ name }) => name },
-    { key: "summary", header: "SUMMARY", value: ({ summary }) => summary },
-    {
-      key: "documents",
-      header: "DOCUMENTS",
-      value: ({ documents }) => documents.map(({ name }) => name),
-      json: ({ documents }) => documents,
-    },
-    { key: "commands", header: "COMMANDS", value: ({ commands }) => commands },
-  ]);
+  await printPlan(context, await client.planIntegration({ kind, parameters, live: false }, { signal: context.signal }));
 }
 
 // --- internal ---

@@ -4,7 +4,10 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { isMezError } from "../../core/errors/error.js";
 import { type IntegrationPlan, planProblem } from "../../core/ports/integration.js";
+import { PlanIntegrationResponse } from "../../proto/gen/mezite/integrations/v1/integrations.js";
+import { printPlan } from "./api.js";
 import { planScript } from "./plan-script.js";
 
 const AWKWARD = [
@@ -76,3 +79,18 @@ for (const [what, change] of [
     assert.equal(planProblem({ steps: [{ name: "a", summary: "b", documents: [], commands: [] }], target: {} }), null);
   });
 }
+
+test("a script that hides what it does is not shown, whatever the server checked", async () => {
+  const shown: string[] = [];
+  const context = {
+    output: { format: "table" as const, rows: async () => {}, record: async () => {}, note: () => {} },
+    stdout: { write: (text: string) => shown.push(text) > 0 },
+  } as unknown as Parameters<typeof printPlan>[0];
+  const plan = (script: string) => PlanIntegrationResponse.fromPartial({ script });
+  await printPlan(context, plan("# 1. first\n\taws iam\n"));
+  for (const hidden of ["\u001b[8m", "\r", "\u202e", "\u009b2J"])
+    await assert.rejects(printPlan(context, plan(`aws iam\n${hidden}rm -rf /\n`)), (error) =>
+      isMezError(error, "INVALID_DOCUMENT"),
+    );
+  assert.deepEqual(shown, ["# 1. first\n\taws iam\n"]);
+});

@@ -6,6 +6,7 @@ import {
   type Outcome,
   type PlanIntegrationResponse,
 } from "../../../proto/gen/mezite/integrations/v1/integrations.js";
+import { printPlan } from "../../integrations/api.js";
 import { parseTarget } from "./federation-target.js";
 
 export interface AwsOidcInput {
@@ -25,7 +26,7 @@ export async function configureAwsOidc(context: CommandContext, input: AwsOidcIn
   const parameters = { account, spiffe_id: spiffeId, role_name: roleName };
   const live = awsProfile !== undefined || awsRegion !== undefined;
   const plan = await client.planIntegration({ kind: KIND, parameters, live }, { signal: context.signal });
-  if (!live) return print(context, plan);
+  if (!live) return printPlan(context, plan);
   const outcomes: Outcome[] = [];
   try {
     await converge(context, plan, input, outcomes);
@@ -83,19 +84,4 @@ async function report(
   } catch (error) {
     context.output.note(`this is not in the audit log of the cluster: ${messageOf(error)}`);
   }
-}
-
-async function print(context: CommandContext, { steps, script }: PlanIntegrationResponse): Promise<void> {
-  if (context.output.format === "table") return void context.stdout.write(script);
-  await context.output.rows(steps, [
-    { key: "name", header: "STEP", value: ({ name }) => name },
-    { key: "summary", header: "SUMMARY", value: ({ summary }) => summary },
-    {
-      key: "documents",
-      header: "DOCUMENTS",
-      value: ({ documents }) => documents.map(({ name }) => name),
-      json: ({ documents }) => documents,
-    },
-    { key: "commands", header: "COMMANDS", value: ({ commands }) => commands },
-  ]);
 }
