@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DescribePluginsResponse } from "../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
+import { DESCRIPTIONS_FOLDER } from "./foreign-commands.js";
 
 /**
  * What one server said of its plugins, in `~/.mezite/plugins/`: one file for each address, mode 0600. Only a convenience: what cannot
@@ -13,7 +14,7 @@ export class DescriptionCache {
 
   /** @param meziteFolder `~/.mezite` @param address `host:port` of the auth service. */
   constructor(meziteFolder: string, address: string) {
-    this.#folder = join(meziteFolder, "plugins");
+    this.#folder = join(meziteFolder, DESCRIPTIONS_FOLDER);
     this.#file = join(this.#folder, `${address.toLowerCase().replace(/[^a-z0-9.-]/g, "_")}.bin`);
   }
 

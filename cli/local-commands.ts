@@ -11,6 +11,7 @@ import { Packages } from "../core/packages/packages.js";
 import { parseLocatedYaml } from "../core/plugin/checked-yaml.js";
 import type { Manifest } from "../core/plugin/manifest.js";
 import { BUILTIN_PLUGINS } from "../plugins/builtin.js";
+import { LOCAL_COMMANDS_FILE } from "./foreign-commands.js";
 import { pluginCommands } from "./plugin-commands.js";
 
 /** What `~/.mezite/mezctl.yaml` brings. */
@@ -26,7 +27,7 @@ export interface LocalCommands {
  * @throws {MezError} `INVALID_DOCUMENT`, `CONFIG_INVALID` for the file itself
  */
 export async function localCommands(meziteFolder: string): Promise<LocalCommands> {
-  const file = join(meziteFolder, FILE);
+  const file = join(meziteFolder, LOCAL_COMMANDS_FILE);
   const text = readSafe(file);
   if (text === null) return { commands: [], failures: [] };
   const { value, problem } = await parseLocatedYaml<Written>(text, { file, schema: SCHEMA, what: "configuration" });
@@ -54,7 +55,6 @@ export async function localCommands(meziteFolder: string): Promise<LocalCommands
 
 // --- internal ---
 
-const FILE = "mezctl.yaml";
 const SCHEMA_FILE = pathToFileURL(join(PACKAGE_ROOT, "plugin.schema.json"));
 const BUILTIN_IDS: ReadonlySet<string> = new Set(BUILTIN_PLUGINS.map(({ manifest }) => (manifest as Manifest).id));
 

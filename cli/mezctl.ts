@@ -1,6 +1,7 @@
 import { MEZCTL_FLAGS } from "../core/cli/global-flags.js";
 import { main } from "../core/cli/program.js";
 import { RELEASE } from "../core/cli/release.js";
+import { mayKnowForeignCommands } from "./foreign-commands.js";
 import { pluginCommands } from "./plugin-commands.js";
 import { pluginLoginAnswer } from "./plugin-login-answers.js";
 
@@ -17,6 +18,8 @@ await main({
       return serverCommands.find(word, context);
     },
     async known(context) {
+      const { meziteFolder } = await import("./cluster-connection.js");
+      if (!mayKnowForeignCommands(meziteFolder(context))) return [];
       const { serverCommands } = await import("./server-commands.js");
       return serverCommands.known(context);
     },
