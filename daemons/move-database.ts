@@ -1,7 +1,7 @@
 import { MezError } from "../core/errors/error.js";
 import { type AssembledPlugin, assemble } from "../core/host/assembly.js";
 import { claimDataDirectory } from "../core/host/data-directory.js";
-import type { HostSettings } from "../core/host/host.js";
+import type { HostSettings } from "../core/host/host-settings.js";
 import { makeLogger } from "../core/host/logger.js";
 import { readDecisions } from "../core/host/plugin-decisions.js";
 import type { CommandContext } from "../core/plugin/commands.js";

@@ -51,7 +51,7 @@ export async function runDaemon(context: CommandContext, input: DaemonInput): Pr
     const isShown = process.stdout.isTTY && hasControllingTerminal();
     const onHangup = (): void => {
       if (isShown && !hasControllingTerminal()) return void process.kill(process.pid, "SIGTERM");
-      host.reload().then(
+      host.plugins.reload().then(
         ({ generation }) => core.info("configuration applied", { generation }),
         (error: Error) => core.error(`the configuration was not applied: ${error.message}`),
       );

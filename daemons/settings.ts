@@ -8,7 +8,7 @@ import type { LaidValue } from "../core/config/value-origin.js";
 import { MezError } from "../core/errors/error.js";
 import { systemReason } from "../core/errors/system-reason.js";
 import { type CatalogEntry, makeCatalog } from "../core/host/catalog.js";
-import type { HostSettings } from "../core/host/host.js";
+import type { HostSettings } from "../core/host/host-settings.js";
 import { type PluginDecisions, readDecisions } from "../core/host/plugin-decisions.js";
 import { Packages, type WantedPackage } from "../core/packages/packages.js";
 import type { CommandContext } from "../core/plugin/commands.js";

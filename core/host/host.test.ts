@@ -92,12 +92,12 @@ test("disables a plugin hot, remembers it, and enables it again", async (t) => {
   const folder = dataDirectory(t);
   const { host } = hostOf([spoken("a", log), spoken("b", log)], folder);
   await host.start();
-  assert.deepEqual((await host.disable("a")).stopped, ["a"]);
+  assert.deepEqual((await host.plugins.disable("a")).stopped, ["a"]);
   await turn();
   assert.deepEqual(log, ["start a", "start b", "drain a", "dispose a"]);
   assert.deepEqual(JSON.parse(readFileSync(join(folder, "plugins.json"), "utf8")), { a: false });
-  assert.equal(host.list().find(({ manifest }) => manifest.id === "a")?.state, "off");
-  assert.deepEqual((await host.enable("a")).started, ["a"]);
+  assert.equal(host.plugins.list().find(({ manifest }) => manifest.id === "a")?.state, "off");
+  assert.deepEqual((await host.plugins.enable("a")).started, ["a"]);
   assert.equal(log.at(-1), "start a");
   await host.stop();
 });
@@ -110,7 +110,7 @@ test("keeps a replaced plugin alive until its last lease is returned", async (t)
   );
   const { host } = hostOf([holder], dataDirectory(t));
   await host.start();
-  await host.reload("holder");
+  await host.plugins.reload("holder");
   await turn();
   assert.deepEqual(log, ["start holder", "start holder", "drain holder"]);
   leases[0]?.return();
@@ -143,11 +143,11 @@ test("a reload that fails leaves everything as it was", async (t) => {
   await host.start();
   broken = true;
   configure(new Map([["fragile", { enabled: null, config: { size: 2 } }]]));
-  await assert.rejects(host.reload(), (error) => isMezError(error, "PLUGIN_START_FAILED"));
+  await assert.rejects(host.plugins.reload(), (error) => isMezError(error, "PLUGIN_START_FAILED"));
   assert.deepEqual(log, ["start a", "start fragile", "dispose fragile"]);
-  assert.equal(host.list().find(({ manifest }) => manifest.id === "fragile")?.state, "on");
+  assert.equal(host.plugins.list().find(({ manifest }) => manifest.id === "fragile")?.state, "on");
   broken = false;
-  assert.deepEqual((await host.reload()).replaced, ["fragile"]);
+  assert.deepEqual((await host.plugins.reload()).replaced, ["fragile"]);
   await host.stop();
 });
 
@@ -159,7 +159,7 @@ test("replaces those who require a plugin along with it, and nobody else", async
   const user = spoken("user", log, { requires: [{ service: "greeter", version: 1 }] });
   const { host } = hostOf([provider, user, spoken("other", log)], dataDirectory(t));
   await host.start();
-  assert.deepEqual((await host.reload("provider")).replaced, ["provider", "user"]);
+  assert.deepEqual((await host.plugins.reload("provider")).replaced, ["provider", "user"]);
   await host.stop();
 });
 
@@ -183,15 +183,18 @@ for (const [what, code, prepare] of [
       });
       const { host } = hostOf([spoken("a", log), spoken("b", log)], disk.folder);
       await host.start();
-      await host.disable("b");
+      await host.plugins.disable("b");
       const before = readFileSync(join(disk.folder, "plugins.json"), "utf8");
       log.splice(0);
       prepare(disk);
-      await assert.rejects(host.disable("a"), (error) => isMezError(error, code) && error.message.includes("plugins.json"));
-      await assert.rejects(host.enable("b"), (error) => isMezError(error, code));
+      await assert.rejects(
+        host.plugins.disable("a"),
+        (error) => isMezError(error, code) && error.message.includes("plugins.json"),
+      );
+      await assert.rejects(host.plugins.enable("b"), (error) => isMezError(error, code));
       assert.deepEqual(log, ["start b", "dispose b"]);
       assert.deepEqual(
-        host.list().map(({ manifest, state }) => [manifest.id, state]),
+        host.plugins.list().map(({ manifest, state }) => [manifest.id, state]),
         [
           ["a", "on"],
           ["b", "off"],
@@ -201,7 +204,7 @@ for (const [what, code, prepare] of [
       disk.empty();
       rmSync(join(disk.folder, "plugins.json.new"), { recursive: true, force: true });
       rmSync(join(disk.folder, "plugins.json.new"), { recursive: true, force: true });
-      assert.deepEqual((await host.enable("b")).started, ["b"]);
+      assert.deepEqual((await host.plugins.enable("b")).started, ["b"]);
       assert.deepEqual(readdirSync(disk.folder), ["plugins.json"]);
       await host.stop();
     },
@@ -214,16 +217,16 @@ const REFUSALS: readonly (readonly [
   code: Parameters<typeof isMezError>[1],
   message: RegExp,
 ])[] = [
-  ["to disable what others require", (host) => host.disable("provider"), "PLUGIN_REQUIRED", /required by "user"/],
-  ["to disable an essential plugin", (host) => host.disable("essential"), "PLUGIN_REQUIRED", /always on/],
-  ["an unknown plugin", (host) => host.enable("teapot"), "PLUGIN_UNKNOWN", /no plugin "teapot"/],
+  ["to disable what others require", (host) => host.plugins.disable("provider"), "PLUGIN_REQUIRED", /required by "user"/],
+  ["to disable an essential plugin", (host) => host.plugins.disable("essential"), "PLUGIN_REQUIRED", /always on/],
+  ["an unknown plugin", (host) => host.plugins.enable("teapot"), "PLUGIN_UNKNOWN", /no plugin "teapot"/],
   [
     "to disable what a plugin that needs a restart uses",
-    (host) => host.disable("liked"),
+    (host) => host.plugins.disable("liked"),
     "PLUGIN_NEEDS_RESTART",
     /replaces "stuck".*config file/,
   ],
-  ["to replace what needs a restart", (host) => host.reload("stuck"), "PLUGIN_NEEDS_RESTART", /replaces "stuck"/],
+  ["to replace what needs a restart", (host) => host.plugins.reload("stuck"), "PLUGIN_NEEDS_RESTART", /replaces "stuck"/],
 ];
 
 for (const [name, act, code, message] of REFUSALS) {
@@ -276,15 +279,15 @@ test("a late service is the one that has started, comes and goes, and holds nobo
   const { host } = hostOf([user, provider], dataDirectory(t));
   await host.start();
   assert.equal(greeting(), "hello 1");
-  await host.reload("provider");
+  await host.plugins.reload("provider");
   assert.deepEqual([seenDuring, greeting()], ["hello 1", "hello 2"]);
   isBroken = true;
-  await assert.rejects(host.reload("provider"), (error) => isMezError(error, "PLUGIN_START_FAILED"));
+  await assert.rejects(host.plugins.reload("provider"), (error) => isMezError(error, "PLUGIN_START_FAILED"));
   assert.equal(greeting(), "hello 2");
   isBroken = false;
-  await host.disable("provider");
+  await host.plugins.disable("provider");
   assert.equal(greeting(), null);
-  await host.enable("provider");
+  await host.plugins.enable("provider");
   assert.equal(greeting(), "hello 4");
   await host.stop();
 });
@@ -305,7 +308,7 @@ test("disables what one plugin requires as optional and looks up late beside it"
   ];
   const { host } = hostOf([both, spoken("user", [], { requires })], dataDirectory(t));
   await host.start();
-  const { stopped, replaced } = await host.disable("both");
+  const { stopped, replaced } = await host.plugins.disable("both");
   assert.deepEqual([stopped, replaced], [["both"], ["user"]]);
   await host.stop();
 });
@@ -344,13 +347,13 @@ test("a late port is what has started, tells who follows it of changes, and is n
   const { host } = hostOf([user, guard("one"), guard("two")], dataDirectory(t));
   await host.start();
   assert.deepEqual(seen.splice(0), ["changed", ["one", "two"], ["one", "two"]]);
-  await host.disable("one");
+  await host.plugins.disable("one");
   assert.deepEqual([seen.splice(0), look()], [["changed"], ["two"]]);
   isBroken = true;
-  await assert.rejects(host.enable("one"), (error) => isMezError(error, "PLUGIN_START_FAILED"));
+  await assert.rejects(host.plugins.enable("one"), (error) => isMezError(error, "PLUGIN_START_FAILED"));
   assert.deepEqual([seen.splice(0), look()], [[["two"]], ["two"]]);
   isBroken = false;
-  await host.enable("one");
+  await host.plugins.enable("one");
   assert.deepEqual(
     [seen.splice(0), look()],
     [

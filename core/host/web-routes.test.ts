@@ -37,14 +37,14 @@ test("a request keeps its plugin alive while that is switched off, and the next 
   const { host, ask } = await running(t, [page("pages", "/page", slow, () => void log.push("disposed"))]);
   const asked = ask("/page");
   await entered.promise;
-  await host.disable("pages");
+  await host.plugins.disable("pages");
   assert.equal((await ask("/page")).status, 404);
   assert.deepEqual(log, []);
   go.resolve();
   assert.equal((await asked).status, 200);
   while (log.length < 2) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(log, ["answered", "disposed"]);
-  await host.enable("pages");
+  await host.plugins.enable("pages");
   assert.equal((await ask("/page")).status, 200);
 });
 

@@ -31,7 +31,7 @@ for (const isolation of ["none", "process"] as const) {
     await host.start();
     try {
       const each = made.length;
-      for (let count = 0; count < RELOADS; count += 1) await host.reload("kept");
+      for (let count = 0; count < RELOADS; count += 1) await host.plugins.reload("kept");
       assert.equal(made.length, each * (RELOADS + 1));
       const alive = () => made.map((reference) => reference.deref() !== undefined);
       for (let turn = 0; turn < 100 && alive().slice(0, -each).includes(true); turn += 1) {

@@ -59,7 +59,7 @@ export class TestCluster {
 
   /** The host's own controls: `list`, `enable`, `disable`, `reload`. */
   get plugins(): PluginHost {
-    return this.parts.host;
+    return this.parts.host.plugins;
   }
 
   /** A client of a gRPC service. @param caller Default a person with the role `admin`. */
