@@ -3,6 +3,7 @@ import { RELEASE } from "../core/cli/release.js";
 import { claimDataDirectory } from "../core/host/data-directory.js";
 import { Host } from "../core/host/host.js";
 import { makeLogger } from "../core/host/logger.js";
+import { AT_START } from "../core/host/package-leniency.js";
 import type { CommandContext } from "../core/plugin/commands.js";
 import { FIRST_START } from "../core/plugin/first-start.js";
 import { sshCryptoBackend } from "../core/ssh/ssh2.js";
@@ -18,7 +19,7 @@ import { welcome } from "./welcome.js";
  */
 export async function runDaemon(context: CommandContext, input: DaemonInput): Promise<void> {
   const reader = new SettingsReader(context, input);
-  const settings = await reader.read();
+  const settings = await reader.read(null, AT_START);
   const { config } = settings;
   const logger = await makeLogger(config);
   const roles = input.roles === null ? config.roles : new Set(input.roles);
@@ -26,7 +27,7 @@ export async function runDaemon(context: CommandContext, input: DaemonInput): Pr
   try {
     const host = new Host({
       ...settings,
-      readSettings: (decisions) => reader.read(decisions),
+      readSettings: (decisions, leniency) => reader.read(decisions, leniency),
       identifyPackage: (from) => reader.identify(from),
       process: {
         clusterName: config.clusterName,

@@ -9,6 +9,7 @@ import { MezError } from "../core/errors/error.js";
 import { systemReason } from "../core/errors/system-reason.js";
 import { type CatalogEntry, makeCatalog } from "../core/host/catalog.js";
 import type { HostSettings } from "../core/host/host-settings.js";
+import { type PackageLeniency, STRICT } from "../core/host/package-leniency.js";
 import { type PluginDecisions, readDecisions } from "../core/host/plugin-decisions.js";
 import { Packages, type WantedPackage } from "../core/packages/packages.js";
 import type { CommandContext } from "../core/plugin/commands.js";
@@ -44,9 +45,10 @@ export class SettingsReader {
 
   /**
    * @param decisions `null` reads those of the data directory.
+   * @param leniency For the packages that commands added.
    * @throws {MezError} `CONFIG_INVALID`, `INVALID_DOCUMENT`, and what is wrong with a package
    */
-  async read(decisions: PluginDecisions | null = null): Promise<HostSettings> {
+  async read(decisions: PluginDecisions | null = null, leniency: PackageLeniency = STRICT): Promise<HostSettings> {
     const file = (this.context.globals.config as string | undefined) ?? null;
     const { env } = this.context;
     const laid = laidBy(this.input);
@@ -55,7 +57,7 @@ export class SettingsReader {
     const packages = this.#packagesOf(settings);
     await refuseUnpinned(settings, packages);
     const wanted = wantedPackages(settings, added);
-    const entries = await packages.open(wanted, settings.pluginsDirectory);
+    const { entries, absent } = await packages.openWith(leniency, wanted, settings.pluginsDirectory);
     const catalog = makeCatalog(
       [...BUILTIN_PLUGINS, ...entries],
       RELEASE,
@@ -72,6 +74,7 @@ export class SettingsReader {
     return {
       catalog,
       config,
+      absent,
       adopted: () => {
         this.#entries = entries;
         packages.release(entries);

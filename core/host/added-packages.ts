@@ -43,7 +43,7 @@ export function withIntegrity(
   configFile: string | null,
 ): PluginDecisions {
   const entry = decisions.added.get(id);
-  if (entry === undefined || catalog.get(id)?.package?.addedBy !== "command")
+  if (entry === undefined || (catalog.has(id) && catalog.get(id)?.package?.addedBy !== "command"))
     throw new MezError(
       "CONFLICT",
       `plugin "${id}" is in ${configFile ?? "the config file"}; write integrity: ${integrity} there and run "mezctl plugins reload"`,

@@ -30,8 +30,12 @@ export interface ClusterDecisionsParts {
   readonly dataDirectory: string;
   /** Where this server listens; `null` before it does. */
   readonly address: () => string | null;
-  /** Runs what was decided, and keeps it in `plugins.json`. @param reloaded Ids to start anew, and the empty one; see `Reloads`. */
-  readonly apply: (decisions: PluginDecisions, reloaded: ReadonlySet<string>) => Promise<ReloadResult>;
+  /**
+   * Runs what was decided, and keeps it in `plugins.json`.
+   * @param reloaded Ids to start anew, and the empty one; see `Reloads`.
+   * @param isRest Whether what this server is without must not stand in the way.
+   */
+  readonly apply: (decisions: PluginDecisions, reloaded: ReadonlySet<string>, isRest: boolean) => Promise<ReloadResult>;
   /** Has nothing else change the plugins meanwhile. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
   readonly logger: Logger;
@@ -134,7 +138,7 @@ export class ClusterDecisions {
     const { logger } = this.parts;
     try {
       const { decisions, reloads } = parseShared(decided.decisions);
-      const change = await this.parts.apply(decisions, this.#reloaded(reloads));
+      const change = await this.parts.apply(decisions, this.#reloaded(reloads), false);
       this.#followed = { revision: decided.revision, decisions, reloads };
       this.#failed = null;
       const { started, replaced, stopped } = change;
@@ -162,7 +166,7 @@ export class ClusterDecisions {
       [...decisions.added.keys()].flatMap((id) => (here.added.has(id) ? [[id, here.added.get(id)!] as const] : [])),
     );
     const attempt = async (rest: PluginDecisions): Promise<boolean> =>
-      apply(rest, new Set()).then(
+      apply(rest, new Set(), true).then(
         () => true,
         (error: unknown) => {
           logger.error("nor the rest of it", { error: messageOf(error) });

@@ -10,6 +10,7 @@ import { coreServices } from "./core-services.js";
 import { Doors } from "./doors.js";
 import { Generations } from "./generations.js";
 import type { HostSettings } from "./host-settings.js";
+import type { PackageLeniency } from "./package-leniency.js";
 import { PluginControls } from "./plugin-controls.js";
 import type { PluginDecisions } from "./plugin-decisions.js";
 
@@ -17,7 +18,7 @@ const STOP_GRACE_MS = 10_000;
 
 export interface HostOptions extends HostSettings {
   /** Reads the configuration again with the plugins that commands added, for `reload`. */
-  readonly readSettings: (decisions: PluginDecisions) => Promise<HostSettings>;
+  readonly readSettings: (decisions: PluginDecisions, leniency: PackageLeniency) => Promise<HostSettings>;
   /** Looks at a package of this machine; absent in a process that takes none from commands. */
   readonly identifyPackage?: (from: string) => Promise<PackageIdentity>;
   readonly process: ProcessInfo;
@@ -92,6 +93,7 @@ export class Host {
       await this.#controls.begin();
       this.#state.deliverLeftovers();
       await this.#controls.join();
+      this.#controls.tellProblems();
       await this.#doors.listen(this.#controls.config.auth.listenAddress, this.#generations.current, this.#state);
       this.#controls.follow();
       this.#isReady = true;

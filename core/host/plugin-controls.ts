@@ -20,6 +20,8 @@ import { ClusterDecisions, type SharedDecisions } from "./cluster-decisions.js";
 import type { ClusterState } from "./cluster-state.js";
 import type { Generations } from "./generations.js";
 import type { HostSettings } from "./host-settings.js";
+import { type AbsentPackage, type PackageLeniency, STRICT } from "./package-leniency.js";
+import { explainAbsence, leniencyOf, recordProblems, WAY_OUT } from "./package-problems.js";
 import { NO_DECISIONS, type PluginDecisions, readDecisions, storedForm, writeDecisions } from "./plugin-decisions.js";
 import { statusesOf } from "./plugin-statuses.js";
 import { refuseWhileRequired } from "./required-plugins.js";
@@ -27,7 +29,7 @@ import { refuseWhileRequired } from "./required-plugins.js";
 export interface PluginControlsParts {
   readonly settings: HostSettings;
   /** Reads the configuration again with the plugins that commands added, for `reload`. */
-  readonly readSettings: (decisions: PluginDecisions) => Promise<HostSettings>;
+  readonly readSettings: (decisions: PluginDecisions, leniency: PackageLeniency) => Promise<HostSettings>;
   /** Looks at a package of this machine; absent in a process that takes none from commands. */
   readonly identifyPackage?: (from: string) => Promise<PackageIdentity>;
   readonly process: ProcessInfo;
@@ -64,7 +66,10 @@ export class PluginControls implements PluginHost {
   /** Prepares the first generation, as it was decided when this process ran last. @throws {MezError} as `assemble` */
   async assemble(): Promise<void> {
     this.#decisions = readDecisions(this.parts.process.dataDirectory);
-    this.#assembly = await this.#assemble(this.#settings, this.#decisions);
+    const { absent = [] } = this.#settings;
+    this.#assembly = await this.#assemble(this.#settings, this.#decisions).catch((error: unknown) => {
+      throw explainAbsence(error, absent);
+    });
   }
 
   /** Starts it. @throws {MezError} as `Generations.begin` */
@@ -82,11 +87,16 @@ export class PluginControls implements PluginHost {
       transaction: (work) => this.parts.state.database.transaction(work),
       dataDirectory: this.parts.process.dataDirectory,
       address: this.parts.address,
-      apply: (decisions, reloaded) => this.#apply(decisions, reloaded),
+      apply: (decisions, reloaded, isRest) => this.#apply(decisions, reloaded, isRest),
       alone: (work) => this.#oneAtATime(work),
       logger: this.parts.logger,
     });
     await this.#cluster.begin();
+  }
+
+  /** Says of which packages this server does not run what is there. */
+  tellProblems(): void {
+    recordProblems(this.#settings, this.parts.logger, (record) => this.parts.state.audit(record));
   }
 
   /** Looks for what the others decide, from now on. */
@@ -101,7 +111,7 @@ export class PluginControls implements PluginHost {
   }
 
   list(): readonly PluginStatus[] {
-    return statusesOf(this.#settings.catalog, this.#assembly.decisions, this.parts.generations());
+    return statusesOf(this.#settings, this.#assembly.decisions, this.parts.generations());
   }
 
   async servers(): Promise<readonly ServerStatus[]> {
@@ -120,7 +130,7 @@ export class PluginControls implements PluginHost {
     return this.#oneAtATime(async () => {
       const base = recorded === undefined ? this.#own() : await this.#base();
       if (id !== undefined) this.#known(id);
-      const settings = await this.parts.readSettings(base.decisions);
+      const settings = await this.parts.readSettings(base.decisions, leniencyOf(this.#settings, id));
       const commit = recorded === undefined ? async () => {} : this.#commit(base, base.decisions, recorded, id ?? "");
       return this.#change(settings, base.decisions, new Set(id === undefined ? [] : [id]), commit);
     });
@@ -146,7 +156,7 @@ export class PluginControls implements PluginHost {
   pin(id: string, recorded?: PackageRecorded): Promise<PackageIdentity & { readonly change: ReloadResult }> {
     return this.#oneAtATime(async () => {
       const base = await this.#base();
-      const { package: origin } = this.#known(id);
+      const origin = this.#absent(id) ?? this.#known(id).package;
       if (origin === undefined) throw new MezError("CONFLICT", `plugin "${id}" is part of this build and has no package`);
       const identity = await this.identify(origin.from);
       const { catalog, config } = this.#settings;
@@ -170,12 +180,14 @@ export class PluginControls implements PluginHost {
     });
   }
 
-  /** Runs what another server was told. */
-  async #apply(decisions: PluginDecisions, reloaded: ReadonlySet<string>): Promise<ReloadResult> {
+  /** Runs what another server was told. @param isRest Whether it goes on without the packages that are not there. */
+  async #apply(decisions: PluginDecisions, reloaded: ReadonlySet<string>, isRest: boolean): Promise<ReloadResult> {
     const isSame = JSON.stringify(storedForm(decisions)) === JSON.stringify(storedForm(this.#decisions));
     const generation = this.parts.generations().current.number;
-    if (isSame && reloaded.size === 0) return { generation, started: [], replaced: [], stopped: [] };
-    const settings = await this.parts.readSettings(decisions);
+    const isWhole = isRest || (this.#settings.absent ?? []).length === 0;
+    if (isSame && isWhole && reloaded.size === 0) return { generation, started: [], replaced: [], stopped: [] };
+    const lenient = leniencyOf(this.#settings);
+    const settings = await this.parts.readSettings(decisions, isRest ? lenient : { ...lenient, without: STRICT.without });
     const here = new Set([...reloaded].filter((id) => settings.catalog.has(id)));
     return this.#change(settings, decisions, here, async () => writeDecisions(this.parts.process.dataDirectory, decisions));
   }
@@ -196,7 +208,7 @@ export class PluginControls implements PluginHost {
     present: string | null,
     recorded: Recorded | undefined,
   ): Promise<ReloadResult> {
-    const settings = await this.parts.readSettings(decisions);
+    const settings = await this.parts.readSettings(decisions, leniencyOf(this.#settings, present));
     const manifest = present === null ? undefined : settings.catalog.get(present)?.manifest;
     if (manifest !== undefined && rolesHere(manifest, this.parts.process.roles).size === 0)
       throw new MezError(
@@ -239,7 +251,7 @@ export class PluginControls implements PluginHost {
       const { overrides, added } = base.decisions;
       const decisions = { overrides: new Map(overrides).set(id, on), added };
       const isFollowed = JSON.stringify([...added]) === JSON.stringify([...this.#decisions.added]);
-      const settings = isFollowed ? this.#settings : await this.parts.readSettings(decisions);
+      const settings = isFollowed ? this.#settings : await this.parts.readSettings(decisions, leniencyOf(this.#settings));
       return this.#change(settings, decisions, new Set(), this.#commit(base, decisions, recorded, null));
     });
   }
@@ -265,7 +277,13 @@ export class PluginControls implements PluginHost {
     return assemble(catalog, config, overrides, this.parts.process.roles, afresh);
   }
 
+  #absent(id: string): AbsentPackage | undefined {
+    return this.#settings.absent?.find((each) => each.id === id);
+  }
+
   #known(id: string): CheckedEntry {
+    const absent = this.#absent(id);
+    if (absent !== undefined) throw new MezError("PLUGIN_PACKAGE_REFUSED", `${absent.problem}; ${WAY_OUT}`);
     const entry = this.#settings.catalog.get(id);
     if (entry === undefined || !this.#assembly.decisions.has(id)) {
       throw new MezError("PLUGIN_UNKNOWN", `no plugin "${id.slice(0, 64)}" is known here; mezctl plugins ls shows them all`);

@@ -47,6 +47,13 @@ export async function readManifestAt(place: string): Promise<{ readonly id: stri
   return { id, version: clip(version) };
 }
 
+/** Which ports a package says that it fills, where it lies. @throws {MezError} `PLUGIN_MANIFEST_INVALID` */
+export async function portsAt(place: string): Promise<readonly string[]> {
+  const folder = (await stat(place)).isDirectory() ? place : dirname(place);
+  const { implements: filled } = asObject(await readJson(place, folder, "plugin.json"));
+  return Array.isArray(filled) ? filled.map((each) => String(asObject(each).port)) : [];
+}
+
 // --- internal ---
 
 const MAX_BYTES = 256 * 1024;

@@ -47,6 +47,14 @@ export class PackageStore {
     }
   }
 
+  /** The copy that is kept of a package; `null` when there is none, or it is not whole. */
+  async kept(id: string, integrity: string): Promise<StoredPackage | null> {
+    const sha256 = integrity.slice("sha256-".length);
+    if (!/^[0-9a-f]{64}$/.test(sha256)) return null;
+    const folder = join(this.folder, id, sha256);
+    return (await hashOf(folder).catch(() => null)) === sha256 ? { id, sha256, folder } : null;
+  }
+
   /** Deletes every copy but those that are named; for a process that runs no others. */
   async prune(keep: readonly StoredPackage[]): Promise<void> {
     const kept = new Set(keep.map(({ folder }) => folder));

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { realpathSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type PackageFiles, packageFiles, QUIET_PLUGIN, temporaryFolder, writePackage } from "../../test/fixtures/package.js";
 import { type ErrorCode } from "../errors/codes.js";
 import { isMezError } from "../errors/error.js";
+import { AT_START } from "../host/package-leniency.js";
 import type { Plugin } from "../plugin/contract.js";
+import type { Manifest } from "../plugin/manifest.js";
 import { MAX_MODULE_LOADS } from "./package-loader.js";
 import { hashOf } from "./package-store.js";
 import { Packages } from "./packages.js";
@@ -211,5 +213,36 @@ test("gives plugins what the host shares, modules of Node and their own files, a
 test("refuses an entry without a plugin as default export", async (t) => {
   await assert.rejects(bedOf(t).load(packageFiles("x", "module.exports = {};")), (error) =>
     isMezError(error, "PLUGIN_REGISTER_FAILED"),
+  );
+});
+
+test("takes what a command added from its copy when something else lies there, and never what nobody decided on", async (t) => {
+  const { base, packages } = bedOf(t);
+  writePackage(join(base, "x"), packageFiles("x"));
+  const added = { ...(await wanted(base)), addedBy: "command" as const };
+  await packages.open([added], base);
+  writePackage(join(base, "x"), packageFiles("x", QUIET_PLUGIN, { version: "2.0.0" }));
+  await assert.rejects(packages.open([added], base), (error) => isMezError(error, "PLUGIN_INTEGRITY_FAILED"));
+  const named = { ...added, addedBy: "config" as const };
+  await assert.rejects(packages.openWith(AT_START, [named], base), (error) => isMezError(error, "PLUGIN_INTEGRITY_FAILED"));
+  const { entries, absent } = await packages.openWith(AT_START, [added], base);
+  assert.deepEqual([(entries[0]?.manifest as Manifest | undefined)?.version, absent], ["1.0.0", []]);
+  assert.match(entries[0]?.package?.problem ?? "", /has integrity/);
+
+  const copy = join(base, "store/x", added.integrity.slice("sha256-".length), "plugin.cjs");
+  chmodSync(copy, 0o600);
+  writeFileSync(copy, "throw new Error('not this one')");
+  const without = await packages.openWith(AT_START, [added], base);
+  assert.deepEqual([without.entries.length, without.absent.map(({ id }) => id)], [0, ["x"]], "the copy is not whole");
+});
+
+test("does without a package that is gone, but not without one that keeps people out", async (t) => {
+  const { base, packages } = bedOf(t);
+  const added = { id: "x", from: "path:x", integrity: `sha256-${"0".repeat(64)}`, addedBy: "command" as const };
+  assert.match((await packages.openWith(AT_START, [added], base)).absent[0]?.problem ?? "", /there is no package at/);
+  writePackage(join(base, "x"), packageFiles("x", QUIET_PLUGIN, { implements: [{ port: "guard", name: "x" }] }));
+  await assert.rejects(
+    packages.openWith(AT_START, [added], base),
+    (error) => isMezError(error, "PLUGIN_INTEGRITY_FAILED") && /more people would be let in/.test(error.message),
   );
 });

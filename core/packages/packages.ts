@@ -1,10 +1,13 @@
 import { MezError } from "../errors/error.js";
 import type { CatalogEntry } from "../host/catalog.js";
+import { type AbsentPackage, type PackageLeniency, STRICT } from "../host/package-leniency.js";
 import { type IsolatedPackage, IsolatedPlugins } from "../isolation/isolated-plugin.js";
 import type { Manifest } from "../plugin/manifest.js";
 import type { PackageIdentity } from "../plugin/plugin-host.js";
+import { GUARD } from "../ports/guard.js";
+import { LOGIN_STEP } from "../ports/login-step.js";
 import { PackageLoader } from "./package-loader.js";
-import { readManifestAt, readPackageManifest } from "./package-manifest.js";
+import { portsAt, readManifestAt, readPackageManifest } from "./package-manifest.js";
 import { locateInside, locatePackage, type PackageSource, parsePackageSource } from "./package-source.js";
 import { hashOf, PackageStore, type StoredPackage } from "./package-store.js";
 
@@ -46,9 +49,28 @@ export class Packages {
    * @throws {MezError} `PLUGIN_PACKAGE_REFUSED`, `PLUGIN_INTEGRITY_FAILED`, `PLUGIN_MANIFEST_INVALID`, each naming the plugin
    */
   async open(wanted: readonly WantedPackage[], base: string): Promise<readonly CatalogEntry[]> {
+    return (await this.openWith(STRICT, wanted, base)).entries;
+  }
+
+  /**
+   * The same, but some that a command added may have been replaced: they are taken from their copies, whose hash is checked as
+   * well, or left out.
+   * @throws {MezError} as `open`, for all others, and for one that says it keeps people out
+   */
+  async openWith(leniency: PackageLeniency, wanted: readonly WantedPackage[], base: string): Promise<OpenedPackages> {
     const entries: CatalogEntry[] = [];
-    for (const each of wanted) entries.push(await this.#open(each, base));
-    return entries;
+    const absent: AbsentPackage[] = [];
+    for (const each of wanted) {
+      try {
+        entries.push(await this.#open(each, base, leniency));
+      } catch (error) {
+        const { id, from, integrity, addedBy } = each;
+        if (addedBy === "config" || !leniency.without(id) || !(error instanceof MezError)) throw error;
+        if (await this.#keepsOut(each, base)) throw withWayOut(error, id);
+        absent.push({ id, from, integrity, problem: error.message });
+      }
+    }
+    return { entries, absent };
   }
 
   /**
@@ -82,17 +104,17 @@ export class Packages {
     return entries.flatMap((entry) => this.#opened.get(entry) ?? []);
   }
 
-  async #open(wanted: WantedPackage, base: string): Promise<CatalogEntry> {
+  async #open(wanted: WantedPackage, base: string, leniency: PackageLeniency): Promise<CatalogEntry> {
     const { id, from, integrity, addedBy, memoryMib = DEFAULT_MEMORY_MIB } = wanted;
     if (this.builtin.has(id))
       throw new MezError("PLUGIN_PACKAGE_REFUSED", `plugin "${id}" is part of this build; a package cannot take its id`);
     const source = parsePackageSource(from);
-    const stored = await this.#take(id, source, integrity, base, addedBy);
+    const { stored, problem } = await this.#takeOrKeep(wanted, source, base, leniency);
     const manifest = (await readPackageManifest(stored, source)) as Manifest;
     const isolation = wanted.isolation ?? (manifest.isolation === "process" ? "process" : "none");
     const entry: CatalogEntry = {
       manifest,
-      package: { from, integrity, isolation, memoryMib, addedBy },
+      package: { from, integrity, isolation, memoryMib, addedBy, problem },
       ...(isolation === "process"
         ? this.#apart({ stored, store: this.#store.folder, manifest, memoryMib })
         : this.#together(stored, manifest.entries?.service)),
@@ -121,6 +143,31 @@ export class Packages {
     };
   }
 
+  /** What is there comes before its copy, which can be only what was there. */
+  async #takeOrKeep(
+    { id, integrity, addedBy }: WantedPackage,
+    source: PackageSource,
+    base: string,
+    leniency: PackageLeniency,
+  ): Promise<{ readonly stored: StoredPackage; readonly problem?: string }> {
+    try {
+      return { stored: await this.#take(id, source, integrity, base, addedBy) };
+    } catch (error) {
+      const isLenient = addedBy === "command" && leniency.fromCopy(id) && error instanceof MezError;
+      const stored = isLenient ? await this.#store.kept(id, integrity) : null;
+      if (stored === null) throw error;
+      return { stored, problem: (error as MezError).message };
+    }
+  }
+
+  /** Whether what lies there now says that it refuses people: without such a plugin more would be let in. Nothing of it is run. */
+  async #keepsOut({ from }: WantedPackage, base: string): Promise<boolean> {
+    const ports = await Promise.resolve()
+      .then(() => portsAt(locateInside(parsePackageSource(from), base)))
+      .catch(() => []);
+    return ports.some((port) => port === GUARD.id || port === LOGIN_STEP.id);
+  }
+
   async #take(id: string, source: PackageSource, integrity: string, base: string, addedBy: string): Promise<StoredPackage> {
     try {
       const place = addedBy === "command" ? locateInside(source, base) : locatePackage(source, base);
@@ -132,6 +179,18 @@ export class Packages {
   }
 }
 
+/** What became of packages that were wanted. */
+export interface OpenedPackages {
+  /** Of those that are there, in the order given. */
+  readonly entries: readonly CatalogEntry[];
+  readonly absent: readonly AbsentPackage[];
+}
+
 // --- internal ---
+
+function withWayOut(error: MezError, id: string): MezError {
+  const wayOut = `put the package back, or take "${id}" out of plugins.json in the data directory`;
+  return new MezError(error.code, `${error.message}; without it more people would be let in: ${wayOut}`, { cause: error.cause });
+}
 
 const DEFAULT_MEMORY_MIB = 256;

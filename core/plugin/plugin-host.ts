@@ -2,7 +2,8 @@ import type { ServiceToken } from "./contract.js";
 import type { Transaction } from "./database.js";
 import type { Manifest } from "./manifest.js";
 
-export type PluginState = "on" | "off" | "draining";
+/** `missing`: its package is not there as it was decided, and the server runs without it. */
+export type PluginState = "on" | "off" | "draining" | "missing";
 
 /** Where a plugin comes from that is not part of the build, and how it runs. */
 export interface PackageInfo {
@@ -16,6 +17,8 @@ export interface PackageInfo {
   readonly memoryMib: number;
   /** Whether the config file names it, or `mezctl plugins add` did. */
   readonly addedBy: "config" | "command";
+  /** What is wrong with the package where it lies, while the server goes on without it; absent when nothing is. */
+  readonly problem?: string;
 }
 
 /** How a plugin fares that runs in a process of its own. */

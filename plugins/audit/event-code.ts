@@ -73,6 +73,7 @@ const EVENT_CODES: ReadonlyMap<string, string> = new Map([
   ["plugin.added", "MZ4023"],
   ["plugin.pinned", "MZ4024"],
   ["plugin.removed", "MZ4025"],
+  ["plugin.package.refused", "MZ4026"],
   ["database.moved", "MZ4027"],
   ["integration.planned", "MZ4028"],
   ["integration.configured", "MZ4029"],

@@ -93,7 +93,7 @@ function parseConfig(text: string): Record<string, unknown> {
 
 function toPackageMessage({ package: origin, health }: PluginStatus): Pick<PluginMessage, "package" | "health"> {
   return {
-    package: origin === null ? undefined : { ...origin },
+    package: origin === null ? undefined : { ...origin, problem: origin.problem ?? "" },
     health:
       health === undefined || health === null
         ? undefined

@@ -17,7 +17,7 @@ export async function listPlugins(context: CommandContext): Promise<void> {
   const client = await context.rpc(PluginCatalogServiceService);
   const { plugins, servers } = await client.listPlugins({}, { signal: context.signal });
   await context.output.rows(plugins, LIST_COLUMNS);
-  for (const line of stragglers(servers)) context.output.note(line);
+  for (const line of [...packageProblems(plugins), ...stragglers(servers)]) context.output.note(line);
 }
 
 /**
@@ -109,6 +109,14 @@ function stragglers(servers: readonly PluginServer[]): readonly string[] {
     .map((server) => `warning: auth server ${nameOf(server)} ${notCurrent(server)}`);
 }
 
+function packageProblems(plugins: readonly Plugin[]): readonly string[] {
+  return plugins.flatMap(({ id, state, package: origin }) => {
+    if (origin === undefined || origin.problem === "") return [];
+    const what = state === "missing" ? "the server runs without plugin" : "the server runs its own copy of plugin";
+    return [`warning: ${what} ${id}: ${origin.problem.replace(`plugin "${id}": `, "")}`];
+  });
+}
+
 function notCurrent({ problem }: PluginServer): string {
   return problem === "" ? "has not followed yet" : `cannot do what was decided: ${problem}`;
 }
@@ -137,6 +145,7 @@ const ALL_COLUMNS: readonly Column<Plugin>[] = [
   ...LIST_COLUMNS,
   { key: "from", header: "FROM", value: (plugin) => plugin.package?.from ?? "this build" },
   { key: "integrity", header: "INTEGRITY", value: (plugin) => plugin.package?.integrity },
+  { key: "problem", header: "PROBLEM", value: (plugin) => plugin.package?.problem },
   {
     key: "isolation",
     header: "ISOLATION",

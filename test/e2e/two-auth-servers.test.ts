@@ -92,12 +92,18 @@ describe("two auth servers on one database", needsPeers("postgres", "ssh"), () =
     const both = /done by 2 of 2 auth servers: /;
     assert.match(cluster.mezctl(["plugins", "disable", "devices"], here).stderr, both);
     assert.equal(stateOf("devices", there()), "off");
+    const version = (number: string) => packageFiles("quiet", undefined, { version: number });
+    writePackage(join(cluster.folder, "quiet"), version("1.0.0"));
+    assert.match(cluster.mezctl(["plugins", "add", "path:quiet"], here).stderr, both);
     await second.daemon.stop();
     cluster.mezctlOk(["plugins", "enable", "devices"], here);
+    writePackage(join(cluster.folder, "quiet"), version("2.0.0"));
+    cluster.mezctlOk(["plugins", "pin", "quiet"], here);
     await second.resume();
     assert.equal(stateOf("devices", there()), "on");
+    assert.match(cluster.mezctlOk(["plugins", "inspect", "quiet"], there()), /^Version: +2\.0\.0$/m, "decided while it was down");
+    assert.match(cluster.mezctl(["plugins", "rm", "quiet"], here).stderr, both);
 
-    writePackage(join(cluster.folder, "quiet"), packageFiles("quiet"));
     const file = join(cluster.folder, "second.yaml");
     const config = JSON.parse(readFileSync(file, "utf8"));
     mkdirSync(join(cluster.folder, "elsewhere"));

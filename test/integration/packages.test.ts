@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { hashOf } from "../../core/packages/package-store.js";
@@ -104,12 +104,40 @@ describe("plugins from packages", () => {
     assert.equal(shown().decided_by, "command");
   });
 
+  test("run from the copy of what was decided when a start finds another package, and everybody is told", async () => {
+    await cluster.server.stop();
+    write(3);
+    await cluster.startServer();
+    assert.match(cluster.server.output, /"versions":"1,1,1,2,2,2,2,2","word":"first"/);
+    assert.equal(shown().version, "2.0.0");
+    const warning = /warning: the server runs its own copy of plugin diary: the package at .* has integrity sha256-/;
+    assert.match(cluster.mezctl(["plugins", "ls"]).stderr, warning);
+    const [event] = JSON.parse(cluster.mezctlOk(["audit", "ls", "--type=plugin.package.refused", "--format=json"]));
+    assert.deepEqual([event.resource_name, event.metadata.runs], ["diary", "copy"]);
+  });
+
+  test("are left out at a start that finds neither them nor their copy, until they are decided on anew", async () => {
+    await cluster.server.stop();
+    rmSync(join(cluster.dataDirectory, "plugins/diary"), { recursive: true });
+    await cluster.startServer();
+    assert.doesNotMatch(cluster.server.output, /"msg":"diary"/);
+    assert.match(cluster.server.output, /this server runs without a plugin/);
+    const { state, version } = shown();
+    assert.deepEqual([state, version], ["missing", ""]);
+    assert.match(cluster.mezctl(["plugins", "ls"]).stderr, /warning: the server runs without plugin diary: the package at /);
+    assert.match(cluster.mezctl(["plugins", "enable", "diary"]).stderr, /decide anew with "mezctl plugins pin"/);
+    cluster.mezctlOk(["plugins", "reload"]);
+    cluster.mezctlOk(["plugins", "pin", "diary"]);
+    await cluster.server.printed(/"versions":"1,1,1,2,2,2,2,2,3","word":"first"/);
+    assert.deepEqual([shown().state, cluster.mezctl(["plugins", "ls"]).stderr], ["on", ""]);
+  });
+
   test("are taken out, and their data stays", async () => {
     cluster.mezctlOk(["plugins", "rm", "diary"]);
     assert.equal(cluster.mezctl(["plugins", "inspect", "diary"]).code, 5);
     assert.deepEqual(JSON.parse(readFileSync(join(cluster.dataDirectory, "plugins.json"), "utf8")), {});
     cluster.mezctlOk(["plugins", "add", "path:diary"]);
-    await cluster.server.printed(/"versions":"1,1,1,2,2,2,2,2","word":"none"/);
+    await cluster.server.printed(/"versions":"1,1,1,2,2,2,2,2,3,3","word":"none"/);
     cluster.mezctlOk(["plugins", "rm", "diary"]);
   });
 

@@ -97,6 +97,7 @@ const EVENT_TYPES = new Set<string>([
   ...BUILTIN_MANIFESTS.flatMap(({ contributes }) => contributes?.auditEvents ?? []),
   "authz.denied",
   "database.moved",
+  "plugin.package.refused",
 ]);
 /** Set by the node for sessions, or read before there is a command line. */
 const OTHER_VARIABLES = ["MEZITE_SESSION_ID", "MEZITE_CA_PASSPHRASE", "MEZITE_DEBUG", "MEZITE_DATA_DIR"];

@@ -23,7 +23,7 @@ export interface Plugin {
   id: string;
   version: string;
   summary: string;
-  /** on, off or draining. */
+  /** on, off, draining or missing. */
   state: string;
   /** essential, default, config or command. */
   decidedBy: string;
@@ -66,6 +66,8 @@ export interface PluginPackage {
   addedBy: string;
   /** What its process may use. */
   memoryMib: number;
+  /** What is wrong with it where it lies: the server runs its own copy, or does without. Empty when nothing is. */
+  problem: string;
 }
 
 export interface PluginHealth {
@@ -546,7 +548,7 @@ export const Plugin: MessageFns<Plugin> = {
 };
 
 function createBasePluginPackage(): PluginPackage {
-  return { from: "", integrity: "", isolation: "", addedBy: "", memoryMib: 0 };
+  return { from: "", integrity: "", isolation: "", addedBy: "", memoryMib: 0, problem: "" };
 }
 
 export const PluginPackage: MessageFns<PluginPackage> = {
@@ -565,6 +567,9 @@ export const PluginPackage: MessageFns<PluginPackage> = {
     }
     if (message.memoryMib !== 0) {
       writer.uint32(40).int32(message.memoryMib);
+    }
+    if (message.problem !== "") {
+      writer.uint32(50).string(message.problem);
     }
     return writer;
   },
@@ -622,6 +627,14 @@ export const PluginPackage: MessageFns<PluginPackage> = {
             message.memoryMib = reader.int32();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.problem = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -644,6 +657,7 @@ export const PluginPackage: MessageFns<PluginPackage> = {
     message.isolation = object.isolation ?? "";
     message.addedBy = object.addedBy ?? "";
     message.memoryMib = object.memoryMib ?? 0;
+    message.problem = object.problem ?? "";
     return message;
   },
 };
