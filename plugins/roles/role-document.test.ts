@@ -54,6 +54,12 @@ test("reads every key of the schema", async () => {
   });
 });
 
+test("reads a role as the documentation of agent identities writes it, without a version", async () => {
+  const role = await parseRoleDocument(FULL.replace("version: v1\n", ""), "role.yaml");
+  assert.deepEqual(role, await parseRoleDocument(FULL, "role.yaml"));
+  assert.equal(roleToDocument(role)["version"], "v1");
+});
+
 test("an absent option has the documented default", async () => {
   const role = await parseRoleDocument(withSpec("allow: {}"), "role.yaml");
   assert.deepEqual(role.options, {

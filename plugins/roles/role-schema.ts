@@ -31,10 +31,10 @@ const rules = {
 export const ROLE_SCHEMA = {
   type: "object",
   additionalProperties: false,
-  required: ["kind", "version", "metadata", "spec"],
+  required: ["kind", "metadata", "spec"],
   properties: {
     kind: { const: "role" },
-    version: { const: "v1" },
+    version: { const: "v1", default: "v1" },
     metadata: {
       type: "object",
       additionalProperties: false,

@@ -7,10 +7,10 @@ const numbers = { type: ["integer", "array"], items: { type: "integer" }, descri
 export const WORKLOAD_SCHEMA = {
   type: "object",
   additionalProperties: false,
-  required: ["kind", "version", "metadata", "spec"],
+  required: ["kind", "metadata", "spec"],
   properties: {
     kind: { const: "workload_identity" },
-    version: { const: "v1" },
+    version: { const: "v1", default: "v1" },
     metadata: {
       type: "object",
       additionalProperties: false,
