@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -21,6 +21,19 @@ test("makes a folder for this process alone, and gives it back", async () => {
   await assert.rejects(claimDestination(path, null), (error) => isMezError(error, "DESTINATION_IN_USE"));
   await destination.release();
   await (await claimDestination(path, null)).release();
+});
+
+test("makes the folders above it, too", async () => {
+  const deep = join(path, "of", "this", "machine");
+  await (await claimDestination(deep, null)).release();
+  for (const folder of [path, deep]) assert.equal(statSync(folder).mode & 0o777, 0o700);
+});
+
+test("refuses at once where no folder can be made, and where a file is", { timeout: 10_000 }, async () => {
+  for (const place of ["/proc/mezite", "/proc/mezite/certificates"])
+    await assert.rejects(claimDestination(place, null), unusable(/no such file or directory/));
+  writeFileSync(path, "");
+  for (const place of [path, join(path, "below")]) await assert.rejects(claimDestination(place, null), unusable(/./));
 });
 
 test("refuses a place where others can put another folder", async () => {

@@ -3,6 +3,7 @@ import {
   chmodSync,
   chownSync,
   constants,
+  existsSync,
   mkdirSync,
   readFileSync,
   realpathSync,
@@ -52,7 +53,7 @@ export async function claimDestination(path: string, group: string | null): Prom
 
 function prepare(path: string, groupId: number | null): string {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolders(path);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw unusable(path, systemReason(cause), cause);
@@ -79,6 +80,19 @@ function prepare(path: string, groupId: number | null): string {
     throw unusable(path, systemReason(cause), cause);
   }
   return place;
+}
+
+/** One by one: `recursive` tries for ever in a file system that makes no folders, as /proc. */
+function makeFolders(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && statSync(path).isDirectory()) return;
+    if (code !== "ENOENT" || existsSync(dirname(path))) throw error;
+    makeFolders(dirname(path));
+    mkdirSync(path, { mode: 0o700 });
+  }
 }
 
 function findGroup(group: string): number {
