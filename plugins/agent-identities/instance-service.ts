@@ -86,7 +86,8 @@ export class InstanceService {
 
   /**
    * New certificates for new keys, one generation on. An answer that was lost is given again; any other request from an
-   * older generation comes from a second holder of the certificate, and locks the instance.
+   * older generation comes from a second holder of the certificate, and locks the instance. A generation that is ahead was
+   * issued before the database was put back to an earlier state: it goes on from there.
    * @throws {MezError} `UNAUTHENTICATED` when the instance was deleted; `ACCESS_DENIED` for a copy, and for what is locked;
    * `INVALID_ARGUMENT`
    */
@@ -99,8 +100,8 @@ export class InstanceService {
       this.#requireUnlocked(identity, instance);
       if (instance.generation === presented.generation + 1 && instance.keysHash === keysHash)
         return JSON.parse(instance.answer) as InstanceCertificates;
-      if (instance.generation !== presented.generation) return this.#copied(tx, identity, instance, presented, clientAddress);
-      const next = { instanceId: instance.id, generation: instance.generation + 1 };
+      if (presented.generation < instance.generation) return this.#copied(tx, identity, instance, presented, clientAddress);
+      const next = { instanceId: instance.id, generation: presented.generation + 1 };
       const certificates = prepared([identity, next], () => issuer.issue(identity, next, keys, order.ttlSeconds));
       await this.#store(tx, {
         ...instance,
@@ -109,7 +110,9 @@ export class InstanceService {
         lastSeen: this.parts.clock.now(),
         address: clientAddress,
       });
-      audit(tx, "agent_identity.renewed", identity, certificates, clientAddress);
+      const isBehind = instance.generation < presented.generation;
+      const found = isBehind ? { generation_in_database: instance.generation } : {};
+      audit(tx, "agent_identity.renewed", identity, certificates, clientAddress, found);
       return certificates;
     });
     // Thrown out here, so that the lock is committed.
@@ -235,7 +238,8 @@ function audit(
   identity: AgentIdentity,
   { instanceId, generation, sshSerial, ttlSeconds }: InstanceCertificates,
   clientAddress: string,
+  more: Readonly<Record<string, unknown>> = {},
 ): void {
-  const metadata = { instance: instanceId, generation, ssh_serial: sshSerial, ttl_seconds: ttlSeconds };
+  const metadata = { instance: instanceId, generation, ssh_serial: sshSerial, ttl_seconds: ttlSeconds, ...more };
   tx.audit({ ...subjectOf(identity, clientAddress), type, metadata });
 }
