@@ -9,7 +9,7 @@ import type { HealthState } from "./health.js";
 import { type IdentityInstance, isDead, isFinal, type ObtainedSet } from "./instance.js";
 
 export interface RenewalLoopParts {
-  readonly instance: IdentityInstance;
+  readonly instance: Pick<IdentityInstance, "current" | "bootstrap" | "renew" | "settle">;
   readonly intervalSeconds: number;
   readonly health: HealthState;
   readonly clock: Clock;
@@ -53,10 +53,8 @@ export class RenewalLoop {
         return;
       } catch (error) {
         if (signal.aborted) return;
-        this.#failed(error);
         const mayHelp = patienceMs === Number.POSITIVE_INFINITY ? !isFinal(error) : isMezError(error, "UNAVAILABLE", "TIMEOUT");
-        if (!mayHelp || clock.now().getTime() >= until) throw error;
-        this.#requireLife(error);
+        this.#failed(error, mayHelp && clock.now().getTime() < until);
       }
       await this.#pause(this.#backOff.nextSeconds() * 1000, signal);
       if (signal.aborted) return;
@@ -88,9 +86,7 @@ export class RenewalLoop {
         return;
       } catch (error) {
         if (signal.aborted) return;
-        this.#failed(error);
-        if (isFinal(error)) throw error;
-        this.#requireLife(error);
+        this.#failed(error, !isFinal(error));
       }
       await this.#pause(this.#backOff.nextSeconds() * 1000, signal);
       if (signal.aborted) return;
@@ -151,12 +147,15 @@ export class RenewalLoop {
     if (notice !== "") logger.warn(`the life of the certificates was ${notice}; they are renewed every ${formatDuration(every)}`);
   }
 
-  #failed(error: unknown): void {
+  /** Returns when it is tried again. What is thrown is for the caller to say, once. */
+  #failed(error: unknown, mayHelp: boolean): void {
     const { health, logger, instance, clock } = this.parts;
     health.failed(messageOf(error));
+    if (!mayHelp) throw error;
+    this.#requireLife(error);
     const left = instance.current === null ? null : (instance.current.expiresAt.getTime() - clock.now().getTime()) / 1000;
     const fields = { reason: messageOf(error), ...(left === null ? {} : { certificatesLive: formatDuration(left) }) };
-    logger.warn(isFinal(error) ? "could not get certificates" : "could not get certificates, trying again", fields);
+    logger.warn("could not get certificates, trying again", fields);
   }
 
   #untilDueMs(set: CertificateSet): number {

@@ -286,7 +286,8 @@ describe("mezd identity", needsPeers("ssh", "scp", "rsync", "git"), () => {
         const result = machine.run(flags, token === "" ? undefined : token);
         assert.equal(result.code, code, result.stderr);
         assert.match(result.stderr, message);
-        assert.equal(result.stdout, "");
+        const lines = result.stderr.split("\n").filter((line) => line !== "" && !line.startsWith("mezd: hint:"));
+        assert.deepEqual([result.stdout, lines.length], ["", 1], result.stderr);
       });
     }
 
