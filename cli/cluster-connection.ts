@@ -8,6 +8,7 @@ import type { RpcConnection } from "../core/plugin/rpc.js";
 import type { Secret } from "../core/plugin/secret.js";
 import { parseAddressList } from "../core/rpc/address-list.js";
 import type { TrustDecision, TrustRequest } from "../core/rpc/trust.js";
+import { AnsweredAddress } from "./answered-address.js";
 import { terminalQuestion } from "./terminal-question.js";
 
 const DEFAULT_AUTH_PORT = 3025;
@@ -42,18 +43,29 @@ export async function connectTo(
   token: Secret | undefined,
 ): Promise<LearningConnection> {
   const decision = await trustFor(context, addresses);
-  const connection = await dialTrusted(addresses, decision, token);
+  const connection = await dialTrusted(context, addresses, decision, token);
   return { connection, learned: learnTrust(context, connection, addresses, decision) };
 }
 
 /** Opens a connection to servers that `trustFor` decided about: to the first that shakes hands, those last that did not answer it. */
-export async function dialTrusted(addresses: readonly string[], decision: TrustDecision, token?: Secret): Promise<RpcConnection> {
+export async function dialTrusted(
+  context: CommandContext,
+  addresses: readonly string[],
+  decision: TrustDecision,
+  token?: Secret,
+): Promise<RpcConnection> {
   const [{ grpcDialer }, { TrustedConnection }] = await Promise.all([
     import("../core/rpc/client.js"),
     import("../core/rpc/trusted-connection.js"),
   ]);
   const inOrder = [...addresses].sort((left, right) => Number(UNANSWERED.has(left)) - Number(UNANSWERED.has(right)));
-  const connection = grpcDialer.dial({ addresses: inOrder, trust: decision.trust, ...(token === undefined ? {} : { token }) });
+  const answered = new AnsweredAddress(meziteFolder(context), addresses);
+  const connection = grpcDialer.dial({
+    addresses: inOrder,
+    trust: decision.trust,
+    answered,
+    ...(token === undefined ? {} : { token }),
+  });
   return new TrustedConnection(connection, addresses, decision);
 }
 

@@ -3,6 +3,7 @@ import type { CommandContext } from "../core/plugin/commands.js";
 import type { RpcConnection } from "../core/plugin/rpc.js";
 import type { TrustDecision } from "../core/rpc/trust.js";
 import { parseAuthorities } from "../core/rpc/trust-pin.js";
+import { AnsweredAddress } from "./answered-address.js";
 import { meziteFolder } from "./cluster-connection.js";
 import { type HostTrust, hostTrustOf } from "./msh/host-trust.js";
 import { hasAll } from "./msh/profile.js";
@@ -44,7 +45,11 @@ export async function refreshTrustOf(context: CommandContext, cluster: string): 
     const certificatesPem = parseAuthorities(readFileSync(file, "utf8"), file);
     const decision: TrustDecision = { origin: "remembered", trust: { kind: "authorities", certificatesPem }, source: file };
     const { grpcDialer } = await import("../core/rpc/client.js");
-    const connection = grpcDialer.dial({ addresses: profile.authServers, trust: decision.trust });
+    const connection = grpcDialer.dial({
+      addresses: profile.authServers,
+      trust: decision.trust,
+      answered: new AnsweredAddress(meziteFolder(context), profile.authServers),
+    });
     try {
       await refreshTrust(context, connection, profile.authServers, decision);
     } finally {

@@ -120,12 +120,12 @@ const agent = command({
 
 const answers = command({
   name: "__answers",
-  summary: "Tell by the exit code whether an SSH proxy answers",
+  summary: "Tell by the exit code whether an SSH proxy is the one to take",
   hidden: true,
   positionals: { address: { description: "host:port" } },
   async run(context, { address }) {
-    const { speaksSsh } = await import("./speaks-ssh.js");
-    return (await speaksSsh(address, context.signal)) ? EXIT_CODES.ok : EXIT_CODES.unavailable;
+    const { isProxyToTake } = await import("./answering-proxy.js");
+    return (await isProxyToTake(context, address)) ? EXIT_CODES.ok : EXIT_CODES.unavailable;
   },
 });
 

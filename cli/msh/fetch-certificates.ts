@@ -41,7 +41,7 @@ export async function fetchCertificates(
   ttlSeconds: number | undefined,
 ): Promise<Certified> {
   const keys = makeKeys(login.user);
-  const connection = await dialTrusted(login.authServers, decision, login.token);
+  const connection = await dialTrusted(context, login.authServers, decision, login.token);
   try {
     const client = connection.client(AuthenticationServiceService);
     const request = { sshPublicKey: keys.sshPublicKeyBlob, x509PublicKey: keys.tlsPublicKeyDer, ttlSeconds: ttlSeconds ?? 0 };

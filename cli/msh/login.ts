@@ -62,7 +62,7 @@ async function authenticate(context: CommandContext, attempt: Attempt): Promise<
   const { authServers, decision, user } = attempt;
   const password =
     attempt.password ?? (await context.promptSecret(`Password of ${user} at ${attempt.connector ?? authServers[0]}`));
-  const connection = await dialTrusted(authServers, decision);
+  const connection = await dialTrusted(context, authServers, decision);
   try {
     const client = connection.client(AuthenticationServiceService);
     const request: AuthenticateLocalRequest = {

@@ -14,11 +14,20 @@ export type ServerTrust =
   | { readonly kind: "system" }
   | { readonly kind: "none" };
 
+/** Remembers which of several servers answered last. What it says is a hint: it may be out of date. */
+export interface AnsweredMemory {
+  /** `null` when nothing is remembered. */
+  last(): string | null;
+  note(address: string): void;
+}
+
 export interface DialOptions {
   /** `host:port`, tried in order: at first, and from the one after a server that does not answer. */
   readonly addresses: readonly string[];
   readonly trust: ServerTrust;
   readonly identity?: TlsIdentity;
+  /** Keeps which of several addresses answered, from one process to the next. */
+  readonly answered?: AnsweredMemory;
   /** Sent as `authorization: Bearer …` with each call. */
   readonly token?: Secret;
 }

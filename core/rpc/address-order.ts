@@ -19,6 +19,23 @@ export class AddressOrder {
   }
 }
 
+/** How long a server may be silent before others are asked as well. */
+export const HEAD_START_MS = 500;
+
+/** Whether something listens at `host:port`; whatever does not answer within three seconds does not. */
+export function isReachable(address: string, signal: AbortSignal): Promise<boolean> {
+  const { host, port } = parseHostPort(address);
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, signal });
+    const end = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(REACH_TIMEOUT_MS, () => end(false));
+    socket.once("connect", () => end(true)).once("error", () => end(false));
+  });
+}
+
 /**
  * Those of the addresses at which something listens, in their order. One that is silent for half a second comes after the others,
  * and the next is asked meanwhile: a machine that is gone costs no more than that. Whoever takes no more ends what is under way.
@@ -43,19 +60,4 @@ export async function* listening(addresses: readonly string[], ask: Ask = isReac
 
 type Ask = (address: string, signal: AbortSignal) => Promise<boolean>;
 
-const HEAD_START_MS = 500;
 const REACH_TIMEOUT_MS = 3_000;
-
-/** Whether something listens at `host:port`; whatever does not answer within three seconds does not. */
-function isReachable(address: string, signal: AbortSignal): Promise<boolean> {
-  const { host, port } = parseHostPort(address);
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, signal });
-    const end = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.setTimeout(REACH_TIMEOUT_MS, () => end(false));
-    socket.once("connect", () => end(true)).once("error", () => end(false));
-  });
-}

@@ -1,22 +1,15 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { createSecureContext, type PeerCertificate, rootCertificates } from "node:tls";
-import {
-  ChannelCredentials,
-  Client,
-  connectivityState,
-  credentials as grpcCredentials,
-  Metadata,
-  type ServiceError,
-  status,
-} from "@grpc/grpc-js";
+import { ChannelCredentials, Client, credentials as grpcCredentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { MezError } from "../errors/error.js";
 import type { DialOptions, RpcDialer } from "../plugin/dialer.js";
 import type { CallOptions, RpcClient, RpcConnection, RpcDefinition, RpcMethod } from "../plugin/rpc.js";
 import { parseHostPort } from "./address.js";
-import { AddressOrder, listening } from "./address-order.js";
+import { AddressOrder } from "./address-order.js";
 import { checkAuthServer } from "./auth-server-check.js";
 import { clientStreamCall, type OpenCall, serverStreamCall, unaryCall } from "./client-calls.js";
+import { firstReady, type OpenClient } from "./first-ready.js";
 import { ShownAuthority } from "./shown-authority.js";
 import { fromStatus } from "./status.js";
 import { probeServer } from "./trust-probe.js";
@@ -29,18 +22,12 @@ export const grpcDialer: RpcDialer = { dial: (options) => new GrpcConnection(opt
 
 // --- internal ---
 
-const READY_TIMEOUT_MS = 3_000;
-
-interface OpenClient {
-  readonly client: Client;
-  readonly address: string;
-  readonly fingerprint: Buffer | null;
-}
-
 class GrpcConnection implements RpcConnection {
   #client: Promise<OpenClient> | null = null;
   #opened: OpenClient | null = null;
   #closed = false;
+  /** What was remembered of the servers is out of date by now. */
+  #hasLeft = false;
   readonly #order: AddressOrder;
   readonly #shown: ShownAuthority;
 
@@ -99,6 +86,7 @@ class GrpcConnection implements RpcConnection {
     if (this.options.addresses.length < 2 || this.#opened !== open) return;
     this.#client = null;
     this.#opened = null;
+    this.#hasLeft = true;
     this.#order.failed(open.address);
     open.client.close();
   }
@@ -131,19 +119,12 @@ class GrpcConnection implements RpcConnection {
     const [only] = addresses;
     if (only === undefined) throw new MezError("INVALID_ARGUMENT", "no address of an auth service is given");
     if (addresses.length === 1) return this.#clientOf(only);
-    let refusal: OpenClient | null = null;
-    for await (const address of listening(this.#order.all())) {
-      const open = await this.#clientOf(address).catch(() => null);
-      if (open === null) continue;
-      if (await becomesReady(open.client)) {
-        refusal?.client.close();
-        return open;
-      }
-      if (refusal === null) refusal = open;
-      else open.client.close();
-    }
+    const { answered } = this.options;
+    const last = this.#hasLeft ? null : (answered?.last() ?? null);
+    const found = await firstReady(this.#order.all(), last, (address) => this.#clientOf(address));
+    if (found?.isReady === true) answered?.note(found.open.address);
     // Somebody listens: a call says best why it cannot be made.
-    if (refusal !== null) return refusal;
+    if (found !== null) return found.open;
     throw new MezError("UNAVAILABLE", `cannot reach any auth service: ${addresses.join(", ")}`);
   }
 
@@ -193,21 +174,6 @@ function target(address: string): string {
   const { host, port } = parseHostPort(address);
   const scheme = { 0: "dns", 4: "ipv4", 6: "ipv6" }[isIP(host)];
   return `${scheme}:${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
-/** Whether the handshake succeeds soon. A process that hangs still has its connections accepted, by the system. */
-function becomesReady(client: Client): Promise<boolean> {
-  const channel = client.getChannel();
-  const until = Date.now() + READY_TIMEOUT_MS;
-  return new Promise((resolve) => {
-    const look = (): void => {
-      const state = channel.getConnectivityState(true);
-      if (state === connectivityState.READY) resolve(true);
-      else if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN) resolve(false);
-      else channel.watchConnectivityState(state, until, (error) => (error === undefined ? look() : resolve(false)));
-    };
-    look();
-  });
 }
 
 /** DER of the certificate that a server shows now, whoever signed it. */

@@ -336,6 +336,28 @@ test("a client leaves a server that hangs for one that answers, also after it wa
   assert.deepEqual(await echo.say({ text: "back" }), { text: "back" });
 });
 
+for (const [what, first, last] of [
+  ["the one that answered last when the first one hangs", "hung", "alive"],
+  ["the first one when the one that answered last hangs by now", "alive", "hung"],
+  ["the one that answered last when nobody listens at the first", "gone", "alive"],
+] as const)
+  test(`a client takes ${what}`, async (t) => {
+    const server = await start(t);
+    const open: Socket[] = [];
+    const hung = createTcpServer((socket) => void open.push(socket)).listen(0, "127.0.0.1");
+    t.after(() => {
+      for (const socket of open) socket.destroy();
+      hung.close();
+    });
+    await once(hung, "listening");
+    const places = { hung: `127.0.0.1:${(hung.address() as AddressInfo).port}`, alive: server.address, gone: "127.0.0.1:1" };
+    const noted: string[] = [];
+    const answered = { last: () => places[last], note: (address: string) => void noted.push(address) };
+    const { echo } = dial(t, server, { addresses: [places[first], places[last]], answered });
+    assert.deepEqual((await echo.say({ text: "hi" })).text, "hi");
+    assert.deepEqual(noted, [server.address]);
+  });
+
 test("a call that a server took before it was gone is made at no other, and the next one is", async (t) => {
   const server = await start(t);
   const links: Socket[] = [];
