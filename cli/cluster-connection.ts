@@ -99,13 +99,17 @@ export async function trustFor(context: CommandContext, addresses: readonly stri
       warn: (text) => context.output.note(text),
     });
   const remembered = addresses.filter((address) => known.recall(address) !== null);
-  const inOrder = [...new Set([...remembered, ...addresses])];
+  const isKnown = remembered.length > 0 || insecure === true || typeof caFile === "string" || addresses.length === 1;
+  const inOrder = isKnown ? new Set([...remembered, ...addresses]) : await reachableOf(context, addresses);
   let last: unknown;
-  for (const address of inOrder) {
+  for await (const address of inOrder) {
     try {
-      return await decide(address);
+      const decision = await decide(address);
+      // Those before it were silent.
+      for (const each of isKnown ? [] : addresses.slice(0, addresses.indexOf(address))) UNANSWERED.add(each);
+      return decision;
     } catch (error) {
-      if (!isMezError(error, "UNAVAILABLE") || inOrder.length === 1) throw error;
+      if (!isMezError(error, "UNAVAILABLE") || addresses.length === 1) throw error;
       UNANSWERED.add(address);
       last = error;
     }
@@ -114,6 +118,12 @@ export async function trustFor(context: CommandContext, addresses: readonly stri
 }
 
 // --- internal ---
+
+/** The addresses at which something listens, in the order in which it is found out. */
+async function reachableOf(context: CommandContext, addresses: readonly string[]): Promise<AsyncIterable<string>> {
+  const { listening } = await import("../core/rpc/address-order.js");
+  return listening(addresses, undefined, new AnsweredAddress(meziteFolder(context), addresses).last());
+}
 
 async function learnTrust(
   context: CommandContext,

@@ -32,3 +32,18 @@ test("whoever has found one waits for no other", async () => {
     [true, true],
   );
 });
+
+for (const [what, answers, expected] of [
+  ["comes before a first one that is silent", { a: null, b: true, c: true }, ["c", "b"]],
+  ["comes after a first one that is there, when it is silent itself", { a: true, b: true, c: null }, ["a", "b"]],
+  ["is left out when it refuses", { a: true, b: true, c: false }, ["a", "b"]],
+] as const)
+  test(`the one that answered last ${what}`, async () => {
+    const found: string[] = [];
+    const ask = (each: string): Promise<boolean> => {
+      const answer = answers[each as "a"];
+      return answer === null ? new Promise((resolve) => setTimeout(resolve, 600, false)) : Promise.resolve(answer);
+    };
+    for await (const address of listening(["a", "b", "c"], ask, "c")) found.push(address);
+    assert.deepEqual(found, expected);
+  });

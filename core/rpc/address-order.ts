@@ -39,13 +39,25 @@ export function isReachable(address: string, signal: AbortSignal): Promise<boole
 /**
  * Those of the addresses at which something listens, in their order. One that is silent for half a second comes after the others,
  * and the next is asked meanwhile: a machine that is gone costs no more than that. Whoever takes no more ends what is under way.
+ * @param last The one that answered last time, or `null`: it is asked together with the first, and comes before one that is slower.
  */
-export async function* listening(addresses: readonly string[], ask: Ask = isReachable): AsyncGenerator<string> {
+export async function* listening(
+  addresses: readonly string[],
+  ask: Ask = isReachable,
+  last: string | null = null,
+): AsyncGenerator<string> {
   const silent: { readonly address: string; readonly asked: Promise<boolean> }[] = [];
   const over = new AbortController();
   try {
+    const known = last === null || last === addresses[0] ? null : ask(last, over.signal);
     for (const address of addresses) {
+      if (known !== null && address === last) continue;
       const asked = ask(address, over.signal);
+      if (known !== null && address === addresses[0]) {
+        const isFaster = await Promise.race([asked.then(() => false), known, delay(HEAD_START_MS, false, { ref: false })]);
+        if (isFaster) yield last as string;
+        silent.push({ address: last as string, asked: isFaster ? Promise.resolve(false) : known });
+      }
       const answer = await Promise.race([asked, delay(HEAD_START_MS, null, { ref: false })]);
       if (answer === null) silent.push({ address, asked });
       else if (answer) yield address;
