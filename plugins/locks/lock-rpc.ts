@@ -4,7 +4,7 @@ import type { Collection } from "../../core/plugin/collection.js";
 import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import { type Lock as LockMessage, LockServiceService } from "../../proto/gen/mezite/locks/v1/locks.js";
 import type { NodeEntry } from "../nodes/api.js";
-import type { DeviceEntry } from "../roles/api.js";
+import type { DeviceEntry, MachineInstanceEntry, UserEntry } from "../roles/api.js";
 import type { Lock } from "./api.js";
 import { parseLockTarget, planLock } from "./lock.js";
 import { noticeFor } from "./lock-notice.js";
@@ -16,10 +16,12 @@ export const LOCK_RPC: RpcService<typeof LockServiceService> = {
   permissions: { createLock: "lock:create", listLocks: "lock:list", deleteLocks: "lock:delete" },
 };
 
-/** What is there, to tell an administrator who locks an agent or a device that is not. */
+/** What is there, to tell an administrator who locks something that is not. */
 export interface Inventory {
   readonly nodes: Collection<NodeEntry>;
   readonly devices: Collection<DeviceEntry>;
+  readonly machines: Collection<UserEntry>;
+  readonly instances: Collection<MachineInstanceEntry>;
 }
 
 export function lockHandlers(locks: LockService, inventory: Inventory): RpcHandlers<typeof LockServiceService> {

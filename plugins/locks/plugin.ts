@@ -12,7 +12,13 @@ import { Sweeper } from "../../core/plugin/sweeper.js";
 import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { NODES } from "../nodes/api.js";
-import { DEVICES_COLLECTION, ROLES_COLLECTION, USERS_COLLECTION } from "../roles/api.js";
+import {
+  DEVICES_COLLECTION,
+  MACHINE_INSTANCES_COLLECTION,
+  MACHINES_COLLECTION,
+  ROLES_COLLECTION,
+  USERS_COLLECTION,
+} from "../roles/api.js";
 import { LOCK_MODE, LOCKS, LOCKS_COLLECTION } from "./api.js";
 import { LockBook } from "./lock-book.js";
 import { LockEnforcer } from "./lock-enforcer.js";
@@ -63,7 +69,12 @@ export default definePlugin<LocksConfig>({
     host.provide(LOCKS, service);
     host.rpc(LOCK_RPC, (resolve) => {
       const collections = resolve(COLLECTIONS);
-      return lockHandlers(service(resolve), { nodes: collections.of(NODES), devices: collections.of(DEVICES_COLLECTION) });
+      return lockHandlers(service(resolve), {
+        nodes: collections.of(NODES),
+        devices: collections.of(DEVICES_COLLECTION),
+        machines: collections.of(MACHINES_COLLECTION),
+        instances: collections.of(MACHINE_INSTANCES_COLLECTION),
+      });
     });
     host.run(
       (resolve) =>
