@@ -1,7 +1,7 @@
 import type { ServiceToken } from "./contract.js";
 
-/** A session that is under way in this process: an SSH connection at a proxy or a node. */
-export interface LiveSession {
+/** Whose session it is, from where and where to: the same from its beginning to its end. */
+export interface SessionFacts {
   /** UUID, the same at proxy, node and auth service. */
   readonly id: string;
   readonly user: string;
@@ -14,10 +14,25 @@ export interface LiveSession {
   readonly node: string;
   readonly clientAddress: string;
   readonly startedAt: Date;
+}
+
+/** A session that is under way in this process: an SSH connection at a proxy or a node. */
+export interface LiveSession extends SessionFacts {
   /** Grows whenever the person or the session sends data. Absent where nobody counts: such a session is never idle. */
   readonly activity?: number | undefined;
   /** Ends it at once on this side; `reason` is shown to the person. May be called twice. */
   end(reason: string): void;
+}
+
+/** What is registered of a session that keeps its facts apart. */
+export function liveSession(facts: SessionFacts, running: Pick<LiveSession, "activity" | "end">): LiveSession {
+  return {
+    ...facts,
+    get activity() {
+      return running.activity;
+    },
+    end: (reason) => running.end(reason),
+  };
 }
 
 /** Every live session of this process. Outlives generations, so that a lock or a terminate always reaches them. */

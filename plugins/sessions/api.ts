@@ -1,6 +1,7 @@
 import type { DurationSetting, NumberSetting } from "../../core/plugin/cluster-settings.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { ServiceToken } from "../../core/plugin/contract.js";
+import type { SessionFacts } from "../../core/plugin/live-sessions.js";
 
 /** A session as the process that serves it announces it. */
 export interface StartedSession {
@@ -17,6 +18,14 @@ export interface StartedSession {
   readonly startedAt: Date;
   /** In whose name it is reported; default `node` where that role runs, else `proxy`. */
   readonly by?: "proxy" | "node";
+}
+
+/** How a session is announced by the process in which it ends. */
+export function startedSession(
+  { instance: _instance, device: _device, ...facts }: SessionFacts,
+  by: "proxy" | "node",
+): StartedSession {
+  return { ...facts, kind: "ssh", by };
 }
 
 export interface ExecutedCommand {

@@ -63,7 +63,7 @@ export class NodeServer {
     try {
       await session.serve();
     } catch (error) {
-      this.parts.logger.error("a session failed", { session: session.id, error: messageOf(error) });
+      this.parts.logger.error("a session failed", { session: session.facts.id, error: messageOf(error) });
       session.end("this node made a mistake; its log says more");
     }
     this.#sessions.delete(session);

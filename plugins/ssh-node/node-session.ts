@@ -1,16 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { messageOf } from "../../core/errors/error.js";
 import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
-import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.js";
+import { type LiveSessions, liveSession, type SessionFacts } from "../../core/plugin/live-sessions.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Leases } from "../../core/plugin/process.js";
 import { ForwardTargets } from "../../core/ssh/forward-targets.js";
 import type { SshServerConnection } from "../../core/ssh/server-connection.js";
 import type { SshServerSession } from "../../core/ssh/server-session.js";
 import type { Clock } from "../../core/time/clock.js";
-import type { AuditReporter, ReportedRecord } from "../audit/api.js";
+import { type AuditReporter, recordOfSession, type SessionRecord } from "../audit/api.js";
 import type { ProgramRecording, RecordedProgram, SessionRecorder } from "../recordings/api.js";
-import type { SessionReporter } from "../sessions/api.js";
+import { type SessionReporter, startedSession } from "../sessions/api.js";
 import { AgentSocket } from "./agent-socket.js";
 import type { NodePolicy } from "./node-policy.js";
 import type { NodeSettings } from "./node-settings.js";
@@ -36,16 +36,8 @@ export interface NodeSessionParts {
 }
 
 /** One SSH connection of a person who was let in, from its first byte to its end. */
-export class NodeSession implements LiveSession {
-  readonly id: string;
-  readonly user: string;
-  readonly instance: string | undefined;
-  readonly device: string | undefined;
-  readonly roles: readonly string[];
-  readonly login: string;
-  readonly node: string;
-  readonly clientAddress: string;
-  readonly startedAt: Date;
+export class NodeSession {
+  readonly facts: SessionFacts;
   /** Rejects when the session is one too many; programs wait for it. */
   admitted: Promise<void> = Promise.resolve();
   #endReason: string | null = null;
@@ -58,15 +50,17 @@ export class NodeSession implements LiveSession {
     readonly parts: NodeSessionParts,
   ) {
     const { claims, account } = connection.identity;
-    this.id = connection.peer.sessionId ?? randomUUID();
-    this.user = claims.user;
-    this.instance = claims.machine?.instance;
-    this.device = claims.device ?? undefined;
-    this.roles = claims.roles;
-    this.login = account.name;
-    this.node = parts.nodeName;
-    this.clientAddress = connection.peer.remoteAddress;
-    this.startedAt = parts.clock.now();
+    this.facts = {
+      id: connection.peer.sessionId ?? randomUUID(),
+      user: claims.user,
+      instance: claims.machine?.instance,
+      device: claims.device ?? undefined,
+      roles: claims.roles,
+      login: account.name,
+      node: parts.nodeName,
+      clientAddress: connection.peer.remoteAddress,
+      startedAt: parts.clock.now(),
+    };
   }
 
   get activity(): number {
@@ -89,19 +83,9 @@ export class NodeSession implements LiveSession {
       ...(mayForward ? { ...ports.handlers(), ...sockets.handlers() } : {}),
     });
     // Register before checking again: what takes the access away in between still finds this session.
-    const unregister = parts.liveSessions.add(this);
-    parts.reporter?.started({
-      id: this.id,
-      kind: "ssh",
-      user: this.user,
-      roles: this.roles,
-      login: this.login,
-      node: this.node,
-      clientAddress: this.clientAddress,
-      startedAt: this.startedAt,
-      by: "node",
-    });
-    this.admitted = parts.reporter?.admitted(this.id) ?? this.admitted;
+    const unregister = parts.liveSessions.add(liveSession(this.facts, this));
+    parts.reporter?.started(startedSession(this.facts, "node"));
+    this.admitted = parts.reporter?.admitted(this.facts.id) ?? this.admitted;
     this.admitted.catch((error: unknown) => this.end(messageOf(error)));
     this.checkAgain();
     const failure = await connection.closed;
@@ -109,7 +93,7 @@ export class NodeSession implements LiveSession {
     for (const channel of this.#channels) channel.close();
     const { bytesReceived, bytesSent } = connection.stats;
     const reason = this.#endReason ?? failure ?? "the client closed the connection";
-    parts.reporter?.ended(this.id, { reason, bytesIn: bytesReceived, bytesOut: bytesSent });
+    parts.reporter?.ended(this.facts.id, { reason, bytesIn: bytesReceived, bytesOut: bytesSent });
     ports.close();
     sockets.close();
     await this.#agentSocket?.then((socket) => socket.close()).catch(() => undefined);
@@ -123,13 +107,13 @@ export class NodeSession implements LiveSession {
 
   /** Ends the session when policy does not allow it any more. */
   checkAgain(): void {
-    const decision = this.parts.policy.decide(this.connection.identity.claims, this.login, this.connection.peer.factor);
+    const decision = this.parts.policy.decide(this.connection.identity.claims, this.facts.login, this.connection.peer.factor);
     if (decision.allowed || this.#endReason !== null) return;
     this.audit({
       type: "access.denied",
       success: false,
       errorMessage: decision.reason,
-      metadata: { login: this.login, detail: decision.detail },
+      metadata: { login: this.facts.login, detail: decision.detail },
     });
     this.end(`your access has ended: ${decision.reason}`);
   }
@@ -142,7 +126,7 @@ export class NodeSession implements LiveSession {
 
   /** Records a program that is about to start; `null` when nothing is recorded. @throws {MezError} as `SessionRecorder` */
   async record(program: RecordedProgram): Promise<ProgramRecording | null> {
-    const { id, user, login, node } = this;
+    const { id, user, login, node } = this.facts;
     const session = {
       ...{ id, user, login, node, by: "node" as const },
       end: (reason: string) => this.end(reason),
@@ -159,21 +143,7 @@ export class NodeSession implements LiveSession {
   }
 
   /** Writes to the audit log in this session's name. */
-  audit(
-    record: Omit<
-      ReportedRecord,
-      "userName" | "userRoles" | "sessionId" | "clientIp" | "resourceType" | "resourceName" | "resourceLabels"
-    >,
-  ): void {
-    this.parts.audit.report("node", {
-      userName: this.user,
-      userRoles: this.roles,
-      sessionId: this.id,
-      clientIp: this.clientAddress,
-      resourceType: "node",
-      resourceName: this.node,
-      resourceLabels: this.parts.policy.labels,
-      ...record,
-    });
+  audit(record: SessionRecord): void {
+    this.parts.audit.report("node", recordOfSession(this.facts, this.parts.policy.labels, record));
   }
 }

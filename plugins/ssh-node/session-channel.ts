@@ -61,14 +61,14 @@ export class SessionChannel {
       this.session.audit({ type: "access.denied", success: false, errorMessage: command.refused, metadata });
       return refuse(program, command.refused);
     }
-    if (command.shown !== null) reporter?.exec(this.session.id, { command: command.shown, channel: this.number });
+    if (command.shown !== null) reporter?.exec(this.session.facts.id, { command: command.shown, channel: this.number });
     if (command.isTransfer)
       this.session.audit({ type: "session.file", metadata: { program: command.shown, channel: this.number } });
     try {
       await this.session.admitted;
       await this.#run(program, command);
     } catch (error) {
-      this.session.parts.logger.error("a program was not started", { session: this.session.id, error: messageOf(error) });
+      this.session.parts.logger.error("a program was not started", { session: this.session.facts.id, error: messageOf(error) });
       refuse(program, isMezError(error) ? error.message : "the program cannot be started on this node now");
     }
     if (this.#isClosed) this.close(); // the client left while we prepared
@@ -87,8 +87,8 @@ export class SessionChannel {
     const terminal = await this.#openTerminal();
     const environment = environmentOf({
       account,
-      sessionId: session.id,
-      clientAddress: session.clientAddress,
+      sessionId: session.facts.id,
+      clientAddress: session.facts.clientAddress,
       clientPort: session.connection.peer.remotePort,
       accepted: this.#variables,
       terminal: terminal === null ? null : { term: this.#terminalRequest?.term || "dumb", path: terminal.path },

@@ -66,7 +66,7 @@ export class AgentlessDoor {
 
   /** Ends what the policy no longer allows, and forgets nodes that were removed. */
   recheck(changed: Changed): void {
-    for (const session of [...this.#sessions]) if (concerns(changed, session.node)) session.checkAgain();
+    for (const session of [...this.#sessions]) if (concerns(changed, session.facts.node)) session.checkAgain();
     for (const [id, { name }] of this.#servers) {
       if (this.parts.nodes.get(name)?.id === id) continue;
       this.#servers.delete(id);
@@ -108,7 +108,7 @@ export class AgentlessDoor {
     try {
       await session.serve();
     } catch (error) {
-      this.parts.logger.error("a session failed", { session: session.id, error: messageOf(error) });
+      this.parts.logger.error("a session failed", { session: session.facts.id, error: messageOf(error) });
       session.end("the proxy made a mistake; its log says more");
     }
     this.#sessions.delete(session);

@@ -2,7 +2,7 @@ import { MezError, messageOf } from "../../core/errors/error.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import { isFileCopy, isPlainTransfer } from "../../core/ssh/file-transfer.js";
 import type { ProgramDecision, RelayedProgram } from "../../core/ssh/relay-rules.js";
-import type { ReportedRecord } from "../audit/api.js";
+import type { SessionRecord } from "../audit/api.js";
 import type { RecordedSession, SessionRecorder } from "../recordings/api.js";
 
 export interface AgentlessProgramParts {
@@ -52,6 +52,3 @@ function refusalOf({ kind, command }: RelayedProgram, { fileCopy, forceCommand }
   // What a subsystem does is known to the node alone.
   return kind === "subsystem" || (kind === "exec" && isFileCopy(command)) ? NO_COPY : null;
 }
-
-/** A record of the session, without what is the same in all of them. */
-export type SessionRecord = Pick<ReportedRecord, "type" | "success" | "errorMessage" | "metadata">;

@@ -1,5 +1,5 @@
 import { isMezError, messageOf } from "../../core/errors/error.js";
-import type { LiveSession, LiveSessions } from "../../core/plugin/live-sessions.js";
+import { type LiveSessions, liveSession, type SessionFacts } from "../../core/plugin/live-sessions.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import type { Leases } from "../../core/plugin/process.js";
 import { type CertificateClaims, claimsOf } from "../../core/ssh/certificate-claims.js";
@@ -7,14 +7,14 @@ import { ForwardTargets } from "../../core/ssh/forward-targets.js";
 import type { SshServerConnection } from "../../core/ssh/server-connection.js";
 import { SessionRelay } from "../../core/ssh/session-relay.js";
 import type { Clock } from "../../core/time/clock.js";
-import type { AuditReporter } from "../audit/api.js";
+import { type AuditReporter, recordOfSession, type SessionRecord } from "../audit/api.js";
 import type { NodeEntry } from "../nodes/api.js";
 import type { RecordedSession, SessionRecorder } from "../recordings/api.js";
 import type { ProvenSessionMfa, SessionOptions } from "../roles/api.js";
-import type { SessionReporter } from "../sessions/api.js";
+import { type SessionReporter, startedSession } from "../sessions/api.js";
 import type { AgentlessAccess } from "./agentless-access.js";
 import type { AgentlessLink, LinkedNode } from "./agentless-link.js";
-import { type AgentlessProgramParts, decideProgram, type SessionRecord } from "./agentless-programs.js";
+import { type AgentlessProgramParts, decideProgram } from "./agentless-programs.js";
 import type { CertifiedPerson } from "./certificate-gate.js";
 import type { DenialLog } from "./denial-log.js";
 import type { SessionPolicy } from "./session-policy.js";
@@ -45,16 +45,8 @@ export interface AgentlessLogin {
 }
 
 /** One SSH connection to a node without an agent: it ends here, another one leads from here to the node. */
-export class AgentlessSession implements LiveSession {
-  readonly id: string;
-  readonly user: string;
-  readonly instance: string | undefined;
-  readonly device: string | undefined;
-  readonly roles: readonly string[];
-  readonly login: string;
-  readonly node: string;
-  readonly clientAddress: string;
-  readonly startedAt: Date;
+export class AgentlessSession {
+  readonly facts: SessionFacts;
   readonly #claims: CertificateClaims;
   readonly #reporter: SessionReporter | null;
   #endReason: string | null = null;
@@ -68,15 +60,12 @@ export class AgentlessSession implements LiveSession {
     private readonly parts: AgentlessSessionParts,
   ) {
     const { person, node, login, sessionId } = entered;
-    this.id = sessionId;
-    this.user = person.user;
-    this.instance = person.instance;
-    this.device = person.device;
-    this.roles = person.roles;
-    this.login = login;
-    this.node = node.name;
-    this.clientAddress = connection.peer.remoteAddress;
-    this.startedAt = parts.clock.now();
+    const { user, instance, device, roles } = person;
+    this.facts = {
+      ...{ id: sessionId, user, instance, device, roles, login, node: node.name },
+      clientAddress: connection.peer.remoteAddress,
+      startedAt: parts.clock.now(),
+    };
     this.#claims = claimsOf(person.certificate);
     this.#reporter = parts.reporter();
   }
@@ -92,7 +81,7 @@ export class AgentlessSession implements LiveSession {
     const client = connection.handOver();
     const lease = parts.leases.take();
     // Register before checking again: what takes the access away in between still finds this session.
-    const unregister = parts.liveSessions.add(this);
+    const unregister = parts.liveSessions.add(liveSession(this.facts, this));
     this.checkAgain();
     try {
       const gone = connection.closed.then((): null => null);
@@ -118,7 +107,7 @@ export class AgentlessSession implements LiveSession {
       if (objection !== null) throw objection;
       policy.admitLogin(person, node, login, factor);
     } catch (error) {
-      if (isMezError(error)) denials.session(person, this.clientAddress, node.name, node, error, sessionId);
+      if (isMezError(error)) denials.session(person, this.facts.clientAddress, node.name, node, error, sessionId);
       this.end(`your access has ended: ${messageOf(error)}`);
     }
   }
@@ -131,30 +120,30 @@ export class AgentlessSession implements LiveSession {
   }
 
   async #carry({ connection: node, authority }: LinkedNode, relay: SessionRelay): Promise<void> {
-    const { connection, parts, id, user, roles, login, clientAddress, startedAt } = this;
-    const { access, logger } = parts;
+    const { connection, facts } = this;
+    const { access, logger } = this.parts;
     const reporter = this.#reporter;
-    reporter?.started({ ...{ id, user, roles, login, clientAddress, startedAt }, kind: "ssh", node: this.node, by: "proxy" });
-    this.#admitted = reporter?.admitted(id) ?? this.#admitted;
+    reporter?.started(startedSession(facts, "proxy"));
+    this.#admitted = reporter?.admitted(facts.id) ?? this.#admitted;
     this.#admitted.catch((error: unknown) => this.end(messageOf(error)));
     this.#relay = relay;
     access
       .report(this.entered.node, authority)
       .catch((error: unknown) =>
-        logger.warn("the auth service did not hear of a login", { node: this.node, error: messageOf(error) }),
+        logger.warn("the auth service did not hear of a login", { node: facts.node, error: messageOf(error) }),
       );
     const probe = setInterval(() => {
       if (relay.probe() > MAX_UNANSWERED) this.end("the other side gives no sign of life");
     }, PROBE_MS).unref();
     const reason = await Promise.race([
       connection.closed.then((failure) => failure ?? "the client closed the connection"),
-      node.closed.then((failure) => failure ?? `node ${this.node} closed the connection`),
+      node.closed.then((failure) => failure ?? `node ${facts.node} closed the connection`),
     ]);
     clearInterval(probe);
     relay.close();
     if (!connection.isClosed) connection.disconnect(reason);
     const { bytesReceived, bytesSent } = connection.stats;
-    reporter?.ended(id, { reason: this.#endReason ?? reason, bytesIn: bytesReceived, bytesOut: bytesSent });
+    reporter?.ended(facts.id, { reason: this.#endReason ?? reason, bytesIn: bytesReceived, bytesOut: bytesSent });
     node.close();
     await connection.closed;
   }
@@ -165,13 +154,13 @@ export class AgentlessSession implements LiveSession {
     const { denials, logger } = this.parts;
     if (this.#endReason !== null) return;
     if (isMezError(error) && (error.kind === "denied" || error.kind === "unauthenticated"))
-      denials.session(person, this.clientAddress, node.name, node, error, sessionId);
+      denials.session(person, this.facts.clientAddress, node.name, node, error, sessionId);
     else logger.warn("a node without an agent was not reached", { node: node.name, user: person.user, error: messageOf(error) });
     this.end(isMezError(error) ? error.message : "the proxy failed; its log says why");
   }
 
   #rules(): ConstructorParameters<typeof SessionRelay>[2] {
-    const { id, user, login, node } = this;
+    const { id, user, login, node } = this.facts;
     const { logger } = this.parts;
     const [recorder, reporter] = [this.parts.recorder(), this.#reporter];
     const { fileCopy, portForwarding } = this.entered.options;
@@ -201,12 +190,7 @@ export class AgentlessSession implements LiveSession {
   }
 
   #audit(record: SessionRecord): void {
-    const { name: resourceName, labels: resourceLabels } = this.entered.node;
-    this.parts.audit.report("proxy", {
-      ...{ userName: this.user, userRoles: this.roles, sessionId: this.id, clientIp: this.clientAddress },
-      ...{ resourceType: "node", resourceName, resourceLabels },
-      ...record,
-    });
+    this.parts.audit.report("proxy", recordOfSession(this.facts, this.entered.node.labels, record));
   }
 }
 
