@@ -1,11 +1,10 @@
-import { MezError } from "../../core/errors/error.js";
 import { requireAccountName } from "../../core/plugin/account-name.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
+import { logInByRounds } from "../../core/plugin/login-rounds.js";
 import { Secret } from "../../core/plugin/secret.js";
 import type { TrustDecision } from "../../core/rpc/trust.js";
 import { KnownAuthorities } from "../../core/rpc/trust-memory.js";
 import {
-  type AuthenticateLocalRequest,
   type AuthenticateLocalResponse,
   AuthenticationServiceService,
 } from "../../proto/gen/mezite/authentication/v1/authentication.js";
@@ -65,57 +64,19 @@ async function authenticate(context: CommandContext, attempt: Attempt): Promise<
   const connection = await dialTrusted(context, authServers, decision);
   try {
     const client = connection.client(AuthenticationServiceService);
-    const request: AuthenticateLocalRequest = {
+    const request = {
       userName: user,
       password: password.expose(),
-      newPassword: "",
       connector: attempt.connector ?? "",
       ttlSeconds: attempt.ttl ?? 0,
-      answers: [],
     };
-    let session = await client.authenticateLocal(request, { signal: context.signal });
-    for (let round = 0; round < MAX_ROUNDS && isUnfinished(session, request); round++) {
-      for (const { step, message } of session.demands) {
-        const answer = await context.loginAnswer(step);
-        const serverAuthority = connection.serverAuthority();
-        const demand = { message, userName: user, publicKeys: [], otp: attempt.otp, serverAuthority };
-        const answered = await answer(context, { ...demand, client: (service) => connection.client(service) });
-        request.answers.push({ step, message: answered });
-      }
-      if (session.mustChangePassword && request.newPassword === "")
-        request.newPassword = (attempt.newPassword ?? (await askForNewPassword(context))).expose();
-      session = await client.authenticateLocal(request, { signal: context.signal });
-    }
-    if (session.token === "") throw new MezError("INTERNAL", "the server keeps asking for more; its log may say why");
-    if (request.newPassword !== "") context.output.note("the password is changed");
-    return session;
+    return await logInByRounds(context, {
+      ...{ connection, userName: user, otp: attempt.otp, replacement: attempt.newPassword },
+      send: (answers, newPassword) => client.authenticateLocal({ ...request, answers, newPassword }, { signal: context.signal }),
+    });
   } finally {
     connection.close();
   }
-}
-
-/** Each login step answers once, and the password may have to be changed. */
-const MAX_ROUNDS = 4;
-
-function isUnfinished(
-  { token, mustChangePassword }: AuthenticateLocalResponse,
-  { newPassword }: AuthenticateLocalRequest,
-): boolean {
-  return token === "" || (mustChangePassword && newPassword === "");
-}
-
-async function askForNewPassword(context: CommandContext): Promise<Secret> {
-  context.output.note("This is a one-time password. Choose your own now.");
-  const first = await context.promptSecret("New password").catch((thrown: unknown) => {
-    if (context.stdin.isTTY === true || context.stderr.isTTY === true) throw thrown;
-    throw new MezError(
-      "PASSWORD_CHANGE_REQUIRED",
-      "this is a one-time password; log in on a terminal, or give the new one with --new-password-stdin or MEZITE_NEW_PASSWORD",
-    );
-  });
-  const second = await context.promptSecret("New password again");
-  if (first.expose() !== second.expose()) throw new MezError("INVALID_ARGUMENT", "the two entries for the new password differ");
-  return first;
 }
 
 async function keep(context: CommandContext, store: ProfileStore, certified: Certified, out: string | undefined): Promise<void> {

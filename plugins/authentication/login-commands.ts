@@ -1,11 +1,7 @@
-import { MezError } from "../../core/errors/error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
+import { logInByRounds } from "../../core/plugin/login-rounds.js";
 import type { Secret } from "../../core/plugin/secret.js";
-import {
-  type AuthenticateLocalRequest,
-  type AuthenticateLocalResponse,
-  AuthenticationServiceService,
-} from "../../proto/gen/mezite/authentication/v1/authentication.js";
+import { AuthenticationServiceService } from "../../proto/gen/mezite/authentication/v1/authentication.js";
 
 interface LoginInput {
   readonly username: string;
@@ -21,28 +17,17 @@ export async function logIn(context: CommandContext, input: LoginInput): Promise
   warnOfArguments(context);
   const connection = await context.connection();
   const client = connection.client(AuthenticationServiceService);
-  const request: AuthenticateLocalRequest = {
-    userName: input.username,
+  const { username: userName, otp, newPassword } = input;
+  const request = {
+    userName,
     password: input.password.expose(),
     ttlSeconds: input.ttl ?? 0,
-    newPassword: input.newPassword?.expose() ?? "",
     connector: input.connector ?? "",
-    answers: [],
   };
-  let session = await client.authenticateLocal(request);
-  for (let round = 0; round < MAX_ROUNDS && isUnfinished(session, request); round++) {
-    for (const { step, message } of session.demands) {
-      const answer = await context.loginAnswer(step);
-      const { username: userName, otp } = input;
-      const demand = { message, userName, otp, publicKeys: [], serverAuthority: connection.serverAuthority() };
-      const answered = await answer(context, { ...demand, client: (service) => connection.client(service) });
-      request.answers.push({ step, message: answered });
-    }
-    if (session.mustChangePassword && request.newPassword === "")
-      request.newPassword = (await askForNew(context, input.username)).expose();
-    session = await client.authenticateLocal(request);
-  }
-  if (session.token === "") throw new MezError("INTERNAL", "the server keeps asking for more; its log may say why");
+  const session = await logInByRounds(context, {
+    ...{ connection, userName, otp, newPassword },
+    send: (answers, replacement) => client.authenticateLocal({ ...request, answers, newPassword: replacement }),
+  });
   if (session.notice !== "") context.output.note(`session ${session.notice}`);
   context.stdout.write(`${session.token}\n`);
 }
@@ -65,30 +50,6 @@ export async function changePassword(
 }
 
 // --- internal ---
-
-/** Each login step answers once, and the password may have to be changed. */
-const MAX_ROUNDS = 4;
-
-function isUnfinished(
-  { token, mustChangePassword }: AuthenticateLocalResponse,
-  { newPassword }: AuthenticateLocalRequest,
-): boolean {
-  return token === "" || (mustChangePassword && newPassword === "");
-}
-
-async function askForNew(context: CommandContext, userName: string): Promise<Secret> {
-  if (context.stdin.isTTY !== true) {
-    throw new MezError(
-      "PASSWORD_CHANGE_REQUIRED",
-      `the one-time password of ${userName} has to be changed first: log in on a terminal, or give the new one with --new-password-stdin`,
-    );
-  }
-  context.output.note("this password works once; choose a new one");
-  const chosen = await context.promptSecret("New password");
-  const again = await context.promptSecret("New password again");
-  if (chosen.expose() !== again.expose()) throw new MezError("INVALID_ARGUMENT", "the two entries for the new password differ");
-  return chosen;
-}
 
 function warnOfArguments(context: CommandContext): void {
   if (process.argv.some((word) => /^--(?:old-|new-)?password(?:=|$)/.test(word))) {

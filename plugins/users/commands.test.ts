@@ -143,7 +143,7 @@ test("login without a terminal says that a one-time password has to be changed, 
   );
   assert.notEqual(code, 0);
   assert.equal(stdout, "");
-  assert.match(stderr, /has to be changed first.*--new-password-stdin/);
+  assert.match(stderr, /this is a one-time password; .*--new-password-stdin/);
 });
 
 test("roles get prints what roles create reads", async (t) => {
