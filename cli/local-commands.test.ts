@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { loadCommand } from "../core/cli/route.js";
@@ -7,6 +7,7 @@ import { isMezError } from "../core/errors/error.js";
 import { hashOf } from "../core/packages/package-store.js";
 import type { Manifest } from "../core/plugin/manifest.js";
 import { packageFiles, QUIET_PLUGIN, temporaryFolder, writePackage } from "../test/fixtures/package.js";
+import { knownLocalCommands } from "./known-commands.js";
 import { localCommands } from "./local-commands.js";
 
 const CODE =
@@ -64,6 +65,33 @@ test("does not believe a file that others may write", async (t) => {
     localCommands(bed.home),
     (error) => isMezError(error, "CONFIG_INVALID") && /mode 0600/.test(error.message),
   );
+});
+
+test("names the commands of packages for help and completion without touching the packages again", async (t) => {
+  const bed = await makeBed(t);
+  const names = async () => (await knownLocalCommands(bed.home)).map(({ name, summary }) => [name, summary]);
+  assert.deepEqual(await names(), [["things", "Things"]]);
+  const [things] = await knownLocalCommands(bed.home);
+  assert.deepEqual((await things!.load()).mezctl?.[0]?.name, "things");
+  rmSync(bed.place, { recursive: true });
+  for (const kept of readdirSync(join(bed.home, "packages")))
+    if (kept !== "known.json") rmSync(join(bed.home, "packages", kept), { recursive: true });
+  assert.deepEqual(await names(), [["things", "Things"]]);
+  const [again] = await knownLocalCommands(bed.home);
+  assert.deepEqual((await again!.load()).mezctl, [{ name: "things", summary: "Things", commands: [] }], "without its code");
+  assert.equal(statSync(join(bed.home, "packages/known.json")).mode & 0o777, 0o600);
+  assert.deepEqual((await localCommands(bed.home)).commands, [], "calling one takes the package");
+});
+
+test("names nothing any more when the file that names the packages is another one, or others may write it", async (t) => {
+  const bed = await makeBed(t);
+  await knownLocalCommands(bed.home);
+  bed.write({ integrity: `sha256-${"0".repeat(64)}` });
+  assert.deepEqual(await knownLocalCommands(bed.home), []);
+  bed.write({});
+  assert.equal((await knownLocalCommands(bed.home)).length, 1);
+  chmodSync(join(bed.home, "mezctl.yaml"), 0o666);
+  await assert.rejects(knownLocalCommands(bed.home), (error) => isMezError(error, "CONFIG_INVALID"));
 });
 
 // --- internal ---

@@ -1,11 +1,8 @@
-import { readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { PACKAGE_ROOT, RELEASE } from "../core/cli/release.js";
 import type { CommandSummary } from "../core/cli/route.js";
 import { PACKAGE_KEYS } from "../core/config/schema.js";
-import { MezError } from "../core/errors/error.js";
-import { systemReason } from "../core/errors/system-reason.js";
 import { type CatalogEntry, makeCatalog } from "../core/host/catalog.js";
 import { Packages } from "../core/packages/packages.js";
 import { parseLocatedYaml } from "../core/plugin/checked-yaml.js";
@@ -13,6 +10,7 @@ import type { Manifest } from "../core/plugin/manifest.js";
 import { BUILTIN_PLUGINS } from "../plugins/builtin.js";
 import { LOCAL_COMMANDS_FILE } from "./foreign-commands.js";
 import { pluginCommands } from "./plugin-commands.js";
+import { readPrivateFile } from "./private-file.js";
 
 /** What `~/.mezite/mezctl.yaml` brings. */
 export interface LocalCommands {
@@ -28,7 +26,7 @@ export interface LocalCommands {
  */
 export async function localCommands(meziteFolder: string): Promise<LocalCommands> {
   const file = join(meziteFolder, LOCAL_COMMANDS_FILE);
-  const text = readSafe(file);
+  const text = readPrivateFile(file);
   if (text === null) return { commands: [], failures: [] };
   const { value, problem } = await parseLocatedYaml<Written>(text, { file, schema: SCHEMA, what: "configuration" });
   const base = resolve(dirname(file), value.plugins_dir ?? ".");
@@ -79,20 +77,3 @@ const SCHEMA = {
     },
   },
 } as const;
-
-/** The file says which code runs as this person, so nobody else may have written it. `null` when it is not there. */
-function readSafe(file: string): string | null {
-  try {
-    const { uid, mode } = statSync(file);
-    if ((mode & 0o022) !== 0 || (uid !== 0 && uid !== process.getuid?.()))
-      throw new MezError(
-        "CONFIG_INVALID",
-        `${file} is another user's, or others may write it; it has to be yours, with mode 0600`,
-      );
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    if (error instanceof MezError) throw error;
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw new MezError("CONFIG_INVALID", `${file} cannot be read: ${systemReason(error)}`, { cause: error });
-  }
-}

@@ -1,7 +1,7 @@
 import { MEZCTL_FLAGS } from "../core/cli/global-flags.js";
 import { main } from "../core/cli/program.js";
 import { RELEASE } from "../core/cli/release.js";
-import { mayKnowForeignCommands } from "./foreign-commands.js";
+import { hasDescriptions, mayKnowForeignCommands } from "./foreign-commands.js";
 import { pluginCommands } from "./plugin-commands.js";
 import { pluginLoginAnswer } from "./plugin-login-answers.js";
 
@@ -19,7 +19,12 @@ await main({
     },
     async known(context) {
       const { meziteFolder } = await import("./cluster-connection.js");
-      if (!mayKnowForeignCommands(meziteFolder(context))) return [];
+      const folder = meziteFolder(context);
+      if (!mayKnowForeignCommands(folder)) return [];
+      if (!hasDescriptions(folder)) {
+        const { knownLocalCommands } = await import("./known-commands.js");
+        return knownLocalCommands(folder);
+      }
       const { serverCommands } = await import("./server-commands.js");
       return serverCommands.known(context);
     },

@@ -12,6 +12,7 @@ import {
 } from "../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
 import { authServersIn, meziteFolder } from "./cluster-connection.js";
 import { DescriptionCache } from "./description-cache.js";
+import { knownLocalCommands } from "./known-commands.js";
 import { naming, notEnabled } from "./not-enabled.js";
 
 const ASK_MS = 10_000;
@@ -42,8 +43,7 @@ export const serverCommands: ServerCommands = {
   },
 
   async known(context) {
-    const { localCommands } = await import("./local-commands.js");
-    const { commands } = await localCommands(meziteFolder(context));
+    const commands = await knownLocalCommands(meziteFolder(context));
     const described = (cacheOf(context).read()?.plugins ?? []).flatMap((plugin) =>
       plugin.commands
         .filter(({ binary, name, commands: own }) => binary === "mezctl" && WORD.test(name) && own.length > 0)
