@@ -1,5 +1,5 @@
 import type { EntityManager } from "@mikro-orm/core";
-import { type OutboxHead, type OutboxRow, readOutboxBetween, readOutboxHead } from "./outbox.js";
+import { type OutboxHead, type OutboxRow, readOutboxBetween, readOutboxFrom, readOutboxHead } from "./outbox.js";
 
 export interface OutboxFollowerParts {
   /** Where to begin: everything later is delivered. */
@@ -37,9 +37,30 @@ export class OutboxFollower {
     await this.catchUp(em, await readOutboxHead(em, { lock: false }));
   }
 
-  /** Delivers everything up to `head`, which `em` has read. */
-  async catchUp(em: EntityManager, head: OutboxHead): Promise<void> {
+  /** Whether everything up to a number is delivered. */
+  hasSeen(seq: number): boolean {
+    return !this.#isLost && seq <= this.#position.seq;
+  }
+
+  /** Asks for what there is to be delivered, before its end is known: an answer less to wait for. */
+  readAhead(em: EntityManager): Ahead {
+    const from = this.#position;
+    const rows = readOutboxFrom(em, from.seq);
+    rows.catch(() => "thrown where it is waited for");
+    return { from, rows };
+  }
+
+  /**
+   * Delivers everything up to `head`, which `em` has read.
+   * @param ahead Read after the head, when nobody could write any more.
+   */
+  async catchUp(em: EntityManager, head: OutboxHead, ahead?: Ahead): Promise<void> {
     await this.#loading.catch(() => "tried again below");
+    if (ahead !== undefined && !this.#isLost) {
+      const rows = await ahead.rows;
+      // Else what is here is not what was, and is looked at closely.
+      if (follows(rows, ahead.from, head)) return this.advance(rows);
+    }
     const from = this.#position;
     if (!this.#isLost) {
       if (head.seq === from.seq && head.commitId === from.commitId) return;
@@ -60,6 +81,12 @@ export class OutboxFollower {
     await this.parts.lost();
     this.#isLost = false;
   }
+}
+
+/** Messages that were asked for, from the last known one on. */
+export interface Ahead {
+  readonly from: OutboxHead;
+  readonly rows: Promise<readonly OutboxRow[]>;
 }
 
 // --- internal ---

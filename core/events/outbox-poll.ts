@@ -1,10 +1,15 @@
 import { messageOf } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import type { SharedStorage } from "../ports/storage-driver.js";
+import { type CommitNote, readNote } from "./commit-note.js";
 
 export interface OutboxPollParts {
   /** Takes in what other servers have committed. */
   look(): Promise<void>;
+  /** Whether a commit that was told of is known already. */
+  hasSeen(note: CommitNote): boolean;
+  /** Whether a transaction is about to look by itself. */
+  isWriting(): boolean;
   readonly shared: Pick<SharedStorage, "listen">;
   readonly logger: Logger;
   /** Default 500. */
@@ -14,6 +19,9 @@ export interface OutboxPollParts {
 /** Looks for commits of other servers: as soon as the database tells of one, and twice a second in any case. */
 export class OutboxPoll {
   #timer: NodeJS.Timeout | null = null;
+  #later: NodeJS.Timeout | null = null;
+  /** The last commit that a transaction is to see. */
+  #awaited: CommitNote | null = null;
   #unlisten: (() => Promise<void>) | null = null;
   #looking: Promise<void> | null = null;
   #again = false;
@@ -31,7 +39,7 @@ export class OutboxPoll {
   async start(): Promise<void> {
     this.#heardAt = performance.now();
     await this.parts.look();
-    this.#unlisten = this.parts.shared.listen(() => this.#look());
+    this.#unlisten = this.parts.shared.listen((note) => this.#told(readNote(note)));
     this.#timer = setInterval(() => this.#look(), this.parts.everyMs ?? 500);
     this.#timer.unref();
   }
@@ -39,7 +47,19 @@ export class OutboxPoll {
   async stop(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     await this.#unlisten?.();
+    if (this.#later !== null) clearTimeout(this.#later);
     await this.#looking;
+  }
+
+  #told(note: CommitNote | null): void {
+    if (note === null) return this.#look();
+    if (this.parts.hasSeen(note)) return;
+    if (!this.parts.isWriting()) return this.#look();
+    this.#awaited = note;
+    this.#later ??= setTimeout(() => {
+      this.#later = null;
+      if (this.#awaited !== null && !this.parts.hasSeen(this.#awaited)) this.#look();
+    }, WRITING_MS).unref();
   }
 
   #look(): void {
@@ -68,3 +88,8 @@ export class OutboxPoll {
     this.#isSilent = !ok;
   }
 }
+
+// --- internal ---
+
+// For how long the look of a transaction is waited for: a few round trips to the database.
+const WRITING_MS = 10;

@@ -85,31 +85,26 @@ export async function readOutboxHead(em: EntityManager, { lock }: { readonly loc
 /**
  * Numbers the messages and stores them in the transaction of `em`.
  * @param server The one that delivers the events among them.
+ * @param head Where this transaction has found the outbox, when it has locked it: then all statements are given to `em` at once.
  */
 export async function appendToOutbox(
   em: EntityManager,
   messages: readonly OutboxMessage[],
   server: string,
+  head: OutboxHead | null = null,
 ): Promise<readonly OutboxRow[]> {
   if (messages.length === 0) return [];
   const commitId = randomUUID();
-  // One counter row instead of a sequence: its lock makes the order of numbers the order of commits, on every database.
-  const [head] = await em
-    .getConnection()
-    .execute<{ last_seq: number | string }[]>(
-      "update outbox_head set last_seq = last_seq + ?, commit_id = ? where id = 1 returning last_seq",
-      [messages.length, commitId],
-      "all",
-      em.getTransactionContext(),
-    );
-  const first = Number(head?.last_seq) - messages.length + 1;
+  const taken = takeNumbers(em, messages.length, commitId, head);
+  taken.catch(() => "thrown where it is waited for");
+  const before = head === null ? (await taken) - messages.length : head.seq;
   const rows = messages.map((message, index) => ({
     ...message,
-    seq: first + index,
+    seq: before + 1 + index,
     commitId,
     server: isEvent(message) ? server : null,
   }));
-  await em.insertMany(OutboxRecord, rows.map(toRecord));
+  await Promise.all([taken, insertRows(em, rows)]);
   return rows;
 }
 
@@ -121,6 +116,28 @@ export function readOutbox(em: EntityManager): Promise<readonly OutboxRow[]> {
 /** The messages from one number to another, both included, as far as they have not been deleted. */
 export function readOutboxBetween(em: EntityManager, first: number, last: number): Promise<readonly OutboxRow[]> {
   return find(em, { seq: { $gte: first, $lte: last } });
+}
+
+/** The messages from one number on. */
+export async function readOutboxFrom(em: EntityManager, first: number): Promise<readonly OutboxRow[]> {
+  // By hand, because each transaction on a shared database comes through here.
+  const records = await em
+    .getConnection()
+    .execute<StoredRow[]>(
+      `select ${COLUMNS} from outbox where seq >= ? order by seq`,
+      [first],
+      "all",
+      em.getTransactionContext(),
+    );
+  return records.map((record: StoredRow) => ({
+    seq: Number(record.seq),
+    topic: record.topic,
+    key: record.key,
+    payload: record.payload === null ? undefined : JSON.parse(record.payload),
+    removed: Boolean(record.removed),
+    commitId: record.commit_id ?? "",
+    server: record.server,
+  }));
 }
 
 /** Deletes messages. */
@@ -169,6 +186,52 @@ async function find(em: EntityManager, where: FilterQuery<InferEntity<typeof Out
   }));
 }
 
-function toRecord(row: OutboxRow): Omit<OutboxRow, "payload"> & { payload: string | null } {
-  return { ...row, payload: row.payload === undefined ? null : JSON.stringify(row.payload) };
+interface StoredRow {
+  readonly seq: number | string;
+  readonly topic: string;
+  readonly key: string | null;
+  readonly payload: string | null;
+  readonly removed: boolean | number;
+  readonly commit_id: string | null;
+  readonly server: string | null;
 }
+
+const COLUMNS = "seq, topic, key, payload, removed, commit_id, server";
+
+/** @returns The last of so many numbers. */
+async function takeNumbers(em: EntityManager, count: number, commitId: string, head: OutboxHead | null): Promise<number> {
+  // One counter row instead of a sequence: its lock makes the order of numbers the order of commits, on every database. The
+  // column takes no null, should somebody have written beside the lock.
+  const [next, values] =
+    head === null ? ["last_seq + ?", [count]] : ["case when last_seq = ? then ? end", [head.seq, head.seq + count]];
+  const [taken] = await em
+    .getConnection()
+    .execute<{ last_seq: number | string }[]>(
+      `update outbox_head set last_seq = ${next}, commit_id = ? where id = 1 returning last_seq`,
+      [...values, commitId],
+      "all",
+      em.getTransactionContext(),
+    );
+  return Number(taken?.last_seq);
+}
+
+async function insertRows(em: EntityManager, rows: readonly OutboxRow[]): Promise<void> {
+  const inserts: Promise<unknown>[] = [];
+  for (let first = 0; first < rows.length; first += ROWS_AT_ONCE) {
+    const some = rows.slice(first, first + ROWS_AT_ONCE);
+    const values = some.flatMap((row) => [
+      row.seq,
+      row.topic,
+      row.key,
+      row.payload === undefined ? null : JSON.stringify(row.payload),
+      row.removed,
+      row.commitId,
+      row.server,
+    ]);
+    const sql = `insert into outbox (${COLUMNS}) values ${some.map(() => "(?, ?, ?, ?, ?, ?, ?)").join(", ")}`;
+    inserts.push(em.getConnection().execute(sql, values, "run", em.getTransactionContext()));
+  }
+  await Promise.all(inserts);
+}
+
+const ROWS_AT_ONCE = 100;

@@ -23,25 +23,31 @@ export interface StorageDriver {
   readonly shared?: SharedStorage;
 }
 
-/** What several servers need to share a database. Each text is one or more statements, sent in one piece. */
+/**
+ * What several servers need to share a database, which undoes a transaction at its commit after it has refused one of its
+ * statements. Each text is one or more statements, sent in one piece.
+ */
 export interface SharedStorage {
   /**
    * Begins a transaction that writes. It has to end by itself when this process falls silent, since it keeps all other
    * writers waiting: a row that each of them locks first (`select … for update`).
    */
   readonly begin: string;
-  /** Commits, and wakes those who `listen`. */
-  readonly commitAndTell: string;
+  /**
+   * Wakes those who `listen`, when the transaction that it is in is committed.
+   * @param note For them: letters, digits, spaces and hyphens, up to 100.
+   */
+  tell(note: string): string;
   /** Runs first in the transaction of migrations, and waits until no other server is in one. */
   readonly lockForMigrations: string;
   /** Told before and after migrations, at the start and later: their statements may take as long as they need. */
   migrating?(isUnderWay: boolean): void;
   /**
-   * Calls `onChange` when a server has committed changes, this one included. May miss any of them: the core asks by itself,
-   * only later.
+   * Calls `onChange` when a server has committed changes, this one included, with the note that was told; empty when it only may
+   * have. May miss any of them: the core asks by itself, only later.
    * @returns The way to stop.
    */
-  listen(onChange: () => void): () => Promise<void>;
+  listen(onChange: (note: string) => void): () => Promise<void>;
 }
 
 export const STORAGE_DRIVER: Port<StorageDriver> = { id: "storage-driver", version: 1, cardinality: "exactly-one" };

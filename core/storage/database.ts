@@ -4,16 +4,18 @@ import { Membership } from "../cluster/membership.js";
 import { CLUSTER_ENTITIES } from "../cluster/server-records.js";
 import { SharedServers } from "../cluster/shared-servers.js";
 import { messageOf } from "../errors/error.js";
+import { CommitTeller } from "../events/commit-teller.js";
 import {
   type DeliveredRow,
   OUTBOX_ENTITIES,
+  type OutboxHead,
   type OutboxRow,
   readOutbox,
   readOutboxBetween,
   readOutboxHead,
   type StoredHead,
 } from "../events/outbox.js";
-import { OutboxFollower } from "../events/outbox-follower.js";
+import { type Ahead, OutboxFollower } from "../events/outbox-follower.js";
 import { OUTBOX_MIGRATIONS } from "../events/outbox-migration.js";
 import { OutboxPoll } from "../events/outbox-poll.js";
 import type { Database, Entities, Migrations } from "../plugin/database.js";
@@ -118,16 +120,24 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       await options.onLost?.();
     },
   });
-  const caughtUp = async (em: EntityManager, head: StoredHead): Promise<void> => {
+  const caughtUp = async (em: EntityManager, head: StoredHead, ahead?: Ahead): Promise<void> => {
     await schema.check(em, head.schema);
-    await follower.catchUp(em, head);
+    await follower.catchUp(em, head, ahead);
   };
+  const takeTurn = async (em: EntityManager): Promise<OutboxHead> => {
+    const reading = readOutboxHead(em, { lock: true });
+    const ahead = follower.readAhead(em);
+    const head = await reading;
+    await caughtUp(em, head, ahead);
+    return head;
+  };
+  const teller = shared === null ? null : new CommitTeller((note) => orm.em.getConnection("write").execute(shared.tell(note)));
   const queue = new TransactionQueue({
     ...options,
     orm,
     keeper,
     onCommitted: (rows) => follower.advance(rows),
-    shared: shared === null ? null : { storage: shared, caughtUp },
+    shared: shared === null || teller === null ? null : { storage: shared, teller, takeTurn },
   });
   const membership =
     shared === null
@@ -138,6 +148,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       ? null
       : new OutboxPoll({
           look: () => queue.read(async (em) => caughtUp(em, await readOutboxHead(em, { lock: false }))),
+          hasSeen: ({ seq, server }) => server === keeper.server || follower.hasSeen(seq),
+          isWriting: () => queue.isRunning,
           shared,
           logger,
         });
@@ -172,6 +184,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       await poll?.stop();
       await membership?.stop();
       await queue.close();
+      await teller?.close();
       await orm.close(true);
       await driver.closed?.();
     },

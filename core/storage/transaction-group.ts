@@ -1,17 +1,21 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { EntityManager, MikroORM } from "@mikro-orm/core";
 import { MezError, messageOf } from "../errors/error.js";
-import { appendToOutbox, type OutboxRow, readOutboxHead, type StoredHead } from "../events/outbox.js";
+import type { CommitNote } from "../events/commit-note.js";
+import type { CommitTeller } from "../events/commit-teller.js";
+import { appendToOutbox, type OutboxHead, type OutboxRow } from "../events/outbox.js";
 import type { AuditEvent } from "../plugin/audit.js";
 import type { Logger } from "../plugin/logger.js";
 import type { AuditSink } from "../ports/audit-sink.js";
 import type { SharedStorage } from "../ports/storage-driver.js";
 import type { Clock } from "../time/clock.js";
+import { allDone } from "./all-done.js";
 import { toAuditEvent } from "./audit-event.js";
-import type { OutboxKeeper } from "./outbox-keeper.js";
+import type { OutboxKeeper, Upkeep } from "./outbox-keeper.js";
 import type { RecordedTransaction } from "./recorded-transaction.js";
 import { sqlConnection } from "./sql-connection.js";
 import { isUnavailable } from "./storage-error.js";
+import { TransactionContext } from "./transaction-context.js";
 
 export interface TransactionOptions {
   readonly orm: MikroORM;
@@ -31,8 +35,12 @@ export interface TransactionOptions {
 /** Writing to a database that other servers write to as well. */
 export interface SharedWriting {
   readonly storage: SharedStorage;
-  /** Called when this process is the only writer of the cluster, before the first work: takes in what others have committed. */
-  caughtUp(em: EntityManager, head: StoredHead): Promise<void>;
+  readonly teller: CommitTeller;
+  /**
+   * Called as soon as the transaction is begun, before the first work: makes this process the only writer of the cluster, takes
+   * in what others have committed, and tells how far the outbox has come.
+   */
+  takeTurn(em: EntityManager): Promise<OutboxHead>;
 }
 
 /** What is asked of a group. */
@@ -47,10 +55,14 @@ export interface Job {
  * goes on before the commit that carries him is durable.
  *
  * Where servers share the database, a group begins by locking the one row of `outbox_head`. So it is the only writer of the
- * cluster until its commit, reads what the writer before it left, and needs no other lock, whatever it reads and decides.
+ * cluster until its commit, reads what the writer before it left, and needs no other lock, whatever it reads and decides. All
+ * others wait for as long as that takes, so nothing waits for an answer in it that it can do without: what has to be read first
+ * is asked for in one piece, and so is what is written last.
  */
 export class TransactionGroup {
   readonly #done: Finished[] = [];
+  /** Answers that nobody has waited for yet. */
+  readonly #sent: Promise<void>[] = [];
   #taken = 0;
   #isCommitting = false;
 
@@ -70,10 +82,15 @@ export class TransactionGroup {
     const upkeep = keeper.begin();
     let rows: readonly OutboxRow[];
     try {
-      rows = await this.#inTransaction(async (context) => {
-        await upkeep.write(this.#fork(context));
-        await this.#runWaiting(next, context);
-        return this.#record(this.#fork(context));
+      rows = await TransactionContext.use(this.options.orm, async (context) => {
+        try {
+          const head = await this.#begin(upkeep, context);
+          await this.#runWaiting(next, context);
+          return await this.#end(head, context);
+        } catch (error) {
+          await this.#execute("rollback", context).catch(() => "already ended by the database");
+          throw error;
+        }
       });
     } catch (error) {
       upkeep.failed();
@@ -85,8 +102,19 @@ export class TransactionGroup {
     for (const { job } of this.#done) job.committed();
   }
 
-  async #runWaiting(next: () => Job | undefined, context: Context): Promise<void> {
-    const closesAt = performance.now() + GROUP_MS;
+  // Not MikroORM's own begin(): it keeps the connection for ever when a commit or rollback fails.
+  async #begin(upkeep: Upkeep, context: TransactionContext): Promise<OutboxHead | null> {
+    const { shared, sinks } = this.options;
+    const em = this.#fork(context);
+    const begun = this.#execute(shared?.storage.begin ?? "begin", context);
+    const turn = shared?.takeTurn(em);
+    const reads = sinks().map((sink) => sink.prepare?.(em));
+    await allDone([begun, turn, ...reads, upkeep.write(em)]);
+    return (await turn) ?? null;
+  }
+
+  async #runWaiting(next: () => Job | undefined, context: TransactionContext): Promise<void> {
+    const closesAt = performance.now() + (this.options.shared === null ? GROUP_MS : SHARED_GROUP_MS);
     let turnEndsAt = performance.now() + TURN_MS;
     do {
       if (performance.now() > turnEndsAt) {
@@ -102,13 +130,13 @@ export class TransactionGroup {
   }
 
   /** `null` when the job failed and was undone. Throws when it could not be undone alone. */
-  async #runJob(job: Job, context: Context): Promise<RecordedTransaction | null> {
+  async #runJob(job: Job, context: TransactionContext): Promise<RecordedTransaction | null> {
     // Begun with the first use of the database: many jobs only record that something happened.
     let savepoint: Promise<void> | null = null;
     let isOver = false;
     const open = (): EntityManager => {
       if (isOver) throw new MezError("INTERNAL", "internal error", { detail: "a transaction was used after its end" });
-      // Not waited for: a connection runs its statements in the order in which they are given to it.
+      // Not waited for: the connection runs its statements in their order.
       savepoint = this.#execute("savepoint job", context);
       savepoint.catch(() => "thrown where it is waited for");
       return this.#fork(context);
@@ -121,19 +149,49 @@ export class TransactionGroup {
     try {
       const tx = await job.run(open);
       isOver = true;
-      await closed("release savepoint job");
+      // One who went on after a statement was refused may not be able to.
+      if (context.takeFailure()) await closed("release savepoint job");
+      else if (savepoint !== null) this.#send("release savepoint job", context);
       return tx;
     } catch (error) {
       isOver = true;
       job.failed(error);
       // Fails when the database has ended the whole transaction by itself, as SQLite does on a full disk.
       await closed("rollback to savepoint job", "release savepoint job");
+      context.takeFailure();
       return null;
     }
   }
 
-  /** Writes what the transactions of a group left behind besides their rows, all at once: a tenth of the cost. */
-  async #record(em: EntityManager): Promise<readonly OutboxRow[]> {
+  /** Writes what the transactions of a group left behind besides their rows, all at once: a tenth of the cost; and commits. */
+  async #end(head: OutboxHead | null, context: TransactionContext): Promise<readonly OutboxRow[]> {
+    const { shared, keeper, sinks } = this.options;
+    const em = this.#fork(context);
+    const messages = this.#done.flatMap(({ tx }) => tx.messages);
+    const written = appendToOutbox(em, messages, keeper.server, head);
+    const answers = [...this.#sent, this.#appendAudits(em), written];
+    let hasFailed = false;
+    for (const answer of answers) answer.catch(() => (hasFailed = true));
+    // Whatever was given to the connection is on its way then.
+    await new Promise((resolve) => process.nextTick(resolve));
+    if (hasFailed || shared === null || !sinks().every(isPrepared)) await allDone(answers);
+    this.#isCommitting = true;
+    const note = head === null || messages.length === 0 ? null : { seq: head.seq + messages.length, server: keeper.server };
+    // A shared database undoes everything at a commit when it has refused something.
+    await allDone([
+      ...answers,
+      shared === null || note === null ? this.#execute("commit", context) : this.#tell(shared, note, context),
+    ]);
+    return written;
+  }
+
+  async #tell({ teller, storage }: SharedWriting, note: CommitNote, context: TransactionContext): Promise<void> {
+    const text = teller.before(note);
+    await this.#execute(text === null ? "commit" : `${storage.tell(text)}; commit`, context);
+    if (text === null) teller.madeSilently(note);
+  }
+
+  async #appendAudits(em: EntityManager): Promise<void> {
     const now = this.options.clock.now();
     const events = new Map<string, AuditEvent>();
     for (const { tx } of this.#done) {
@@ -143,43 +201,25 @@ export class TransactionGroup {
         if (!events.has(event.id)) events.set(event.id, event);
       }
     }
-    if (events.size > 0) {
-      for (const sink of this.options.sinks()) await sink.append([...events.values()], em);
-      await em.flush();
-    }
-    const messages = this.#done.flatMap(({ tx }) => tx.messages);
-    return appendToOutbox(em, messages, this.options.keeper.server);
+    if (events.size === 0) return;
+    const [all, sinks] = [[...events.values()], this.options.sinks()];
+    if (sinks.every(isPrepared)) return allDone(sinks.map((sink) => sink.append(all, em)));
+    for (const sink of sinks) await sink.append(all, em);
+    await em.flush();
   }
 
-  // Not MikroORM's own begin(): it keeps the connection for ever when a commit or rollback fails.
-  async #inTransaction(work: (context: Context) => Promise<readonly OutboxRow[]>): Promise<readonly OutboxRow[]> {
-    const { shared } = this.options;
-    return sqlConnection(this.options.orm.em, "write")
-      .getClient()
-      .connection()
-      .execute(async (context) => {
-        await this.#execute(shared?.storage.begin ?? "begin", context);
-        try {
-          if (shared !== null) {
-            const em = this.#fork(context);
-            await shared.caughtUp(em, await readOutboxHead(em, { lock: true }));
-          }
-          const rows = await work(context);
-          this.#isCommitting = true;
-          await this.#execute(shared !== null && rows.length > 0 ? shared.storage.commitAndTell : "commit", context);
-          return rows;
-        } catch (error) {
-          await this.#execute("rollback", context).catch(() => "already ended by the database");
-          throw error;
-        }
-      });
+  /** The answer is waited for before the commit. */
+  #send(sql: string, context: TransactionContext): void {
+    const answer = this.#execute(sql, context);
+    answer.catch(() => "thrown where it is waited for");
+    this.#sent.push(answer);
   }
 
-  async #execute(sql: string, context: Context): Promise<void> {
+  async #execute(sql: string, context: TransactionContext): Promise<void> {
     await sqlConnection(this.options.orm.em, "write").execute(sql, [], "run", context as never);
   }
 
-  #fork(context: Context): EntityManager {
+  #fork(context: TransactionContext): EntityManager {
     const em = this.options.orm.em.fork();
     em.setTransactionContext(context);
     return em;
@@ -204,11 +244,14 @@ interface Finished {
 // A group ends at either: a commit costs one flush of the disk, and a longer group delays its first member.
 const GROUP_SIZE = 64;
 const GROUP_MS = 10;
+// Where servers take turns, a turn costs more than a flush.
+const SHARED_GROUP_MS = 20;
 // How long calls of the database may keep sockets waiting.
 const TURN_MS = 2;
 
-/** The connection on which a transaction runs, as MikroORM's query methods take it. */
-type Context = object;
+function isPrepared(sink: AuditSink): boolean {
+  return sink.prepare !== undefined;
+}
 
 /** Whether a commit was made whose answer did not come can be known only by looking. */
 function maybeCommitted(cause: unknown): unknown {

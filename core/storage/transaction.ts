@@ -66,6 +66,11 @@ export class TransactionQueue implements Database {
     });
   }
 
+  /** Whether a transaction is under way or about to begin. */
+  get isRunning(): boolean {
+    return this.#running !== null;
+  }
+
   /** Takes no more transactions, and resolves when those accepted are done. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -79,30 +79,27 @@ export interface EventFilter {
   readonly before?: { readonly timestamp: Date; readonly seq: number };
 }
 
-/** Puts rows at the end of the chain, in the transaction of `em`. */
-export async function appendRows(em: EntityManager, rows: readonly UnchainedRow[]): Promise<void> {
-  // Taking the numbers first locks the head until the commit, so that two writers cannot both follow the same row.
-  const [head] = await em
-    .getConnection()
-    .execute<{ last_seq: number | string; last_hash: string }[]>(
-      "update audit_head set last_seq = last_seq + ? where id = 1 returning last_seq, last_hash",
-      [rows.length],
-      "all",
-      em.getTransactionContext(),
-    );
-  if (head === undefined) throw new Error("table audit_head has lost its row");
-  let seq = Number(head.last_seq) - rows.length;
-  let hash = head.last_hash;
+/**
+ * Puts rows at the end of the chain, in the transaction of `em`; its statements are given to `em` at once.
+ * @param head Where the chain ends, as this transaction has found it; `null` when its row is gone. When it ends elsewhere, the
+ * database refuses the rows.
+ * @returns Where it ends now.
+ */
+export async function appendRows(em: EntityManager, rows: readonly UnchainedRow[], head: ChainHead | null): Promise<ChainHead> {
+  if (head === null) throw new Error("table audit_head has lost its row");
+  let { seq, hash } = head;
   const chained: AuditRow[] = [];
   for (const row of rows) {
     seq += 1;
     hash = chainHash(hash, { ...row, seq });
     chained.push({ ...row, seq, hash });
   }
+  const written: Promise<unknown>[] = [moveHead(em, head, { seq, hash })];
   // By hand, because each call, login and certificate comes through here: the query builder takes three times as long.
   for (let first = 0; first < chained.length; first += ROWS_AT_ONCE)
-    await insertRows(em, chained.slice(first, first + ROWS_AT_ONCE));
-  await em.getConnection().execute("update audit_head set last_hash = ? where id = 1", [hash], "run", em.getTransactionContext());
+    written.push(insertRows(em, chained.slice(first, first + ROWS_AT_ONCE)));
+  await Promise.all(written);
+  return { seq, hash };
 }
 
 /** Newest first. */
@@ -131,7 +128,15 @@ export async function readChain(em: EntityManager, afterSeq: number, limit: numb
 
 /** `null` when the row of the head is gone. */
 export async function readHead(em: EntityManager): Promise<ChainHead | null> {
-  return (await readEnds(em))?.head ?? null;
+  const [head] = await em
+    .getConnection()
+    .execute<{ last_seq: number | string; last_hash: string }[]>(
+      "select last_seq, last_hash from audit_head where id = 1",
+      [],
+      "all",
+      em.getTransactionContext(),
+    );
+  return head === undefined ? null : { seq: Number(head.last_seq), hash: head.last_hash };
 }
 
 /** `null` when the row of the head is gone. */
@@ -192,6 +197,18 @@ const COLUMNS: readonly (readonly [column: string, key: keyof AuditRow])[] = [
 ];
 const INSERT = `insert into audit_events (${COLUMNS.map(([column]) => column).join(", ")}) values `;
 const ONE_ROW = `(${COLUMNS.map(() => "?").join(", ")})`;
+
+async function moveHead(em: EntityManager, from: ChainHead, to: ChainHead): Promise<void> {
+  // Two may not both follow the same row: the column takes no null.
+  await em
+    .getConnection()
+    .execute(
+      "update audit_head set last_seq = case when last_seq = ? and last_hash = ? then ? end, last_hash = ? where id = 1",
+      [from.seq, from.hash, to.seq, to.hash],
+      "run",
+      em.getTransactionContext(),
+    );
+}
 
 async function insertRows(em: EntityManager, rows: readonly AuditRow[]): Promise<void> {
   const values = rows.flatMap((row) => COLUMNS.map(([, key]) => row[key]));

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, suite, test } from "node:test";
-import { defineEntity, p } from "@mikro-orm/core";
+import { defineEntity, type EntityManager, p } from "@mikro-orm/core";
 import { Migration } from "@mikro-orm/migrations";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { OutboxRow } from "../../core/events/outbox.js";
 import type { CollectionKind } from "../../core/plugin/collection.js";
 import type { EventType } from "../../core/plugin/contract.js";
 import type { Migrations } from "../../core/plugin/database.js";
+import type { AuditSink } from "../../core/ports/audit-sink.js";
 import type { StorageDriver } from "../../core/ports/storage-driver.js";
 import { type OpenDatabase, openDatabase } from "../../core/storage/database.js";
 import { systemClock } from "../../core/time/clock.js";
@@ -47,6 +48,7 @@ interface Server {
   readonly open: OpenDatabase;
   readonly heard: OutboxRow[];
   readonly adopted: OutboxRow[];
+  sinks: readonly AuditSink[];
   lost: number;
 }
 
@@ -69,11 +71,11 @@ export function sharedStorageContract(name: string, create: () => Promise<Shared
     let b: Server;
 
     const join = async (migrations: Migrations = [RELEASED]): Promise<Server> => {
-      const server = { heard: [] as OutboxRow[], adopted: [] as OutboxRow[], lost: 0 };
+      const server = { heard: [] as OutboxRow[], adopted: [] as OutboxRow[], sinks: [] as readonly AuditSink[], lost: 0 };
       const open = await openDatabase({
         driver: place.driver(),
         plugins: [{ id: "shared", entities: [Voucher], migrations }],
-        sinks: () => [],
+        sinks: () => server.sinks,
         clock: systemClock,
         clusterName: "shared",
         logger: silentLogger,
@@ -154,6 +156,37 @@ export function sharedStorageContract(name: string, create: () => Promise<Shared
       await add(a, "before");
       const heard = await b.open.database.transaction(async () => b.heard.map(({ key }) => key));
       assert.ok(heard.includes("before"));
+    });
+
+    for (const [how, append] of [
+      ["is refused by the database", (em) => insertRaw(em, "select 1 from nowhere")],
+      ["breaks a key", (em) => insertRaw(em, "insert into shared_vouchers (code, uses) values ('audited', 0)")],
+      ["is refused by its sink", () => Promise.reject(new Error("no"))],
+    ] as const satisfies readonly (readonly [string, (em: EntityManager) => Promise<unknown>])[]) {
+      test(`nothing is committed, told or numbered whose audit record ${how}`, async () => {
+        await add(a, `before: ${how}`);
+        const writes = () =>
+          a.open.database.transaction(async (tx) => {
+            await tx.em.insert(Voucher, { code: "audited", uses: 0 });
+            tx.put(VOUCHERS, "audited", "new");
+            tx.audit({ type: "voucher.add" });
+          });
+        a.sinks = [{ prepare: async () => {}, append: async (_events, em) => void (await append(em)) }];
+        await assert.rejects(writes());
+        a.sinks = [];
+        assert.equal(await b.open.database.read((em) => em.count(Voucher, { code: "audited" })), 0);
+        await add(a, `after: ${how}`);
+        await eventually(() => b.heard.some(({ key }) => key === `after: ${how}`));
+        assert.ok(!b.heard.some(({ key }) => key === "audited"));
+        const [before, after] = b.heard.slice(-2);
+        assert.equal((after?.seq ?? 0) - (before?.seq ?? 0), 1);
+        assert.equal(b.lost, 0);
+      });
+    }
+
+    test("a server that has not written hears of the last of many commits, which follow each other closely", async () => {
+      for (let n = 0; n < 50; n += 1) await add(a, `close-${n}`);
+      await eventually(() => b.heard.some(({ key }) => key === "close-49"));
     });
 
     test("an event has one server that delivers it, also after that one has gone", async () => {
@@ -251,4 +284,10 @@ export function sharedStorageContract(name: string, create: () => Promise<Shared
       await assert.rejects(join(), (error) => isMezError(error, "STORAGE_NEWER"));
     });
   });
+}
+
+// --- internal ---
+
+function insertRaw(em: EntityManager, sql: string): Promise<unknown> {
+  return em.getConnection().execute(sql, [], "run", em.getTransactionContext());
 }

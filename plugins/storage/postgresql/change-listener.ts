@@ -15,7 +15,7 @@ export class ChangeListener {
   constructor(
     private readonly pool: PgPool,
     private readonly channel: string,
-    private readonly onChange: () => void,
+    private readonly onChange: (note: string) => void,
     private readonly logger: Logger,
   ) {}
 
@@ -52,7 +52,7 @@ export class ChangeListener {
       client.on("end", () => resolve());
     });
     client.on("error", () => "followed by its end");
-    client.on("notification", () => this.onChange());
+    client.on("notification", (notification) => this.onChange(noteOf(notification)));
     await client.connect();
     let pulse: NodeJS.Timeout | undefined;
     signal.addEventListener("abort", stop);
@@ -65,7 +65,7 @@ export class ChangeListener {
       }
       await client.query(`listen ${this.channel}`);
       this.#isDeaf = false;
-      this.onChange();
+      this.onChange("");
       // Asked now and then, so that a connection whose network is cut is found to be silent.
       pulse = setInterval(() => void client.query("select 1").catch(() => "followed by its end"), PULSE_MS);
       await ended;
@@ -79,6 +79,11 @@ export class ChangeListener {
 }
 
 // --- internal ---
+
+function noteOf(notification: unknown): string {
+  const { payload } = notification as { readonly payload?: unknown };
+  return typeof payload === "string" ? payload : "";
+}
 
 const RETRY_MS = 1000;
 const PULSE_MS = 10_000;

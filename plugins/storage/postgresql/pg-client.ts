@@ -5,7 +5,7 @@ export interface PgClient {
   /** Absent before the connection is begun. */
   readonly connection?: { readonly stream: NodeJS.EventEmitter & PgStream };
   connect(): Promise<unknown>;
-  query(sql: string): Promise<{ readonly rows: readonly Readonly<Record<string, unknown>>[] }>;
+  query(sql: string, ...more: readonly unknown[]): Promise<{ readonly rows: readonly Readonly<Record<string, unknown>>[] }>;
   end(): Promise<void>;
   on(event: "error" | "end" | "notification", listener: (value: unknown) => void): unknown;
 }
@@ -13,6 +13,9 @@ export interface PgClient {
 export interface PgStream {
   setTimeout(milliseconds: number, listener: () => void): unknown;
   destroy(error?: Error): unknown;
+  /** Keeps what is written until `uncork`. */
+  cork(): void;
+  uncork(): void;
 }
 
 export type PgClientClass = new (options: PgOptions) => PgClient;

@@ -27,8 +27,8 @@ export class PostgresqlStorageDriver implements StorageDriver {
     const { statementSeconds, idleTransactionSeconds } = settings;
     this.shared = {
       // `local`, so that a pooler may give each transaction another connection.
-      begin: `begin; set local statement_timeout = '${statementSeconds}s'; set local lock_timeout = '${LOCK_SECONDS}s'; set local idle_in_transaction_session_timeout = '${idleTransactionSeconds}s'; ${DURABLE}`,
-      commitAndTell: `notify ${CHANNEL}; commit`,
+      begin: `begin; select ${local("statement_timeout", statementSeconds)}, ${local("lock_timeout", LOCK_SECONDS)}, ${local("idle_in_transaction_session_timeout", idleTransactionSeconds)}, ${DURABLE}`,
+      tell: (note) => `notify ${CHANNEL}, '${note}'`,
       lockForMigrations: `set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; set local lock_timeout = '${MIGRATION_LOCK_SECONDS}s'; select pg_advisory_xact_lock(${MIGRATION_LOCK})`,
       migrating: (isUnderWay) => {
         this.#migrations += isUnderWay ? 1 : -1;
@@ -63,6 +63,8 @@ export class PostgresqlStorageDriver implements StorageDriver {
         application_name: "mezite",
         keepAlive: true,
         keepAliveInitialDelayMillis: 10_000,
+        // A transaction sends what it can in one piece: other servers wait until it is over.
+        pipeline: true,
         onPoolCreated: (pool: PgPool) => {
           pool.Client = clientOf(pool.Client, this.#choice, {
             settings: { statement_timeout: `${this.settings.statementSeconds}s`, client_min_messages: "warning" },
@@ -137,7 +139,8 @@ interface DatabaseFacts {
 const FACTS =
   "select current_setting('server_version_num')::int as version, getdatabaseencoding() as encoding, current_setting('fsync') as fsync";
 // A server or role may be set to answer before the commit is on its disk. Stronger settings stay.
-const DURABLE = "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'";
+const DURABLE =
+  "set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'on' else current_setting('synchronous_commit') end, true)";
 const CHANNEL = "mezite_outbox";
 /** Any number that other programs in the same database do not use. */
 const MIGRATION_LOCK = 7_218_033_460;
@@ -146,6 +149,11 @@ const MIGRATION_LOCK_SECONDS = 300;
 const LOCK_SECONDS = 10;
 const IDLE_MS = 10_000;
 const GUARD_SECONDS = 5;
+
+/** Sets a parameter until the end of the transaction. */
+function local(parameter: string, seconds: number): string {
+  return `set_config('${parameter}', '${seconds}s', true)`;
+}
 
 function readPem(key: string, file: string): string {
   try {

@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
-import type { PgClientClass, PgOptions, PgStream } from "./pg-client.js";
+import type { PgClient, PgClientClass, PgOptions, PgStream } from "./pg-client.js";
 import type { ServerAddress } from "./postgresql-settings.js";
 
 /** Which of several servers is taken for the primary: the last one that was, else the next. */
@@ -33,6 +33,7 @@ export interface Greeting {
 export function clientOf(base: PgClientClass, choice: ServerChoice, greeting: Greeting): PgClientClass {
   return class extends base {
     readonly #server: ServerAddress;
+    #isHolding = false;
 
     constructor(options: PgOptions) {
       const server = choice.current;
@@ -41,6 +42,20 @@ export function clientOf(base: PgClientClass, choice: ServerChoice, greeting: Gr
       this.#server = server;
       // The pool listens only once it has the connection: one that breaks during the greeting must not end the process.
       this.on("error", () => "whoever asked something on it is told");
+    }
+
+    /** Statements that are given to it in one turn leave in one piece. */
+    override query(...statement: Parameters<PgClient["query"]>): ReturnType<PgClient["query"]> {
+      const stream = this.connection?.stream;
+      if (stream !== undefined && !this.#isHolding) {
+        this.#isHolding = true;
+        stream.cork();
+        process.nextTick(() => {
+          this.#isHolding = false;
+          stream.uncork();
+        });
+      }
+      return super.query(...statement);
     }
 
     override connect(done?: (error?: unknown) => void): Promise<unknown> {

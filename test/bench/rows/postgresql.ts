@@ -63,7 +63,7 @@ export const postgresql: Row = {
 // --- internal ---
 
 // A transaction is some round trips to another process. Two servers take turns, and read what the other one has committed.
-const GOALS = [0.2, 0.4] as const;
+const GOALS = [0.3, 0.75] as const;
 
 /** An auth server's database, in a process of its own. */
 class Writer {
