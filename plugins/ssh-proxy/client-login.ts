@@ -4,8 +4,8 @@ import type {
   AuthenticationAttempt,
   AuthenticationDecision,
   KeyboardInteractiveAttempt,
-  PublicKeyAttempt,
 } from "../../core/ssh/authentication-attempt.js";
+import type { SshCertificate } from "../../core/ssh/certificate.js";
 import type { SshPeer } from "../../core/ssh/server-connection.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { SessionProof } from "../mfa/api.js";
@@ -68,14 +68,31 @@ export class ClientLogin {
     if (attempt.certificate === null) return { reject: null, methods: PUBLIC_KEY }; // OpenSSH tries the plain key first
     // Whether a certificate would do is only told to those who hold its key, so that every refusal has somebody to name.
     if (!attempt.isProven) return { accept: null };
-    const person = this.#identify(attempt, attempt.certificate, peer);
+    const person = this.identify(attempt.certificate, attempt.user, peer.remoteAddress);
     const demanded = this.parts.policy.factorDemand(person);
-    if (demanded === null) return { accept: this.#identity(person, { kind: null, missingBecause: NOT_ASKED }) };
+    if (demanded === null) return { accept: { person, factor: this.noFactor() } };
     const prepared = await this.parts.factorQuestion.prepare(person, demanded, plainAddress(peer.remoteAddress));
     if ("missingBecause" in prepared)
       return { accept: this.#identity(person, { kind: null, missingBecause: prepared.missingBecause }) };
     this.#asked.set(peer, { person, proof: prepared.proof });
     return { reject: null, methods: ["keyboard-interactive"], isPartial: true, graceMs: FACTOR_GRACE_MS };
+  }
+
+  /**
+   * Who it is whose key is proven; a refusal is told to the audit log.
+   * @param login The login name at the proxy.
+   * @throws {MezError} `SSH_CERTIFICATE_REFUSED`, `ACCESS_DENIED`, `UNAVAILABLE`; the message may be shown to the client
+   */
+  identify(certificate: SshCertificate, login: string, remoteAddress: string): CertifiedPerson {
+    const { gate, policy, denials } = this.parts;
+    const clientAddress = plainAddress(remoteAddress);
+    try {
+      policy.requireFresh();
+      return gate.identify(certificate, login, clientAddress);
+    } catch (error) {
+      if (isMezError(error)) denials.login(certificate, gate.isOurs(certificate), clientAddress, error);
+      throw error;
+    }
   }
 
   async #answer(attempt: KeyboardInteractiveAttempt, peer: SshPeer): Promise<AuthenticationDecision<ClientIdentity>> {
@@ -93,20 +110,9 @@ export class ClientLogin {
     }
   }
 
-  #identify(
-    attempt: PublicKeyAttempt,
-    certificate: NonNullable<PublicKeyAttempt["certificate"]>,
-    { remoteAddress }: SshPeer,
-  ): CertifiedPerson {
-    const { gate, policy, denials } = this.parts;
-    const clientAddress = plainAddress(remoteAddress);
-    try {
-      policy.requireFresh();
-      return gate.identify(certificate, attempt.user, clientAddress);
-    } catch (error) {
-      if (isMezError(error)) denials.login(certificate, gate.isOurs(certificate), clientAddress, error);
-      throw error;
-    }
+  /** Of a connection that was not asked for one. */
+  noFactor(): ConnectionFactor {
+    return new ConnectionFactor({ kind: null, missingBecause: NOT_ASKED }, this.parts.clock);
   }
 
   #identity(person: CertifiedPerson, factor: FactorState): ClientIdentity {

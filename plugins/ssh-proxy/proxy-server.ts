@@ -3,17 +3,21 @@ import type { AuthDoor } from "../../core/plugin/auth-door.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import { TunnelListener } from "../../core/tunnel/tunnel-listener.js";
+import { ClientLogin, type ClientLoginParts } from "./client-login.js";
+import { DirectDoor } from "./direct-door.js";
 import type { ListenAddress } from "./listen-address.js";
 import { PolicyWatch } from "./policy-watch.js";
 import { ProxyPeers } from "./proxy-peers.js";
 import { PublicPort } from "./public-port.js";
 import { TlsUnwrapper } from "./public-port-tls.js";
-import { SshFront, type SshFrontParts } from "./ssh-front.js";
+import { SessionAdmission, type SessionAdmissionParts } from "./session-admission.js";
+import { SshFront } from "./ssh-front.js";
+import { SshOrTls } from "./ssh-or-tls.js";
 import { TcpPort } from "./tcp-port.js";
 import { TunnelGate, type TunnelGateParts } from "./tunnel-gate.js";
 import type { WebFront } from "./web-front.js";
 
-export interface ProxyParts extends Omit<SshFrontParts, "directory" | "identity" | "publicAddress">, TunnelGateParts {
+export interface ProxyParts extends ClientLoginParts, Omit<SessionAdmissionParts, "directory">, TunnelGateParts {
   /** Asked at start, when the process has joined. */
   readonly identity: () => HostIdentity;
   readonly collections: { ready(): Promise<void> };
@@ -65,17 +69,21 @@ export class ProxyServer implements Lifecycle {
       ...{ identity, addresses: parts.peerAddresses, directory: parts.directory, logger: parts.logger },
       isProxy: (certificate) => gate.isProxy(certificate),
     });
+    const login = new ClientLogin(parts);
+    const admission = new SessionAdmission({ ...parts, directory: peers });
     const front = new SshFront({
-      ...parts,
-      directory: peers,
-      identity,
+      ...{ identity, login, admission, gate: parts.gate, logger: parts.logger },
       publicAddress: () => parts.publicAddress ?? sshPort.address,
     });
-    const sshPort = new TcpPort("ssh_listen_addr", parts.sshListen, (socket) => front.server.serve(socket));
+    const direct = new DirectDoor({ ...parts, credentials: identity.current(), login, admission });
+    const ssh = (socket: Socket) => front.server.serve(socket);
+    const sshOrTls = new SshOrTls({ ssh, tls: (socket) => direct.accept(socket) });
+    const sshPort = new TcpPort("ssh_listen_addr", parts.sshListen, (socket) => sshOrTls.accept(socket));
     const tunnelPort = new TcpPort("tunnel_listen_addr", parts.tunnelListen, (socket) => tunnels.accept(socket));
     const sshInTls = new TlsUnwrapper(identity.current(), (stream) => front.server.serve(stream));
     const servers = {
-      ssh: (socket: Socket) => front.server.serve(socket),
+      ssh,
+      direct: (socket: Socket) => direct.accept(socket),
       sshInTls: (socket: Socket) => sshInTls.accept(socket),
       tunnel: (socket: Socket) => tunnels.accept(socket),
       rpc: (socket: Socket) => parts.authDoor.accept(socket),
@@ -87,6 +95,7 @@ export class ProxyServer implements Lifecycle {
       identity.onChange((credentials) => {
         tunnels.refreshCredentials();
         sshInTls.use(credentials);
+        direct.use(credentials);
         parts.web?.refresh();
         gate.recheckAuthority(credentials.trustPem);
       }),
@@ -94,11 +103,15 @@ export class ProxyServer implements Lifecycle {
     this.#running = {
       gate,
       tunnels,
+      admission,
       front,
+      sshOrTls,
+      direct,
       sshPort,
       tunnelPort,
       publicPort,
       watch: new PolicyWatch(parts.nodes, parts.watched, (changed) => {
+        admission.recheck(changed);
         front.recheck(changed);
         gate.recheck();
       }),
@@ -132,8 +145,11 @@ export class ProxyServer implements Lifecycle {
     for (const stop of running.stops) stop();
     running.watch.stop();
     running.gate.stop();
-    running.front.close("the proxy is shutting down");
-    this.parts.directory.disconnectAll("the proxy is shutting down");
+    running.sshOrTls.close();
+    running.direct.close();
+    running.admission.close(SHUTTING_DOWN);
+    running.front.close(SHUTTING_DOWN);
+    this.parts.directory.disconnectAll(SHUTTING_DOWN);
     await running.tunnels.dispose();
   }
 }
@@ -141,11 +157,15 @@ export class ProxyServer implements Lifecycle {
 // --- internal ---
 
 const FIRST_COPY_MS = 10_000;
+const SHUTTING_DOWN = "the proxy is shutting down";
 
 interface Running {
   readonly gate: TunnelGate;
   readonly tunnels: TunnelListener;
+  readonly admission: SessionAdmission;
   readonly front: SshFront;
+  readonly sshOrTls: SshOrTls;
+  readonly direct: DirectDoor;
   readonly sshPort: TcpPort;
   readonly tunnelPort: TcpPort;
   readonly publicPort: PublicPort | null;

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { MezError } from "../../core/errors/error.js";
 import type { LiveSession } from "../../core/plugin/live-sessions.js";
-import type { SshChannel } from "../../core/ssh/server-session.js";
 import { relay } from "../../core/tunnel/relay.js";
 import type { NodeEntry } from "../nodes/api.js";
 import type { ProvenSessionMfa } from "../roles/api.js";
@@ -14,11 +13,19 @@ export interface ProxySessionParts {
   readonly factor: ProvenSessionMfa | null;
   readonly clientAddress: string;
   readonly startedAt: Date;
-  /** Called once, when the session is ended from our side. */
+  /** How long whoever speaks SSH with the client has to tell it the reason, where this proxy cannot; 0 where it can. */
+  readonly farewellMs: number;
+  /** Called once, when the session is cut from our side. */
   readonly onEnd: (reason: string) => void;
 }
 
-/** One channel of a client to a node: bytes go both ways until somebody ends it. */
+/** Where the bytes of a client come from: a channel of its SSH connection, or its bare connection. */
+export interface ClientEnd {
+  readonly stream: Duplex;
+  close(): void;
+}
+
+/** The way of a client to a node: bytes go both ways until somebody ends it. */
 export class ProxySession implements LiveSession {
   readonly id = randomUUID();
   readonly user: string;
@@ -31,9 +38,9 @@ export class ProxySession implements LiveSession {
   readonly clientAddress: string;
   readonly startedAt: Date;
   readonly #abort = new AbortController();
-  #channel: SshChannel | null = null;
+  #client: ClientEnd | null = null;
   #stream: Duplex | null = null;
-  #endReason: string | null = null;
+  #isEnding = false;
   #activity = 0;
   #isLent = false;
 
@@ -67,34 +74,43 @@ export class ProxySession implements LiveSession {
     return this.#isLent ? undefined : this.#activity;
   }
 
-  /** Aborts with the session; its reason is a `MezError` with the words of `end`. */
+  /** Aborts when the session is cut; its reason is a `MezError` with the words of `end`. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
   end(reason: string): void {
-    if (this.#endReason !== null) return;
-    this.#endReason = reason;
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    const { farewellMs } = this.parts;
+    if (farewellMs === 0 || this.#client === null) return this.cut(reason);
+    setTimeout(() => this.cut(reason), farewellMs).unref();
+  }
+
+  /** Ends it at once, whether the person has been told or not. */
+  cut(reason: string): void {
+    if (this.signal.aborted) return;
+    this.#isEnding = true;
     this.#abort.abort(new MezError("ACCESS_DENIED", reason));
     this.parts.onEnd(reason); // before the channel is closed: OpenSSH leaves with its only channel and would not read the reason
     this.#stream?.destroy();
-    this.#channel?.close();
+    this.#client?.close();
   }
 
-  /** Has somebody else serve the client on its channel, until the channel is gone. */
-  async lend(channel: SshChannel, serve: (channel: SshChannel) => Promise<void>): Promise<void> {
-    this.#channel = channel;
+  /** Has somebody else serve the client, until it is gone. */
+  async lend(client: ClientEnd, serve: (stream: Duplex) => Promise<void>): Promise<void> {
+    this.#client = client;
     this.#isLent = true;
-    await serve(channel);
+    await serve(client.stream);
   }
 
   /** Copies until the node's side is gone; never rejects. */
-  async carry(channel: SshChannel, stream: Duplex): Promise<void> {
-    this.#channel = channel;
+  async carry(client: ClientEnd, stream: Duplex): Promise<void> {
+    this.#client = client;
     this.#stream = stream;
     // A client that never confirms the end of its channel does not keep the session in the list.
     const gone = new Promise<void>((resolve) => stream.once("close", () => resolve()));
-    void relay(channel, stream, () => {
+    void relay(client.stream, stream, () => {
       this.#activity += 1;
     });
     await gone;

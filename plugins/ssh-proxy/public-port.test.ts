@@ -30,6 +30,7 @@ for (const [protocols, expected] of [
   [["mezite-tunnel"], "tunnel"],
   [["mezite-stream"], "tunnel"],
   [["mezite-ssh"], "sshInTls"],
+  [["mezite-direct"], "direct"],
   [["http/1.1"], "web"],
   [["h2", "http/1.1"], "web"],
   [[], "web"],
@@ -96,7 +97,14 @@ async function open(t: TestContext, more: Partial<PublicPortParts> = {}) {
   };
   const port = new PublicPort({
     listen: { host: "127.0.0.1", port: 0 },
-    servers: { ssh: to("ssh"), sshInTls: to("sshInTls"), tunnel: to("tunnel"), rpc: to("rpc"), web: to("web") },
+    servers: {
+      ssh: to("ssh"),
+      sshInTls: to("sshInTls"),
+      direct: to("direct"),
+      tunnel: to("tunnel"),
+      rpc: to("rpc"),
+      web: to("web"),
+    },
     logger: silentLogger,
     ...more,
   });

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Logger } from "../../core/plugin/logger.js";
 import { BARE_STREAM_MAGIC } from "../../core/tunnel/bare-stream.js";
+import { DIRECT_ALPN } from "../../core/tunnel/direct-route.js";
 import { PEER_ALPN, STREAM_ALPN, TUNNEL_ALPN } from "../../core/tunnel/tunnel-protocol.js";
 import type { ListenAddress } from "./listen-address.js";
 import { type HelloReading, readClientHello } from "./public-port-client-hello.js";
@@ -11,6 +12,7 @@ import { TcpPort } from "./tcp-port.js";
 export interface PublicPortServers {
   readonly ssh: (socket: Socket) => void;
   readonly sshInTls: (socket: Socket) => void;
+  readonly direct: (socket: Socket) => void;
   readonly tunnel: (socket: Socket) => void;
   readonly rpc: (socket: Socket) => void;
   readonly web: (socket: Socket) => void;
@@ -118,6 +120,7 @@ const ALPN_SERVERS = [
   [STREAM_ALPN, "tunnel"],
   [PEER_ALPN, "tunnel"],
   [SSH_ALPN, "sshInTls"],
+  [DIRECT_ALPN, "direct"],
 ] as const;
 
 const TLS_HANDSHAKE = 22;
