@@ -14,7 +14,7 @@ export default defineCommands({
           examples: [
             "mezd identity start --auth-server=auth.example.com:3025 --token-file=/run/secrets/token --destination-dir=/var/lib/mezite/identity",
             "mezd identity start --config=/etc/mezite/identity.yaml",
-            "mezd identity start --auth-server=auth.example.com:3025 --destination-dir=/tmp/mezite-certs --one-shot",
+            "mezd identity start --auth-server=auth.example.com:3025 --proxy=proxy.example.com:3023 --destination-dir=/tmp/mezite-certs --one-shot",
             "mezd identity start --config=/etc/mezite/identity.yaml --workload-socket=/run/mezite/workload.sock",
           ],
           flags: {
@@ -39,6 +39,12 @@ export default defineCommands({
               valueName: "duration",
             },
             oneShot: { type: "boolean", env: false, description: "Get certificates once and exit" },
+            proxy: {
+              type: "string",
+              env: "MEZITE_IDENTITY_PROXY",
+              description: "SSH proxy of the cluster: writes ssh_config too, with which ssh -F reaches the nodes",
+              valueName: "host:port",
+            },
             groupReadable: { type: "string", description: "Group that may read the files", valueName: "group" },
             healthAddr: {
               type: "string",

@@ -44,6 +44,25 @@ test("a reader of `current` sees the key and the certificate of one set, however
   assert.ok(seen.size > 1);
 });
 
+test("with a proxy each set has an OpenSSH configuration that names its own files, until there is none", async () => {
+  const proxied = new CertificateFolder({ path, groupId: null }, { host: "proxy.example.com", port: 3023 });
+  assert.ok(await proxied.isConfigured(), "nothing to configure yet");
+  await folder.save(setOf(1));
+  assert.ok(!(await proxied.isConfigured()));
+  await proxied.save(setOf(1));
+  const first = readFileSync(join(path, "ssh_config"), "utf8");
+  assert.ok((await proxied.isConfigured()) && !(await folder.isConfigured()));
+  for (const line of ["  HostName proxy.example.com", "  Port 3023", `  UserKnownHostsFile "${path}/ssh_known_hosts"`])
+    assert.ok(first.split("\n").includes(line), first);
+  const named = /^ {2}IdentityFile "(.*)"\n {2}CertificateFile "(.*)"$/m.exec(first);
+  await proxied.save(setOf(2));
+  assert.notEqual(readFileSync(join(path, "ssh_config"), "utf8"), first);
+  assert.equal(readFileSync(named?.[2] ?? "", "utf8"), "certificate 1\n");
+  assert.match(readFileSync(named?.[1] ?? "", "utf8"), /BEGIN OPENSSH PRIVATE KEY/);
+  await folder.save(setOf(3));
+  assert.ok(!readdirSync(path).includes("ssh_config"));
+});
+
 test("keeps the old set when the new one cannot be put in its place", async () => {
   await folder.save(setOf(1));
   mkdirSync(join(path, "current.new"));

@@ -6,6 +6,7 @@ import { MezError, messageOf } from "../../core/errors/error.js";
 import { type CertificateSet, contentOf, SET_FILES, type SetFacts, type SetFile } from "./certificate-set.js";
 import type { Destination } from "./destination.js";
 import { generateInstanceKeys, type InstanceKeys, restoreInstanceKeys } from "./instance-keys.js";
+import { formatOpensshConfig, type SshProxyAddress } from "./openssh-config.js";
 
 /**
  * The files of an instance. Each set lies in a folder of its own under `.sets`; `current` leads to the newest, and the
@@ -13,7 +14,11 @@ import { generateInstanceKeys, type InstanceKeys, restoreInstanceKeys } from "./
  * at all, and stays when the next cannot be written.
  */
 export class CertificateFolder {
-  constructor(private readonly destination: Pick<Destination, "path" | "groupId">) {}
+  /** @param sshProxy Way to the nodes, for an OpenSSH configuration in each set; `null` for none. */
+  constructor(
+    private readonly destination: Pick<Destination, "path" | "groupId">,
+    private readonly sshProxy: SshProxyAddress | null = null,
+  ) {}
 
   /** The set in use, `null` before the first. @throws {MezError} `IDENTITY_UNREADABLE` */
   async load(): Promise<CertificateSet | null> {
@@ -54,6 +59,8 @@ export class CertificateFolder {
       await this.#makeFolder(folder);
       for (const [file, content] of Object.entries(contentOf(set))) await this.#write(join(folder, file), content, true);
       await this.#write(join(folder, FACTS), JSON.stringify(factsOf(set)), false);
+      const config = this.#configFor(name);
+      if (config !== null) await this.#write(join(folder, SSH_CONFIG), config, true);
       await syncFolder(folder);
       await this.#link();
       await replaceLink(join(this.destination.path, CURRENT), join(".sets", name));
@@ -63,6 +70,14 @@ export class CertificateFolder {
         await rm(folder, { recursive: true, force: true }).catch(() => {});
       throw toDiskError(error, "the new certificates");
     }
+  }
+
+  /** Whether the set in use has the OpenSSH configuration that it should have, or none. */
+  async isConfigured(): Promise<boolean> {
+    const name = await this.#currentSet();
+    if (name === null) return true;
+    const found = await readFile(join(this.#sets, name, SSH_CONFIG), "utf8").catch(() => null);
+    return found === this.#configFor(name);
   }
 
   /** Removes the sets before the one in use. */
@@ -133,13 +148,20 @@ export class CertificateFolder {
 
   /** The names that others read. They lead nowhere until the first set is in use, and then all of them do. */
   async #link(): Promise<void> {
-    for (const file of SET_FILES) {
+    const config = join(this.destination.path, SSH_CONFIG);
+    if (this.sshProxy === null && (await readlink(config).catch(() => "")) === join(CURRENT, SSH_CONFIG)) await rm(config);
+    for (const file of [...SET_FILES, ...(this.sshProxy === null ? [] : [SSH_CONFIG])]) {
       const path = join(this.destination.path, file);
       const found = await lstat(path).catch(() => null);
       if (found === null) await symlink(join(CURRENT, file), path);
       else if (!found.isSymbolicLink())
         throw new MezError("DESTINATION_UNUSABLE", `${path} is there already and was not made by mezd identity; move it away`);
     }
+  }
+
+  #configFor(set: string): string | null {
+    const { path } = this.destination;
+    return this.sshProxy && formatOpensshConfig(this.sshProxy, join(this.#sets, set), join(path, "ssh_known_hosts"));
   }
 
   async #makeFolder(path: string): Promise<void> {
@@ -175,6 +197,7 @@ export class CertificateFolder {
 
 const CURRENT = "current";
 const FACTS = "instance.json";
+const SSH_CONFIG = "ssh_config";
 
 type StoredFacts = Omit<SetFacts, "issuedAt" | "expiresAt"> & { readonly issuedAt: string; readonly expiresAt: string };
 

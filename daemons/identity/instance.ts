@@ -34,7 +34,7 @@ export class IdentityInstance {
   /**
    * Reads what an earlier run has left.
    * @returns `true` when it can be gone on with; `false` when there is nothing, or a token that it was not made with.
-   * @throws {MezError} `IDENTITY_UNREADABLE`, `INVALID_ARGUMENT` for a token that is none
+   * @throws {MezError} `IDENTITY_UNREADABLE`, `INVALID_ARGUMENT` for a token that is none, those of the folder
    */
   async restore(): Promise<boolean> {
     const { folder, token, clock } = this.parts;
@@ -47,6 +47,7 @@ export class IdentityInstance {
     if (pending?.sshPublicKey.equals(stored.keys.sshPublicKey) === true) await folder.dropPendingKeys();
     if (tokenId !== null && (tokenId !== stored.tokenId || isDead(stored, clock.now()))) return false;
     this.#set = stored;
+    if (!(await folder.isConfigured())) await folder.save(stored);
     return true;
   }
 

@@ -14,6 +14,7 @@ const NOTHING: IdentityInput = {
   certTtl: undefined,
   renewalInterval: undefined,
   oneShot: false,
+  proxy: undefined,
   groupReadable: undefined,
   healthAddr: undefined,
   workloadSocket: undefined,
@@ -36,6 +37,7 @@ test("takes the keys of a file, the command line over it, and the defaults below
     certTtlSeconds: 7200,
     renewalIntervalSeconds: 1200,
     oneShot: false,
+    sshProxy: null,
     group: null,
     healthAddress: null,
     workloadSocket: null,
@@ -53,7 +55,20 @@ for (const [text, path] of [
   });
 }
 
+for (const [text, host, port] of [
+  ["proxy.example.com", "proxy.example.com", 3023],
+  ["proxy.example.com:443", "proxy.example.com", 443],
+  ["[2001:db8::7]:3023", "2001:db8::7", 3023],
+] as const) {
+  test(`takes ${text} for the SSH proxy`, async () => {
+    const { sshProxy } = await readIdentitySettings({ ...NOTHING, proxy: text }, write(GOOD), {});
+    assert.deepEqual(sshProxy, { host, port });
+  });
+}
+
 for (const [text, message] of [
+  [`${GOOD}proxy: a:b\n`, /address "a:b" is not valid/],
+  [`${GOOD}proxy: "-oProxyCommand=x"\n`, /--proxy -oProxyCommand=x is not valid; write proxy\.example\.com:3023/],
   ["destination-dir: /x\n", /--auth-server=<host:port> is missing/],
   ["auth-server: a:1\n", /--destination-dir=<folder> is missing/],
   [

@@ -7,6 +7,7 @@ import { parseCheckedYaml } from "../../core/plugin/checked-yaml.js";
 import type { Secret } from "../../core/plugin/secret.js";
 import { parseHostPort } from "../../core/rpc/address.js";
 import { formatDuration, parseDuration } from "../../core/time/duration.js";
+import { parseSshProxy, type SshProxyAddress } from "./openssh-config.js";
 
 /** What the command line says; what is absent there is looked for in the file. */
 export interface IdentityInput {
@@ -17,6 +18,7 @@ export interface IdentityInput {
   readonly certTtl: number | undefined;
   readonly renewalInterval: number | undefined;
   readonly oneShot: boolean;
+  readonly proxy: string | undefined;
   readonly groupReadable: string | undefined;
   readonly healthAddr: string | undefined;
   readonly workloadSocket: string | undefined;
@@ -40,6 +42,8 @@ export interface IdentitySettings {
   readonly certTtlSeconds: number;
   readonly renewalIntervalSeconds: number;
   readonly oneShot: boolean;
+  /** For an OpenSSH configuration beside the certificates; `null` for none. */
+  readonly sshProxy: SshProxyAddress | null;
   readonly group: string | null;
   readonly healthAddress: string | null;
   /** `null` when no Workload API is served. */
@@ -70,6 +74,7 @@ export async function readIdentitySettings(
       "INVALID_ARGUMENT",
       `--renewal-interval of ${formatDuration(renewalIntervalSeconds)} must be shorter than --cert-ttl of ${formatDuration(certTtlSeconds)}`,
     );
+  const proxy = input.proxy ?? written.proxy;
   const socket = input.workloadSocket ?? written["workload-socket"];
   const mode = input.workloadSocketMode ?? written["workload-socket-mode"];
   if (socket !== undefined && oneShot)
@@ -86,6 +91,7 @@ export async function readIdentitySettings(
     certTtlSeconds,
     renewalIntervalSeconds,
     oneShot,
+    sshProxy: proxy === undefined ? null : parseSshProxy(proxy),
     group: input.groupReadable ?? written["group-readable"] ?? null,
     healthAddress: input.healthAddr ?? written["health-addr"] ?? null,
     workloadSocket: socket === undefined ? null : { path: parseSocketPath(socket), mode: parseMode(mode ?? "0666") },
@@ -102,6 +108,7 @@ interface SettingsFile {
   readonly "cert-ttl"?: string;
   readonly "renewal-interval"?: string;
   readonly "one-shot"?: boolean;
+  readonly proxy?: string;
   readonly "group-readable"?: string;
   readonly "health-addr"?: string;
   readonly "workload-socket"?: string;
@@ -124,6 +131,7 @@ const SCHEMA = {
     "cert-ttl": TEXT,
     "renewal-interval": TEXT,
     "one-shot": { type: "boolean" },
+    proxy: TEXT,
     "group-readable": TEXT,
     "health-addr": TEXT,
     "workload-socket": TEXT,

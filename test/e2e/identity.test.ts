@@ -83,6 +83,29 @@ describe("mezd identity", needsPeers("ssh", "scp", "rsync", "git"), () => {
     assert.equal(clone.code, 0, clone.stderr);
   });
 
+  test("--proxy writes a configuration with which ssh, scp and the documentation's command need nothing else", () => {
+    const machine = new IdentityMachine(cluster, "configured");
+    const { code, stderr } = machine.run(["--one-shot", machine.proxyFlag], IdentityMachine.create(cluster, "configured"));
+    assert.equal(code, 0, stderr);
+    const ssh = (...args: readonly string[]) => outcome(cluster.run("ssh", args));
+    assert.deepEqual(ssh(...machine.configFlags, machine.target, "echo here"), [0, "here\n"]);
+    const source = join(cluster.folder, "configured-artefact");
+    writeFileSync(source, "built\n");
+    const copied = cluster.run("scp", [...machine.configFlags, source, `${machine.target}:${source}.scp`]);
+    assert.equal(copied.code, 0, copied.stderr);
+    // In a configuration of one's own it counts for the hosts that it is included for.
+    const own = join(cluster.folder, "own-config");
+    writeFileSync(
+      own,
+      `Host web-* mezite-proxy\n  Include ${join(machine.destination, "ssh_config")}\nHost *\n  BatchMode yes\n`,
+    );
+    const file = (name: string) => join(machine.destination, name);
+    const documented = ["-i", file("ssh_key"), "-o", `CertificateFile=${file("ssh_cert")}`];
+    const flags = ["-F", own, ...documented, "-o", `UserKnownHostsFile=${file("ssh_known_hosts")}`];
+    assert.deepEqual(ssh(...flags, machine.target, "echo here"), [0, "here\n"]);
+    assert.doesNotMatch(cluster.run("ssh", ["-G", "-F", own, "elsewhere"]).stdout, /proxyjump|machine-configured/);
+  });
+
   test("is all that Ansible needs, with the files of the documentation's command", needsPeers("ansible"), () => {
     const machine = new IdentityMachine(cluster, "ansible");
     assert.equal(machine.once(IdentityMachine.create(cluster, "ansible")).code, 0);

@@ -1,0 +1,62 @@
+import { MezError } from "../../core/errors/error.js";
+import { parseHostPort } from "../../core/rpc/address.js";
+
+/** Where the SSH server of a proxy is. */
+export interface SshProxyAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * @param text `host:port`, or the host alone.
+ * @throws {MezError} `INVALID_ARGUMENT`
+ */
+export function parseSshProxy(text: string): SshProxyAddress {
+  const address = parseHostPort(text, SSH_PORT);
+  // OpenSSH reads what it wants in most other characters.
+  if (!/^[A-Za-z0-9:][A-Za-z0-9._:-]*$/.test(address.host))
+    throw new MezError("INVALID_ARGUMENT", `--proxy ${text} is not valid; write proxy.example.com:${SSH_PORT}`);
+  return address;
+}
+
+/**
+ * A client configuration that reaches every node through the proxy, for `ssh -F` or to be included. Key and certificate are
+ * those of one set: ssh reads the certificate when it starts and the key when it signs, and with names that a renewal changes
+ * it could come to a key of the next set.
+ * @param set Absolute path of the folder of one set.
+ * @param knownHosts Absolute path.
+ * @see ssh_config(5)
+ */
+export function formatOpensshConfig({ host, port }: SshProxyAddress, set: string, knownHosts: string): string {
+  return [
+    "# Written by mezd identity, anew at each renewal.",
+    `Host ${JUMP_HOST}`,
+    `  HostName ${host}`,
+    `  Port ${port}`,
+    "  ProxyJump none",
+    "",
+    `Host * !${JUMP_HOST}`,
+    `  ProxyJump ${JUMP_HOST}`,
+    "",
+    "Host *",
+    `  IdentityFile ${path(`${set}/ssh_key`)}`,
+    `  CertificateFile ${path(`${set}/ssh_cert`)}`,
+    "  IdentitiesOnly yes",
+    `  UserKnownHostsFile ${path(knownHosts)}`,
+    "  GlobalKnownHostsFile /dev/null",
+    "  StrictHostKeyChecking yes",
+    "  UpdateHostKeys no",
+    "  CheckHostIP no",
+    "",
+  ].join("\n");
+}
+
+// --- internal ---
+
+const SSH_PORT = 3023;
+const JUMP_HOST = "mezite-proxy";
+
+/** In these values `%` begins a token. */
+function path(file: string): string {
+  return `"${file.replaceAll("%", "%%").replace(/["\\]/g, "\\$&")}"`;
+}
