@@ -26,7 +26,12 @@ const entry = (seq: number, key: string, payload?: unknown): OutboxRow => ({
   commitId: "c",
   server: null,
 });
-const once = (tell: Subscriber["tell"], owner = "one"): Subscriber => ({ owner, everyServer: false, tell });
+const once = (tell: Subscriber["tell"], owner = "one"): Subscriber => ({
+  owner,
+  everyServer: false,
+  tell,
+  missed: () => assert.fail("only those who hear on every server miss something"),
+});
 
 function dispatcherOf(...subscribers: readonly Subscriber[]) {
   const collections = new LocalCollections();
@@ -152,6 +157,40 @@ test("of more events than are kept in memory the others are read again, in order
   );
 });
 
+test("who hears on every server starts anew in the place of an event that another server has delivered and is gone", async () => {
+  const heard: unknown[] = [];
+  const gate = Promise.withResolvers<void>();
+  const { dispatcher, stored } = dispatcherOf(
+    {
+      owner: "one",
+      everyServer: true,
+      tell: async (payload) => {
+        await gate.promise;
+        heard.push(payload);
+      },
+      missed: () => heard.push("missed"),
+    },
+    once(async () => assert.fail("it is another server's")),
+  );
+  const rows = Array.from({ length: 1004 }, (_, n) => ({ ...event(n + 1, n), server: "them" }));
+  for (const row of rows) if (row.seq !== 1003) stored.set(row.seq, row);
+  dispatcher.committed(rows);
+  gate.resolve();
+  await dispatcher.close();
+  assert.deepEqual(heard.slice(1000), [1000, 1001, "missed", 1003]);
+});
+
+test("who hears on every server starts anew when messages of other servers were missed", () => {
+  let missed = 0;
+  const { dispatcher } = dispatcherOf(
+    { owner: "one", everyServer: true, tell: () => Promise.reject(new Error("no")), missed: () => assert.fail("logged") },
+    { owner: "two", everyServer: true, tell: () => Promise.reject(new Error("no")), missed: () => (missed += 1) },
+    once(async () => {}),
+  );
+  dispatcher.missed();
+  assert.equal(missed, 1);
+});
+
 test("what a crash cut short comes again to all plugins that hear it, also to one that had taken it", async () => {
   const heard: unknown[] = [];
   const hang = new Promise<void>(() => undefined);
@@ -204,7 +243,7 @@ test("an event of another server is heard by those who hear on every server, and
   const heard: unknown[] = [];
   const { dispatcher } = dispatcherOf(
     once(async (payload) => void heard.push(["once", payload])),
-    { owner: "one", everyServer: true, tell: async (payload) => void heard.push(["every", payload]) },
+    { owner: "one", everyServer: true, tell: async (payload) => void heard.push(["every", payload]), missed: () => {} },
   );
   dispatcher.committed([{ ...event(1, "eve"), server: "them" }, event(2, "bob")]);
   dispatcher.redeliver([event(3, "zoe")]);

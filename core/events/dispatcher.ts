@@ -1,11 +1,11 @@
 import type { Logger } from "../plugin/logger.js";
 import type { CollectionChange } from "./collections.js";
-import { EventLane, type Subscriber } from "./event-lane.js";
+import { EventLane, missedBy, type Subscriber } from "./event-lane.js";
 import type { LocalCollections } from "./local-collections.js";
 import type { DeliveredRow, OutboxRow } from "./outbox.js";
 
-/** Finds the subscribers of an event topic in the current generation. */
-export type Subscribers = (topic: string) => readonly Subscriber[];
+/** Finds the subscribers of an event topic in the current generation, or all with `null`. */
+export type Subscribers = (topic: string | null) => readonly Subscriber[];
 
 export interface DispatcherParts {
   readonly collections: LocalCollections;
@@ -48,6 +48,11 @@ export class Dispatcher {
     this.#distribute(rows, true);
   }
 
+  /** Messages of other servers were missed, so that nobody knows what happened. */
+  missed(): void {
+    for (const subscriber of this.parts.subscribers(null)) missedBy(subscriber, this.parts.logger);
+  }
+
   /** Waits for what was committed before the call. A subscriber that fails is not waited for: it hears the event after the next start. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -78,7 +83,7 @@ export class Dispatcher {
       left -= 1;
       if (left === 0 && isTakenByAll) this.parts.delivered([mark]);
     };
-    for (const owner of owners) this.#lane(owner).add({ row, seq: row.seq, again, done });
+    for (const owner of owners) this.#lane(owner).add({ row, seq: row.seq, topic: row.topic, again, done });
   }
 
   #lane(owner: string): EventLane {

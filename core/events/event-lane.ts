@@ -10,6 +10,18 @@ export interface Subscriber {
   /** Hears on each server of the cluster, not just on one. */
   readonly everyServer: boolean;
   tell(event: unknown): Promise<void>;
+  /** With `everyServer`: lets go of what this process keeps of events, since some will not be told. */
+  missed(): void;
+}
+
+/** Tells a subscriber that it has missed events; what that fails with goes to the log. */
+export function missedBy(subscriber: Subscriber, logger: Logger): void {
+  if (!subscriber.everyServer) return;
+  try {
+    subscriber.missed();
+  } catch (error) {
+    logger.error("a subscriber failed", { plugin: subscriber.owner, error: messageOf(error) });
+  }
 }
 
 /** An event on its way to one plugin. */
@@ -17,6 +29,7 @@ export interface LaneItem {
   /** `null` when too many wait: read again when it is its turn. */
   readonly row: OutboxRow | null;
   readonly seq: number;
+  readonly topic: string;
   /** Of a process that is gone: those who hear on every server do not hear it. */
   readonly again: boolean;
   /** Called once. @param isTaken `false` when it has to come again. */
@@ -70,6 +83,7 @@ export class EventLane {
     for (let tries = 1; ; tries += 1) {
       const call = await this.#known(item);
       if (call === null) return false;
+      if (call.row === null && !item.again) this.#missed(item);
       try {
         await this.#tell(call, item.again, told);
         return true;
@@ -96,6 +110,16 @@ export class EventLane {
         await this.#pause(retryMs * Math.min(tries, MAX_TRIES));
       }
     }
+  }
+
+  /**
+   * Another server delivers it and has done so, and a minute later it is gone. Those who hear on every server start anew, which
+   * comes in its turn: what they were told before is in, and nothing later.
+   */
+  #missed({ topic, seq }: LaneItem): void {
+    const hearing = this.parts.subscribers(topic).filter(({ everyServer }) => everyServer);
+    if (hearing.length > 0) this.parts.logger.warn("an event waited for too long and is gone; starting anew", { topic, seq });
+    for (const subscriber of hearing) missedBy(subscriber, this.parts.logger);
   }
 
   async #pause(ms: number): Promise<void> {

@@ -72,7 +72,10 @@ export class ClusterState {
       clusterName: process.clusterName,
       logger,
       onCommitted: (rows) => this.#open?.dispatcher.committed(rows),
-      onLost: () => collections.reload(),
+      onLost: async () => {
+        await collections.reload();
+        this.#open?.dispatcher.missed();
+      },
       onAdopted: (rows) => this.#adopt(rows),
     });
     const { isOurs, read, delivered } = storage.outbox;

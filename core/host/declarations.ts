@@ -22,6 +22,7 @@ export interface SubscriberDeclaration {
   readonly event: EventType<unknown>;
   readonly subscriber: Factory<(event: unknown) => Promise<void>>;
   readonly everyServer: boolean;
+  readonly missed: Factory<() => void> | null;
 }
 
 /** What a plugin's `register` said, before anything is built. */
@@ -87,8 +88,8 @@ function registrarFor(into: Declarations, roles: ReadonlySet<ProcessRole>): Regi
       into.migrations.push(...migrations);
     },
     publish: (kind, source) => void into.collections.push({ kind, source } as unknown as Declarations["collections"][number]),
-    on: (event, subscriber, { everyServer = false } = {}) =>
-      void into.subscribers.push({ event, subscriber: subscriber as SubscriberDeclaration["subscriber"], everyServer }),
+    on: (event, subscriber, { everyServer = false, missed = null } = {}) =>
+      void into.subscribers.push({ event, subscriber: subscriber as SubscriberDeclaration["subscriber"], everyServer, missed }),
     run: (factory) => void into.lifecycles.push(factory),
   };
 }

@@ -37,6 +37,11 @@ export class DispatchTable {
   subscribers(topic: string): readonly Subscriber[] {
     return this.#subscribers.get(topic) ?? [];
   }
+
+  /** Those of all topics. */
+  allSubscribers(): readonly Subscriber[] {
+    return [...this.#subscribers.values()].flat();
+  }
 }
 
 // --- internal ---
@@ -47,6 +52,8 @@ interface Built {
   readonly subscribers: readonly (readonly [string, Subscriber])[];
 }
 
+const NOTHING_KEPT = (): void => undefined;
+
 const builtOnce = new WeakMap<PluginInstance, Built>();
 
 function handlersOf(instance: PluginInstance): Built {
@@ -55,8 +62,11 @@ function handlersOf(instance: PluginInstance): Built {
   const resolve = resolverOf(instance);
   const routes = instance.declarations.rpc.flatMap(({ service, handlers }) => routesOf(instance, service, handlers(resolve)));
   const subscribers = instance.declarations.subscribers.map(
-    ({ event, subscriber, everyServer }) =>
-      [eventTopic(event), { owner: instance.id, everyServer, tell: subscriber(resolve) }] as const,
+    ({ event, subscriber, everyServer, missed }) =>
+      [
+        eventTopic(event),
+        { owner: instance.id, everyServer, tell: subscriber(resolve), missed: missed?.(resolve) ?? NOTHING_KEPT },
+      ] as const,
   );
   const built = { routes, webRoutes: webRoutesOf(instance), subscribers };
   builtOnce.set(instance, built);

@@ -51,8 +51,8 @@ export class Doors {
   }
 
   /** Who receives an event, in the generation that serves. */
-  subscribers(topic: string): readonly Subscriber[] {
-    return this.#table.subscribers(topic);
+  subscribers(topic: string | null): readonly Subscriber[] {
+    return topic === null ? this.#table.allSubscribers() : this.#table.subscribers(topic);
   }
 
   /** Leads calls to another generation from now on. */

@@ -70,6 +70,11 @@ export interface EventType<Event> {
 export interface EventReach {
   /** Default `false`. */
   readonly everyServer?: boolean;
+  /**
+   * With `everyServer`: called when events were missed, to let go of what this process keeps of them. That is after the database
+   * was away for a minute, and when a thousand events wait for the plugin and the database keeps the others no longer.
+   */
+  readonly missed?: Factory<() => void> | null;
 }
 
 /** The default export of a plugin's entry file. */
@@ -98,7 +103,7 @@ export interface Registrar {
    * of the commits. One that rejects is told again, ten times within a minute; those behind it wait, other plugins do not. May be
    * called twice after a crash. Of several auth servers one does it, or each with `everyServer`: for what a process keeps in
    * memory. A server that was cut from the database for a minute, or that begins, does not hear what happened until then, so what
-   * such a subscriber keeps has to become right without it: by a short life, or by reading before it counts.
+   * such a subscriber keeps has to become right without it: by `missed`, a short life, or reading before it counts.
    */
   on<Event>(event: EventType<Event>, subscriber: Factory<(event: Event) => Promise<void>>, where?: EventReach): void;
   /** Runs a service through start, drain and dispose, in dependency order. */

@@ -22,7 +22,7 @@ export interface ActiveSession {
 
 /**
  * Looks login sessions up by the hash of their token; remembers those in use for some seconds, so that not every call asks the
- * database. The event of an ending tells other auth servers sooner, and may be late there, or missed after a silence.
+ * database. The event of an ending tells other auth servers sooner, and may be late there.
  */
 export class LoginSessions {
   readonly #active = new Map<string, Remembered>();
@@ -59,6 +59,12 @@ export class LoginSessions {
     this.#endings++;
     // Those that go on are forgotten too, and read again: their user may no longer have to change the password.
     for (const [tokenHash, { session }] of this.#active) if (session.userName === userName) this.#active.delete(tokenHash);
+  }
+
+  /** Some may have ended that this process has not heard of. */
+  forgetAll(): void {
+    this.#endings++;
+    this.#active.clear();
   }
 
   /** Writes when sessions were last used, and deletes expired ones. Takes the writer only when there is something to do. */

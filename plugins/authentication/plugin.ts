@@ -82,7 +82,10 @@ export default definePlugin<Config>({
       setting: SESSION_TTL,
       file: { key: "authentication.session_ttl", value: fileTtlSeconds },
     }));
-    host.on(LOGIN_SESSIONS_ENDED, (resolve) => async (event) => sessions(resolve).forget(event), { everyServer: true });
+    host.on(LOGIN_SESSIONS_ENDED, (resolve) => async (event) => sessions(resolve).forget(event), {
+      everyServer: true,
+      missed: (resolve) => () => sessions(resolve).forgetAll(),
+    });
     host.run((resolve) => new LoginSessionSweeper(sessions(resolve), resolve(LOGGER)));
     host.rpc(AUTHENTICATION_RPC, (resolve) => {
       const authorities = resolve(CERTIFICATE_AUTHORITIES);

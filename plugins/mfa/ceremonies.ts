@@ -142,6 +142,11 @@ export class Ceremonies {
     for (const listener of this.#waiting.get(id) ?? []) listener();
   }
 
+  /** Lets everybody look again. */
+  wakeAll(): void {
+    for (const listener of [...this.#waiting.values()].flatMap((listeners) => [...listeners])) listener();
+  }
+
   /** Removes what has run out. @returns How many. */
   async sweep(): Promise<number> {
     const now = this.clock.now();

@@ -145,6 +145,18 @@ test("waiting ends when the ceremony is done", () =>
     await refuses(world.ceremonies.wait("x", world.call()), "MFA_EXPIRED");
   }));
 
+test("waiting ends when the end may have been missed", (t) =>
+  inWorld(async (world) => {
+    const { secret } = await world.addTotp();
+    const opened = await world.factors.beginProof(world.person());
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const waiting = world.ceremonies.wait(opened!.holder.expose(), world.call());
+    await world.codes.answer(opened!.holder.expose(), world.code(secret), world.call());
+    world.ceremonies.wakeAll();
+    assert.equal(await waiting, "totp");
+    await refuses(world.ceremonies.wait("x", world.call()), "MFA_EXPIRED");
+  }));
+
 test("waiting looks again by itself, so that an auth server that never hears of the end tells it as well", (t) =>
   inWorld(async (world) => {
     const { secret } = await world.addTotp();

@@ -78,7 +78,10 @@ export default definePlugin<Config>({
         webAddress: ({ em }) => webAddress(resolve).base(em),
       });
     });
-    host.on(CEREMONY_DONE, (resolve) => async (event) => ceremonies(resolve).wake(event), { everyServer: true });
+    host.on(CEREMONY_DONE, (resolve) => async (event) => ceremonies(resolve).wake(event), {
+      everyServer: true,
+      missed: (resolve) => () => ceremonies(resolve).wakeAll(),
+    });
     host.implement(USER_DATA, "mfa", factors);
     host.run(
       (resolve) =>
