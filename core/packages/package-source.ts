@@ -1,6 +1,6 @@
 import { realpathSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import semver from "semver";
+import valid from "semver/functions/valid.js";
 import { MezError } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
 import { isInside } from "./package-tree.js";
@@ -20,7 +20,7 @@ export function parsePackageSource(text: string): PackageSource {
     return { kind: "path", path: text.slice("path:".length) };
   const [, name, version] = /^npm:((?:@[a-z0-9][a-z0-9._-]*\/)?[a-z0-9][a-z0-9._-]*)@([^@]+)$/.exec(text) ?? [];
   if (name === undefined || version === undefined) throw wrong(text);
-  if (semver.valid(version) !== version)
+  if (valid(version) !== version)
     throw new MezError("INVALID_ARGUMENT", `"${text}": "${version}" is no exact version; write it like 1.4.2`);
   return { kind: "npm", name, version };
 }

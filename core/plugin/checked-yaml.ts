@@ -12,6 +12,8 @@ export interface CheckedYamlOptions {
    * what `parseDuration` reads.
    */
   readonly schema: object;
+  /** Has the schema checked as well, which is most of the work: for one that is not of the build, whose tests do so. */
+  readonly foreignSchema?: boolean;
   /** What the document is, for messages: `role`. */
   readonly what: string;
   /** Named in front of a message about the value at a path, instead of file and line: where the value really came from. */
@@ -52,7 +54,7 @@ export async function parseLocatedYaml<T = unknown>(text: string, options: Check
   if (second) throw place.errorAt(second.range[0], `a second document begins here; a file holds one ${options.what}`);
 
   const value = place.valueOf(options.what);
-  const check = await validatorOf(options.schema);
+  const check = await validatorOf(options.schema, options.foreignSchema === true);
   if (!check(value)) throw place.schemaError(check.errors ?? [], options.what);
   return { value: value as T, problem: (path, message) => place.errorOn(path, message) };
 }
@@ -63,11 +65,18 @@ const MAX_CHARACTERS = 1_048_576;
 const MAX_ALIASES = 50; // enough for people, too few for a document that unfolds without end
 const validators = new WeakMap<object, ValidateFunction>();
 
-async function validatorOf(schema: object): Promise<ValidateFunction> {
+async function validatorOf(schema: object, validateSchema: boolean): Promise<ValidateFunction> {
   let validator = validators.get(schema);
   if (!validator) {
     const { Ajv } = await import("ajv");
-    const options = { allErrors: true, verbose: true, useDefaults: true, strictTypes: false, allowUnionTypes: true };
+    const options = {
+      allErrors: true,
+      verbose: true,
+      useDefaults: true,
+      strictTypes: false,
+      allowUnionTypes: true,
+      validateSchema,
+    };
     validator = new Ajv({ ...options, formats: { duration: isDuration } }).compile(schema);
     validators.set(schema, validator);
   }

@@ -112,7 +112,13 @@ async function checkedParameters(kind: string, { parameters: schema }: Integrati
   const text = JSON.stringify(given);
   if (text.length > MAX_GIVEN) throw new MezError("INVALID_ARGUMENT", `${kind}: the parameters are too long`);
   try {
-    return await parseCheckedYaml<Parameters>(text, { file: kind, schema, what: "parameters", origin: () => kind });
+    return await parseCheckedYaml<Parameters>(text, {
+      file: kind,
+      schema,
+      foreignSchema: true,
+      what: "parameters",
+      origin: () => kind,
+    });
   } catch (error) {
     throw isMezError(error, "INVALID_DOCUMENT") ? new MezError("INVALID_ARGUMENT", error.message) : error;
   }

@@ -71,7 +71,7 @@ export function pageHandlers(mfa: () => MfaClient): WebHandlers<typeof MFA_ROUTE
     },
     async totpBegin(request) {
       const { secret, uri } = await mfa().beginTotpOnPage({ token: bodyOf(request).link }, { signal: request.signal });
-      return jsonResponse({ secret, qr: qrPath(uri) });
+      return jsonResponse({ secret, qr: await qrPath(uri) });
     },
     async totpFinish(request) {
       const { link: token, code, name } = bodyOf(request);

@@ -1,5 +1,3 @@
-import qrcode from "qrcode";
-
 /** A QR code as a path of an SVG, each module one unit wide, with the quiet zone around it. */
 export interface QrPath {
   /** Width and height of the view box. */
@@ -7,7 +5,8 @@ export interface QrPath {
   readonly path: string;
 }
 
-export function qrPath(text: string): QrPath {
+export async function qrPath(text: string): Promise<QrPath> {
+  const { default: qrcode } = await import("qrcode");
   const { modules } = qrcode.create(text, { errorCorrectionLevel: "M" });
   const pieces: string[] = [];
   for (let row = 0; row < modules.size; row++) {
@@ -23,6 +22,7 @@ export function qrPath(text: string): QrPath {
  * @param coloured Black on white, whatever the terminal's colours are: many apps do not read a code whose colours are swapped.
  */
 export async function qrText(text: string, coloured: boolean): Promise<string> {
+  const { default: qrcode } = await import("qrcode");
   const drawn = await qrcode.toString(text, { type: "utf8", errorCorrectionLevel: "L" });
   return coloured ? drawn.replace(/^.+$/gm, (line) => `${BLACK_ON_WHITE}${line}${PLAIN}`) : drawn;
 }

@@ -1,12 +1,8 @@
-import {
-  type AuthenticationResponseJSON,
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  type PublicKeyCredentialCreationOptionsJSON,
-  type PublicKeyCredentialRequestOptionsJSON,
-  type RegistrationResponseJSON,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
+import type {
+  AuthenticationResponseJSON,
+  PublicKeyCredentialCreationOptionsJSON,
+  PublicKeyCredentialRequestOptionsJSON,
+  RegistrationResponseJSON,
 } from "@simplewebauthn/server";
 import { MezError, messageOf } from "../../core/errors/error.js";
 import type { WebAuthnFactor } from "./factor.js";
@@ -38,11 +34,12 @@ export function relyingParty(origin: string, configuredRpId: string, clusterName
 }
 
 /** Options for `navigator.credentials.create`. */
-export function creationOptions(
+export async function creationOptions(
   { rpId, clusterName }: RelyingParty,
   userName: string,
   existing: readonly WebAuthnFactor[],
 ): Promise<PublicKeyCredentialCreationOptionsJSON> {
+  const { generateRegistrationOptions } = await library();
   return generateRegistrationOptions({
     rpName: `Mezite ${clusterName}`,
     rpID: rpId,
@@ -56,10 +53,11 @@ export function creationOptions(
 }
 
 /** Options for `navigator.credentials.get`. */
-export function requestOptions(
+export async function requestOptions(
   { rpId }: RelyingParty,
   credentials: readonly WebAuthnFactor[],
 ): Promise<PublicKeyCredentialRequestOptionsJSON> {
+  const { generateAuthenticationOptions } = await library();
   return generateAuthenticationOptions({
     rpID: rpId,
     allowCredentials: credentials.map(({ credentialId, transports }) => ({ id: credentialId, transports: [...transports] })),
@@ -74,6 +72,7 @@ export async function verifyCreation(
   expectedChallenge: string,
 ): Promise<NewCredential> {
   const response = parse<RegistrationResponseJSON>(json);
+  const { verifyRegistrationResponse } = await library();
   const { verified, registrationInfo: info } = await verifyRegistrationResponse({
     response,
     expectedChallenge,
@@ -112,6 +111,7 @@ export async function verifyRequest(
   expectedChallenge: string,
   factor: WebAuthnFactor,
 ): Promise<number> {
+  const { verifyAuthenticationResponse } = await library();
   const { verified, authenticationInfo: info } = await verifyAuthenticationResponse({
     response: parse<AuthenticationResponseJSON>(json),
     expectedChallenge,
@@ -133,6 +133,11 @@ export async function verifyRequest(
 
 const ALGORITHMS = [-7, -8, -257]; // ES256, EdDSA, RS256 (RFC 9053; RFC 8812)
 const BUILT_IN: ReadonlySet<string> = new Set(["internal", "hybrid"]);
+
+/** Hundreds of modules, for the first passkey of a process: most servers start without one. */
+function library(): Promise<typeof import("@simplewebauthn/server")> {
+  return import("@simplewebauthn/server");
+}
 
 function parse<T>(json: string): T {
   try {
