@@ -4,6 +4,7 @@ import { chmodSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { status } from "@grpc/grpc-js";
+import { bareGrpcCall, fieldsOf, fieldWith } from "../fixtures/bare-grpc.js";
 import { Cluster, type Daemon } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
 import { freePorts } from "../fixtures/free-ports.js";
@@ -11,7 +12,7 @@ import { IdentityMachine } from "../fixtures/identity-machine.js";
 import type { WorkloadLine, WorkloadQuestion } from "../fixtures/workload-call.js";
 import { askOnce, WorkloadProgram } from "../fixtures/workload-program.js";
 import { startMutualTls } from "../peers/mutual-tls.js";
-import { needsPeers } from "../peers/require-peer.js";
+import { needsPeers, requirePeer } from "../peers/require-peer.js";
 
 const NODE = realpathSync(process.execPath);
 const OWN_UID = process.getuid?.() ?? 0;
@@ -98,6 +99,35 @@ describe("SVIDs of the Workload API of mezd identity", needsPeers("openssl", "cu
     assert.match(check("mail").stderr, /InvalidAudienceError/);
     const valid = await ask({ method: "validateJwtsvid", request: { audience: "queue", svid: svids?.[0]?.svid } });
     assert.equal(valid.spiffeId, `${DOMAIN}/ns/test/caller`);
+  });
+
+  test("are fetched by curl with nothing but the standard's field numbers, and not without its metadata", async () => {
+    create("curl", { path: realpathSync(requirePeer("curl")) }, { hint: "by hand" });
+    const call = (method: string, message: Buffer, metadata = ["workload.spiffe.io: true"]) =>
+      bareGrpcCall(socket, `/SpiffeWorkloadAPI/${method}`, message, metadata);
+    const answer = await eventually(() => call("FetchX509SVID", Buffer.alloc(0)).messages[0]);
+    const svid = fieldsOf(fieldsOf(answer).get(1)?.[0] ?? Buffer.alloc(0)); // X509SVIDResponse.svids
+    const [spiffeId, chain, key, bundle, hint] = [1, 2, 3, 4, 5].map((number) => svid.get(number)?.[0] ?? Buffer.alloc(0));
+    assert.deepEqual([String(spiffeId), String(hint)], [`${DOMAIN}/ns/test/curl`, "by hand"]);
+    const file = (name: string): string => join(cluster.folder, name);
+    writeFileSync(file("bare.pem"), String(new X509Certificate(chain ?? "")));
+    writeFileSync(file("bare-ca.pem"), String(new X509Certificate(bundle ?? "")));
+    writeFileSync(file("bare.key"), key ?? "", { mode: 0o600 });
+    const openssl = (...args: readonly string[]) => cluster.run("openssl", args);
+    assert.equal(openssl("verify", "-x509_strict", "-CAfile", file("bare-ca.pem"), file("bare.pem")).code, 0);
+    assert.equal(
+      openssl("pkey", "-inform", "DER", "-in", file("bare.key"), "-pubout").stdout,
+      openssl("x509", "-in", file("bare.pem"), "-noout", "-pubkey").stdout,
+    );
+    const [jwt] = call("FetchJWTSVID", fieldWith(1, "db")).messages;
+    const token = String(fieldsOf(fieldsOf(jwt ?? Buffer.alloc(0)).get(1)?.[0] ?? Buffer.alloc(0)).get(2)?.[0]);
+    const [valid] = call("ValidateJWTSVID", Buffer.concat([fieldWith(1, "db"), fieldWith(2, token)])).messages;
+    assert.equal(String(fieldsOf(valid ?? Buffer.alloc(0)).get(1)?.[0]), `${DOMAIN}/ns/test/curl`);
+    for (const method of ["FetchX509SVID", "FetchX509Bundles", "FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID"]) {
+      const { messages, headers } = call(method, fieldWith(1, "db"), []);
+      assert.equal(messages.length, 0);
+      assert.match(headers, /grpc-status: 3\r\n/, `${method}: InvalidArgument`);
+    }
   });
 
   test("are for the user, program and digest of their entry alone, and the audit log says who asked", async () => {
