@@ -37,7 +37,10 @@ export interface StreamTicket {
  * Dials the connection that the proxy asked for.
  * @throws {MezError} `UNAVAILABLE` also when whoever answers does not know the secret
  */
-export async function dialBareStream(ticket: StreamTicket, options: StreamDialerOptions): Promise<Duplex> {
+export async function dialBareStream(
+  ticket: StreamTicket,
+  options: Pick<StreamDialerOptions, "address" | "handshakeSeconds">,
+): Promise<Duplex> {
   const { onread, attach, memory } = lendingReads();
   const socket = connect({ ...parseAddress(options.address), noDelay: true, allowHalfOpen: true, onread });
   attach(socket);
