@@ -23,7 +23,7 @@ hour; what was measured is printed also when something fails.
   --parts=list       what is measured besides connecting (default: ${OPTIONAL_PARTS.join(",")})
   --minutes=number   after so many nothing more is begun (default: ${DEFAULT_MINUTES})
   --out=file         where the figures go as JSON (default: bench-scale.json in the folder for temporary files)
-  --profiles=folder  has auth service and proxy write CPU profiles there, one for each number of agents
+  --profiles=folder  has auth service, proxy and agents write CPU profiles there, for each number of agents
 
 10,000 agents take 20,000 open files in the processes together, of which 10,000 are in one: "ulimit -Hn" has to allow
 them. They take 10 GiB of memory.

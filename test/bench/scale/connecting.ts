@@ -29,7 +29,10 @@ export async function measureConnecting(bed: ScaleBed, agents: number, restSecon
     absolute("watch streams silent after it", sum("silent"), "count", 0, "at most"),
     noted("processor time to connect one agent, auth service", perAgent(connecting.auth), "ms"),
     noted("the same, proxy", perAgent(connecting.proxy), "ms"),
+    noted("the same, in the agents' own processes", perAgent(connecting.agents), "ms"),
     noted("processor time for one agent in a minute, auth service", perAgent(resting.auth) * (60 / restSeconds), "ms"),
     noted("for one agent in a minute, proxy", perAgent(resting.proxy) * (60 / restSeconds), "ms"),
+    noted("for one agent in a minute, its own process", perAgent(resting.agents) * (60 / restSeconds), "ms"),
+    noted("RSS of the agents' own processes, for each of them", (after.agents * 1024) / agents, "KiB"),
   ];
 }

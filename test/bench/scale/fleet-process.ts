@@ -3,19 +3,31 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { uuidV7 } from "../../../core/time/uuid-v7.js";
 import { type AuditEvent, AuditServiceService } from "../../../proto/gen/mezite/audit/v1/audit.js";
+import { credentialsOf } from "./fleet-credentials.js";
 import type { FleetOrder, FleetQuestion, NumberedAnswer, NumberedQuestion, Presence, Reported } from "./fleet-protocol.js";
+import { agentName } from "./fleet-protocol.js";
 import { inParallel } from "./in-parallel.js";
+import { lightWorld } from "./light-world.js";
 import { SimulatedAgent } from "./simulated-agent.js";
 
 /** Agents that connect at once. */
-const CONNECT_AT_ONCE = 64;
+const CONNECT_AT_ONCE = 128;
+const LOAD_AT_ONCE = 8;
 const TICK_MS = 100;
 /** What an agent gathers in a busy moment. */
 const EVENTS_PER_REPORT = 5;
 const SILENT_SECONDS = 15;
 
 const order: FleetOrder = JSON.parse(process.env["SCALE_FLEET"] ?? "{}");
-const agents = Array.from({ length: order.agents }, (_, index) => new SimulatedAgent(order, order.first + index));
+const world = await lightWorld(await credentialsOf(order.folder, agentName(order.first)));
+const agents: SimulatedAgent[] = [];
+await inParallel(
+  Array.from({ length: order.agents }, (_, index) => order.first + index),
+  LOAD_AT_ONCE,
+  async (index) => {
+    agents.push(await SimulatedAgent.load(order, world, index));
+  },
+);
 const lost = new Map<SimulatedAgent, number>();
 let reached: Promise<number> = Promise.resolve(0);
 
@@ -85,8 +97,9 @@ async function report(eventsPerSecond: number, seconds: number): Promise<Reporte
 
 async function reportFew(agent: SimulatedAgent | undefined): Promise<boolean> {
   if (agent === undefined) return false;
-  const client = agent.connection().client(AuditServiceService);
-  return client.reportEvents({ events: Array.from({ length: EVENTS_PER_REPORT }, event) }).then(
+  const { path, requestSerialize } = AuditServiceService.reportEvents;
+  const request = requestSerialize({ events: Array.from({ length: EVENTS_PER_REPORT }, event) });
+  return agent.call(path, request).then(
     () => true,
     () => false,
   );

@@ -17,7 +17,7 @@ export class Fleet {
   #asked = 0;
 
   private constructor(
-    private readonly child: ChildProcess,
+    readonly child: ChildProcess,
     readonly order: FleetOrder,
   ) {
     child.on("message", ({ number, answer, error }: NumberedAnswer) => {
@@ -31,9 +31,11 @@ export class Fleet {
     });
   }
 
-  static async start(order: FleetOrder): Promise<Fleet> {
+  /** @param profiles Folder for the CPU profile of the process; `null` for none. */
+  static async start(order: FleetOrder, profiles: string | null = null): Promise<Fleet> {
+    const profiling = profiles === null ? [] : ["--cpu-prof", `--cpu-prof-dir=${profiles}`];
     const child = fork(fileURLToPath(new URL("fleet-process.js", import.meta.url)), [], {
-      execArgv: ["--max-semi-space-size=64", "--import", import.meta.resolve("reflect-metadata")],
+      execArgv: [...profiling, "--max-semi-space-size=64", "--import", import.meta.resolve("reflect-metadata")],
       env: { ...process.env, SCALE_FLEET: JSON.stringify(order) },
     });
     await once(child, "message");
@@ -57,7 +59,7 @@ export class Fleet {
   async stop(): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exited = once(this.child, "exit");
-    this.child.kill("SIGKILL");
+    this.child.disconnect(); // it exits then, and writes its profile
     await exited;
   }
 }

@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { Cluster, type Daemon } from "../../fixtures/cluster.js";
 import { cpuSeconds } from "../cpu-time.js";
@@ -9,13 +10,14 @@ import { agentFolder, agentName } from "./fleet-protocol.js";
 /** A user, and a role that only they have: whom one can lock without locking anybody out. */
 export const BYSTANDER = "bystander";
 
-const AGENTS_PER_FLEET = 2_500;
+const AGENTS_PER_FLEET = 5_000;
 const LAST_LINES = 10;
 
-/** A figure of each of the two processes. */
+/** A figure of each of the two processes, and of those of the agents together. */
 export interface Load {
   readonly auth: number;
   readonly proxy: number;
+  readonly agents: number;
 }
 
 /** A cluster with an auth service and a proxy as two processes, and agents in some more. */
@@ -23,15 +25,18 @@ export class ScaleBed {
   #joined = 0;
   fleets: readonly Fleet[] = [];
 
-  private constructor(readonly cluster: Cluster) {}
+  private constructor(
+    readonly cluster: Cluster,
+    private readonly profiles: string | null,
+  ) {}
 
-  /** @param profiles Folder for the CPU profiles of auth service and proxy; `null` for none. */
+  /** @param profiles Folder for the CPU profiles of all processes; `null` for none. */
   static async start(profiles: string | null): Promise<ScaleBed> {
     const cluster = await Cluster.start({ node: "none", proxy: "apart" });
     if (profiles !== null) cluster.within = ["env", `NODE_OPTIONS=--cpu-prof --cpu-prof-dir=${profiles}`];
     cluster.createRole(BYSTANDER, {});
     cluster.person(BYSTANDER, [`--roles=${BYSTANDER}`]);
-    return new ScaleBed(cluster);
+    return new ScaleBed(cluster, profiles);
   }
 
   get auth(): Daemon {
@@ -43,14 +48,14 @@ export class ScaleBed {
     return this.cluster.proxy;
   }
 
-  /** Resident memory of auth service and proxy, in MiB. */
+  /** Resident memory, in MiB. */
   get residentMib(): Load {
-    return { auth: residentKib(this.auth.process) / 1024, proxy: residentKib(this.proxy.process) / 1024 };
+    return this.#load((process) => residentKib(process) / 1024);
   }
 
-  /** Processor time that auth service and proxy have taken, in seconds. */
+  /** Processor time taken so far, in seconds. */
   get cpuSeconds(): Load {
-    return { auth: cpuSeconds(this.auth.process), proxy: cpuSeconds(this.proxy.process) };
+    return this.#load(cpuSeconds);
   }
 
   /** Processor time that they take while `work` is done, in seconds. */
@@ -58,7 +63,7 @@ export class ScaleBed {
     const before = this.cpuSeconds;
     await work();
     const after = this.cpuSeconds;
-    return { auth: after.auth - before.auth, proxy: after.proxy - before.proxy };
+    return { auth: after.auth - before.auth, proxy: after.proxy - before.proxy, agents: after.agents - before.agents };
   }
 
   /** What auth service and proxy logged last. */
@@ -87,7 +92,7 @@ export class ScaleBed {
     await this.cluster.startProxy();
     const starts = Array.from({ length: Math.ceil(agents / AGENTS_PER_FLEET) }, (_, index) => index * AGENTS_PER_FLEET);
     this.fleets = await Promise.all(
-      starts.map((first) => Fleet.start(this.#order(first, Math.min(AGENTS_PER_FLEET, agents - first)))),
+      starts.map((first) => Fleet.start(this.#order(first, Math.min(AGENTS_PER_FLEET, agents - first)), this.profiles)),
     );
     return [];
   }
@@ -96,6 +101,11 @@ export class ScaleBed {
     await this.#stopFleets();
     await this.cluster.proxy?.stop(); // in order, so that it writes its profile
     await this.cluster.stop();
+  }
+
+  #load(figureOf: (process: ChildProcess) => number): Load {
+    const agents = this.fleets.reduce((sum, fleet) => sum + figureOf(fleet.child), 0);
+    return { auth: figureOf(this.auth.process), proxy: figureOf(this.proxy.process), agents };
   }
 
   async #stopAll(): Promise<void> {

@@ -1,88 +1,91 @@
-import type { Duplex } from "node:stream";
-import { RemoteCollections } from "../../../core/events/remote-collections.js";
-import { deriveJoinTokenKeys } from "../../../core/join/join-token-keys.js";
-import { TokenJoinClient } from "../../../core/join/token-join-client.js";
-import { CLUSTER_SETTINGS_COLLECTION } from "../../../core/plugin/cluster-settings.js";
-import type { RpcConnection } from "../../../core/plugin/rpc.js";
-import { grpcDialer } from "../../../core/rpc/client.js";
-import { createSshServer, type SshServer } from "../../../core/ssh/server.js";
-import type { SshProgram } from "../../../core/ssh/server-session.js";
-import { systemClock } from "../../../core/time/clock.js";
-import type { TunnelStreamInfo } from "../../../core/tunnel/stream-headers.js";
-import { TunnelAgent } from "../../../core/tunnel/tunnel-agent.js";
-import { CA_KEYS } from "../../../plugins/ca/api.js";
-import { LOCKS_COLLECTION } from "../../../plugins/locks/api.js";
-import { type AgentLink, networkLink } from "../../../plugins/nodes/agent-link.js";
-import { AgentRuntime } from "../../../plugins/nodes/agent-runtime.js";
-import { NetworkEnrolment } from "../../../plugins/nodes/enrolment.js";
-import { HostIdentityRegistry } from "../../../plugins/nodes/host-identity-registry.js";
-import { IdentityStore } from "../../../plugins/nodes/identity-store.js";
-import { RoleIdentity } from "../../../plugins/nodes/role-identity.js";
-import { trustReportOf } from "../../../plugins/nodes/trust-report.js";
-import { HostKeyRing } from "../../../plugins/ssh-node/host-key-ring.js";
-import { silentLogger } from "../../fixtures/silent-logger.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { WatchServiceService } from "../../../proto/gen/mezite/core/v1/watch.js";
+import { AgentServiceService } from "../../../proto/gen/mezite/nodes/v1/nodes.js";
+import { SessionServiceService } from "../../../proto/gen/mezite/sessions/v1/sessions.js";
 import { BeatCounter } from "./beat-counter.js";
-import { AGENT_FACTS, agentFolder, agentName, type FleetOrder, type Followed } from "./fleet-protocol.js";
-
-const SERVER_NAME = "localhost";
+import { credentialsOf } from "./fleet-credentials.js";
+import { agentName, type FleetOrder, type Followed } from "./fleet-protocol.js";
+import { LightChannel } from "./light/light-channel.js";
+import { lightIdentityOf } from "./light/light-identity.js";
+import type { LightIdentity } from "./light/light-tls.js";
+import { LightTunnel } from "./light/light-tunnel.js";
+import { WatchCopy } from "./light/watch-copy.js";
+import type { LightWorld } from "./light-world.js";
+import { SimulatedShell } from "./simulated-shell.js";
 
 /**
- * The parts of a node's agent that the cluster sees, without the process: its own identity, a gRPC connection with a
- * watch stream and heartbeats, a tunnel, and an SSH server that knows `true` and a terminal that shows what is typed.
+ * What the cluster sees of a node's agent, for a fraction of what an agent takes: own identity and connections, a watch stream, the
+ * registration, heartbeats, a tunnel, and an SSH server that is made when somebody comes. `simulated-agent.test.ts` holds it to what a
+ * real one says. It does not renew its certificate, and does not follow a new Host CA.
  */
 export class SimulatedAgent {
   readonly beats = new BeatCounter();
-  readonly #name: string;
-  readonly #collections = new RemoteCollections(silentLogger);
-  #identity: RoleIdentity | null = null;
-  #server: SshServer<string> | null = null;
-  #tunnel: TunnelAgent | null = null;
+  readonly #copy: WatchCopy;
+  #listeners: Partial<Record<Followed, () => void>> = {};
+  #channel: LightChannel | null = null;
+  #tunnel: LightTunnel | null = null;
   #tunnels = 0;
+  #lastSign: number | null = null;
+  #isHurried = false;
+  #wake: () => void = () => undefined;
+  #shell: SimulatedShell | null = null;
 
-  constructor(
+  private constructor(
     private readonly order: FleetOrder,
-    index: number,
+    private readonly world: LightWorld,
+    private readonly name: string,
+    private readonly identity: LightIdentity,
   ) {
-    this.#name = agentName(index);
+    this.#copy = new WatchCopy(world.trusts, (what) => this.#changed(what));
+  }
+
+  /** Reads the identity of the agent with this number, which does not connect yet. */
+  static async load(order: FleetOrder, world: LightWorld, index: number): Promise<SimulatedAgent> {
+    const name = agentName(index);
+    return new SimulatedAgent(order, world, name, lightIdentityOf(await credentialsOf(order.folder, name)));
   }
 
   /** Resolves when the agent is registered, has a whole copy of what it may see, and its tunnel stands. */
   async connect(): Promise<void> {
-    const { order } = this;
-    const addresses = [order.authServer];
-    const parts = { dialer: grpcDialer, addresses, clock: systemClock, logger: silentLogger };
-    const identity = new RoleIdentity({ ...parts, role: "node", enrolment: this.#enrolment });
-    this.#identity = identity;
-    const caKeys = this.#collections.of(CA_KEYS);
-    const registered = Promise.withResolvers<void>();
-    const runtime = new AgentRuntime({
-      process: {
-        ...{ clusterName: "test", version: AGENT_FACTS.version, roles: new Set(["node"] as const) },
-        ...{ dataDirectory: this.#folder, authAddresses: addresses, joinToken: null },
-      },
-      identities: new HostIdentityRegistry(new Map([["node", identity]])),
-      collections: this.#collections,
-      caKeys,
-      link: (role) =>
-        this.#counted(
-          networkLink(role.connection(), () => trustReportOf(role.current(), caKeys)),
-          () => registered.resolve(),
-        ),
-      logger: silentLogger,
-      hostName: this.#name,
+    const { order, world, identity } = this;
+    const { keyShare, decoder, userAgent } = world;
+    const channel = new LightChannel({
+      ...{ port: portOf(order.authServer), authority: order.authServer, userAgent, hello: world.rpcHello, keyShare, identity },
     });
-    await runtime.start();
-    await runtime.register({ name: this.#name, labels: AGENT_FACTS.labels });
-    await Promise.all([registered.promise, this.#collections.ready(), this.#openTunnel(identity)]);
+    this.#channel = channel;
+    const [isCopied, isRegistered, isOpen] = [0, 1, 2].map(() => Promise.withResolvers<void>()) as [Step, Step, Step];
+    void this.#follow(channel, isCopied.resolve);
+    void this.#report(channel, isRegistered.resolve);
+    void this.#tellSessions(channel);
+    this.#tunnel = new LightTunnel({
+      ...{ port: portOf(order.tunnelServer), hello: world.tunnelHello, keyShare, identity, decoder },
+      onOpen: () => {
+        this.#tunnels += 1;
+        isOpen.resolve();
+      },
+      onStream: (stream, info) => {
+        this.#shell ??= new SimulatedShell(credentialsOf(order.folder, this.name));
+        this.#shell.serve(stream, info);
+      },
+    });
+    this.#tunnel.open();
+    await Promise.all([isCopied.promise, isRegistered.promise, isOpen.promise]);
   }
 
-  connection(): RpcConnection {
-    if (this.#identity === null) throw new Error(`${this.#name} is not connected`);
-    return this.#identity.connection();
+  /** Closes its connections; nothing is tried again. */
+  stop(): void {
+    this.#channel?.close();
+    this.#tunnel?.close();
+  }
+
+  /** Makes a call. @returns The answer. @throws {Error} when there is none */
+  call(path: string, request: Buffer): Promise<Buffer> {
+    if (this.#channel === null) throw new Error(`${this.name} is not connected`);
+    return this.#channel.unary(path, request);
   }
 
   get hasTunnel(): boolean {
-    return this.#tunnel?.state === "connected";
+    return this.#tunnel?.isOpen === true;
   }
 
   /** How often the tunnel was opened again. */
@@ -91,91 +94,131 @@ export class SimulatedAgent {
   }
 
   get silentSeconds(): number {
-    return this.#collections.silentSeconds();
+    return this.#lastSign === null ? Number.POSITIVE_INFINITY : (performance.now() - this.#lastSign) / 1000;
   }
 
   /** Calls `listener` at the next change. */
   onNextChange(what: Followed, listener: () => void): void {
-    const kind = what === "locks" ? LOCKS_COLLECTION : CLUSTER_SETTINGS_COLLECTION;
-    const stop = this.#collections.of<unknown>(kind).onChange(() => {
-      stop();
-      listener();
+    this.#listeners[what] = listener;
+  }
+
+  /** As `RemoteCollections` follows. */
+  async #follow(channel: LightChannel, onWhole: () => void): Promise<void> {
+    for (let pause = FIRST_WATCH_RETRY_MS; ; ) {
+      await this.#watch(channel, onWhole);
+      await sleep(pause * (0.5 + Math.random()), undefined, { ref: false });
+      pause = this.silentSeconds * 1000 < SILENCE_LIMIT_MS ? FIRST_WATCH_RETRY_MS : Math.min(pause * 2, MAX_WATCH_RETRY_MS);
+    }
+  }
+
+  /** Until the stream ends, or has been silent for too long. */
+  #watch(channel: LightChannel, onWhole: () => void): Promise<void> {
+    let heardAt = performance.now();
+    let watchdog: NodeJS.Timeout;
+    this.#copy.begin();
+    return new Promise((resolve) => {
+      const onMessage = (message: Buffer): void => {
+        heardAt = performance.now();
+        this.#copy.take(message);
+        if (!this.#copy.isWhole) return;
+        this.#lastSign = heardAt;
+        onWhole();
+      };
+      const cancel = channel.stream(WatchServiceService.watch.path, NO_BYTES, onMessage, () => {
+        clearTimeout(watchdog);
+        resolve();
+      });
+      const look = (): void => {
+        const left = heardAt + SILENCE_LIMIT_MS - performance.now();
+        if (left <= 0) cancel();
+        else watchdog = setTimeout(look, left).unref();
+      };
+      look();
     });
   }
 
-  get #folder(): string {
-    return agentFolder(this.order.folder, this.#name);
-  }
-
-  get #enrolment(): NetworkEnrolment {
-    return new NetworkEnrolment({
-      store: new IdentityStore(this.#folder, "node"),
-      joinClient: new TokenJoinClient(grpcDialer, { derive: deriveJoinTokenKeys }, { kind: "fingerprint" }),
-      addresses: [this.order.authServer],
-      token: null,
-      role: "node",
-      publicAddresses: [],
-    });
-  }
-
-  #counted(link: AgentLink, onRegistered: () => void): AgentLink {
-    return {
-      register: async (facts) => {
-        const duties = await link.register(facts);
-        this.beats.begin(duties.heartbeatSeconds);
+  /** As `AgentPresence` reports. */
+  async #report(channel: LightChannel, onRegistered: () => void): Promise<void> {
+    const { registerAgent, agentHeartbeat } = AgentServiceService;
+    for (let retry = FIRST_REPORT_RETRY_MS; ; retry = Math.min(retry * 2, MAX_REPORT_RETRY_MS)) {
+      try {
+        this.#isHurried = false;
+        const answer = await channel.unary(registerAgent.path, this.#copy.trust.registration);
+        const { heartbeatIntervalSeconds } = registerAgent.responseDeserialize(answer);
+        this.beats.begin(heartbeatIntervalSeconds);
         onRegistered();
-        return duties;
-      },
-      heartbeat: () => this.beats.count(link.heartbeat()),
-      deregister: () => link.deregister(),
-    };
+        retry = FIRST_REPORT_RETRY_MS;
+        for (;;) {
+          await this.#pause(heartbeatIntervalSeconds * 1000 * (0.9 + 0.1 * Math.random()));
+          this.#isHurried = false;
+          await this.beats.count(channel.unary(agentHeartbeat.path, this.#copy.trust.heartbeat).then(() => undefined));
+        }
+      } catch {
+        await sleep(retry * (0.5 + Math.random()), undefined, { ref: false });
+      }
+    }
   }
 
-  async #openTunnel(identity: RoleIdentity): Promise<void> {
-    const open = Promise.withResolvers<void>();
-    this.#tunnel = new TunnelAgent({
-      addresses: [this.order.tunnelServer],
-      credentials: () => identity.current(),
-      serverName: SERVER_NAME,
-      sessionEncryption: "ssh",
-      onStream: (stream, info) => this.#serve(identity, stream, info),
-      onStateChange: (state) => {
-        if (state !== "connected") return;
-        this.#tunnels += 1;
-        open.resolve();
-      },
-      logger: silentLogger,
+  /** As `RemoteSessionReporter` gives signs of life; it has no session to tell of. */
+  async #tellSessions(channel: LightChannel): Promise<void> {
+    const { path, responseDeserialize } = SessionServiceService.report;
+    let isListWanted = false;
+    for (let failures = 0; ; ) {
+      try {
+        const answer = await channel.unary(path, isListWanted ? LIVE_LIST : SIGN_OF_LIFE);
+        failures = 0;
+        isListWanted = responseDeserialize(answer).sendLive;
+        if (isListWanted) continue;
+      } catch {
+        failures += 1;
+      }
+      const wait = failures === 0 ? SIGN_OF_LIFE_MS : FIRST_SIGN_RETRY_MS * Math.min(2 ** (failures - 1), 16);
+      await sleep(wait, undefined, { ref: false });
+    }
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    if (this.#isHurried) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds).unref();
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
-    await this.#tunnel.start();
-    await open.promise;
   }
 
-  #serve(identity: RoleIdentity, stream: Duplex, { clientAddress, clientPort }: TunnelStreamInfo): void {
-    this.#server ??= sshServerOf(identity);
-    this.#server.serve(stream, { remoteAddress: clientAddress, remotePort: clientPort });
+  #changed(what: Followed | "ca-keys"): void {
+    if (what === "ca-keys") {
+      this.#isHurried = true;
+      this.#wake();
+      return;
+    }
+    const listener = this.#listeners[what];
+    delete this.#listeners[what];
+    listener?.();
   }
 }
 
 // --- internal ---
 
-/** Lets in whoever the proxy let through. */
-function sshServerOf(identity: RoleIdentity): SshServer<string> {
-  const keys = new HostKeyRing(identity);
-  return createSshServer<string>({
-    hostKeys: () => keys.current(),
-    authenticate: async (attempt) => (attempt.method === "publickey" ? { accept: attempt.user } : { reject: null }),
-    onConnection: (connection) =>
-      connection.handle({ session: (session) => session.handle({ terminal: () => true, environment: () => true, start: run }) }),
-  });
-}
+type Step = PromiseWithResolvers<void>;
 
-function run(program: SshProgram): void {
-  const channel = program.accept();
-  if (channel === null) return;
-  const end = (): void => {
-    channel.exit(0);
-    channel.end();
-  };
-  if (program.kind === "exec") return end();
-  channel.on("data", (typed: Buffer) => void channel.write(Buffer.from(typed))).once("end", end);
+const NO_BYTES = Buffer.alloc(0);
+
+const NO_SESSIONS = { processId: `${process.pid}.${performance.timeOrigin}`, events: [], live: undefined, asking: [] };
+const SIGN_OF_LIFE = SessionServiceService.report.requestSerialize(NO_SESSIONS);
+const LIVE_LIST = SessionServiceService.report.requestSerialize({ ...NO_SESSIONS, live: { sessions: [], otherIds: [] } });
+
+// The figures of `core/events/remote-collections.ts`, `plugins/nodes/agent-presence.ts` and `plugins/sessions/remote-session-reporter.ts`.
+const FIRST_WATCH_RETRY_MS = 200;
+const MAX_WATCH_RETRY_MS = 2_000;
+const SILENCE_LIMIT_MS = 10_500;
+const FIRST_REPORT_RETRY_MS = 500;
+const MAX_REPORT_RETRY_MS = 20_000;
+const SIGN_OF_LIFE_MS = 15_000;
+const FIRST_SIGN_RETRY_MS = 1_000;
+
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(":") + 1));
 }
