@@ -15,6 +15,7 @@ import type {
 import type { ProcessInfo } from "../plugin/process.js";
 import { refuseClearSecrets, withIntegrity, withoutPackage, withPackage } from "./added-packages.js";
 import { type Assembly, assemble } from "./assembly.js";
+import { auditFoundDecisions, noteDecisions } from "./audited-decisions.js";
 import type { CheckedEntry } from "./catalog.js";
 import { ClusterDecisions, type SharedDecisions } from "./cluster-decisions.js";
 import type { ClusterState } from "./cluster-state.js";
@@ -80,8 +81,11 @@ export class PluginControls implements PluginHost {
 
   /** Does what the servers that share the database have decided; before anybody is served. */
   async join(): Promise<void> {
-    const { servers } = this.parts.state;
-    if (servers === null) return;
+    const { servers, published, database } = this.parts.state;
+    if (servers === null) {
+      if (published !== null) await auditFoundDecisions(database, this.#decisions);
+      return;
+    }
     this.#cluster = new ClusterDecisions({
       servers,
       transaction: (work) => this.parts.state.database.transaction(work),
@@ -229,7 +233,8 @@ export class PluginControls implements PluginHost {
       try {
         let decided: (() => void) | undefined;
         await this.parts.state.database.transaction(async (tx) => {
-          decided = await this.#cluster?.decide(tx, base, decisions, reload);
+          if (this.#cluster === null) await noteDecisions(tx.em, decisions);
+          else decided = await this.#cluster.decide(tx, base, decisions, reload);
           recorded?.(tx, change);
         });
         decided?.();

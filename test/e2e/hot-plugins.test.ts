@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
@@ -146,7 +148,13 @@ describe("plugins of a running server", needsPeers("ssh"), () => {
     cluster.mezctlOk(["plugins", "disable", "recordings"]);
     await cluster.server.stop();
     await session.ended();
+    // As when it was killed after the file and before the commit.
+    const file = join(cluster.dataDirectory, "plugins.json");
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), recordings: false, devices: false }));
     await cluster.startServer();
+    const disabled = cluster.mezctlOk(["audit", "ls", "--type=plugin.disabled", "--format=json"]);
+    assert.equal(disabled.match(/"found": ?"plugins\.json"/g)?.length, 1, "that of recordings was audited");
+    cluster.mezctlOk(["plugins", "enable", "devices"]);
     const row = plugins(cluster).find(({ id }) => id === "recordings");
     assert.deepEqual([row?.state, row?.decided_by], ["off", "command"]);
     assert.match(cluster.mezctl(["recordings", "ls"]).stderr, /plugin "recordings" is not enabled on cluster test/);
