@@ -1,6 +1,6 @@
 import { uptime } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
+import { type WatchMessage, WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
 import { isMezError, messageOf } from "../errors/error.js";
 import type { Collection, CollectionKind, Collections } from "../plugin/collection.js";
 import type { Logger } from "../plugin/logger.js";
@@ -99,20 +99,22 @@ export class RemoteCollections implements Collections {
     let watchdog = setTimeout(giveUp, SILENCE_LIMIT_MS);
     let snapshot: Map<string, Map<string, unknown>> | null = new Map();
     try {
-      for await (const { message } of client.watch({}, { signal: stream.signal })) {
+      for await (const received of client.watch({ batches: true }, { signal: stream.signal })) {
         clearTimeout(watchdog);
         watchdog = setTimeout(giveUp, SILENCE_LIMIT_MS);
-        if (message?.$case === "put") {
-          const { kind, key, value } = message.put;
-          const parsed: unknown = JSON.parse(value);
-          if (snapshot === null) this.#registry.apply([{ kind: parseKindId(kind), key, value: parsed }]);
-          else collect(snapshot, parseKindId(kind)).set(key, parsed);
-        } else if (message?.$case === "remove") {
-          this.#registry.apply([{ kind: parseKindId(message.remove.kind), key: message.remove.key }]);
-        } else if (message?.$case === "snapshotComplete" && snapshot !== null) {
-          this.#replace(snapshot);
-          snapshot = null;
-          this.#markReady();
+        for (const message of unpacked(received)) {
+          if (message?.$case === "put") {
+            const { kind, key, value } = message.put;
+            const parsed: unknown = JSON.parse(value);
+            if (snapshot === null) this.#registry.apply([{ kind: parseKindId(kind), key, value: parsed }]);
+            else collect(snapshot, parseKindId(kind)).set(key, parsed);
+          } else if (message?.$case === "remove") {
+            this.#registry.apply([{ kind: parseKindId(message.remove.kind), key: message.remove.key }]);
+          } else if (message?.$case === "snapshotComplete" && snapshot !== null) {
+            this.#replace(snapshot);
+            snapshot = null;
+            this.#markReady();
+          }
         }
         // Before it is whole, a new copy makes the old one no younger.
         if (snapshot === null) this.#lastSign = this.steadySeconds();
@@ -132,6 +134,10 @@ export class RemoteCollections implements Collections {
 }
 
 // --- internal ---
+
+function unpacked({ message }: WatchMessage): readonly WatchMessage["message"][] {
+  return message?.$case === "batch" ? message.batch.messages.map((each) => each.message) : [message];
+}
 
 function collect(snapshot: Map<string, Map<string, unknown>>, kind: string): Map<string, unknown> {
   const known = snapshot.get(kind) ?? new Map<string, unknown>();

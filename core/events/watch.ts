@@ -1,9 +1,10 @@
-import { type WatchMessage, WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
+import { type WatchMessage, type WatchRequest, WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
 import type { Caller, PermissionHolder } from "../plugin/caller.js";
 import type { CallContext, RpcHandlers, RpcService } from "../plugin/rpc.js";
-import type { CollectionChange, LiveCollection } from "./collections.js";
+import type { LiveCollection } from "./collections.js";
 import type { LocalCollections } from "./local-collections.js";
 import { WatchAudience } from "./watch-audience.js";
+import { batched, EntryMessages, messageOf, SharedMessage, serializeWatchMessage } from "./watch-message.js";
 
 const HEARTBEAT_MS = 5_000;
 const MAX_WAITING_MESSAGES = 100_000;
@@ -11,7 +12,7 @@ const MAX_WAITING_MESSAGES = 100_000;
 /** The service behind `RemoteCollections`; the core's own. */
 export const WATCH_RPC: RpcService<typeof WatchServiceService> = {
   name: "mezite.core.v1.WatchService",
-  definition: WatchServiceService,
+  definition: { watch: { ...WatchServiceService.watch, responseSerialize: serializeWatchMessage } },
   permissions: { watch: "cluster:use" },
 };
 
@@ -19,29 +20,37 @@ export const WATCH_HOLDERS: readonly PermissionHolder[] = ["proxy", "node", "age
 
 /** Serves each watcher everything that it may see, then every change, in commit order and without a gap. */
 export function watchHandlers(collections: LocalCollections): RpcHandlers<typeof WatchServiceService> {
-  const audience = new WatchAudience<WatchMessage>();
+  const audience = new WatchAudience<SharedMessage>();
+  const entries = new EntryMessages();
   collections.registry.onApply((change) => {
+    entries.forget(change);
     const kind = collections.kind(change.kind);
     if (kind !== undefined) audience.tell(change.kind, kind, change.key, () => messageOf(change));
   });
-  return { watch: (_request, call) => watch(collections, call, audience) };
+  collections.onWithdrawn(() => entries.clear());
+  return { watch: (request, call) => watch(collections, request, call, audience, entries) };
 }
 
 // --- internal ---
 
+const SNAPSHOT_COMPLETE = new SharedMessage({ $case: "snapshotComplete", snapshotComplete: {} });
+const HEARTBEAT = new SharedMessage({ $case: "heartbeat", heartbeat: {} });
+
 async function* watch(
   collections: LocalCollections,
+  { batches }: WatchRequest,
   call: CallContext,
-  audience: WatchAudience<WatchMessage>,
+  audience: WatchAudience<SharedMessage>,
+  entries: EntryMessages,
 ): AsyncIterable<WatchMessage> {
-  const waiting: WatchMessage[] = [];
+  let waiting: SharedMessage[] = [];
   let wake: () => void = () => {};
   let isOver = false;
   const end = (): void => {
     isOver = true;
     wake();
   };
-  const push = (message: WatchMessage): void => {
+  const push = (message: SharedMessage): void => {
     if (waiting.length >= MAX_WAITING_MESSAGES) return end();
     waiting.push(message);
     wake();
@@ -52,16 +61,16 @@ async function* watch(
   const unfollow = collections.onWithdrawn(end);
   // Watchers take a heartbeat for the word that they have missed nothing.
   const heartbeat = setInterval(() => {
-    if (!collections.isBlind) push({ message: { $case: "heartbeat", heartbeat: {} } });
+    if (!collections.isBlind) push(HEARTBEAT);
   }, HEARTBEAT_MS);
   call.signal.addEventListener("abort", () => wake());
   try {
-    const snapshot = snapshotFor(collections, call.caller);
-    for (const message of snapshot) yield message;
-    yield { message: { $case: "snapshotComplete", snapshotComplete: {} } };
+    const told = (messages: readonly SharedMessage[]): Iterable<WatchMessage> => (batches ? batched(messages) : messages);
+    yield* told([...snapshotFor(collections, call.caller, entries), SNAPSHOT_COMPLETE]);
     while (!call.signal.aborted && !isOver) {
-      const next = waiting.shift();
-      if (next !== undefined) yield next;
+      const news = waiting;
+      waiting = [];
+      if (news.length > 0) yield* told(news);
       else {
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -75,22 +84,21 @@ async function* watch(
   }
 }
 
-function snapshotFor(collections: LocalCollections, caller: Caller): readonly WatchMessage[] {
-  const messages: WatchMessage[] = [];
+function snapshotFor(collections: LocalCollections, caller: Caller, known: EntryMessages): readonly SharedMessage[] {
+  const messages: SharedMessage[] = [];
   for (const [id, kind] of collections.published()) {
     const collection = collections.registry.byId(id);
     const keys = kind.keysOf?.(caller) ?? "all";
-    for (const [key, value] of keys === "all" ? collection.entries() : entriesAt(collection, keys))
-      if (kind.visibleTo(caller, key)) messages.push(messageOf({ kind: id, key, value }));
+    for (const [key, value] of keys === "all" ? collection.entries() : entriesAt(collection, keys)) {
+      if (!kind.visibleTo(caller, key)) continue;
+      const change = { kind: id, key, value };
+      // What hardly anybody else is shown is not kept.
+      messages.push(kind.keysOf === undefined ? known.of(change) : messageOf(change));
+    }
   }
   return messages;
 }
 
 function entriesAt(collection: LiveCollection, keys: readonly string[]): readonly (readonly [key: string, value: unknown])[] {
   return keys.map((key) => [key, collection.get(key)] as const).filter(([, value]) => value !== undefined);
-}
-
-function messageOf({ kind, key, value }: CollectionChange): WatchMessage {
-  if (value === undefined) return { message: { $case: "remove", remove: { kind, key } } };
-  return { message: { $case: "put", put: { kind, key, value: JSON.stringify(value) } } };
 }

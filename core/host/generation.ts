@@ -17,6 +17,8 @@ export interface RunningGenerations {
 
 /** An immutable set of running plugins, in start order. */
 export class Generation {
+  readonly #implementations = new Map<string, ReadonlyMap<string, unknown>>();
+
   constructor(
     readonly number: number,
     readonly instances: readonly PluginInstance[],
@@ -28,12 +30,11 @@ export class Generation {
 
   /** Every implementation of a port, by name. */
   implementations<T>(port: Port<T>): ReadonlyMap<string, T> {
-    const found = new Map<string, T>();
-    for (const instance of this.instances) {
-      for (const { port: filled, name } of instance.declarations.implementations) {
-        if (filled.id === port.id) found.set(name, instance.service(implementationKey(port, name)) as T);
-      }
-    }
+    const known = this.#implementations.get(port.id);
+    if (known !== undefined) return known as ReadonlyMap<string, T>;
+    const found = this.#find(port);
+    // Some are still to come while it is built.
+    if ([...found.values()].every((service) => service !== undefined)) this.#implementations.set(port.id, found);
     return found;
   }
 
@@ -44,6 +45,16 @@ export class Generation {
       if (service !== undefined) return service as T;
     }
     return null;
+  }
+
+  #find<T>(port: Port<T>): ReadonlyMap<string, T> {
+    const found = new Map<string, T>();
+    for (const instance of this.instances) {
+      for (const { port: filled, name } of instance.declarations.implementations) {
+        if (filled.id === port.id) found.set(name, instance.service(implementationKey(port, name)) as T);
+      }
+    }
+    return found;
   }
 }
 

@@ -14,6 +14,7 @@ type Hook = keyof typeof HOOK_LIMITS_MS;
 export class PluginInstance {
   readonly #lifecycles: Lifecycle[] = [];
   readonly #services = new Map<string, unknown>();
+  #required: ReadonlySet<PluginInstance> | null = null;
   #leases = 0;
   #onIdle: (() => void) | null = null;
 
@@ -82,6 +83,11 @@ export class PluginInstance {
   }
 
   #closure(): ReadonlySet<PluginInstance> {
+    this.#required ??= this.#findRequired();
+    return this.#required;
+  }
+
+  #findRequired(): ReadonlySet<PluginInstance> {
     const found = new Set<PluginInstance>();
     const visit = (instance: PluginInstance): void => {
       if (found.has(instance)) return;

@@ -59,7 +59,12 @@ export class Admission {
       if (isMezError(error, "ACCESS_DENIED")) audit(refusedCall(caller, facts.address, path, route, error));
       throw error;
     }
-    return { caller, clientAddress: facts.address, serverFingerprint: facts.serverFingerprint, signal };
+    return {
+      ...{ caller, clientAddress: facts.address, signal },
+      get serverFingerprint() {
+        return facts.serverFingerprint;
+      },
+    };
   }
 
   /** Only proxies pass connections on: whoever does says where the client is. @throws {MezError} `ACCESS_DENIED` */

@@ -1,7 +1,7 @@
-import { createHash, X509Certificate } from "node:crypto";
+import { constants, createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo, Socket } from "node:net";
-import { createServer, type Server, type TLSSocket } from "node:tls";
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
 import { MezError } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
 import type { HostCredentials } from "../plugin/host-identity.js";
@@ -186,15 +186,17 @@ export class RpcListener {
     this.#accepted += 1;
     Object.defineProperty(socket, "remotePort", { value: this.#accepted });
     const peer = `${socket.remoteAddress}:${this.#accepted}`;
-    const own = socket.getCertificate();
     const presented = socket.getPeerX509Certificate()?.raw ?? null;
+    let fingerprint: Buffer | null = null;
     this.#facts.set(peer, {
       address,
       clientCertificate: socket.authorized ? presented : null,
       foreignCertificate: socket.authorized ? null : presented,
-      serverFingerprint: createHash("sha256")
-        .update((own as { raw?: Buffer } | null)?.raw ?? "")
-        .digest(),
+      // Few ask, and the certificate is read anew each time.
+      get serverFingerprint() {
+        fingerprint ??= fingerprintOf(socket);
+        return fingerprint;
+      },
     });
     socket.once("close", () => this.#facts.delete(peer));
   }
@@ -207,6 +209,18 @@ function endPoints(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
 }
 
-function contextOf(credentials: HostCredentials): { key: string; cert: string; ca: string[] } {
-  return { key: credentials.privateKeyPem.expose(), cert: credentials.certificatePem, ca: [...credentials.trustPem] };
+/** After the connection has closed it fits no certificate. */
+function fingerprintOf(socket: TLSSocket): Buffer {
+  const own = socket.getCertificate() as { raw?: Buffer } | null;
+  return createHash("sha256")
+    .update(own?.raw ?? "")
+    .digest();
+}
+
+/** No connection resumes another: each proves its certificate, so tickets would be made for nobody. */
+function contextOf(credentials: HostCredentials): SecureContextOptions {
+  return {
+    ...{ key: credentials.privateKeyPem.expose(), cert: credentials.certificatePem, ca: [...credentials.trustPem] },
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
 }

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
+import { subjectFields } from "../../core/plugin/certificate-subject.js";
 import { ROLE_ORGANIZATION_PREFIX } from "../../core/plugin/host-identity.js";
 import type { Authenticator, CallCredentials } from "../../core/ports/authenticator.js";
 import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
@@ -74,9 +75,7 @@ interface HostCertificate {
 
 function readHostCertificate(der: Buffer): HostCertificate {
   const certificate = new X509Certificate(der);
-  const subject = new Map(
-    certificate.subject.split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
-  );
+  const subject = subjectFields(certificate);
   return {
     name: subject.get("CN"),
     organization: subject.get("O"),

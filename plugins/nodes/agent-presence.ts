@@ -6,6 +6,7 @@ import type { AgentFacts } from "./agent-service.js";
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 20_000;
+const MAX_UNINFORMED_MS = 2_000;
 
 /** Keeps an agent registered: once at the start, again after each failure, with heartbeats between. */
 export class AgentPresence {
@@ -14,11 +15,15 @@ export class AgentPresence {
   #hurry = new AbortController();
   #renewalSpreadMs: number | null = null;
 
-  /** @param rejoin Called when the cluster does not know the agent any more; `false` when nothing can be done. */
+  /**
+   * @param rejoin Called when the cluster does not know the agent any more; `false` when nothing can be done.
+   * @param informed Resolves when this process has a whole copy of what it is to report on; waited for, but not for long.
+   */
   constructor(
     private readonly link: AgentLink,
     private readonly logger: Logger,
     private readonly rejoin: () => Promise<boolean>,
+    private readonly informed: () => Promise<void> = async () => {},
   ) {}
 
   /** Begins, or begins again with other facts. */
@@ -53,6 +58,7 @@ export class AgentPresence {
 
   async #run(facts: AgentFacts, signal: AbortSignal): Promise<void> {
     let retryMs = FIRST_RETRY_MS;
+    await this.#becomeInformed(signal);
     while (!signal.aborted) {
       try {
         this.#hurry = new AbortController();
@@ -78,6 +84,13 @@ export class AgentPresence {
       await pause(retryMs * (0.5 + Math.random()), signal);
       retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
     }
+  }
+
+  /** Otherwise the registration would be followed by a heartbeat that tells the rest, from every agent when all connect. */
+  async #becomeInformed(signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    await Promise.race([this.informed(), pause(MAX_UNINFORMED_MS, AbortSignal.any([signal, over.signal]))]);
+    over.abort();
   }
 
   async #rejoined(): Promise<boolean> {

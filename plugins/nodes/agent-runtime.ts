@@ -89,7 +89,9 @@ export class AgentRuntime implements Lifecycle, AgentRegistration {
   async #report(role: AgentRole, labels: Readonly<Record<string, string>>): Promise<void> {
     const known = this.#presences.get(role);
     const identity = this.parts.identities.get(role);
-    const presence = known ?? new AgentPresence(this.parts.link(identity), this.parts.logger, () => this.#rejoin(identity));
+    const { link, logger, collections } = this.parts;
+    const rejoin = (): Promise<boolean> => this.#rejoin(identity);
+    const presence = known ?? new AgentPresence(link(identity), logger, rejoin, () => collections.ready());
     this.#presences.set(role, presence);
     const { version } = this.parts.process;
     await presence.start({ labels, hostname: hostname(), os: `${process.platform} ${process.arch}`, version });

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { MezError } from "../../core/errors/error.js";
+import { subjectFields } from "../../core/plugin/certificate-subject.js";
 import type { Collection } from "../../core/plugin/collection.js";
 import { ROLE_ORGANIZATION_PREFIX } from "../../core/plugin/host-identity.js";
 import type { Logger } from "../../core/plugin/logger.js";
@@ -47,7 +48,7 @@ export class TunnelGate {
   /** Says who an agent is, from its host certificate; for the `TunnelListener`. */
   authorize({ certificate }: TunnelApplicant): TunnelPeer | { readonly refusal: string } {
     const { clusterName, nodes, guards } = this.parts;
-    const subject = subjectOf(certificate);
+    const subject = subjectFields(certificate);
     const nodeName = subject.get("CN") ?? "";
     if (subject.get("O") !== NODE_ORGANIZATION)
       return { refusal: "only nodes open tunnels; this is the certificate of something else" };
@@ -64,7 +65,7 @@ export class TunnelGate {
   /** Tells whether a certificate is that of a proxy of this cluster, which is not removed and not locked. */
   isProxy(certificate: X509Certificate): boolean {
     const { clusterName, proxies, guards } = this.parts;
-    const subject = subjectOf(certificate);
+    const subject = subjectFields(certificate);
     const name = subject.get("CN") ?? "";
     const proxy = proxies.get(name);
     return (
@@ -156,12 +157,6 @@ export class TunnelGate {
 const PROXY_ORGANIZATION = `${ROLE_ORGANIZATION_PREFIX}proxy`;
 const NODE_ORGANIZATION = `${ROLE_ORGANIZATION_PREFIX}node`;
 const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/** The fields of a subject that stand there once. */
-function subjectOf(certificate: X509Certificate): ReadonlyMap<string, string> {
-  const fields = Object.entries(certificate.toLegacyObject().subject);
-  return new Map(fields.filter((field): field is [string, string] => typeof field[1] === "string"));
-}
 
 function names(certificate: X509Certificate, clusterName: string, id: string): boolean {
   return (certificate.subjectAltName ?? "").split(", ").includes(`URI:mezite://${clusterName}/agent/${id}`);

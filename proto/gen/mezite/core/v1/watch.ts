@@ -19,6 +19,8 @@ import {
 } from "@grpc/grpc-js";
 
 export interface WatchRequest {
+  /** The caller takes several messages as one `batch`. */
+  batches: boolean;
 }
 
 export interface WatchMessage {
@@ -27,7 +29,14 @@ export interface WatchMessage {
     | { $case: "remove"; remove: EntryKey }
     | { $case: "snapshotComplete"; snapshotComplete: Empty }
     | { $case: "heartbeat"; heartbeat: Empty }
+    | //
+    /** Only for callers that ask for it: what they would have got one by one, in this order, and no batch among it. */
+    { $case: "batch"; batch: Batch }
     | undefined;
+}
+
+export interface Batch {
+  messages: WatchMessage[];
 }
 
 export interface Entry {
@@ -47,11 +56,14 @@ export interface Empty {
 }
 
 function createBaseWatchRequest(): WatchRequest {
-  return {};
+  return { batches: false };
 }
 
 export const WatchRequest: MessageFns<WatchRequest> = {
-  encode(_: WatchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: WatchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.batches !== false) {
+      writer.uint32(8).bool(message.batches);
+    }
     return writer;
   },
 
@@ -68,6 +80,14 @@ export const WatchRequest: MessageFns<WatchRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.batches = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -83,8 +103,9 @@ export const WatchRequest: MessageFns<WatchRequest> = {
   create(base?: DeepPartial<WatchRequest>): WatchRequest {
     return WatchRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<WatchRequest>): WatchRequest {
+  fromPartial(object: DeepPartial<WatchRequest>): WatchRequest {
     const message = createBaseWatchRequest();
+    message.batches = object.batches ?? false;
     return message;
   },
 };
@@ -107,6 +128,9 @@ export const WatchMessage: MessageFns<WatchMessage> = {
         break;
       case "heartbeat":
         Empty.encode(message.message.heartbeat, writer.uint32(34).fork()).join();
+        break;
+      case "batch":
+        Batch.encode(message.message.batch, writer.uint32(42).fork()).join();
         break;
     }
     return writer;
@@ -157,6 +181,14 @@ export const WatchMessage: MessageFns<WatchMessage> = {
             message.message = { $case: "heartbeat", heartbeat: Empty.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "batch", batch: Batch.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -202,7 +234,68 @@ export const WatchMessage: MessageFns<WatchMessage> = {
         }
         break;
       }
+      case "batch": {
+        if (object.message?.batch !== undefined && object.message?.batch !== null) {
+          message.message = { $case: "batch", batch: Batch.fromPartial(object.message.batch) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseBatch(): Batch {
+  return { messages: [] };
+}
+
+export const Batch: MessageFns<Batch> = {
+  encode(message: Batch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.messages) {
+      WatchMessage.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Batch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messages.push(WatchMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Batch>): Batch {
+    return Batch.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Batch>): Batch {
+    const message = createBaseBatch();
+    message.messages = object.messages?.map((e) => WatchMessage.fromPartial(e)) || [];
     return message;
   },
 };
