@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { type TestContext, test } from "node:test";
+import { WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { type TestAuthority, testAuthority } from "../../test/fixtures/tls.js";
 import type { Caller } from "../plugin/caller.js";
@@ -66,13 +67,17 @@ async function serve(
   return { server, address: `localhost:${listening.slice(listening.lastIndexOf(":") + 1)}` };
 }
 
-async function follow(t: TestContext, authority: TestAuthority, address: string, name = "web-01"): Promise<RemoteCollections> {
+async function dial(authority: TestAuthority, address: string, name = "web-01"): Promise<RpcConnection> {
   const { certificatePem, privateKeyPem } = await authority.issue(name);
-  const connection = grpcDialer.dial({
+  return grpcDialer.dial({
     addresses: [address],
     trust: { kind: "authorities", certificatesPem: [authority.certificatePem] },
     identity: { certificatePem, privateKeyPem },
   });
+}
+
+async function follow(t: TestContext, authority: TestAuthority, address: string, name = "web-01"): Promise<RemoteCollections> {
+  const connection = await dial(authority, address, name);
   const remote = new RemoteCollections(silentLogger);
   remote.follow(connection);
   t.after(async () => {
@@ -135,6 +140,33 @@ test("shows a watcher only what it may see, in the copy and in changes", { timeo
   await becomes(remote.of(ROLES), "mark", "seen");
   assert.deepEqual([...remote.of(NODES).entries()], [["web-01", "mine"]]);
   assert.equal(remote.of({ name: "secrets", version: 1, visibleTo: () => true }).size, 0);
+});
+
+test("a watcher that knows no batches gets one message after the other", { timeout: 20_000 }, async (t) => {
+  const authority = await testAuthority();
+  const local = new LocalCollections();
+  await local.publish(ROLES, {
+    entries: async () => [
+      ["dev", "a"],
+      ["ops", "b"],
+    ],
+  });
+  const { address } = await serve(t, authority, local);
+  const connection = await dial(authority, address);
+  t.after(() => connection.close());
+  for (const [batches, expected] of [
+    [false, ["put", "put", "snapshotComplete"]],
+    [true, ["batch"]],
+  ] as const) {
+    const stream = new AbortController();
+    const seen: (string | undefined)[] = [];
+    for await (const { message } of connection.client(WatchServiceService).watch({ batches }, { signal: stream.signal })) {
+      seen.push(message?.$case);
+      if (seen.length === expected.length) break;
+    }
+    stream.abort();
+    assert.deepEqual(seen, expected);
+  }
 });
 
 test("a collection that comes while somebody watches is shown whole, and is empty when it has gone", {

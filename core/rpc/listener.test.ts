@@ -22,6 +22,19 @@ test("closes also while clients are in the handshake, and serves none of them af
   assert.equal(served.length, 0);
 });
 
+test("a connection never resumes an earlier one: each proves its certificate anew", async (t) => {
+  const listener = await openListener([]);
+  t.after(() => listener.close());
+  const port = Number(/\d+$/.exec(await listener.listen("127.0.0.1:0"))?.[0]);
+  const to = { port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] };
+  const first = connectTls(to).resume();
+  const [session] = await once(first, "session");
+  const second = connectTls({ ...to, session }).resume();
+  await once(second, "secureConnect");
+  assert.equal(second.isSessionReused(), false);
+  for (const socket of [first, second]) socket.destroy();
+});
+
 // --- internal ---
 
 async function openListener(served: unknown[]): Promise<RpcListener> {

@@ -62,6 +62,46 @@ test("sends a heartbeat at once when there is something new to say", async () =>
   await presence.leave();
 });
 
+test("registers when it has a whole copy to report on", async () => {
+  const link = new FakeLink();
+  const informed = Promise.withResolvers<void>();
+  const presence = new AgentPresence(
+    link,
+    silentLogger,
+    async () => false,
+    () => informed.promise,
+  );
+  await presence.start(facts);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(link.calls, []);
+  informed.resolve();
+  await link.called("register prod");
+  await presence.leave();
+});
+
+test("registers all the same when no copy comes, and leaves without one", async () => {
+  const never = new Promise<void>(() => {});
+  const [registered, left] = [new FakeLink(), new FakeLink()];
+  const presence = new AgentPresence(
+    registered,
+    silentLogger,
+    async () => false,
+    () => never,
+  );
+  await presence.start(facts);
+  const short = new AgentPresence(
+    left,
+    silentLogger,
+    async () => false,
+    () => never,
+  );
+  await short.start(facts);
+  await short.leave();
+  assert.deepEqual(left.calls, ["deregister"]);
+  await registered.called("register prod");
+  await presence.leave();
+});
+
 test("goodbye works while the auth service is out of reach", async () => {
   const down = new MezError("UNAVAILABLE", "cannot reach the auth service");
   const link = new FakeLink({ register: [down, down, down], deregister: [down] });
