@@ -19,7 +19,7 @@ export function writeIdentity(out: string, profile: Profile, credentials: Creden
     [paths.identity, credentials.sshPrivateKey.expose()],
     [paths.certificate, `${credentials.sshCertificate}\n`],
     [paths.knownHosts, credentials.knownHosts],
-    [paths.config, formatSshConfig(profile, paths, "everything")],
+    [paths.config, formatSshConfig(profile, { ...paths, folder: null }, "everything")],
   ];
   for (const [path, content] of contents) {
     try {

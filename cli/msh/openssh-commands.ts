@@ -93,6 +93,7 @@ const config = command({
   flags: {
     include: { type: "boolean", env: false, description: "For ~/.ssh/config: speak of names ending in the cluster's name only" },
     agent: { type: "boolean", env: false, description: "Take the key from msh agent in place of files" },
+    jump: { type: "boolean", env: false, description: "Reach nodes by ProxyJump, which needs no msh on the machine" },
   },
   async run(context, input) {
     const { printConfig } = await import("./print-config.js");

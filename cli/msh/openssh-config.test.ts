@@ -9,8 +9,9 @@ import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { isMezError } from "../../core/errors/error.js";
 import { needsPeers } from "../../test/peers/require-peer.js";
-import { formatSshConfig, proxyHostName } from "./openssh-config.js";
+import { formatSshConfig } from "./openssh-config.js";
 import { type Profile, parseUserName } from "./profile.js";
+import { proxyHostName } from "./proxy-host-name.js";
 
 const PROFILE: Profile = {
   cluster: "dev",
@@ -27,6 +28,7 @@ const FILES = {
   identity: '/home/a b/100%/"x"/id_ed25519',
   certificate: "/home/a b/100%/id_ed25519-cert.pub",
   knownHosts: "/home/a b/100%/known_hosts",
+  folder: null,
 };
 
 const PROXY = proxyHostName("dev");
@@ -57,7 +59,7 @@ for (const proxy of ["`touch`:3023", "$(touch`:22", "-oProxyCommand=x:22", '"a":
   });
 }
 
-test("sends every node through the proxy when used with -F", SSH, (t) => {
+test("has ssh jump through the proxy when used with -F and without msh", SSH, (t) => {
   const options = readBySsh(t, formatSshConfig(PROFILE, FILES, "everything"), "web-01");
   assert.equal(options.get("proxyjump"), PROXY);
   assert.equal(options.get("identityfile"), FILES.identity.replaceAll("%", "%%"));
@@ -66,6 +68,49 @@ test("sends every node through the proxy when used with -F", SSH, (t) => {
   assert.equal(options.get("stricthostkeychecking"), "true");
   assert.equal(options.get("identitiesonly"), "yes");
   assert.equal(options.get("preferredauthentications"), "publickey,keyboard-interactive");
+});
+
+for (const [what, folder, agentSocket, expected] of [
+  ["", "/home/ab/.mezite/profiles/dev", null, "'/home/ab/.mezite/profiles/dev' '%h' %p"],
+  [", from a folder with a difficult name", "/home/a b/100%h #1/dev", null, "'/home/a b/100%%h #1/dev' '%h' %p"],
+  [", with keys of an agent", "/home/ab/dev", "/run/a b/%.sock", "'/home/ab/dev' '%h' %p '/run/a b/%%.sock'"],
+] as const)
+  test(`has msh reach the nodes${what}`, SSH, (t) => {
+    const config = formatSshConfig(PROFILE, { ...FILES, folder }, "everything", agentSocket);
+    const options = readBySsh(t, config, "web-01");
+    assert.deepEqual([options.get("proxyjump"), options.get("proxyusefdpass")], [undefined, "yes"]);
+    const command = options.get("proxycommand") ?? "";
+    assert.ok(command.endsWith(`/cli/bin/msh' __connect ${expected}`), command);
+    const jump = readBySsh(t, config, PROXY);
+    assert.deepEqual([jump.get("proxycommand"), jump.get("proxyusefdpass")], [undefined, "no"]);
+  });
+
+for (const [what, folder, agentSocket] of [
+  ["its folder", "/home/o'neil/dev", null],
+  ["the agent's socket", "/home/oneil/dev", '/run/"agent"/a.sock'],
+] as const)
+  test(`leaves the way to ssh where ${what} cannot stand in a command`, SSH, (t) => {
+    const options = readBySsh(t, formatSshConfig(PROFILE, { ...FILES, folder }, "everything", agentSocket), "web-01");
+    assert.deepEqual([options.get("proxyjump"), options.get("proxycommand")], [PROXY, undefined]);
+  });
+
+test("gives no name to a shell that would read more than a name in it", SSH, async (t) => {
+  const folder = "/home/ab/dev";
+  for (const scope of ["everything", "cluster"] as const) {
+    const config = formatSshConfig(PROFILE, { ...FILES, folder }, scope);
+    for (const host of ["x'$(touch owned)'.dev", "'.dev", "a'b'.dev"]) {
+      const text = await readMeanwhile(t, config, host).catch(() => new Map<string, string>()); // later versions of ssh refuse it
+      assert.equal(text.get("proxycommand"), undefined, host);
+    }
+  }
+});
+
+test("a person may still jump, and have another command", SSH, (t) => {
+  const config = formatSshConfig(PROFILE, { ...FILES, folder: "/home/ab/dev" }, "everything");
+  const jumps = readBySsh(t, config, "web-01", ["-J", PROXY]);
+  assert.deepEqual([jumps.get("proxyjump"), jumps.get("proxycommand")], [PROXY, undefined]);
+  const own = readBySsh(t, config, "web-01", ["-o", "ProxyUseFdpass=no", "-o", "ProxyCommand=nc %h %p"]);
+  assert.deepEqual([own.get("proxycommand"), own.get("proxyusefdpass")], ["nc %h %p", "no"]);
 });
 
 test("reaches the proxy itself directly, under its address", SSH, (t) => {
@@ -122,8 +167,8 @@ async function listen(t: TestContext, greeting: string): Promise<number> {
 }
 
 /** What OpenSSH makes of a configuration for a host. */
-function readBySsh(t: TestContext, config: string, host: string): ReadonlyMap<string, string> {
-  return optionsIn(execFileSync("ssh", ["-G", "-F", writeConfig(t, config), host], { encoding: "utf8" }));
+function readBySsh(t: TestContext, config: string, host: string, flags: readonly string[] = []): ReadonlyMap<string, string> {
+  return optionsIn(execFileSync("ssh", ["-G", "-F", writeConfig(t, config), ...flags, host], { encoding: "utf8" }));
 }
 
 /** The same, while this process goes on. */

@@ -3,17 +3,21 @@ import { PACKAGE_ROOT } from "../../core/cli/release.js";
 import { MezError } from "../../core/errors/error.js";
 import { parseHostPort } from "../../core/rpc/address.js";
 import type { Profile } from "./profile.js";
+import { proxyHostName } from "./proxy-host-name.js";
 
 /** Files that the configuration points at; absolute paths. */
 export interface IdentityFiles {
   readonly identity: string;
   readonly certificate: string;
   readonly knownHosts: string;
+  /** Of the login, by which msh reaches nodes for ssh; `null` to leave that to ssh alone. */
+  readonly folder: string | null;
 }
 
 /**
- * Writes an OpenSSH client configuration: one host for the proxy, and every node reached through it. Of several proxies
- * ssh takes the first that answers `msh __answers`, and the last when msh is not there to ask.
+ * Writes an OpenSSH client configuration: one host for the proxy, and every node reached through it. `msh __connect` has the
+ * proxy join ssh and node; without msh, ssh jumps. Of several proxies it then takes the first that answers `msh __answers`,
+ * and the last when msh is not there to ask.
  * @param agentSocket Of the agent that holds key and certificate, in place of files.
  * @throws {MezError} `INVALID_DOCUMENT` for a proxy that would be read as something else
  * @param scope `everything` for `ssh -F`; `cluster` speaks of `*.<cluster>` only, to be included by a person's own file.
@@ -28,12 +32,13 @@ export function formatSshConfig(
   const addresses = profile.proxies.map(checkedProxy);
   const [last, ...earlier] = [addresses.at(-1) as ProxyAddress, ...(mayRun(MSH) ? addresses.slice(0, -1) : [])];
   const proxy = proxyHostName(profile.cluster);
+  const connect = connectCommand(files.folder, agentSocket);
   const nodes = scope === "everything" ? "*" : `*.${profile.cluster}`;
   return [
     `# Mezite cluster ${profile.cluster}, user ${profile.user}. Printed by "msh config".`,
     // Once a name is set, "host" matches no more, and nobody else is asked.
     ...earlier.flatMap(({ host, port }) => [
-      `Match originalhost ${proxy} host ${proxy} exec "'${path(MSH).slice(1, -1)}' __answers ${addressOf(host, port)}"`,
+      `Match originalhost ${proxy} host ${proxy} exec "${word(MSH)} __answers ${addressOf(host, port)}"`,
       `  HostName ${host}`,
       `  Port ${port}`,
       "",
@@ -44,8 +49,9 @@ export function formatSshConfig(
     `  User ${quoted(profile.user)}`,
     "  ProxyJump none",
     "",
-    `Host ${nodes} !${proxy}`,
-    `  ProxyJump ${proxy}`,
+    // The name goes to a shell, between quotes. No node has one in its name.
+    `Host ${nodes} !${proxy} "!*'*"`,
+    ...(connect === null ? [`  ProxyJump ${proxy}`] : [`  ProxyCommand ${connect}`, "  ProxyUseFdpass yes"]),
     "",
     `Host ${scope === "everything" ? nodes : `${nodes} ${proxy}`}`,
     ...(agentSocket === null
@@ -61,11 +67,6 @@ export function formatSshConfig(
     ...(scope === "everything" ? [] : ["", "Match all"]),
     "",
   ].join("\n");
-}
-
-/** The name of the jump host in the configuration. No node can have it: a node's name comes before the cluster's. */
-export function proxyHostName(cluster: string): string {
-  return `mezite-proxy.${cluster}`;
 }
 
 // --- internal ---
@@ -86,6 +87,12 @@ function checkedProxy(address: string): ProxyAddress {
   return { host, port };
 }
 
+/** @returns `null` when that cannot be written as a command. */
+function connectCommand(folder: string | null, agentSocket: string | null): string | null {
+  if (folder === null || ![MSH, folder, agentSocket ?? ""].every(mayRun)) return null;
+  return [word(MSH), "__connect", word(folder), "'%h'", "%p", ...(agentSocket === null ? [] : [word(agentSocket)])].join(" ");
+}
+
 /** Whether a path can stand between quotes of the shell between quotes of ssh. */
 function mayRun(file: string): boolean {
   return !/["'\\\p{Cc}]/u.test(file);
@@ -98,6 +105,11 @@ function addressOf(host: string, port: number): string {
 /** In these values `%` begins a token. */
 function path(file: string): string {
   return quoted(file.replaceAll("%", "%%"));
+}
+
+/** The same for a shell. */
+function word(file: string): string {
+  return `'${file.replaceAll("%", "%%")}'`;
 }
 
 function quoted(text: string): string {

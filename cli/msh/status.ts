@@ -1,9 +1,10 @@
 import { EXIT_CODES } from "../../core/cli/exit-codes.js";
 import type { Column, CommandContext, ExitCode } from "../../core/plugin/commands.js";
 import { meziteFolder } from "../cluster-connection.js";
+import { ago } from "./ago.js";
 import type { Profile } from "./profile.js";
 import { ProfileStore } from "./profile-store.js";
-import { ago, chosenProfile } from "./user-connection.js";
+import { chosenProfile } from "./user-connection.js";
 
 /** How a login is shown, after `msh login` and by `msh status`. */
 export const PROFILE_COLUMNS: readonly Column<Profile & { readonly state: string }>[] = [

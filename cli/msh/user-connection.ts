@@ -2,6 +2,8 @@ import { MezError } from "../../core/errors/error.js";
 import type { CommandContext } from "../../core/plugin/commands.js";
 import type { RpcConnection } from "../../core/plugin/rpc.js";
 import { authServersIn, connectTo, meziteFolder } from "../cluster-connection.js";
+import { ago } from "./ago.js";
+import { certificateExpired } from "./certificate-expired.js";
 import { hasAll, type Profile } from "./profile.js";
 import { ProfileStore } from "./profile-store.js";
 import { proxiesIn } from "./server-addresses.js";
@@ -29,9 +31,7 @@ export function chosenProfile(context: CommandContext, store = new ProfileStore(
 export function validProfile(context: CommandContext, store?: ProfileStore): Profile {
   const profile = chosenProfile(context, store);
   if (profile.expiresAt > context.now()) return profile;
-  throw notLoggedIn(
-    `the certificate of ${profile.user} for cluster ${profile.cluster} expired ${ago(profile.expiresAt, context.now())}; run "msh login"`,
-  );
+  throw certificateExpired(profile, context.now());
 }
 
 /** The connection behind `msh`, with the session of the chosen login. */
@@ -48,20 +48,6 @@ export async function connectAsUser(context: CommandContext): Promise<RpcConnect
   // What is begun over this connection may need the new keys at once: an OpenSSH client, a written configuration.
   await learned;
   return connection;
-}
-
-/** How long ago, for people: `12 minutes ago`. */
-export function ago(then: Date, now: Date): string {
-  const seconds = Math.max(0, Math.round((now.getTime() - then.getTime()) / 1000));
-  const [amount, unit] =
-    seconds < 120
-      ? [seconds, "second"]
-      : seconds < 7200
-        ? [Math.round(seconds / 60), "minute"]
-        : seconds < 172_800
-          ? [Math.round(seconds / 3600), "hour"]
-          : [Math.round(seconds / 86_400), "day"];
-  return `${amount} ${unit}${amount === 1 ? "" : "s"} ago`;
 }
 
 // --- internal ---

@@ -9,7 +9,7 @@ import { escapeControls } from "./terminal-text.js";
  * the stack.
  * @returns The exit code.
  */
-export function reportFailure(binary: string, thrown: unknown, io: ProgramIo): number {
+export function reportFailure(binary: string, thrown: unknown, io: Pick<ProgramIo, "stderr" | "env">): number {
   if (isSystemError(thrown) && thrown.code === "EPIPE") return EXIT_CODES["broken-pipe"];
   const expected = isMezError(thrown) ? thrown.kind !== "internal" : isSystemError(thrown);
   const message = `${expected ? "" : "unexpected error: "}${messageChain(thrown)}`;

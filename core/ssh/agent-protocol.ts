@@ -92,11 +92,26 @@ export function parseAgentIdentities(message: Buffer): readonly AgentIdentity[] 
 /** The message that asks for the list. */
 export const LIST_REQUEST = Buffer.of(11);
 
+/** The message that asks for a signature. @param keyBlob As the agent lists it; no RSA key. */
+export function agentSignRequest(keyBlob: Buffer, data: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(SIGN_REQUEST), string(keyBlob), string(data), uint32(0)]);
+}
+
+/** Reads the answer to it: a signature, `null` when the agent refuses. @throws {MezError} `SSH_MALFORMED` */
+export function parseAgentSignature(message: Buffer): Buffer | null {
+  const reader = new WireReader(message, "agent answer");
+  if (reader.byte() !== SIGN_RESPONSE) return null;
+  const signature = reader.string();
+  reader.end();
+  return signature;
+}
+
 // --- internal ---
 
 const FAILURE = 5;
 const SUCCESS = 6;
 const IDENTITIES_ANSWER = 12;
+const SIGN_REQUEST = 13;
 const SIGN_RESPONSE = 14;
 const RSA_SHA2_512 = 4;
 const CONSTRAIN_EXTENSION = 255;
@@ -105,7 +120,7 @@ function parseBody(type: number, reader: WireReader): AgentRequest {
   switch (type) {
     case 11:
       return { kind: "list" };
-    case 13: {
+    case SIGN_REQUEST: {
       const [keyBlob, data, flags] = [reader.string(), reader.string(), reader.uint32()];
       return { kind: "sign", keyBlob, data, rsaAlgorithm: flags & RSA_SHA2_512 ? "rsa-sha2-512" : "rsa-sha2-256" };
     }

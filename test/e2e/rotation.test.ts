@@ -83,10 +83,11 @@ for (const proxy of ["together", "apart"] as const)
       const old = join(home, ".mezite", "profiles", "test");
       // The old certificate and key, with the Host CA that counts now.
       writeFileSync(config, readFileSync(config, "utf8").replaceAll(cluster.home, home));
-      cpSync(join(load.home, ".mezite", "profiles", "test", "known_hosts"), join(old, "known_hosts"));
+      for (const trust of ["known_hosts", "host-ca.pem"])
+        cpSync(join(load.home, ".mezite", "profiles", "test", trust), join(old, trust));
       const { code, stderr } = cluster.ssh([target, "true"], { home });
       assert.equal(code, 255);
-      assert.match(stderr, /Permission denied \(publickey\)/);
+      assert.match(stderr, /was not issued by this cluster|no certificate of this cluster/);
       assert.equal(cluster.ssh([target, "true"], { home: load.home }).code, 0, "with the new certificate it opens");
     });
 

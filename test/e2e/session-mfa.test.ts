@@ -112,7 +112,7 @@ describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "ss
     await master.answer(QUESTION, await app.code());
     const through = (): ReturnType<Cluster["ssh"]> => {
       const jump = `ssh -F ${cluster.sshConfig({ home })} ${control.join(" ")} -W %h:%p ${proxy}`;
-      return cluster.ssh(["-o", "ProxyJump=none", "-o", `ProxyCommand=${jump}`, target, "echo inside"], { home });
+      return cluster.ssh(["-o", "ProxyUseFdpass=no", "-o", `ProxyCommand=${jump}`, target, "echo inside"], { home });
     };
     await master.connected(join(home, "control"));
     const [first, second] = [through(), through()];
@@ -153,7 +153,7 @@ describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "ss
     const homes = [cluster.person("cora", ["--roles=guarded"]), cluster.person("dave", ["--roles=guarded"])] as const;
     const app = await addApp(homes[0]);
     const jump = `ssh -F ${cluster.sshConfig({ home: homes[0] })} -W %h:%p mezite-proxy.test`;
-    const inner = ssh(["-o", "ProxyJump=none", "-o", `ProxyCommand=${jump}`, target, "echo inside"], homes[1]);
+    const inner = ssh(["-o", "ProxyUseFdpass=no", "-o", `ProxyCommand=${jump}`, target, "echo inside"], homes[1]);
     await inner.answer(QUESTION, await app.code());
     await inner.printed(/web-01 asks for a second factor \(totp\) for each session/);
     assert.notEqual(await inner.ended(), 0);

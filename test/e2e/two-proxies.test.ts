@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster, type Daemon } from "../fixtures/cluster.js";
+import { configThrough } from "../fixtures/config-through.js";
 import { eventually } from "../fixtures/eventually.js";
 import { freePorts } from "../fixtures/free-ports.js";
 import { SshSession } from "../fixtures/ssh-session.js";
@@ -42,11 +43,10 @@ describe("two proxies", needsPeers("ssh"), () => {
   const startSecond = () => cluster.joining(["proxy", `--config=${join(cluster.folder, "second.yaml")}`], "proxy", "second");
   const configOf = (proxy: "first" | "second"): string => {
     if (proxy === "first") return cluster.sshConfig();
-    const file = join(cluster.folder, "second_config");
-    const text = readFileSync(cluster.sshConfig(), "utf8").replaceAll(String(cluster.ports.ssh), String(secondPorts.ssh));
-    writeFileSync(file, text, { mode: 0o600 });
-    return file;
+    return throughSecond(cluster.home);
   };
+  const throughSecond = (home: string): string =>
+    configThrough(home, join(home, ".mezite-second"), `localhost:${secondPorts.ssh}`);
   const through = (proxy: "first" | "second", args: readonly string[], input: string | Buffer = "") =>
     cluster.run("ssh", ["-F", configOf(proxy), ...args], { input });
 
@@ -81,10 +81,7 @@ describe("two proxies", needsPeers("ssh"), () => {
 
   test("end a session through both when its person is locked", async () => {
     const home = cluster.person("carol", ["--roles=access", `--logins=${cluster.login}`]);
-    const text = readFileSync(cluster.sshConfig({ home }), "utf8").replaceAll(String(cluster.ports.ssh), String(secondPorts.ssh));
-    const config = join(cluster.folder, "carol_config");
-    writeFileSync(config, text, { mode: 0o600 });
-    const session = await SshSession.open(cluster, near, ["-F", config], { home });
+    const session = await SshSession.open(cluster, near, ["-F", throughSecond(home)], { home });
     cluster.mezctlOk(["locks", "create", "--user=carol", "--message=out"]);
     assert.equal(await session.ended(), 255);
     assert.match(session.errors, /out/);
