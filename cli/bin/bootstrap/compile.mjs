@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { bundle } from "./bundle.mjs";
 import { inProject, readStamp, writeStamp } from "./project.mjs";
 import { requireModernNode, runTool, step } from "./run.mjs";
 
@@ -18,6 +19,7 @@ export function compile() {
   step("compiling", () => {
     removeOrphans("");
     runTool("tsc -b", requireModernNode(), [inProject("node_modules", "typescript", "bin", "tsc"), "-b"]);
+    bundle("cli/msh/connect/main.js", "cli/msh/connect.cjs");
   });
   writeStamp(STAMP, wanted);
 }

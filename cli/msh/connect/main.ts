@@ -6,9 +6,10 @@ import type { Target } from "./reach-node.js";
 /*
  * msh __connect <folder of the login> <host> <port> [<socket of the agent>]
  *
- * What ssh runs for every session: it starts without the other commands of msh, and loads only what it uses.
+ * What ssh runs for every session: it starts without the other commands of msh, and the build puts it into one file,
+ * dist/cli/msh/connect.cjs.
  */
-process.exit(await main(process.argv.slice(3)));
+void main(process.argv.slice(3)).then((code) => process.exit(code));
 
 async function main([folder, host, port, agentSocket]: readonly string[]): Promise<number> {
   try {
