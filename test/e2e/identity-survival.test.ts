@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Cluster, type Daemon } from "../fixtures/cluster.js";
@@ -72,6 +74,32 @@ describe("mezd identity survives", needsPeers("ssh"), () => {
     const { code, stderr } = machine.run(["--renewal-interval=1s"]);
     assert.equal(code, 3);
     assert.match(stderr, /the certificate of identity\/cut-off has expired; bootstrap again with a new token/);
+  });
+
+  test("a database that was put back to a backup, and a copy of it is found all the same", async () => {
+    const machine = new IdentityMachine(cluster, "restored");
+    const daemon = machine.start(["--renewal-interval=1s"], IdentityMachine.create(cluster, "restored"));
+    await daemon.printed(/"msg":"ready"/);
+    const database = join(cluster.dataDirectory, "mezite.db");
+    const backup = join(cluster.folder, "backup.db");
+    await cluster.server.stop();
+    cpSync(database, backup);
+    await cluster.startServer();
+    const before = machine.generation;
+    await eventually(() => machine.generation > before + 2);
+    await cluster.server.stop();
+    const thief = new IdentityMachine(cluster, "restored-thief");
+    cpSync(machine.destination, thief.destination, { recursive: true, verbatimSymlinks: true });
+    cpSync(backup, database);
+    for (const name of [`${database}-wal`, `${database}-shm`]) rmSync(name, { force: true });
+    await cluster.startServer();
+    const restored = machine.generation;
+    await eventually(() => machine.generation > restored + 2, 60_000);
+    assert.equal(identities().find(({ name }) => name === "restored")?.status, "active");
+    assert.match(cluster.mezctlOk(["audit", "ls", "--type=agent_identity.renewed", "--format=json"]), /generation_in_database/);
+    assert.equal(thief.once().code, 4);
+    assert.equal(identities().find(({ name }) => name === "restored")?.status, "locked");
+    await daemon.stop();
   });
 
   test("a rotation of the authorities, without a restart", async () => {
