@@ -172,6 +172,16 @@ for (const [what, options] of [
     await assert.rejects(accepted, Error);
   });
 
+test("no variable of the environment makes a client speak to any server", async (t) => {
+  const { near, far } = await pair(t);
+  const accepted = TlsPrelude.accept(far, tunnelSecureContext(credentials), ALPN, MAX_BYTES).then((server) => server.hear());
+  t.after(() => delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"]);
+  process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+  const { certificatePem: ca } = await testAuthority();
+  await assert.rejects(TlsPrelude.dial(near, { ca, servername: NAME }, ALPN, MAX_BYTES), /certificate/);
+  await assert.rejects(accepted, Error);
+});
+
 // --- internal ---
 
 async function handshake(t: TestContext, lends = true): Promise<{ near: TlsPrelude; far: TlsPrelude }> {

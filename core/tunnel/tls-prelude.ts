@@ -49,7 +49,9 @@ export class TlsPrelude {
    */
   static dial(tcp: Socket, options: ConnectionOptions, alpn: string, maxBytes: number): Promise<TlsPrelude> {
     const records = new RecordStream(tcp);
-    const tls = connectTls({ ...options, socket: records, ALPNProtocols: [alpn], minVersion: "TLSv1.3" });
+    // Said here, or the person's environment could turn it off (NODE_TLS_REJECT_UNAUTHORIZED).
+    const own = { socket: records, ALPNProtocols: [alpn], minVersion: "TLSv1.3", rejectUnauthorized: true } as const;
+    const tls = connectTls({ ...options, ...own });
     return new TlsPrelude(tcp, tls, records, maxBytes).#secured("secureConnect", alpn);
   }
 

@@ -182,7 +182,7 @@ function hasBegun(socket: Socket): Promise<boolean> {
   return new Promise((resolve) => {
     const settle = (): void => {
       socket.off("readable", look).off("end", settle).off("close", settle);
-      resolve(socket.readableLength > 0);
+      resolve(!socket.destroyed && socket.readableLength > 0);
     };
     const look = (): void => {
       if (socket.readableLength > 0) settle();

@@ -106,6 +106,7 @@ export class ProxySession implements LiveSession {
 
   /** Copies until the node's side is gone; never rejects. */
   async carry(client: ClientEnd, stream: Duplex): Promise<void> {
+    if (stream.destroyed) return client.close(); // while the client was waited for
     this.#client = client;
     this.#stream = stream;
     // A client that never confirms the end of its channel does not keep the session in the list.

@@ -118,6 +118,7 @@ export class SessionAdmission {
     const serve = await this.parts.agentless.prepare(visit, signal);
     signal.throwIfAborted();
     const client = await request.accept();
+    signal.throwIfAborted();
     if (client === null) return session.cut("the client went away");
     await session.lend(client, serve);
   }
