@@ -9,8 +9,8 @@ export interface SetFacts {
   readonly instanceId: string;
   readonly generation: number;
   readonly trustPem: readonly string[];
-  /** By the clock of this machine, as is the next. */
   readonly issuedAt: Date;
+  /** By this machine's clock; never later than it is. */
   readonly expiresAt: Date;
   /** Names the token that the instance was made with; not a secret. */
   readonly tokenId: string;
@@ -33,16 +33,16 @@ export type SetFile = (typeof SET_FILES)[number];
 
 /** @throws {MezError} `INTERNAL` for an answer that lacks something */
 export function certificateSetOf(answer: InstanceCertificates, keys: InstanceKeys, tokenId: string, now: Date): CertificateSet {
-  const { identity, instanceId, generation, sshCertificate, sshSerial, x509CertificatePem, knownHosts, trustPem, ttlSeconds } =
+  const { identity, instanceId, generation, sshCertificate, sshSerial, x509CertificatePem, knownHosts, trustPem, expiresAt } =
     answer;
-  if (ttlSeconds <= 0 || instanceId === "" || sshCertificate.length === 0 || x509CertificatePem === "")
+  if (expiresAt === undefined || instanceId === "" || sshCertificate.length === 0 || x509CertificatePem === "")
     throw new MezError("INTERNAL", "the auth service sent certificates that are not complete");
   return {
     ...{ identity, instanceId, generation, trustPem, tokenId, keys, sshSerial, x509CertificatePem, knownHosts },
     sshCertificate: `${formatPublicKey(sshCertificate, `identity/${identity}`).trimEnd()}\n`,
     issuedAt: now,
-    // What the server calls the end is a minute off where its clock is, and half of a short life.
-    expiresAt: new Date(now.getTime() + ttlSeconds * 1000),
+    // A clock that is behind would see the end too late; an answer that was lost before is older than now.
+    expiresAt: new Date(Math.min(expiresAt.getTime(), now.getTime() + answer.ttlSeconds * 1000)),
   };
 }
 
