@@ -126,7 +126,9 @@ export class ClusterState {
   /** Lets go of the entities of an instance that was disposed of; those of `generation` stay. */
   forget(gone: PluginInstance, generation: Generation): void {
     const inUse = new Set(generation.instances.flatMap(({ declarations }) => declarations.entities));
-    this.#open?.storage.forget(gone.declarations.entities.filter((entity) => !inUse.has(entity)));
+    const entities = gone.declarations.entities.filter((entity) => !inUse.has(entity));
+    const goesOn = generation.instances.some(({ id }) => id === gone.id);
+    this.#open?.storage.forget(entities, goesOn ? undefined : gone.id);
   }
 
   /** Stops showing watchers what only `leaving` published. */
@@ -194,6 +196,6 @@ function kindsOf(instances: readonly PluginInstance[]): ReadonlySet<string> {
   return new Set(instances.flatMap(({ declarations }) => declarations.collections.map(({ kind }) => kindId(kind))));
 }
 
-function tablesOf({ id, declarations }: PluginInstance): PluginTables {
-  return { id, entities: declarations.entities, migrations: declarations.migrations };
+function tablesOf({ id, declarations, isPackage }: PluginInstance): PluginTables {
+  return { id, entities: declarations.entities, migrations: declarations.migrations, isPackage };
 }

@@ -179,7 +179,10 @@ function instantiate(plugins: readonly AssembledPlugin[], kept: ReadonlyMap<stri
   for (const { entry, digest, roles, requires, declarations } of plugins) {
     const needed = requires.map((id) => made.get(id) as PluginInstance);
     const { manifest } = entry;
-    made.set(manifest.id, kept.get(manifest.id) ?? new PluginInstance(manifest, digest, roles, declarations, needed));
+    made.set(
+      manifest.id,
+      kept.get(manifest.id) ?? new PluginInstance(manifest, digest, roles, declarations, needed, entry.package !== undefined),
+    );
   }
   return [...made.values()];
 }

@@ -25,6 +25,8 @@ export class PluginInstance {
     readonly roles: ReadonlySet<ProcessRole>,
     readonly declarations: Declarations,
     readonly requires: readonly PluginInstance[],
+    /** Whether it comes from a package, and not with the build: its version may change while the process runs. */
+    readonly isPackage = false,
   ) {}
 
   get id(): string {

@@ -35,6 +35,8 @@ export interface PluginTables {
   readonly id: string;
   readonly entities: Entities;
   readonly migrations: Migrations;
+  /** Whether its version may change while processes run; default `false`. */
+  readonly isPackage?: boolean;
 }
 
 export interface DatabaseOptions extends Omit<TransactionOptions, "orm" | "keeper" | "shared"> {
@@ -69,8 +71,11 @@ export interface OpenDatabase {
   follow(): Promise<void>;
   /** Adds the tables of a plugin that is enabled while the process runs. Once more for the same id does nothing. */
   addPlugin(tables: PluginTables): Promise<void>;
-  /** Forgets entities that no plugin uses any more; their tables stay. */
-  forget(entities: Entities): void;
+  /**
+   * Forgets entities that no plugin uses any more; their tables stay.
+   * @param gone Id of a plugin that does not run here any more: what others do with its tables is theirs.
+   */
+  forget(entities: Entities, gone?: string): void;
   /** Finishes the transactions that were accepted, then frees everything. */
   close(): Promise<void>;
 }
@@ -173,12 +178,16 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       // Its tables may be about to change; of a new one there are none to be looked at yet, and none after a failure.
       if (schema.knows(tables.id)) schema.learn(tables);
       await known.add(tables, () =>
-        migrateAlone(orm, shared, async (around) => void (await migrate(orm, tables.id, tables.migrations, around))),
+        migrateAlone(orm, shared, async (around) => {
+          // Servers that run it in another version have to follow, or let go of its tables.
+          if ((await migrate(orm, tables.id, tables.migrations, around)) > 0) await around?.announce();
+        }),
       );
       schema.learn(tables);
     },
-    forget(entities) {
+    forget(entities, gone) {
       known.forget(entities);
+      if (gone !== undefined) schema.unlearn(gone);
     },
     async close() {
       await poll?.stop();

@@ -41,6 +41,20 @@ class CreateHotTable extends Migration {
   }
 }
 
+class CreatePack extends Migration {
+  override up(): void {
+    this.addSql("create table shared_pack (id integer primary key)");
+  }
+}
+
+class GrowPack extends Migration {
+  override up(): void {
+    this.addSql("alter table shared_pack add column size integer");
+  }
+}
+
+const FIRST_OF_PACK: Migrations[number] = { name: "001", class: CreatePack };
+const SECOND_OF_PACK: Migrations[number] = { name: "002", class: GrowPack };
 const RELEASED: Migrations[number] = { name: "001", class: CreateVouchers };
 
 /** One of the servers that share a database, and what it heard. */
@@ -259,6 +273,22 @@ export function sharedStorageContract(name: string, create: () => Promise<Shared
       await a.open.addPlugin({ id: "hot", entities: [], migrations });
       await Promise.all([add(a, "hot here"), add(b, "hot there")]);
       assert.ok(b.open.silentSeconds() < 60);
+    });
+
+    test("when a package is upgraded on one server, writes of another wait until it has followed", async () => {
+      const version = (...migrations: Migrations) => ({ id: "pack", entities: [], isPackage: true, migrations });
+      for (const server of [a, b]) await server.open.addPlugin(version(FIRST_OF_PACK));
+      await a.open.addPlugin(version(FIRST_OF_PACK, SECOND_OF_PACK));
+      await add(a, "upgraded");
+      let isWritten = false;
+      const writing = add(b, "waits").then(() => {
+        isWritten = true;
+      });
+      await eventually(() => b.open.silentSeconds() > 1);
+      assert.equal(isWritten, false);
+      await b.open.addPlugin(version(FIRST_OF_PACK, SECOND_OF_PACK));
+      await writing;
+      await eventually(() => b.open.silentSeconds() < 1);
     });
 
     // The last one: the servers from before are of no use afterwards.
