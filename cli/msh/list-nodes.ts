@@ -12,7 +12,7 @@ const COLUMNS: readonly Column<Node>[] = [
 export async function listNodes(context: CommandContext): Promise<void> {
   const client = await context.rpc(NodeServiceService);
   const nodes: Node[] = [];
-  for await (const page of client.listNodes({ role: "node" }, { signal: context.signal })) nodes.push(...page.nodes);
+  for await (const page of client.listNodes({ role: "node", brief: true }, { signal: context.signal })) nodes.push(...page.nodes);
   await context.output.rows(nodes, COLUMNS);
   if (nodes.length === 0 && context.isTerminal) context.output.note("there is no node that your roles reach");
 }

@@ -16,16 +16,29 @@ export function layOutTable(
   columns: number | undefined,
   styleHeader: (line: string) => string,
 ): string {
-  const titles = header.map((column) => measured(column.header));
-  const body = rows.map((row) => row.map(measured));
-  const widths = titles.map(({ width }, index) => body.reduce((most, cells) => Math.max(most, cells[index]!.width), width));
+  const titles = header.map((column) => column.header);
+  const lines = [titles, ...rows];
+  // Measured once: a list may have a hundred thousand cells.
+  const taken = new Uint32Array(lines.length * header.length);
+  const widths = header.map(() => 0);
+  lines.forEach((cells, row) => {
+    cells.forEach((text, index) => {
+      const width = displayWidth(text);
+      taken[row * header.length + index] = width;
+      if (width > widths[index]!) widths[index] = width;
+    });
+  });
   if (columns !== undefined) shrinkTo(columns, widths, header);
-  const line = (cells: readonly Cell[]): string =>
-    cells
-      .map((cell, index) => fit(cell, widths[index]!, header[index]!.align))
-      .join(GAP)
-      .trimEnd();
-  return `${[styleHeader(line(titles)), ...body.map(line)].join("\n")}\n`;
+  const lineOf = (cells: readonly string[], row: number): string => {
+    let line = "";
+    cells.forEach((text, index) => {
+      const cell = fit(text, taken[row * header.length + index]!, widths[index]!, header[index]!.align);
+      line = index === 0 ? cell : `${line}${GAP}${cell}`;
+    });
+    return line.trimEnd();
+  };
+  const [first = "", ...body] = lines.map(lineOf);
+  return `${[styleHeader(first), ...body].join("\n")}\n`;
 }
 
 /** Lays out one thing as `Header:  value` lines. */
@@ -35,7 +48,10 @@ export function layOutRecord(
 ): string {
   const width = entries.reduce((most, [header]) => Math.max(most, displayWidth(header) + 1), 0);
   return entries
-    .map(([header, value]) => `${styleHeader(pad(measured(`${header}:`), width, "left"))}${GAP}${value}`.trimEnd() + "\n")
+    .map(
+      ([header, value]) =>
+        `${styleHeader(fit(`${header}:`, displayWidth(header) + 1, width, "left"))}${GAP}${value}`.trimEnd() + "\n",
+    )
     .join("");
 }
 
@@ -44,19 +60,14 @@ export function layOutRecord(
 const GAP = "  ";
 const LEAST_WIDTH = 8;
 
-/** A text and the columns that it takes, measured once: a list may have a hundred thousand cells. */
-interface Cell {
-  readonly text: string;
-  readonly width: number;
-}
-
-function measured(text: string): Cell {
-  return { text, width: displayWidth(text) };
-}
-
-function fit(cell: Cell, width: number, align: "left" | "right"): string {
-  if (cell.width > width) return pad(measured(cutToWidth(cell.text, width)), width, align);
-  return pad(cell, width, align);
+/** @param taken The columns that the text takes. */
+function fit(text: string, taken: number, width: number, align: "left" | "right"): string {
+  if (taken > width) {
+    const cut = cutToWidth(text, width);
+    return fit(cut, displayWidth(cut), width, align);
+  }
+  const space = " ".repeat(width - taken);
+  return align === "right" ? space + text : text + space;
 }
 
 function shrinkTo(columns: number, widths: number[], header: readonly TableColumn[]): void {
@@ -70,9 +81,4 @@ function shrinkTo(columns: number, widths: number[], header: readonly TableColum
     widths[widest]!--;
     excess--;
   }
-}
-
-function pad({ text, width: taken }: Cell, width: number, align: "left" | "right"): string {
-  const space = " ".repeat(Math.max(0, width - taken));
-  return align === "right" ? space + text : text + space;
 }

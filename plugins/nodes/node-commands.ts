@@ -5,7 +5,7 @@ import { type Node, NodeServiceService } from "../../proto/gen/mezite/nodes/v1/n
 export async function listNodes(context: CommandContext, role: "node" | "proxy"): Promise<void> {
   const client = await context.rpc(NodeServiceService);
   const nodes: Node[] = [];
-  for await (const page of client.listNodes({ role }, { signal: context.signal })) nodes.push(...page.nodes);
+  for await (const page of client.listNodes({ role, brief: true }, { signal: context.signal })) nodes.push(...page.nodes);
   await context.output.rows(nodes, LIST_COLUMNS);
 }
 

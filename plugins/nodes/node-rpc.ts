@@ -25,7 +25,7 @@ export function nodeHandlers(nodes: NodeService, openSsh: OpenSshNodeService): R
   return {
     async *listNodes(request, call) {
       for (const page of nodes.visible(call.caller, request.role, PAGE_NODES)) {
-        yield { nodes: page.map(toMessage) };
+        yield { nodes: page.map(request.brief ? toBriefMessage : toMessage) };
         await nextTurn();
       }
     },
@@ -53,6 +53,13 @@ export function nodeHandlers(nodes: NodeService, openSsh: OpenSshNodeService): R
 
 function toMessage(view: NodeView): Node {
   return "agent" in view ? agentMessage(view) : openSshMessage(view.openSsh);
+}
+
+/** A list of ten thousand is read in half the time without what it does not show. */
+function toBriefMessage(view: NodeView): Node {
+  const nothing = { id: "", role: "", os: "", version: "", hostKey: "", userAuthority: "", joinedAt: undefined };
+  const brief = { ...nothing, agentLabels: {}, adminLabels: {}, certificateExpiresAt: undefined };
+  return { ...toMessage(view), ...brief };
 }
 
 function openSshMessage(node: OpenSshNode): Node {

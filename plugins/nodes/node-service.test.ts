@@ -147,13 +147,29 @@ test("a node cannot be certified under the address of a proxy, nor a proxy under
   );
 });
 
+test("a brief list has what lists show, and nothing else", async () => {
+  await bed.enrolment.enrolLocal({ name: "brief-01", role: "node", keys, publicAddresses: [] });
+  const lists = [];
+  for (const brief of [true, false])
+    for await (const { nodes } of nodeHandlers(bed.nodes, bed.openSsh).listNodes({ role: "node", brief }, call(user("admin"))))
+      lists.push(nodes.find(({ name }) => name === "brief-01"));
+  const [brief, whole] = lists;
+  assert.ok(brief !== undefined && whole !== undefined);
+  for (const shown of ["name", "kind", "hostname", "address", "labels", "online", "lastSeen"] as const)
+    assert.deepEqual(brief[shown], whole[shown], shown);
+  assert.deepEqual([brief.id, brief.joinedAt, brief.agentLabels, brief.os], ["", undefined, {}, ""]);
+});
+
 test("lists come in pages, complete and in order", async () => {
   for (let index = 0; index < 520; index++) {
     await bed.enrolment.enrolLocal({ name: `page-${String(index).padStart(3, "0")}`, role: "node", keys, publicAddresses: [] });
   }
   const sizes: number[] = [];
   const names: string[] = [];
-  for await (const { nodes } of nodeHandlers(bed.nodes, bed.openSsh).listNodes({ role: "node" }, call(user("admin")))) {
+  for await (const { nodes } of nodeHandlers(bed.nodes, bed.openSsh).listNodes(
+    { role: "node", brief: false },
+    call(user("admin")),
+  )) {
     sizes.push(nodes.length);
     names.push(...nodes.map((node) => node.name));
   }

@@ -115,6 +115,8 @@ export interface DeregisterAgentResponse {
 export interface ListNodesRequest {
   /** node or proxy; empty is node. Proxies are shown to admin and auditor only. */
   role: string;
+  /** Leaves out what no list shows: id, role, os, version, whose labels they are, when it joined, certificates and keys. */
+  brief: boolean;
 }
 
 export interface ListNodesResponse {
@@ -1251,13 +1253,16 @@ export const DeregisterAgentResponse: MessageFns<DeregisterAgentResponse> = {
 };
 
 function createBaseListNodesRequest(): ListNodesRequest {
-  return { role: "" };
+  return { role: "", brief: false };
 }
 
 export const ListNodesRequest: MessageFns<ListNodesRequest> = {
   encode(message: ListNodesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.role !== "") {
       writer.uint32(10).string(message.role);
+    }
+    if (message.brief !== false) {
+      writer.uint32(16).bool(message.brief);
     }
     return writer;
   },
@@ -1283,6 +1288,14 @@ export const ListNodesRequest: MessageFns<ListNodesRequest> = {
             message.role = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.brief = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1301,6 +1314,7 @@ export const ListNodesRequest: MessageFns<ListNodesRequest> = {
   fromPartial(object: DeepPartial<ListNodesRequest>): ListNodesRequest {
     const message = createBaseListNodesRequest();
     message.role = object.role ?? "";
+    message.brief = object.brief ?? false;
     return message;
   },
 };
