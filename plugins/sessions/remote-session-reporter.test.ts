@@ -158,11 +158,17 @@ test("sends the list only with all events before it", async (t) => {
   assert.equal(sent().length, 1000);
 });
 
-test("shows a sign of life when nothing happens", async (t) => {
-  const { reports } = await startReporter(t, () => false, { heartbeatMs: 5 });
-  await until(() => reports.filter(({ role }) => role === "node").length > 3);
-  assert.ok(reports.every(({ events }) => events.length === 0));
-});
+for (const [when, isLive, often] of [
+  ["while a session is under way", true, { heartbeatMs: 5, idleHeartbeatMs: 60_000 }],
+  ["by another measure while none is", false, { heartbeatMs: 60_000, idleHeartbeatMs: 5 }],
+] as const)
+  test(`shows a sign of life ${when}`, async (t) => {
+    const liveSessions = new ProcessLiveSessions();
+    if (isLive) liveSessions.add({ id: "a" } as LiveSession);
+    const { reports } = await startReporter(t, () => false, { ...often, liveSessions });
+    await until(() => reports.filter(({ role }) => role === "node").length > 3);
+    assert.ok(reports.every(({ events }) => events.length === 0));
+  });
 
 test("what waited when the process was killed is told by the next one, once and in order", async (t) => {
   const dataDirectory = await newFolder(t);

@@ -47,9 +47,11 @@ export interface ReporterOptions {
   readonly takeLease: () => Lease;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Sign of life when there is nothing to report. Default 15000. */
+  /** Sign of life while a session is under way and there is nothing to report. Default 15000. */
   readonly heartbeatMs?: number;
-  /** First wait after a failure; doubled up to 16 times. Default 1000. */
+  /** The same while none is, when nothing would be given up for lost. Default 120000. */
+  readonly idleHeartbeatMs?: number;
+  /** First wait after a failure; doubled up to 16 times, and up to a half more or less. Default 1000. */
   readonly retryMs?: number;
 }
 
@@ -172,15 +174,21 @@ class RoleReports {
   }
 
   async #run(): Promise<void> {
-    const { heartbeatMs = 15_000, retryMs = 1000 } = this.options;
     while (!this.#stop.signal.aborted) {
       this.#wake = new AbortController();
       await this.#report();
-      const isBusy = this.#failures === 0 && (this.queue.size > 0 || this.#wantsLive);
-      const waitMs = this.#failures > 0 ? retryMs * Math.min(2 ** (this.#failures - 1), 16) : isBusy ? 0 : heartbeatMs;
+      const waitMs = this.#waitMs();
       if (waitMs > 0) await delay(waitMs, undefined, { signal: this.#wake.signal }).catch(() => "woken");
       if (this.#wake.signal.aborted && !this.#stop.signal.aborted) await delay(GATHER_MS);
     }
+  }
+
+  /** At random moments: when the auth service was away, every process of the cluster waits. */
+  #waitMs(): number {
+    const { heartbeatMs = 15_000, idleHeartbeatMs = 120_000, retryMs = 1000, liveSessions } = this.options;
+    if (this.#failures > 0) return retryMs * Math.min(2 ** (this.#failures - 1), 16) * (0.5 + Math.random());
+    if (this.queue.size > 0 || this.#wantsLive) return 0;
+    return (liveSessions.all().length > 0 ? heartbeatMs : idleHeartbeatMs) * (0.9 + 0.1 * Math.random());
   }
 
   async #report(): Promise<void> {

@@ -79,7 +79,7 @@ export class SessionLedger {
     for (const session of live?.sessions ?? []) checkNode(session, reporter);
     const ended: string[] = [];
     const refused: RefusedSession[] = [];
-    if (events.length > 0 || live !== null) {
+    if (events.length > 0 || (live !== null && !(await this.#isAgreed(name, live)))) {
       await this.parts.database.transaction(async (tx) => {
         ended.length = 0;
         refused.length = 0;
@@ -118,14 +118,15 @@ export class SessionLedger {
 
   /** Tells other auth servers which processes were heard of here. */
   async tell(): Promise<void> {
-    const told = this.#untold;
-    if (told.size === 0) return;
-    this.#untold = new Map();
-    try {
-      await this.parts.database.transaction((tx) => saveReporters(tx.em, told));
-    } catch (error) {
-      this.#untold = new Map([...told, ...this.#untold]);
-      throw error;
+    while (this.#untold.size > 0) {
+      const told = new Map([...this.#untold].slice(0, TOLD_AT_ONCE));
+      for (const name of told.keys()) this.#untold.delete(name);
+      try {
+        await this.parts.database.transaction((tx) => saveReporters(tx.em, told));
+      } catch (error) {
+        this.#untold = new Map([...told, ...this.#untold]);
+        throw error;
+      }
     }
   }
 
@@ -203,6 +204,12 @@ export class SessionLedger {
     if (servesSession(reporter, row)) this.#audit(tx, row, startRecord(row, reporter));
   }
 
+  /** Whether a process has no session, and is said to have none: what nearly all of them report when they start. */
+  async #isAgreed(name: string, live: LiveList): Promise<boolean> {
+    if (live.sessions.length > 0) return false;
+    return (await this.parts.database.read((em) => findLiveSessions(em, name))).length === 0;
+  }
+
   /** Makes the list what the process says it is. @returns Ids that are gone. */
   async #reconcile(tx: Transaction, reporter: Reporter, live: LiveList): Promise<readonly string[]> {
     for (const session of live.sessions) {
@@ -233,6 +240,8 @@ export class SessionLedger {
 
 const NOBODY: ReadonlySet<string> = new Set();
 const MAX_REFUSALS = 10_000;
+/** Nothing else is done meanwhile. */
+const TOLD_AT_ONCE = 250;
 
 /** The sessions that were refused last: a proxy and a node ask about the same one, and hear the same. */
 class Refusals {

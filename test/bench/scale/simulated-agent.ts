@@ -172,8 +172,8 @@ export class SimulatedAgent {
       } catch {
         failures += 1;
       }
-      const wait = failures === 0 ? SIGN_OF_LIFE_MS : FIRST_SIGN_RETRY_MS * Math.min(2 ** (failures - 1), 16);
-      await sleep(wait, undefined, { ref: false });
+      const retry = FIRST_SIGN_RETRY_MS * Math.min(2 ** (failures - 1), 16) * (0.5 + Math.random());
+      await sleep(failures > 0 ? retry : SIGN_OF_LIFE_MS * (0.9 + 0.1 * Math.random()), undefined, { ref: false });
     }
   }
 
@@ -216,7 +216,7 @@ const MAX_WATCH_RETRY_MS = 2_000;
 const SILENCE_LIMIT_MS = 10_500;
 const FIRST_REPORT_RETRY_MS = 500;
 const MAX_REPORT_RETRY_MS = 20_000;
-const SIGN_OF_LIFE_MS = 15_000;
+const SIGN_OF_LIFE_MS = 120_000;
 const FIRST_SIGN_RETRY_MS = 1_000;
 
 function portOf(address: string): number {
