@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { AGENTLESS_NODE, AGENTLESS_PEERS, AgentlessBed } from "../fixtures/agentless-bed.js";
 import { Cluster } from "../fixtures/cluster.js";
+import { askingOf, directBridge } from "../fixtures/direct-client.js";
 import { echoes, echoServer } from "../fixtures/echo-server.js";
 import { eventually } from "../fixtures/eventually.js";
 import { freePorts } from "../fixtures/free-ports.js";
@@ -29,6 +30,21 @@ describe("a node without an agent, with OpenSSH through the proxy", AGENTLESS_PE
     });
     assert.deepEqual([code, stdout, stderr], [3, "words", "oops\n"], bed.cluster.server.output.slice(-3000));
     assert.match(bed.ssh("-v", bed.target, "kill -TERM $$").stderr, /exit-signal/);
+  });
+
+  test("is reached by the direct route as well, by the same rules", async (t) => {
+    const { cluster, free: home, target } = bed;
+    const bridge = await directBridge(askingOf(home, { port: cluster.ports.ssh, user: "fay", host: AGENTLESS_NODE }));
+    t.after(bridge.close);
+    const ssh = (...args: readonly string[]) => cluster.sshMeanwhile([...bridge.flags, ...args], { home, input: "words" });
+    const { code, stdout, stderr } = await ssh(target, "cat; echo oops >&2; exit 3");
+    assert.deepEqual([code, stdout, stderr], [3, "words", "oops\n"]);
+    assert.match((await ssh(`nobody@${AGENTLESS_NODE}`, "true")).stderr, /fay may not log in to db-01 as nobody/);
+    const session = await SshSession.open(cluster, target, bridge.flags, { home });
+    cluster.mezctlOk(["locks", "create", "--user=fay", "--message=Security review"]);
+    assert.equal(await session.ended(), 255);
+    await eventually(() => `${session.output}${session.errors}`.includes("user fay is locked: Security review"));
+    cluster.mezctlOk(["locks", "delete", "--target-type=user", "--target-name=fay"]);
   });
 
   test("gives a terminal, variables that sshd takes, and the logins of the role alone", async () => {

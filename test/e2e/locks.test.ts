@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster } from "../fixtures/cluster.js";
+import { askDirect, askingOf, directBridge } from "../fixtures/direct-client.js";
 import { eventually } from "../fixtures/eventually.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { needsPeers } from "../peers/require-peer.js";
@@ -55,6 +56,20 @@ describe("a lock", needsPeers("ssh"), () => {
       await eventually(() => cluster.ssh([target, "true"], { home }).code === 0);
     });
   }
+
+  test("ends a session of the direct route, which hears why from its node", async (t) => {
+    const way = { port: cluster.ports.ssh, user: "alice", host: cluster.nodeName };
+    const bridge = await directBridge(askingOf(home, way));
+    t.after(bridge.close);
+    const session = await SshSession.open(cluster, target, bridge.flags, { home });
+    const { id } = lock(["--user=alice", "--message=Security review"]);
+    assert.equal(await session.ended(), 255);
+    const said = "session ended: user alice is locked: Security review";
+    await eventually(() => `${session.output}${session.errors}`.includes(said));
+    const { verdict, message } = await askDirect(askingOf(home, way));
+    assert.deepEqual([verdict, message], ["refused", "user alice is locked: Security review"]);
+    cluster.mezctlOk(["locks", "delete", id]);
+  });
 
   test("leaves the sessions of others alone", async () => {
     const other = await SshSession.open(cluster, target);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster, type Daemon } from "../fixtures/cluster.js";
 import { configThrough } from "../fixtures/config-through.js";
+import { askingOf, directBridge } from "../fixtures/direct-client.js";
 import { eventually } from "../fixtures/eventually.js";
 import { freePorts } from "../fixtures/free-ports.js";
 import { SshSession } from "../fixtures/ssh-session.js";
@@ -85,6 +86,20 @@ describe("two proxies", needsPeers("ssh"), () => {
     cluster.mezctlOk(["locks", "create", "--user=carol", "--message=out"]);
     assert.equal(await session.ended(), 255);
     assert.match(session.errors, /out/);
+  });
+
+  test("lead there by the direct route as well, and end it when its person is locked", async (t) => {
+    const home = cluster.person("dora", ["--roles=access", `--logins=${cluster.login}`]);
+    const bridge = await directBridge(askingOf(home, { port: secondPorts.ssh, user: "dora", host: cluster.nodeName }));
+    t.after(bridge.close);
+    const bytes = randomBytes(3_000_000).toString("base64");
+    const flags = ["-F", cluster.sshConfig({ home }), ...bridge.flags, near];
+    const { stdout, stderr } = await cluster.runMeanwhile("ssh", [...flags, "sha256sum"], { home, input: bytes });
+    assert.equal(stdout.split(" ")[0], createHash("sha256").update(bytes).digest("hex"), stderr);
+    const session = await SshSession.open(cluster, near, bridge.flags, { home });
+    cluster.mezctlOk(["locks", "create", "--user=dora", "--message=out"]);
+    assert.equal(await session.ended(), 255);
+    await eventually(() => `${session.output}${session.errors}`.includes("user dora is locked: out"));
   });
 
   test("a session through one goes on when the other is killed, and new ones work again as soon as it is back", async () => {

@@ -51,8 +51,7 @@ describe("the direct route through a proxy", () => {
   const ssh = async (command: string, input: Buffer | "pipe" = Buffer.alloc(0)): Promise<RunningClient> => {
     const bridge = await directBridge(asking());
     bridges.push(bridge);
-    const place = ["-o", "ProxyJump=none", "-o", "HostName=127.0.0.1", "-o", "HostKeyAlias=web-01", "-p", String(bridge.port)];
-    return bed.client(key, [...place, "web-01", command], input);
+    return bed.client(key, [...bridge.flags, "web-01", command], input);
   };
 
   test("leads OpenSSH's client to a node", async () => {
