@@ -72,7 +72,7 @@ export class TunnelListener {
     this.#pending = new PendingConnections(options.maxPending ?? 512);
     this.#refusals = new RefusalLog(options.logger, options.clock ?? systemClock);
     this.#tls = createTlsServer({
-      ...protocol.tunnelTlsOptions(options.credentials()),
+      ...protocol.tunnelServerTlsOptions(options.credentials()),
       ALPNProtocols: [protocol.TUNNEL_ALPN, protocol.STREAM_ALPN, protocol.PEER_ALPN],
       requestCert: true,
       rejectUnauthorized: true,
@@ -128,7 +128,7 @@ export class TunnelListener {
 
   /** Uses the current credentials for connections from now on. */
   refreshCredentials(): void {
-    this.#tls.setSecureContext(protocol.tunnelTlsOptions(this.#options.credentials()));
+    this.#tls.setSecureContext(protocol.tunnelServerTlsOptions(this.#options.credentials()));
   }
 
   /** Takes no new agents; tunnels go on. */

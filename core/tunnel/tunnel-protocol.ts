@@ -46,22 +46,23 @@ export const HTTP2_OPTIONS = {
   settings: { enablePush: false, maxConcurrentStreams: 10_000, headerTableSize: 0 },
 };
 
-/**
- * TLS for both ends: 1.3 only, and the 128-bit cipher first, the cheaper of the two per byte. No connection resumes another, since
- * each proves its certificate; so nobody is given a ticket for that.
- */
+/** TLS for both ends: 1.3 only, and the 128-bit cipher first, the cheaper of the two per byte. */
 export function tunnelTlsOptions(credentials: TunnelCredentials): SecureContextOptions {
   return {
     key: credentials.privateKeyPem.expose(),
     cert: credentials.certificatePem,
     ca: [...credentials.trustPem],
     minVersion: "TLSv1.3",
-    secureOptions: constants.SSL_OP_NO_TICKET,
     ciphers: "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
   };
 }
 
-/** The same as a context that many connections share. */
+/** The same for who listens. No connection resumes another, since each proves its certificate; so nobody is given a ticket for that. */
+export function tunnelServerTlsOptions(credentials: TunnelCredentials): SecureContextOptions {
+  return { ...tunnelTlsOptions(credentials), secureOptions: constants.SSL_OP_NO_TICKET };
+}
+
+/** The options of who dials, as a context that many connections share. */
 export function tunnelSecureContext(credentials: TunnelCredentials): SecureContext {
   return createSecureContext(tunnelTlsOptions(credentials));
 }

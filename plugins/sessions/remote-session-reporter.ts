@@ -120,7 +120,8 @@ class RoleReports {
   #running: Promise<void> = Promise.resolve();
   #lease: Lease | null = null;
   #draining = false;
-  #wantsLive = false;
+  /** Whether the auth service lacks the list; of a process that has just begun it always does. */
+  #wantsLive = true;
   #failures = 0;
   readonly #admissions = new Admissions();
 

@@ -23,6 +23,7 @@ import {
   findLiveSessions,
   findReporters,
   findSession,
+  hasLiveSessions,
   saveProgress,
   saveReporters,
   saveSession,
@@ -207,7 +208,7 @@ export class SessionLedger {
   /** Whether a process has no session, and is said to have none: what nearly all of them report when they start. */
   async #isAgreed(name: string, live: LiveList): Promise<boolean> {
     if (live.sessions.length > 0) return false;
-    return (await this.parts.database.read((em) => findLiveSessions(em, name))).length === 0;
+    return !(await this.parts.database.read((em) => hasLiveSessions(em, name)));
   }
 
   /** Makes the list what the process says it is. @returns Ids that are gone. */

@@ -65,6 +65,13 @@ export async function findLiveSessions(em: EntityManager, reporter?: string): Pr
   return (await em.find(LiveSessionRecord, where, { orderBy, disableIdentityMap: true })).map(fromRecord);
 }
 
+/** Whether a process has told of a session that is under way. By hand: every agent asks when all of them connect. */
+export async function hasLiveSessions(em: EntityManager, reporter: string): Promise<boolean> {
+  const sql = "select 1 from live_sessions where reporter = ? and ended_at is null limit 1";
+  const rows = await em.getConnection().execute<unknown[]>(sql, [reporter], "all", em.getTransactionContext());
+  return rows.length > 0;
+}
+
 /** How many sessions of a user are under way. */
 export async function countLiveSessions(em: EntityManager, userName: string): Promise<number> {
   return em.count(LiveSessionRecord, { userName, endedAt: null });

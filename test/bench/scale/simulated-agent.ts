@@ -55,7 +55,7 @@ export class SimulatedAgent {
     this.#channel = channel;
     const [isCopied, isRegistered, isOpen] = [0, 1, 2].map(() => Promise.withResolvers<void>()) as [Step, Step, Step];
     void this.#follow(channel, isCopied.resolve);
-    void this.#report(channel, isRegistered.resolve);
+    void this.#report(channel, isCopied.promise, isRegistered.resolve);
     void this.#tellSessions(channel);
     this.#tunnel = new LightTunnel({
       ...{ port: portOf(order.tunnelServer), hello: world.tunnelHello, keyShare, identity, decoder },
@@ -124,7 +124,7 @@ export class SimulatedAgent {
         this.#lastSign = heardAt;
         onWhole();
       };
-      const cancel = channel.stream(WatchServiceService.watch.path, NO_BYTES, onMessage, () => {
+      const cancel = channel.stream(WatchServiceService.watch.path, WATCH, onMessage, () => {
         clearTimeout(watchdog);
         resolve();
       });
@@ -138,8 +138,9 @@ export class SimulatedAgent {
   }
 
   /** As `AgentPresence` reports. */
-  async #report(channel: LightChannel, onRegistered: () => void): Promise<void> {
+  async #report(channel: LightChannel, informed: Promise<void>, onRegistered: () => void): Promise<void> {
     const { registerAgent, agentHeartbeat } = AgentServiceService;
+    await Promise.race([informed, sleep(MAX_UNINFORMED_MS, undefined, { ref: false })]);
     for (let retry = FIRST_REPORT_RETRY_MS; ; retry = Math.min(retry * 2, MAX_REPORT_RETRY_MS)) {
       try {
         this.#isHurried = false;
@@ -162,7 +163,7 @@ export class SimulatedAgent {
   /** As `RemoteSessionReporter` gives signs of life; it has no session to tell of. */
   async #tellSessions(channel: LightChannel): Promise<void> {
     const { path, responseDeserialize } = SessionServiceService.report;
-    let isListWanted = false;
+    let isListWanted = true;
     for (let failures = 0; ; ) {
       try {
         const answer = await channel.unary(path, isListWanted ? LIVE_LIST : SIGN_OF_LIFE);
@@ -204,7 +205,7 @@ export class SimulatedAgent {
 
 type Step = PromiseWithResolvers<void>;
 
-const NO_BYTES = Buffer.alloc(0);
+const WATCH = WatchServiceService.watch.requestSerialize({ batches: true });
 
 const NO_SESSIONS = { processId: `${process.pid}.${performance.timeOrigin}`, events: [], live: undefined, asking: [] };
 const SIGN_OF_LIFE = SessionServiceService.report.requestSerialize(NO_SESSIONS);
@@ -216,6 +217,7 @@ const MAX_WATCH_RETRY_MS = 2_000;
 const SILENCE_LIMIT_MS = 10_500;
 const FIRST_REPORT_RETRY_MS = 500;
 const MAX_REPORT_RETRY_MS = 20_000;
+const MAX_UNINFORMED_MS = 2_000;
 const SIGN_OF_LIFE_MS = 120_000;
 const FIRST_SIGN_RETRY_MS = 1_000;
 

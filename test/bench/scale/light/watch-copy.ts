@@ -40,6 +40,9 @@ export class WatchCopy {
     const tag = message[0];
     if (tag === FIELD.put || tag === FIELD.remove) this.#change(new Fields(new Fields(message).next(tag)), tag === FIELD.put);
     else if (tag === FIELD.snapshotComplete) this.#complete();
+    else if (tag === FIELD.batch)
+      for (const messages = new Fields(new Fields(message).next(tag)); messages.rest.length > 0; )
+        this.take(messages.next(FIELD.messages));
     else if (tag !== FIELD.heartbeat) throw new Error(`field ${tag} of a watch message is not known`);
   }
 
@@ -93,8 +96,12 @@ const FOLLOWED = [
   ["settings", Buffer.from(kindId(CLUSTER_SETTINGS_COLLECTION))],
 ] as const;
 
-/** Number and wire type, length-delimited, of the fields of `WatchMessage`, `Entry` and `EntryKey` in proto/mezite/core/v1/watch.proto. */
-const FIELD = { put: 0x0a, remove: 0x12, snapshotComplete: 0x1a, heartbeat: 0x22, kind: 0x0a, key: 0x12, value: 0x1a } as const;
+/** Number and wire type, length-delimited, of the fields of `WatchMessage`, `Batch`, `Entry` and `EntryKey` in proto/mezite/core/v1/watch.proto. */
+const FIELD = {
+  ...{ put: 0x0a, remove: 0x12, snapshotComplete: 0x1a, heartbeat: 0x22, batch: 0x2a },
+  messages: 0x0a,
+  ...{ kind: 0x0a, key: 0x12, value: 0x1a },
+} as const;
 
 /** The fields of a message, in their order, all of them length-delimited. */
 class Fields {
