@@ -39,6 +39,8 @@ const EVENT_CODES: ReadonlyMap<string, string> = new Map([
   ["recording.downloaded", "MZ2011"],
   ["recording.deleted", "MZ2012"],
   ["recording.searched", "MZ2013"],
+  ["recording.interrupted", "MZ2014"],
+  ["recording.resumed", "MZ2015"],
   ["role.created", "MZ3000"],
   ["role.updated", "MZ3001"],
   ["role.deleted", "MZ3002"],

@@ -65,6 +65,15 @@ export interface NodeStatus extends NodeEntry {
 export interface NodeInventory {
   get(name: string): NodeStatus | null;
   all(): readonly NodeStatus[];
+  /** Of a node or proxy that runs mezd; `null` when there is none of that name. */
+  signs(role: "node" | "proxy", name: string): AgentSigns | null;
+}
+
+/** When a node or proxy has given signs of life. */
+export interface AgentSigns {
+  readonly joinedAt: Date;
+  /** Last heartbeat, `null` when there has been none. */
+  readonly lastSeen: Date | null;
 }
 
 export const NODE_INVENTORY: ServiceToken<NodeInventory> = { id: "node-inventory", version: 1 };

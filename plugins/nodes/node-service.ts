@@ -7,7 +7,7 @@ import { type Agent, type AgentRole, type Labels, labelsOf, nodeEntryOf, parseAg
 import type { AgentDirectory } from "./agent-directory.js";
 import { publishAgent, withdrawAgent } from "./agent-publication.js";
 import { deleteAgent, findAgent, updateAgent } from "./agent-repository.js";
-import type { NodeInventory, NodeStatus } from "./api.js";
+import type { AgentSigns, NodeInventory, NodeStatus } from "./api.js";
 import type { Heartbeats } from "./heartbeats.js";
 import { type OpenSshNode, openSshEntryOf } from "./openssh-node.js";
 import type { OpenSshNodeService } from "./openssh-node-service.js";
@@ -48,6 +48,11 @@ export class NodeService implements NodeInventory {
 
   all(): readonly NodeStatus[] {
     return [...this.directory.all("node").map((agent) => this.#status(agent)), ...this.openSsh.all().map(openSshStatus)];
+  }
+
+  signs(role: AgentRole, name: string): AgentSigns | null {
+    const agent = this.directory.find(role, name);
+    return agent === null ? null : { joinedAt: new Date(agent.joinedAt), lastSeen: this.heartbeats.lastSeen(agent.id) };
   }
 
   /**

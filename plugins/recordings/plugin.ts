@@ -11,11 +11,14 @@ import { CLUSTER_SETTING } from "../../core/ports/cluster-setting.js";
 import { RECORDING_STORE } from "../../core/ports/recording-store.js";
 import { RecordingServiceService } from "../../proto/gen/mezite/recordings/v1/recordings.js";
 import { HOST_SEALS } from "../ca/api.js";
+import { NODE_INVENTORY } from "../nodes/api.js";
+import { AbandonedRecordings } from "./abandoned-recordings.js";
 import { RECORDING_MODE, RECORDING_POLICY, SESSION_RECORDER } from "./api.js";
 import { DiskRecordingSpool } from "./disk-recording-spool.js";
 import { CreateRecordings } from "./migrations/001-recordings.js";
 import { AddSeals } from "./migrations/002-seals.js";
 import { CreateRecordingTexts } from "./migrations/003-recording-texts.js";
+import { AddAbandoned } from "./migrations/004-abandoned.js";
 import { RecordingRecord } from "./recording-repository.js";
 import { RECORDING_RPC, recordingHandlers } from "./recording-rpc.js";
 import { RecordingSearch } from "./recording-search.js";
@@ -48,21 +51,28 @@ export default definePlugin<RecordingsConfig>({
           { name: "001-recordings", class: CreateRecordings },
           { name: "002-seals", class: AddSeals },
           { name: "003-recording-texts", class: CreateRecordingTexts },
+          { name: "004-abandoned", class: AddAbandoned },
         ],
       );
       const index = once((resolve) => {
         const [database, store, logger] = [resolve(DATABASE), resolve(RECORDING_STORE), resolve(LOGGER)];
         return new RecordingTextIndex({ database, store, logger, duties: resolve(DUTIES) });
       });
-      host.rpc(RECORDING_RPC, (resolve) => {
+      const service = once((resolve) => {
         const common = { database: resolve(DATABASE), store: resolve(RECORDING_STORE), clock: resolve(CLOCK) };
-        const { database, store } = common;
         const { clusterName } = resolve(PROCESS);
         const onComplete = () => index(resolve).wake();
-        const service = new RecordingService({ ...common, seals: resolve(HOST_SEALS), clusterName, onComplete });
-        return recordingHandlers(service, new RecordingSearch(database, store));
+        return new RecordingService({ ...common, seals: resolve(HOST_SEALS), clusterName, onComplete });
       });
+      host.rpc(RECORDING_RPC, (resolve) =>
+        recordingHandlers(service(resolve), new RecordingSearch(resolve(DATABASE), resolve(RECORDING_STORE))),
+      );
       host.run(index);
+      host.run((resolve) => {
+        const [database, clock, duties, logger] = [resolve(DATABASE), resolve(CLOCK), resolve(DUTIES), resolve(LOGGER)];
+        const [recordings, inventory] = [service(resolve), resolve(NODE_INVENTORY)];
+        return new AbandonedRecordings({ database, recordings, inventory, clock, duties, logger });
+      });
     }
     if (!host.roles.has("proxy") && !host.roles.has("node")) return;
     const spool = once((resolve) => {

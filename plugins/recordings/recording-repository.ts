@@ -18,6 +18,7 @@ export const RecordingRecord = defineEntity({
     endedAt: p.datetime(3).nullable(),
     sizeBytes: p.bigint("number").nullable(),
     state: p.text(),
+    abandonedAt: p.datetime(3).nullable(),
     sealStatement: p.text().nullable(),
     sealSignature: p.text().nullable(),
     textState: p.text().nullable().$type<TextState>(),
@@ -85,14 +86,52 @@ export async function markRead(em: EntityManager, id: string, textState: TextSta
   await em.nativeUpdate(RecordingRecord, { id }, { textState });
 }
 
-/** Notes when a recording ended, how large it is, whether it is whole, and its seal. The first end counts. */
-export async function markEnded(
-  em: EntityManager,
-  id: string,
-  end: { readonly endedAt: Date; readonly sizeBytes: number; readonly state: RecordingState; readonly seal: Seal },
-): Promise<void> {
-  const { seal, ...facts } = end;
-  await em.nativeUpdate(RecordingRecord, { id, endedAt: null }, { ...facts, ...sealColumns(seal) });
+/** What is known of a recording that has ended. */
+export interface KnownEnd {
+  readonly endedAt: Date;
+  readonly sizeBytes: number;
+  readonly state: RecordingState;
+  readonly seal: Seal;
+}
+
+/**
+ * Notes when a recording ended, how large it is, whether it is whole, and its seal. The first end that its recorder reports counts.
+ */
+export async function markEnded(em: EntityManager, id: string, { seal, ...facts }: KnownEnd): Promise<void> {
+  await em.nativeUpdate(
+    RecordingRecord,
+    { id, $or: [{ endedAt: null }, { abandonedAt: { $ne: null } }] },
+    { ...facts, ...sealColumns(seal), abandonedAt: null, textState: null },
+  );
+}
+
+/** The same for one whose recorder is gone. `false` when it has ended meanwhile. */
+export async function markAbandoned(em: EntityManager, id: string, at: Date, { seal, ...facts }: KnownEnd): Promise<boolean> {
+  const changed = { ...facts, ...sealColumns(seal), abandonedAt: at };
+  return (await em.nativeUpdate(RecordingRecord, { id, endedAt: null }, changed)) === 1;
+}
+
+/** Has a recording grow again whose recorder has come back. `false` when that was noted already. */
+export async function markResumed(em: EntityManager, id: string): Promise<boolean> {
+  const growing = {
+    endedAt: null,
+    sizeBytes: null,
+    state: "recording",
+    ...sealColumns(null),
+    abandonedAt: null,
+    textState: null,
+  };
+  return (await em.nativeUpdate(RecordingRecord, { id, abandonedAt: { $ne: null } }, growing)) === 1;
+}
+
+/** Those that grow and began before a moment, by id. @param after Id where the page before ended. */
+export async function listGrowing(em: EntityManager, before: Date, after: string, limit: number): Promise<readonly Recording[]> {
+  const records = await em.find(
+    RecordingRecord,
+    { endedAt: null, startedAt: { $lt: before }, id: { $gt: after } },
+    { orderBy: { id: "asc" }, limit, disableIdentityMap: true },
+  );
+  return records.map(fromRecord);
 }
 
 // --- internal ---
@@ -106,6 +145,7 @@ function fromRecord(record: RecordingRow): Recording {
     endedAt: record.endedAt ?? null,
     sizeBytes: record.sizeBytes ?? null,
     state: state as RecordingState,
+    abandonedAt: record.abandonedAt ?? null,
     seal: sealOf(record),
   };
 }

@@ -8,7 +8,16 @@ import type { Clock } from "../../core/time/clock.js";
 import type { HostSeals, SealKeys } from "../ca/api.js";
 import type { Recording } from "./recording.js";
 import { recordingId } from "./recording-id.js";
-import { findRecording, insertRecording, listRecordings, markEnded, type RecordingFilter } from "./recording-repository.js";
+import {
+  findRecording,
+  insertRecording,
+  type KnownEnd,
+  listRecordings,
+  markAbandoned,
+  markEnded,
+  markResumed,
+  type RecordingFilter,
+} from "./recording-repository.js";
 import { SEAL_NAMESPACE, statementOf } from "./seal.js";
 
 /** The process that uploads, as its certificate names it. */
@@ -62,6 +71,7 @@ export class RecordingService {
   ): Promise<number> {
     const known = await this.#find(id);
     if (known !== null) requireRecorder(known, recorder);
+    if (known !== null) await this.#resume(known);
     else if (description !== null && offset === 0) await this.#begin(recorder, id, description);
     else throw new MezError("CONFLICT", `recording ${id} is unknown; it has to be sent from its beginning`);
     return this.parts.store.append(id, offset, bytes);
@@ -72,7 +82,7 @@ export class RecordingService {
     const recording = await this.#find(id);
     if (recording === null) return { sizeBytes: 0, complete: false };
     requireRecorder(recording, recorder);
-    return { sizeBytes: await this.parts.store.size(id), complete: recording.endedAt !== null };
+    return { sizeBytes: await this.parts.store.size(id), complete: hasEnded(recording) };
   }
 
   /**
@@ -83,10 +93,27 @@ export class RecordingService {
   async complete(recorder: Recorder, id: string, end: ReportedEnd): Promise<void> {
     const recording = await this.#get(id);
     requireRecorder(recording, recorder);
-    if (recording.endedAt !== null) return;
+    if (hasEnded(recording)) return;
     const completing = this.#completing.get(id) ?? this.#complete(recording, end).finally(() => this.#completing.delete(id));
     this.#completing.set(id, completing);
     return completing;
+  }
+
+  /**
+   * Ends a recording of whose recorder nothing is heard any more, and seals what has arrived of it. Should the recorder come back,
+   * it goes on from there.
+   * @param endedAt When its recorder was last heard of.
+   * @throws {MezError} `KEY_BACKEND_UNAVAILABLE`, what the store throws
+   */
+  async abandon(recording: Recording, endedAt: Date): Promise<void> {
+    const { database, store, clock, onComplete } = this.parts;
+    const { id } = recording;
+    const read = (await store.size(id)) === 0 ? DIGEST_OF_NOTHING : await digestOf(await store.read(id));
+    const end = await this.#seal(recording, read, "interrupted", endedAt);
+    await database.transaction(async (tx) => {
+      if (await markAbandoned(tx.em, id, clock.now(), end)) tx.audit(auditOf(recording, "recording.interrupted", read.sizeBytes));
+    });
+    onComplete();
   }
 
   /** Newest first. */
@@ -128,7 +155,7 @@ export class RecordingService {
   }
 
   async #complete(recording: Recording, { endedAt, sizeBytes, interrupted }: ReportedEnd): Promise<void> {
-    const { database, store, seals, clock, clusterName: cluster, onComplete } = this.parts;
+    const { database, store, onComplete } = this.parts;
     const { id } = recording;
     const conflict = (held: number) => new MezError("CONFLICT", `recording ${id} has ${held} bytes here and ${sizeBytes} there`);
     const held = await store.size(id);
@@ -136,11 +163,27 @@ export class RecordingService {
     const read = sizeBytes === 0 ? DIGEST_OF_NOTHING : await digestOf(await store.read(id));
     if (read.sizeBytes !== sizeBytes) throw conflict(read.sizeBytes);
     await store.complete(id);
-    const state = interrupted ? "interrupted" : "complete";
-    const statement = statementOf(recording, { cluster, state, ...read, endedAt, sealedAt: clock.now() });
-    const seal = { statement, signature: await seals.seal(SEAL_NAMESPACE, Buffer.from(statement)) };
-    await database.transaction((tx) => markEnded(tx.em, id, { endedAt, sizeBytes, state, seal }));
+    const end = await this.#seal(recording, read, interrupted ? "interrupted" : "complete", endedAt);
+    await database.transaction(async (tx) => {
+      if (recording.abandonedAt !== null) tx.audit(auditOf(recording, "recording.resumed", sizeBytes));
+      await markEnded(tx.em, id, end);
+    });
     onComplete();
+  }
+
+  async #seal(recording: Recording, read: Digest, state: "complete" | "interrupted", endedAt: Date): Promise<KnownEnd> {
+    const { seals, clock, clusterName: cluster } = this.parts;
+    const statement = statementOf(recording, { cluster, state, ...read, endedAt, sealedAt: clock.now() });
+    const signature = await seals.seal(SEAL_NAMESPACE, Buffer.from(statement));
+    return { endedAt, sizeBytes: read.sizeBytes, state, seal: { statement, signature } };
+  }
+
+  /** Its recorder has come back after it was given up. */
+  async #resume(recording: Recording): Promise<void> {
+    if (recording.abandonedAt === null) return;
+    await this.parts.database.transaction(async (tx) => {
+      if (await markResumed(tx.em, recording.id)) tx.audit(auditOf(recording, "recording.resumed", recording.sizeBytes ?? 0));
+    });
   }
 
   async #begin(recorder: Recorder, id: string, description: RecordingDescription): Promise<void> {
@@ -158,6 +201,7 @@ export class RecordingService {
       endedAt: null,
       sizeBytes: null,
       state: "recording",
+      abandonedAt: null,
       seal: null,
     };
     await this.parts.database.transaction(async (tx) => {
@@ -204,6 +248,24 @@ async function digestOf(bytes: Readable): Promise<Digest> {
     sizeBytes += piece.length;
   }
   return { sizeBytes, sha256: hash.digest("hex") };
+}
+
+/** Whether its recorder has reported the end. */
+function hasEnded({ endedAt, abandonedAt }: Recording): boolean {
+  return endedAt !== null && abandonedAt === null;
+}
+
+function auditOf(
+  { id, sessionId, userName, node, recorder }: Recording,
+  type: "recording.interrupted" | "recording.resumed",
+  sizeBytes: number,
+): AuditRecord {
+  return {
+    type,
+    resourceType: "recording",
+    resourceName: id,
+    metadata: { recorded_session: sessionId, recorded_user: userName, node, recorder, size_bytes: sizeBytes },
+  };
 }
 
 function nameOf({ role, name }: Recorder): string {

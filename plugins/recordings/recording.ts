@@ -1,6 +1,6 @@
 import type { Seal } from "./seal.js";
 
-/** `interrupted`: the recorder stopped before the session did. */
+/** `interrupted`: the recorder stopped before the session did, or was not heard of any more. */
 export type RecordingState = "recording" | "complete" | "interrupted";
 
 /** A recording as the auth service knows it. */
@@ -20,6 +20,8 @@ export interface Recording {
   /** `null` while it is growing: then the store knows. */
   readonly sizeBytes: number | null;
   readonly state: RecordingState;
+  /** When the auth service ended it, since its recorder was not heard of any more: what that still sends wins. Else `null`. */
+  readonly abandonedAt: Date | null;
   /** `null` while it is growing, and for those from before there were seals. */
   readonly seal: Seal | null;
 }
