@@ -258,7 +258,7 @@ describe("mezd identity", needsPeers("ssh", "scp", "rsync", "git"), () => {
     await eventually(() => /STOPPING=1/.test(readFileSync(told, "utf8")));
   });
 
-  test("a lock on the identity refuses its sessions, certificates and renewals until it is lifted", async () => {
+  test("a lock on the identity refuses its sessions, certificates and renewals until it is lifted, one on an instance only its own", async () => {
     const machine = new IdentityMachine(cluster, "locked");
     const spare = IdentityMachine.create(cluster, "locked");
     assert.equal(machine.once(tokenIn(cluster.mezctlOk(["agent-identities", "add-token", "locked"]))).code, 0);
@@ -271,6 +271,14 @@ describe("mezd identity", needsPeers("ssh", "scp", "rsync", "git"), () => {
     }
     cluster.mezctlOk(["locks", "delete", "--target-type=agent_identity", "--target-name=locked"]);
     assert.equal(machine.once().code, 0);
+    const sibling = new IdentityMachine(cluster, "locked-sibling");
+    assert.equal(sibling.once(tokenIn(cluster.mezctlOk(["agent-identities", "add-token", "locked"]))).code, 0);
+    cluster.mezctlOk(["locks", "create", "--type=agent_identity_instance", `--name=${machine.instanceId}`, "--message=stolen"]);
+    for (const refused of [machine.ssh("true"), machine.once()]) {
+      assert.notEqual(refused.code, 0);
+      assert.match(refused.stderr, /is locked: stolen/);
+    }
+    assert.deepEqual([sibling.ssh("true").code, sibling.once().code], [0, 0]);
   });
 
   test("a group may read the files when that is asked for", () => {
