@@ -21,18 +21,20 @@ export interface IdentityAuthenticatorParts {
 
 /** Knows machines by the X.509 certificates of their instances. TLS has checked that they hold the keys, nothing else. */
 export class IdentityAuthenticator implements Authenticator {
+  /** By the connection's certificate, which is the same for each of its calls. */
+  readonly #read = new WeakMap<Buffer, ReadCertificate>();
+
   constructor(private readonly parts: IdentityAuthenticatorParts) {}
 
   async authenticate({ bearerToken, foreignCertificate = null }: CallCredentials): Promise<Caller | null> {
     if (bearerToken !== null || foreignCertificate === null) return null;
-    const certificate = new X509Certificate(foreignCertificate);
-    const presented = this.#isOurs(certificate) ? this.#instanceOf(certificate) : null;
+    const { presented, validFrom, validTo } = this.#readOnce(foreignCertificate);
     if (presented === null) return null;
     const { access, guards, clock, machines } = this.parts;
     const { name, instance, generation } = presented;
     const machine = machineNameOf(name);
     const now = clock.now();
-    if (now < certificate.validFromDate || now >= certificate.validToDate)
+    if (now < validFrom || now >= validTo)
       throw new MezError("UNAUTHENTICATED", `the certificate of ${machine} has expired; bootstrap again with a new token`);
     const entry = machines.get(machine);
     if (entry === undefined) throw new MezError("UNAUTHENTICATED", `${machine} was deleted from this cluster`);
@@ -46,11 +48,20 @@ export class IdentityAuthenticator implements Authenticator {
     };
   }
 
-  #isOurs(certificate: X509Certificate): boolean {
-    return this.parts.authorities.trustBundle("user").certificatesPem.some((pem) => {
-      const authority = new X509Certificate(pem);
-      return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
-    });
+  /** What the certificate says, verified again when other keys are trusted. */
+  #readOnce(der: Buffer): ReadCertificate {
+    const { certificatesPem } = this.parts.authorities.trustBundle("user");
+    const known = this.#read.get(der);
+    if (known?.trustedPem === certificatesPem) return known;
+    const certificate = new X509Certificate(der);
+    const read = {
+      trustedPem: certificatesPem,
+      presented: isIssuedUnder(certificatesPem, certificate) ? this.#instanceOf(certificate) : null,
+      validFrom: certificate.validFromDate,
+      validTo: certificate.validToDate,
+    };
+    this.#read.set(der, read);
+    return read;
   }
 
   #instanceOf(certificate: X509Certificate): PresentedInstance | null {
@@ -62,4 +73,22 @@ export class IdentityAuthenticator implements Authenticator {
     }
     return null;
   }
+}
+
+// --- internal ---
+
+interface ReadCertificate {
+  /** The trust bundle that it was verified with. */
+  readonly trustedPem: readonly string[];
+  /** `null` for a certificate of another authority, or of another kind. */
+  readonly presented: PresentedInstance | null;
+  readonly validFrom: Date;
+  readonly validTo: Date;
+}
+
+function isIssuedUnder(trustedPem: readonly string[], certificate: X509Certificate): boolean {
+  return trustedPem.some((pem) => {
+    const authority = new X509Certificate(pem);
+    return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
+  });
 }
