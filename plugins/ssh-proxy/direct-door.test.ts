@@ -38,7 +38,7 @@ for (const type of ["ecdsa", "rsa"] as const)
   });
 
 for (const [why, parts] of [
-  ["a second factor is to be asked for", { policy: { factorDemand: () => "totp" } }],
+  ["a second factor is to be asked for", { admission: { open: async (_visitor, request) => request.askElsewhere?.() } }],
   ["everything goes inside of TLS", { sessionEncryption: "tls" }],
 ] as const satisfies readonly (readonly [string, Partial<DirectDoorParts>])[])
   test(`sends clients to SSH when ${why}, once they have proven who they are`, async (t) => {
@@ -145,7 +145,6 @@ async function open(
   const door = new DirectDoor({
     credentials,
     login: { identify: person, noFactor },
-    policy: { factorDemand: () => null },
     admission: { open: admit },
     sessionEncryption: "ssh",
     logger: silentLogger,

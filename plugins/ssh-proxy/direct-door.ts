@@ -11,12 +11,10 @@ import { type SessionEncryption, type TunnelCredentials, tunnelSecureContext } f
 import { type ClientLogin, plainAddress } from "./client-login.js";
 import type { ClientEnd } from "./proxy-session.js";
 import type { SessionAdmission, Visitor } from "./session-admission.js";
-import type { SessionPolicy } from "./session-policy.js";
 
 export interface DirectDoorParts {
   readonly credentials: TunnelCredentials;
   readonly login: Pick<ClientLogin, "identify" | "noFactor">;
-  readonly policy: Pick<SessionPolicy, "factorDemand">;
   readonly admission: Pick<SessionAdmission, "open">;
   /** With `tls`, nobody goes without it: clients are told to come through SSH, whose bytes are in SSH once more. */
   readonly sessionEncryption: SessionEncryption;
@@ -73,6 +71,7 @@ export class DirectDoor {
 
 // --- internal ---
 
+const JUMP: direct.DirectAnswer = { verdict: "jump", message: "" };
 const GRACE_MS = 30_000;
 /** Locks and other ends are kept within a second; until then the node, which speaks with the client, may say why. */
 const FAREWELL_MS = 500;
@@ -108,8 +107,7 @@ class DirectClient {
       return this.#turnAway(prelude, { verdict: "refused", message });
     }
     this.onKnown();
-    if (parts.sessionEncryption === "tls" || parts.policy.factorDemand(visitor.person) !== null)
-      return this.#turnAway(prelude, { verdict: "jump", message: "" });
+    if (parts.sessionEncryption === "tls") return this.#turnAway(prelude, JUMP);
     clearTimeout(this.#grace); // the node has limits of its own
     socket.once("close", () => {
       for (const session of [...visitor.sessions]) session.cut("the client went away");
@@ -118,9 +116,8 @@ class DirectClient {
       host: request.host,
       port: request.port,
       accept: () => this.#letIn(prelude),
-      reject: (message) => {
-        if (!this.#isAnswered) void this.#turnAway(prelude, { verdict: "refused", message }).catch(() => socket.destroy());
-      },
+      reject: (message) => this.#end(prelude, { verdict: "refused", message }),
+      askElsewhere: () => this.#end(prelude, JUMP),
     });
   }
 
@@ -142,6 +139,11 @@ class DirectClient {
         if (this.#isAnswered) socket.destroy();
       },
     };
+  }
+
+  /** The same from where nobody waits for it, and nothing once an answer has been given. */
+  #end(prelude: TlsPrelude, answer: direct.DirectAnswer): void {
+    if (!this.#isAnswered) void this.#turnAway(prelude, answer).catch(() => this.socket.destroy());
   }
 
   async #turnAway(prelude: TlsPrelude, answer: direct.DirectAnswer): Promise<void> {

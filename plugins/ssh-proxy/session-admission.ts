@@ -54,6 +54,8 @@ export interface SessionRequest {
    * @param isDenial Whether it is in the audit log now.
    */
   reject(message: string, isDenial: boolean): void;
+  /** Sends a client that cannot be asked here to where it can, when the node demands a second factor; left out where it could. */
+  askElsewhere?(): void;
 }
 
 /** Lets sessions begin, whichever way their clients come, and ends them when the policy no longer allows them. */
@@ -69,6 +71,7 @@ export class SessionAdmission {
     let session: ProxySession;
     try {
       const target = parseTarget(request.host, request.port);
+      if (request.askElsewhere !== undefined && policy.demandsFactor(person, target)) return request.askElsewhere();
       const { node, wantsFactor } = policy.admit(person, target, address, factor.state);
       session = this.#register(visitor, node, wantsFactor ? factor.take() : null);
     } catch (error) {

@@ -87,6 +87,17 @@ for (const [what, subject, demand] of [
   test(`asks ${what}`, () => assert.equal(policy.factorDemand(subject), demand));
 }
 
+for (const [who, host, demands] of [
+  [person("carl", ["open", "coded"]), "prod-01", true],
+  [person("carl", ["open", "coded"]), "prod-01.test", true],
+  [person("carl", ["open", "coded"]), "free-01", false],
+  [person("carl", ["open", "coded"]), "vault-01", false],
+  [person("carl", ["open", "coded"]), "gone-01", false],
+  [person(`${MACHINE_PREFIX}bot`, ["coded"]), "prod-01", false],
+] as const)
+  test(`${who.user} is ${demands ? "" : "not "}to be asked on the way to ${host}`, () =>
+    assert.equal(policy.demandsFactor(who, host), demands));
+
 test("asks as soon as a node is there that demands one", () => {
   const alan = person("alan", ["absent"]);
   assert.equal(policy.factorDemand(alan), null);

