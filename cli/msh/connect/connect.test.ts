@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { DirectAnswer } from "../../../core/tunnel/direct-route.js";
 import { DirectBed } from "../../../test/fixtures/direct-bed.js";
+import { eventually } from "../../../test/fixtures/eventually.js";
 import { type TestAuthority, testAuthority } from "../../../test/fixtures/tls.js";
+import { needsPeers, requirePeer } from "../../../test/peers/require-peer.js";
 
 const GO: DirectAnswer = { verdict: "go", message: "" };
 
@@ -75,6 +77,23 @@ for (const [what, serve] of [
     assert.deepEqual([code, stderr], [0, ""]);
     assert.equal(await said(socket), `-F ${join(folder, "ssh_config")} -W [web-01]:2222 -- mezite-proxy.dev\nSSH-2.0-client\r\n`);
   });
+
+test("has an agent sign, and another ssh jump when the agent has no such key", needsPeers("ssh-agent", "ssh-add"), async (t) => {
+  const folder = bed.logIn([await bed.proxy(GO)], { expiresAt: new Date(0) }); // an agent knows a later certificate
+  writeFakeSsh(folder);
+  const socket = join(folder, "a %.sock");
+  const agent = spawn(requirePeer("ssh-agent"), ["-D", "-a", socket], { stdio: "ignore" });
+  t.after(() => agent.kill());
+  await eventually(() => existsSync(socket));
+  const env = { SSH_AUTH_SOCK: socket, PATH: `${folder}:${process.env["PATH"]}` };
+  const without = await bed.connect([folder, "web-01", "22", socket], env);
+  const [words = ""] = (await said(without.socket)).split("\n");
+  assert.ok(words.includes(`-o IdentityAgent="${socket.replaceAll("%", "%%")}" -o IdentitiesOnly=no -W`), words);
+  assert.equal(spawnSync(requirePeer("ssh-add"), [join(folder, "id_ed25519")], { env: { ...process.env, ...env } }).status, 0);
+  const { code, stderr, socket: connection } = await bed.connect([folder, "web-01", "22", socket], env);
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.equal(await said(connection), "greetings\nSSH-2.0-client\r\n");
+});
 
 test("has another ssh jump with a key that only ssh can use", async () => {
   const folder = bed.logIn([await bed.proxy(GO)]);

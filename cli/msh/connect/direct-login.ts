@@ -1,9 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { MezError } from "../../../core/errors/error.js";
-import { parsePrivateKey } from "../../../core/ssh/private-key.js";
-import { createSignature } from "../../../core/ssh/signature.js";
 import { type Profile, parseProfile } from "../profile.js";
+import { keyInFile } from "./key-file.js";
 
 /** A certificate, and who signs with its key. */
 export interface CertifiedKey {
@@ -51,16 +50,5 @@ function profileIn(folder: string): Profile {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     throw new MezError("UNAUTHENTICATED", 'you are not logged in; run "msh login"', { detail: file });
-  }
-}
-
-/** `null` for a file that ssh may know what to do with: one that asks for a passphrase, or a name that stands for a key in an agent. */
-function keyInFile(file: string): CertifiedKey | null {
-  try {
-    const key = parsePrivateKey(readFileSync(file, "utf8"));
-    const [, base64 = ""] = readFileSync(`${file}-cert.pub`, "utf8").split(" ");
-    return { certificate: Buffer.from(base64, "base64"), sign: async (bytes) => createSignature(key, bytes) };
-  } catch {
-    return null;
   }
 }

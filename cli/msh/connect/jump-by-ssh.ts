@@ -24,7 +24,7 @@ export async function jumpBySsh(
 ): Promise<Socket> {
   const [near, far] = await socketPair();
   const keys =
-    agentSocket === undefined ? [] : ["-o", `IdentityAgent=${agentSocket.replaceAll("%", "%%")}`, "-o", "IdentitiesOnly=no"];
+    agentSocket === undefined ? [] : ["-o", `IdentityAgent="${agentSocket.replaceAll("%", "%%")}"`, "-o", "IdentitiesOnly=no"];
   const words = ["-F", join(folder, "ssh_config"), ...keys, "-W", `[${host}]:${port}`, "--", proxyHostName(profile.cluster)];
   // In this process group: a terminal answers to no other.
   const ssh = spawn("ssh", words, { stdio: [far, far, "inherit"] });

@@ -5,13 +5,18 @@ import { alternate, timed } from "../statistics.js";
 
 const AT_ONCE = 8;
 const GOAL = 0.7;
+const NO_GOAL = Number.POSITIVE_INFINITY;
 
 /** Whole runs of the OpenSSH client: key exchanges, certificates and `true`, through the proxy to the node. */
 export const logins: Row = {
   name: "logins",
   summary: "login by certificate and `true`, one at a time and 8 at once, against ssh -J",
   async measure(bed, effort) {
-    return measureLogins("login and true", await bed.ours(), await bed.theirs(), effort, GOAL);
+    const theirs = await bed.theirs();
+    return [
+      ...(await measureLogins("login and true", await bed.ours(), theirs, effort, GOAL)),
+      ...(await measureLogins("login and true by ProxyJump", await bed.jumping(), theirs, effort, NO_GOAL)),
+    ];
   },
 };
 

@@ -7,13 +7,18 @@ import { type Effort, type Figure, type Row, ratioOf } from "../figure.js";
 import { alternate } from "../statistics.js";
 
 const GOAL = 1.5;
+const NO_GOAL = 0;
 
 /** Bytes through the OpenSSH client, the proxy and the node, to and from programs at both ends. */
 export const throughput: Row = {
   name: "throughput",
   summary: "1 GiB up and down with aes128-gcm, against ssh -J",
   async measure(bed, effort) {
-    return measureTransfers("", await bed.ours(), await bed.theirs(), effort, GOAL);
+    const theirs = await bed.theirs();
+    return [
+      ...(await measureTransfers("", await bed.ours(), theirs, effort, GOAL)),
+      ...(await measureTransfers("by ProxyJump, ", await bed.jumping(), theirs, effort, NO_GOAL, TRANSFERS.slice(0, 1))),
+    ];
   },
 };
 
@@ -24,6 +29,7 @@ export async function measureTransfers(
   theirs: Route,
   { rounds, transferBytes }: Effort,
   goal: number,
+  transfers: readonly (readonly [what: string, script: string])[] = TRANSFERS,
 ): Promise<readonly Figure[]> {
   const file = join(tmpdir(), `mezite-bench-${process.pid}`);
   writeFileSync(file, "");
@@ -34,7 +40,7 @@ export async function measureTransfers(
   };
   const figures: Figure[] = [];
   try {
-    for (const [what, script] of TRANSFERS) {
+    for (const [what, script] of transfers) {
       const sides = await alternate(
         rounds,
         () => rate(script, ours),
