@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { after, before, test } from "node:test";
 import type { DirectAnswer } from "../../../core/tunnel/direct-route.js";
 import { DirectBed } from "../../../test/fixtures/direct-bed.js";
@@ -17,7 +18,7 @@ let bed: DirectBed;
 let stranger: TestAuthority;
 before(async () => {
   bed = await DirectBed.start();
-  stranger = await testAuthority();
+  stranger = await testAuthority("Somebody Else");
 });
 after(() => bed.close());
 
@@ -39,6 +40,15 @@ for (const [what, serve, expected] of [
   [
     "is a stranger that calls itself a proxy",
     () => bed.proxy(GO, "proxy", stranger),
+    [
+      4,
+      /^msh: the server at 127.0.0.1:\d+ is not a proxy of cluster dev: its certificate is not signed by the Host CA [^\n]*\n$/,
+    ],
+  ],
+  [
+    "is a stranger that shows its certificate and none of the one who signed it",
+    () =>
+      bed.proxy(GO, "proxy", { ...stranger, issue: async (...leaf) => ({ ...(await stranger.issue(...leaf)), trustPem: [] }) }),
     [
       4,
       /^msh: the server at 127.0.0.1:\d+ is not a proxy of cluster dev: its certificate is not signed by the Host CA [^\n]*\n$/,
@@ -179,6 +189,21 @@ test("somebody who runs it is told what it is for", () => {
     encoding: "utf8",
   });
   assert.equal(stderr, "msh: this is for ssh to run as ProxyCommand, with ProxyUseFdpass=yes\n");
+});
+
+test("a connection goes to standard output alone, whatever channel the environment names", async () => {
+  const folder = bed.logIn([await bed.proxy(GO)]);
+  const asked = bed.requests.length;
+  const child = spawn("/bin/sh", ["-c", `'${DirectBed.launcher}' __connect '${folder}' web-01 22 | cat`], {
+    stdio: ["ignore", "ignore", "pipe", "ipc"], // as below a program that was forked by Node
+  });
+  let received = 0;
+  child.on("message", () => {
+    received += 1;
+  });
+  assert.match(String(await once(child.stderr as Readable, "data")), /this is for ssh to run/);
+  await once(child, "close");
+  assert.deepEqual([received, bed.requests.length], [0, asked]);
 });
 
 // --- internal ---

@@ -79,9 +79,8 @@ async function dial(tcp: Socket, address: string, host: string, { hostCaPem, pro
     return await TlsPrelude.dial(tcp, options, DIRECT_ALPN, MAX_DIRECT_ANSWER_BYTES);
   } catch (error) {
     if (error instanceof MezError) throw error;
-    const code = String((error as NodeJS.ErrnoException).code);
-    const problem = CERTIFICATE_PROBLEMS.find(([codes]) => codes.test(code))?.[1];
-    if (problem !== undefined)
+    const problem = certificateProblem((error as NodeJS.ErrnoException).code);
+    if (problem !== null)
       throw notTrusted(
         `the server at ${address} is not a proxy of cluster ${profile.cluster}: its certificate ${problem}`,
         error,
@@ -101,11 +100,13 @@ function notTrusted(message: string, cause?: unknown): MezError {
   return new MezError("SERVER_NOT_TRUSTED", message, { cause });
 }
 
-/** By the names that Node gives to what X509_verify_cert_error_string(3) lists. */
-const CERTIFICATE_PROBLEMS = [
-  [/^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)$/, "is not valid at this time; compare the clocks of both machines"],
-  [
-    /CERT|ISSUER|CHAIN|_CA$|PURPOSE/,
-    'is not signed by the Host CA that this login knows; after a rotation of the CA, run "msh ls" once',
-  ],
-] as const;
+/**
+ * Certificates have errors by the names that X509_verify_cert_error_string(3) lists. Whatever is none of TLS, of the system or
+ * without a name counts as one, so that no such server is taken for something else.
+ * @returns `null` for other errors
+ */
+function certificateProblem(code: string | undefined): string | null {
+  if (code === undefined || /^(?:ERR_SSL_.*|E[A-Z]+)$/.test(code)) return null;
+  if (/^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)$/.test(code)) return "is not valid at this time; compare the clocks of both machines";
+  return 'is not signed by the Host CA that this login knows; after a rotation of the CA, run "msh ls" once';
+}
