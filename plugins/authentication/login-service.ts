@@ -12,6 +12,7 @@ import type { LoginStep } from "../../core/ports/login-step.js";
 import type { Clock } from "../../core/time/clock.js";
 import type { Access, UserEntry } from "../roles/api.js";
 import { LOGIN_SESSIONS_ENDED, type PreparedPassword } from "./api.js";
+import { invalidCredentials, LoginRefusals, methodOf, USER_NAME } from "./login-refusals.js";
 import { deleteSession, insertSession } from "./login-session-repository.js";
 import type { LoginSessions } from "./login-sessions.js";
 import { type LoginDemands, LoginSteps } from "./login-steps.js";
@@ -76,9 +77,11 @@ export interface LoginServiceParts {
 /** Opens and ends login sessions, and changes passwords. */
 export class LoginService {
   readonly #steps: LoginSteps;
+  readonly #refusals: LoginRefusals;
 
   constructor(private readonly parts: LoginServiceParts) {
     this.#steps = new LoginSteps(parts.steps, parts.demandedSteps);
+    this.#refusals = new LoginRefusals(parts.database, this.#steps);
   }
 
   /**
@@ -88,7 +91,7 @@ export class LoginService {
    */
   async logIn(request: LoginRequest): Promise<OpenedSession | UnfinishedLogin> {
     const { connector, password, newPassword, ttlSeconds, clientAddress } = request;
-    const { database, clock, access, users, passwords, outside } = this.parts;
+    const { database, users, guards, outside, sessions } = this.parts;
     grantTtl(ttlSeconds, this.parts.defaultTtlSeconds(), null); // a request that makes no sense costs no attempt
     if (connector !== null) outside.requireConnector(connector);
     if (connector !== null && newPassword !== null)
@@ -96,72 +99,21 @@ export class LoginService {
     const attempt = this.#begin(request.userName, clientAddress);
     const proven = connector === null ? await this.#proveHere(request) : await this.#proveOutside({ ...request, connector });
     const entry = typeof proven === "string" ? undefined : users.get(proven.userName);
-    if (typeof proven === "string" || entry === undefined) {
-      const reason = typeof proven === "string" ? proven : "unknown user";
-      throw await this.#refuse(request.userName, reason, clientAddress, methodOf(request));
-    }
+    if (typeof proven === "string" || entry === undefined)
+      throw await this.#refusals.wrongCredentials(request, typeof proven === "string" ? proven : "unknown user");
     const { userName, stored } = proven;
     attempt.succeeded();
     // After the password: whether somebody is locked is told to nobody else.
-    const refusal = guardRefusal(this.parts.guards, { user: userName, roles: entry.roles });
-    if (refusal !== null) throw await this.#refuseLocked(userName, refusal, request);
+    const refusal = guardRefusal(guards, { user: userName, roles: entry.roles });
+    if (refusal !== null) throw await this.#refusals.locked({ ...request, userName }, refusal);
     const replacement = newPassword === null ? null : await this.#prepareNew(userName, password, newPassword);
     const rehashed = replacement === null && stored !== null && needsRehash(stored.hash) ? await hashPassword(password) : null;
-    const token = generateLoginToken();
-    const now = clock.now();
-    const ttl = grantTtl(
-      ttlSeconds,
-      this.parts.defaultTtlSeconds(),
-      access.sessionOptions({ user: userName, roles: entry.roles }).maxSessionTtlSeconds,
-    );
-    const expiresAt = new Date(now.getTime() + ttl.ttlSeconds * 1000);
-    const id = randomUUID();
-    const login = { userName, userRoles: entry.roles, clientAddress, sessionId: id };
-    const opening = database.transaction(async (tx): Promise<OpenedSession | UnfinishedLogin | LockedLogin> => {
-      const current = stored === null ? null : await findPassword(tx.em, userName);
-      // Deleted or changed while the hash was computed: the password that was checked opens nothing any more.
-      if (current?.hash.expose() !== stored?.hash.expose()) throw invalidCredentials("the password changed during the login");
-      if (connector !== null && !(await outside.isStill(tx, userName, connector)))
-        throw invalidCredentials("the account changed during the login");
-      const mustChange = replacement === null && current?.mustChange === true;
-      const steps = await this.#steps.take(tx, login, request.answers);
-      if (steps.demands.length > 0) return { demands: steps.demands, mustChangePassword: mustChange };
-      const atDevice = steps.device === null ? {} : { device: steps.device };
-      const locked = guardRefusal(this.parts.guards, { user: userName, roles: entry.roles, ...atDevice });
-      if (locked !== null) return { locked };
-      if (rehashed !== null && current !== null) await savePassword(tx.em, userName, { ...current, hash: rehashed }, now);
-      if (replacement !== null) {
-        await passwords.set(tx, userName, replacement, false);
-        auditChange(tx, { userName, userRoles: entry.roles, sessionId: id, clientIp: clientAddress });
-      }
-      await insertSession(tx.em, {
-        id,
-        tokenHash: hashLoginToken(token.expose()),
-        userName,
-        createdAt: now,
-        expiresAt,
-        lastUsedAt: now,
-        clientAddress,
-        device: steps.device,
-      });
-      tx.audit({
-        type: "user.login",
-        userName,
-        userRoles: entry.roles,
-        sessionId: id,
-        clientIp: clientAddress,
-        metadata: {
-          method: methodOf(request),
-          expires_at: expiresAt.toISOString(),
-          must_change_password: mustChange,
-          ...steps.facts,
-        },
-      });
-      return { token, expiresAt, mustChangePassword: mustChange, notice: ttl.notice };
-    });
-    const opened = await opening.catch((error: unknown) => this.#refuseStep(error, { ...request, userName }));
-    if ("locked" in opened) throw await this.#refuseLocked(userName, opened.locked, request);
-    if (replacement !== null && "token" in opened) this.parts.sessions.forget({ userName });
+    const checked = { ...request, userName, userRoles: entry.roles, stored, replacement, rehashed };
+    const opened = await database
+      .transaction((tx) => this.#open(tx, checked))
+      .catch((error: unknown) => this.#refusals.step({ ...request, userName }, error));
+    if ("locked" in opened) throw await this.#refusals.locked({ ...request, userName }, opened.locked);
+    if (replacement !== null && "token" in opened) sessions.forget({ userName });
     return opened;
   }
 
@@ -170,7 +122,7 @@ export class LoginService {
     const { database, passwords, sessions } = this.parts;
     const attempt = this.#begin(person.name, clientAddress);
     const stored = await this.#verify(person.name, oldPassword);
-    if (typeof stored === "string") throw await this.#refuse(person.name, stored, clientAddress);
+    if (typeof stored === "string") throw await this.#refusals.wrongCredentials({ userName: person.name, clientAddress }, stored);
     attempt.succeeded();
     const prepared = await this.#prepareNew(person.name, oldPassword, newPassword);
     await database.transaction(async (tx) => {
@@ -198,37 +150,43 @@ export class LoginService {
     this.parts.sessions.forget({ userName: person.name, onlySessionId: person.sessionId });
   }
 
-  /** Audits what a login step refused; its own transaction was rolled back. */
-  async #refuseStep(error: unknown, request: LoginRequest): Promise<never> {
-    const { userName, clientAddress } = request;
-    if (this.#steps.isRefusal(error)) {
-      await this.#steps.auditRefusal(error);
-      await this.parts.database.transaction(async (tx) => {
-        tx.audit({
-          type: "user.login.failed",
-          userName,
-          clientIp: clientAddress,
-          success: false,
-          errorMessage: error.message,
-          metadata: { method: methodOf(request), reason: error.code },
-        });
-      });
+  /** Opens the session of somebody whose password was right, in one transaction with all that goes with it. */
+  async #open(tx: Transaction, login: CheckedLogin): Promise<OpenedSession | UnfinishedLogin | LockedLogin> {
+    const { userName, userRoles, clientAddress, connector, stored, replacement, rehashed } = login;
+    const { clock, guards, outside, passwords } = this.parts;
+    const current = stored === null ? null : await findPassword(tx.em, userName);
+    // Deleted or changed while the hash was computed: the password that was checked opens nothing any more.
+    if (current?.hash.expose() !== stored?.hash.expose()) throw invalidCredentials("the password changed during the login");
+    if (connector !== null && !(await outside.isStill(tx, userName, connector)))
+      throw invalidCredentials("the account changed during the login");
+    const mustChangePassword = replacement === null && current?.mustChange === true;
+    const id = randomUUID();
+    const steps = await this.#steps.take(tx, { userName, userRoles, clientAddress, sessionId: id }, login.answers);
+    if (steps.demands.length > 0) return { demands: steps.demands, mustChangePassword };
+    const atDevice = steps.device === null ? {} : { device: steps.device };
+    const locked = guardRefusal(guards, { user: userName, roles: userRoles, ...atDevice });
+    if (locked !== null) return { locked };
+    const now = clock.now();
+    const who = { userName, userRoles, sessionId: id, clientIp: clientAddress };
+    if (rehashed !== null && current !== null) await savePassword(tx.em, userName, { ...current, hash: rehashed }, now);
+    if (replacement !== null) {
+      await passwords.set(tx, userName, replacement, false);
+      auditChange(tx, who);
     }
-    throw error;
+    const token = generateLoginToken();
+    const { ttlSeconds, notice } = this.#ttlOf(login);
+    const expiresAt = new Date(now.getTime() + ttlSeconds * 1000);
+    const times = { createdAt: now, expiresAt, lastUsedAt: now };
+    const tokenHash = hashLoginToken(token.expose());
+    await insertSession(tx.em, { id, tokenHash, userName, clientAddress, device: steps.device, ...times });
+    const facts = { method: methodOf(login), expires_at: expiresAt.toISOString(), must_change_password: mustChangePassword };
+    tx.audit({ ...who, type: "user.login", metadata: { ...facts, ...steps.facts } });
+    return { token, expiresAt, mustChangePassword, notice };
   }
 
-  async #refuseLocked(userName: string, { message, detail }: GuardRefusal, request: LoginRequest): Promise<MezError> {
-    await this.parts.database.transaction(async (tx) => {
-      tx.audit({
-        type: "user.login.failed",
-        userName,
-        clientIp: request.clientAddress,
-        success: false,
-        errorMessage: message,
-        metadata: { method: methodOf(request), reason: "refused", detail },
-      });
-    });
-    return new MezError("ACCESS_DENIED", message, { detail });
+  #ttlOf({ userName, userRoles, ttlSeconds }: CheckedLogin): ReturnType<typeof grantTtl> {
+    const { maxSessionTtlSeconds } = this.parts.access.sessionOptions({ user: userName, roles: userRoles });
+    return grantTtl(ttlSeconds, this.parts.defaultTtlSeconds(), maxSessionTtlSeconds);
   }
 
   async #prepareNew(userName: string, oldPassword: Secret, newPassword: Secret): Promise<PreparedPassword> {
@@ -253,7 +211,7 @@ export class LoginService {
     } catch (error) {
       if (!isMezError(error)) throw error;
       if (error.code === "INVALID_CREDENTIALS") return error.detail ?? "wrong password";
-      await this.#refuse(request.userName, error.detail ?? error.message, request.clientAddress, methodOf(request));
+      await this.#refusals.wrongCredentials(request, error.detail ?? error.message);
       throw error;
     }
   }
@@ -266,25 +224,17 @@ export class LoginService {
     if (stored === null) return "unknown user";
     return right ? stored : "wrong password";
   }
-
-  /** Audits a failed attempt. A name that no user can have is left out: people type passwords into the wrong field. */
-  async #refuse(userName: string, reason: string, clientAddress: string, method = "local"): Promise<MezError> {
-    const isName = USER_NAME.test(userName);
-    await this.parts.database.transaction(async (tx) => {
-      tx.audit({
-        type: "user.login.failed",
-        userName: isName ? userName : "",
-        clientIp: clientAddress,
-        success: false,
-        errorMessage: "invalid credentials",
-        metadata: { method, reason },
-      });
-    });
-    return invalidCredentials(`${reason}: ${isName ? userName : "(not a user name)"}`);
-  }
 }
 
 // --- internal ---
+
+/** A login whose password was right, with what is computed before the transaction. */
+interface CheckedLogin extends LoginRequest {
+  readonly userRoles: readonly string[];
+  readonly stored: StoredPassword | null;
+  readonly replacement: PreparedPassword | null;
+  readonly rehashed: Secret | null;
+}
 
 /** Whose password was right. */
 interface Proven {
@@ -294,16 +244,6 @@ interface Proven {
   readonly stored: StoredPassword | null;
 }
 
-function methodOf({ connector }: LoginRequest): string {
-  return connector === null ? "local" : `connector:${connector}`;
-}
-
-const USER_NAME = /^[a-z0-9][a-z0-9._@-]{0,63}$/;
-
 function auditChange(tx: Transaction, who: Omit<AuditRecord, "type">): void {
   tx.audit({ ...who, type: "user.password.changed", resourceType: "user", resourceName: who.userName });
-}
-
-function invalidCredentials(detail: string): MezError {
-  return new MezError("INVALID_CREDENTIALS", "invalid credentials", { detail });
 }
