@@ -10,7 +10,7 @@ export default defineCommands({
           name: "start",
           summary: "Bootstrap with a one-time token, then renew the certificates until stopped",
           description:
-            "Writes ssh_key, ssh_cert, x509_cert.pem, x509_key.pem, cert_serial and ssh_known_hosts. The token is needed once, and never sent. SIGHUP renews at once. --config reads the same keys from a YAML file.",
+            "Writes ssh_key, ssh_cert, x509_cert.pem, x509_key.pem, cert_serial and ssh_known_hosts. The token is needed once, and never sent. SIGHUP renews at once. --config reads the same keys from a YAML file of its own; without it no file is read.",
           examples: [
             "mezd identity start --auth-server=auth.example.com:3025 --token-file=/run/secrets/token --destination-dir=/var/lib/mezite/identity",
             "mezd identity start --config=/etc/mezite/identity.yaml",

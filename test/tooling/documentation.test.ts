@@ -109,10 +109,16 @@ function read(path: string): Markdown {
 /** What could be typed: lines of blocks, after a `$` where answers are shown, and what stands in a sentence, which may be cut short. */
 function shellOf(document: Markdown) {
   const blocks = document.blocks
-    .filter(({ language }) => ["sh", "console", "ini"].includes(language))
-    .map((block) => (block.language === "console" ? { ...block, text: block.text.replace(/^(?!\$ ).*$/gm, "") } : block));
+    .filter(({ language }) => ["sh", "console", "ini", "yml"].includes(language))
+    .map((block) => ({ ...block, text: typedIn(block) }));
   const spans = document.spans.filter(({ text }) => /^(?:npx )?(?:mezctl|msh|mezd)\s/.test(text));
   return [...blocks.map((block) => ({ ...block, whole: true })), ...spans.map((span) => ({ ...span, whole: false }))];
+}
+
+/** `yml` is of other programs: of a workflow, its steps are typed. */
+function typedIn({ language, text }: { readonly language: string; readonly text: string }): string {
+  if (language === "console") return text.replace(/^(?!\$ ).*$/gm, "");
+  return language === "yml" ? text.replace(/^ *(?:- )?(?:run: )?/gm, "") : text;
 }
 
 function fileOf(t: TestContext, text: string): string {
