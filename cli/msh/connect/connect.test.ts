@@ -113,6 +113,13 @@ test("has another ssh jump with a key that only ssh can use", async () => {
   assert.match(await said(socket), /^-F .*mezite-proxy\.dev/);
 });
 
+test("names the agent to the other ssh as that reads it, when the agent has no key of the login", async () => {
+  const folder = bed.logIn([await bed.proxy(GO)]);
+  writeFakeSsh(folder);
+  const { socket } = await bed.connect([folder, "web-01", "22", "/a b%/agent"], { PATH: `${folder}:${process.env["PATH"]}` });
+  assert.match(await said(socket), / -o IdentityAgent="\/a b%%\/agent" -o IdentitiesOnly=no /);
+});
+
 test("says that ssh is missing when only that could go on", async () => {
   const folder = bed.logIn([await bed.proxy({ verdict: "jump", message: "" })]);
   mkdirSync(join(folder, "bin"), { recursive: true });
