@@ -278,6 +278,21 @@ describe("the direct route through a proxy", () => {
     socket.destroy();
   });
 
+  test("lets a client go whose node left before its first byte", async () => {
+    const agent = await bed.node("web-04", "44444444-4444-4444-8444-444444444444");
+    const { verdict, socket } = await askDirect(asking({ host: "web-04" }));
+    assert.equal(verdict, "go");
+    await agent.dispose();
+    await until(() => !bed.directory.isOnline("web-04"));
+    const closed = once(
+      socket.resume().on("error", () => undefined),
+      "close",
+    );
+    socket.end("SSH-2.0-late\r\n");
+    await closed;
+    await until(() => bed.leases === 0);
+  });
+
   test("forgets a client that leaves before its first byte", async () => {
     const { socket } = await askDirect(asking());
     assert.equal(bed.leases, 1);
