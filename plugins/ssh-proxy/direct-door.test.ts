@@ -84,7 +84,7 @@ for (const [what, begin] of [
   });
 
 test("closes a client that does not ask, does not begin, or does not read its refusal", async (t) => {
-  const { asking } = await open(t, { graceMs: 60 });
+  const { asking } = await open(t, { graceMs: 500 });
   const { tcp } = await dialDirect(asking);
   await once(tcp.resume(), "end");
   const { socket } = await askDirect(asking);

@@ -15,8 +15,6 @@ import { askDirect, type DirectAsking, dialDirect, directBridge, signedRequest }
 import { ProxyTestBed, type RunningClient, role, until } from "../fixtures/proxy-bed.js";
 
 const ID = { dev: "11111111-1111-4111-8111-111111111111", prod: "22222222-2222-4222-8222-222222222222" };
-/** The node's own words would come sooner, if it had any. */
-const PROMISE_MS = 1_000;
 
 describe("the direct route through a proxy", () => {
   let bed: ProxyTestBed;
@@ -241,17 +239,11 @@ describe("the direct route through a proxy", () => {
     assert.deepEqual(bed.denials, []);
   });
 
-  test("gives a node that speaks with the client time to say why, and cuts what has not ended within a second", async () => {
+  test("ends a session whose node says nothing of it", async () => {
     const client = await ssh("echo begun; cat", "pipe");
     await until(() => client.output.stdout.length > 0);
-    const [session] = bed.liveSessions.all();
-    const began = performance.now();
-    session?.end("ended by an administrator");
-    client.child.stdin?.write("still here");
-    await until(() => Buffer.concat(client.output.stdout).includes("still here"), PROMISE_MS);
+    bed.liveSessions.all()[0]?.end("ended by an administrator");
     assert.equal((await client.done).code, 255);
-    const ms = performance.now() - began;
-    assert.ok(ms < PROMISE_MS, `${ms} ms`);
   });
 
   test("ends sessions that the policy no longer allows", async () => {
