@@ -5,6 +5,7 @@ import { createServer, type SecureContextOptions, type Server, type TLSSocket } 
 import { MezError } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
 import type { HostCredentials } from "../plugin/host-identity.js";
+import { keepRead } from "../plugin/read-certificate.js";
 import { parseHostPort, plainAddress } from "./address.js";
 import { NetworkShares } from "./network-shares.js";
 import { type Origin, RELAY_ALPN, takeOrigin } from "./relayed-origin.js";
@@ -186,7 +187,9 @@ export class RpcListener {
     this.#accepted += 1;
     Object.defineProperty(socket, "remotePort", { value: this.#accepted });
     const peer = `${socket.remoteAddress}:${this.#accepted}`;
-    const presented = socket.getPeerX509Certificate()?.raw ?? null;
+    const certificate = socket.getPeerX509Certificate();
+    const presented = certificate?.raw ?? null;
+    if (certificate !== undefined && presented !== null) keepRead(presented, certificate);
     let fingerprint: Buffer | null = null;
     this.#facts.set(peer, {
       address,

@@ -1,8 +1,8 @@
-import { X509Certificate } from "node:crypto";
 import { MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import { subjectFields } from "../../core/plugin/certificate-subject.js";
 import { ROLE_ORGANIZATION_PREFIX } from "../../core/plugin/host-identity.js";
+import { readCertificate } from "../../core/plugin/read-certificate.js";
 import type { Authenticator, CallCredentials } from "../../core/ports/authenticator.js";
 import { type Guards, requireNoRefusal } from "../../core/ports/guard.js";
 import type { Clock } from "../../core/time/clock.js";
@@ -74,7 +74,7 @@ interface HostCertificate {
 }
 
 function readHostCertificate(der: Buffer): HostCertificate {
-  const certificate = new X509Certificate(der);
+  const certificate = readCertificate(der);
   const subject = subjectFields(certificate);
   return {
     name: subject.get("CN"),
