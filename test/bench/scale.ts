@@ -9,8 +9,15 @@ import { formatGrowth, type Step } from "./scale/growth.js";
 import { type Effort, OPTIONAL_PARTS, type Part, partsOf } from "./scale/parts.js";
 import { ScaleBed } from "./scale/scale-bed.js";
 
-const FULL: Effort = { parts: null, agents: [10, 100, 1_000, 10_000], logins: 30, typingSeconds: 20, auditSeconds: 60 };
-const QUICK: Effort = { parts: null, agents: [10, 100, 1_000], logins: 15, typingSeconds: 10, auditSeconds: 10 };
+const FULL: Effort = {
+  parts: null,
+  agents: [10, 100, 1_000, 10_000],
+  logins: 30,
+  typingSeconds: 20,
+  auditSeconds: 60,
+  restSeconds: 45,
+};
+const QUICK: Effort = { parts: null, agents: [10, 100, 1_000], logins: 15, typingSeconds: 10, auditSeconds: 10, restSeconds: 25 };
 const DEFAULT_MINUTES = 25;
 const USAGE = `usage: npm run bench:scale -- [--quick] [--agents=10,100] [--parts=list] [--minutes=25] [--out=file]
                               [--profiles=folder]
