@@ -66,3 +66,8 @@ export function tunnelServerTlsOptions(credentials: TunnelCredentials): SecureCo
 export function tunnelSecureContext(credentials: TunnelCredentials): SecureContext {
   return createSecureContext(tunnelTlsOptions(credentials));
 }
+
+/** Those of who listens. */
+export function tunnelServerSecureContext(credentials: TunnelCredentials): SecureContext {
+  return createSecureContext(tunnelServerTlsOptions(credentials));
+}

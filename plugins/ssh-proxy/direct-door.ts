@@ -7,7 +7,7 @@ import { verifySignature } from "../../core/ssh/signature.js";
 import * as direct from "../../core/tunnel/direct-route.js";
 import { PendingConnections } from "../../core/tunnel/pending-connections.js";
 import { TlsPrelude } from "../../core/tunnel/tls-prelude.js";
-import { type SessionEncryption, type TunnelCredentials, tunnelSecureContext } from "../../core/tunnel/tunnel-protocol.js";
+import { type SessionEncryption, type TunnelCredentials, tunnelServerSecureContext } from "../../core/tunnel/tunnel-protocol.js";
 import { type ClientLogin, plainAddress } from "./client-login.js";
 import type { ClientEnd } from "./proxy-session.js";
 import type { SessionAdmission, Visitor } from "./session-admission.js";
@@ -35,12 +35,12 @@ export class DirectDoor {
 
   constructor(private readonly parts: DirectDoorParts) {
     this.#pending = new PendingConnections(parts.maxPending ?? 1_000);
-    this.#secureContext = tunnelSecureContext(parts.credentials);
+    this.#secureContext = tunnelServerSecureContext(parts.credentials);
   }
 
   /** Shows renewed credentials from now on. */
   use(credentials: TunnelCredentials): void {
-    this.#secureContext = tunnelSecureContext(credentials);
+    this.#secureContext = tunnelServerSecureContext(credentials);
   }
 
   /** Clients that have not proven who they are. */

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
-import { type TunnelCredentials, tunnelTlsOptions } from "../../core/tunnel/tunnel-protocol.js";
+import { type TunnelCredentials, tunnelServerTlsOptions } from "../../core/tunnel/tunnel-protocol.js";
 
 /** ALPN name of SSH inside of TLS, for networks that let nothing but TLS through. */
 export const SSH_ALPN = "mezite-ssh";
@@ -13,7 +13,7 @@ export class TlsUnwrapper {
 
   constructor(credentials: TunnelCredentials, onStream: (stream: TLSSocket) => void) {
     this.#server = createServer({
-      ...tunnelTlsOptions(credentials),
+      ...tunnelServerTlsOptions(credentials),
       ALPNProtocols: [SSH_ALPN],
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
@@ -27,6 +27,6 @@ export class TlsUnwrapper {
   }
 
   use(credentials: TunnelCredentials): void {
-    this.#server.setSecureContext(tunnelTlsOptions(credentials));
+    this.#server.setSecureContext(tunnelServerTlsOptions(credentials));
   }
 }
