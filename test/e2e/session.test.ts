@@ -37,7 +37,7 @@ describe("an unmodified OpenSSH client", CLIENTS, () => {
   });
 
   test("its terminal follows the size of the window", async (t) => {
-    const { terminal, printed } = onTerminal(t, "stty size; trap 'stty size' WINCH; while :; do sleep 0.1; done");
+    const { terminal, printed } = onTerminal(t, "trap 'stty size' WINCH; stty size; while :; do sleep 0.1; done");
     await printed(/24 80/);
     terminal.resize(132, 43);
     await printed(/43 132/);
