@@ -4,7 +4,6 @@ import { Membership } from "../cluster/membership.js";
 import { CLUSTER_ENTITIES } from "../cluster/server-records.js";
 import { SharedServers } from "../cluster/shared-servers.js";
 import { messageOf } from "../errors/error.js";
-import { CommitTeller } from "../events/commit-teller.js";
 import {
   type DeliveredRow,
   OUTBOX_ENTITIES,
@@ -136,13 +135,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
     await caughtUp(em, head, ahead);
     return head;
   };
-  const teller = shared === null ? null : new CommitTeller((note) => orm.em.getConnection("write").execute(shared.tell(note)));
   const queue = new TransactionQueue({
     ...options,
     orm,
     keeper,
     onCommitted: (rows) => follower.advance(rows),
-    shared: shared === null || teller === null ? null : { storage: shared, teller, takeTurn },
+    shared: shared === null ? null : { storage: shared, takeTurn },
   });
   const membership =
     shared === null
@@ -193,7 +191,6 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       await poll?.stop();
       await membership?.stop();
       await queue.close();
-      await teller?.close();
       await orm.close(true);
       await driver.closed?.();
     },

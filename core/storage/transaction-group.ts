@@ -1,8 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { EntityManager, MikroORM } from "@mikro-orm/core";
 import { MezError, messageOf } from "../errors/error.js";
-import type { CommitNote } from "../events/commit-note.js";
-import type { CommitTeller } from "../events/commit-teller.js";
+import { writeNote } from "../events/commit-note.js";
 import { appendToOutbox, type OutboxHead, type OutboxRow } from "../events/outbox.js";
 import type { AuditEvent } from "../plugin/audit.js";
 import type { Logger } from "../plugin/logger.js";
@@ -35,7 +34,6 @@ export interface TransactionOptions {
 /** Writing to a database that other servers write to as well. */
 export interface SharedWriting {
   readonly storage: SharedStorage;
-  readonly teller: CommitTeller;
   /**
    * Called as soon as the transaction is begun, before the first work: makes this process the only writer of the cluster, takes
    * in what others have committed, and tells how far the outbox has come.
@@ -176,19 +174,11 @@ export class TransactionGroup {
     await new Promise((resolve) => process.nextTick(resolve));
     if (hasFailed || shared === null || !sinks().every(isPrepared)) await allDone(answers);
     this.#isCommitting = true;
-    const note = head === null || messages.length === 0 ? null : { seq: head.seq + messages.length, server: keeper.server };
+    const tell = shared === null || head === null || messages.length === 0 ? null : shared.storage.tell;
+    const note = writeNote({ seq: (head?.seq ?? 0) + messages.length, server: keeper.server });
     // A shared database undoes everything at a commit when it has refused something.
-    await allDone([
-      ...answers,
-      shared === null || note === null ? this.#execute("commit", context) : this.#tell(shared, note, context),
-    ]);
+    await allDone([...answers, this.#execute(tell === null ? "commit" : `${tell(note)}; commit`, context)]);
     return written;
-  }
-
-  async #tell({ teller, storage }: SharedWriting, note: CommitNote, context: TransactionContext): Promise<void> {
-    const text = teller.before(note);
-    await this.#execute(text === null ? "commit" : `${storage.tell(text)}; commit`, context);
-    if (text === null) teller.madeSilently(note);
   }
 
   async #appendAudits(em: EntityManager): Promise<void> {
