@@ -7,6 +7,7 @@ import { credentialsOf } from "./fleet-credentials.js";
 import type { FleetOrder, FleetQuestion, NumberedAnswer, NumberedQuestion, Presence, Reported } from "./fleet-protocol.js";
 import { agentName } from "./fleet-protocol.js";
 import { inParallel } from "./in-parallel.js";
+import { LightChannel } from "./light/light-channel.js";
 import { lightWorld } from "./light-world.js";
 import { SimulatedAgent } from "./simulated-agent.js";
 
@@ -55,6 +56,8 @@ async function answerTo(question: FleetQuestion): Promise<unknown> {
       return null;
     case "presence":
       return presence();
+    case "attempts":
+      return LightChannel.totals;
     case "withoutTunnel":
       return agents.filter(({ hasTunnel }) => !hasTunnel).length;
     case "withoutNews":

@@ -23,6 +23,8 @@ export type FleetQuestion =
   /** Begins to count anew what `presence` tells. */
   | { readonly ask: "count" }
   | { readonly ask: "presence" }
+  /** What it took so far. */
+  | { readonly ask: "attempts" }
   /** Begins to listen for the next change; answers when every agent does. */
   | { readonly ask: "follow"; readonly what: Followed }
   /** Answers when that change has reached every agent. */
@@ -43,6 +45,14 @@ export interface Presence {
   readonly tunnelsLost: number;
   /** Agents that have heard nothing on their watch stream for more than 15 s. */
   readonly silent: number;
+}
+
+/** How often agents had to begin again since the process runs. */
+export interface Attempts {
+  /** Connections to the auth service; one for each agent is enough. */
+  readonly connections: number;
+  /** Calls without an answer. */
+  readonly failures: number;
 }
 
 export interface Reported {

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type {
+  Attempts,
   FleetOrder,
   FleetQuestion,
   NumberedAnswer,
@@ -44,6 +45,7 @@ export class Fleet {
 
   /** @throws {Error} what the process failed with */
   ask(question: Extract<FleetQuestion, { ask: "presence" }>): Promise<Presence>;
+  ask(question: Extract<FleetQuestion, { ask: "attempts" }>): Promise<Attempts>;
   ask(question: Extract<FleetQuestion, { ask: "report" }>): Promise<Reported>;
   ask(question: Extract<FleetQuestion, { ask: "reached" }>): Promise<Reached>;
   ask(question: Extract<FleetQuestion, { ask: "withoutTunnel" | "withoutNews" }>): Promise<number>;

@@ -24,6 +24,8 @@ export class LightChannel {
   #failures = 0;
   #keepalive: NodeJS.Timeout | null = null;
   #isPinged = false;
+  /** Connections that it tried to open, and calls that got no answer, in the whole process. */
+  static readonly totals = { connections: 0, failures: 0 };
 
   constructor(private readonly options: LightChannelOptions) {}
 
@@ -39,8 +41,9 @@ export class LightChannel {
         },
         onEnd: () => {
           clearTimeout(timer);
-          if (answer === null) reject(new Error(`${path} failed`));
-          else resolve(answer);
+          if (answer !== null) return resolve(answer);
+          LightChannel.totals.failures += 1;
+          reject(new Error(`${path} failed`));
         },
       });
     });
@@ -76,6 +79,7 @@ export class LightChannel {
   }
 
   #connect(): void {
+    LightChannel.totals.connections += 1;
     this.#state = this.#failures === 0 ? "connecting" : "failing";
     const { port, hello, keyShare, identity } = this.options;
     const frames = new FrameReader((each) => this.#take(each));
