@@ -6,13 +6,12 @@ import type { Collection, CollectionKind, Collections } from "../plugin/collecti
 import type { Logger } from "../plugin/logger.js";
 import type { RpcConnection } from "../plugin/rpc.js";
 import { CollectionRegistry, parseKindId } from "./collections.js";
+import { patienceMs, SILENCE_LIMIT_MS } from "./watch-patience.js";
 
 const RETRY_MIN_MS = 200;
 // With what the transport waits besides, less than 5 s from the return of the auth service to a stream.
 const RETRY_MAX_MS = 2_000;
 const REFUSED_RETRY_MAX_MS = 5_000;
-// Two signs of life that did not come.
-const SILENCE_LIMIT_MS = 10_500;
 
 /**
  * The collections of a proxy or a node: copies that a watch stream keeps up to date. When the stream breaks, the copies
@@ -25,6 +24,8 @@ export class RemoteCollections implements Collections {
   #running: Promise<void> | null = null;
   #lastSign: number | null = null;
   #stream: AbortController | null = null;
+  /** Streams one after the other on which nothing came. */
+  #mute = 0;
   #markReady: () => void = () => {};
   readonly #ready = new Promise<void>((resolve) => {
     this.#markReady = resolve;
@@ -96,10 +97,12 @@ export class RemoteCollections implements Collections {
       connection.moveOn?.();
       stream.abort();
     };
-    let watchdog = setTimeout(giveUp, SILENCE_LIMIT_MS);
+    let watchdog = setTimeout(giveUp, patienceMs(this.#mute));
+    this.#mute += 1;
     let snapshot: Map<string, Map<string, unknown>> | null = new Map();
     try {
       for await (const received of client.watch({ batches: true }, { signal: stream.signal })) {
+        this.#mute = 0;
         clearTimeout(watchdog);
         watchdog = setTimeout(giveUp, SILENCE_LIMIT_MS);
         for (const message of unpacked(received)) {

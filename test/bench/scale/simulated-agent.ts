@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { patienceMs, SILENCE_LIMIT_MS } from "../../../core/events/watch-patience.js";
 import { WatchServiceService } from "../../../proto/gen/mezite/core/v1/watch.js";
 import { AgentServiceService } from "../../../proto/gen/mezite/nodes/v1/nodes.js";
 import { SessionServiceService } from "../../../proto/gen/mezite/sessions/v1/sessions.js";
@@ -26,6 +27,7 @@ export class SimulatedAgent {
   #tunnel: LightTunnel | null = null;
   #tunnels = 0;
   #lastSign: number | null = null;
+  #mute = 0;
   #isHurried = false;
   #wake: () => void = () => undefined;
   #shell: SimulatedShell | null = null;
@@ -114,11 +116,15 @@ export class SimulatedAgent {
   /** Until the stream ends, or has been silent for too long. */
   #watch(channel: LightChannel, onWhole: () => void): Promise<void> {
     let heardAt = performance.now();
+    let limit = patienceMs(this.#mute);
     let watchdog: NodeJS.Timeout;
+    this.#mute += 1;
     this.#copy.begin();
     return new Promise((resolve) => {
       const onMessage = (message: Buffer): void => {
         heardAt = performance.now();
+        limit = SILENCE_LIMIT_MS;
+        this.#mute = 0;
         this.#copy.take(message);
         if (!this.#copy.isWhole) return;
         this.#lastSign = heardAt;
@@ -129,7 +135,7 @@ export class SimulatedAgent {
         resolve();
       });
       const look = (): void => {
-        const left = heardAt + SILENCE_LIMIT_MS - performance.now();
+        const left = heardAt + limit - performance.now();
         if (left <= 0) cancel();
         else watchdog = setTimeout(look, left).unref();
       };
@@ -214,7 +220,6 @@ const LIVE_LIST = SessionServiceService.report.requestSerialize({ ...NO_SESSIONS
 // The figures of `core/events/remote-collections.ts`, `plugins/nodes/agent-presence.ts` and `plugins/sessions/remote-session-reporter.ts`.
 const FIRST_WATCH_RETRY_MS = 200;
 const MAX_WATCH_RETRY_MS = 2_000;
-const SILENCE_LIMIT_MS = 10_500;
 const FIRST_REPORT_RETRY_MS = 500;
 const MAX_REPORT_RETRY_MS = 20_000;
 const MAX_UNINFORMED_MS = 2_000;
