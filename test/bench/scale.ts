@@ -33,7 +33,7 @@ hour; what was measured is printed also when something fails.
   --profiles=folder  has auth service, proxy and agents write CPU profiles there, for each number of agents
 
 10,000 agents take 20,000 open files in the processes together, of which 10,000 are in one: "ulimit -Hn" has to allow
-them. They take 10 GiB of memory.
+them. They take 5 GiB of memory.
 `;
 
 interface Order extends Effort {

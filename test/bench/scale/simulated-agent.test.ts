@@ -21,6 +21,7 @@ import { SimulatedAgent } from "./simulated-agent.js";
 
 const NAME = agentName(0);
 const EXPECTED_CALLS = 6;
+const STARTING_MS = 60_000;
 const MEZD = fileURLToPath(new URL("../../../daemons/mezd.js", import.meta.url));
 
 test("a simulated agent says what a real one says, in the same order", async (t) => {
@@ -97,7 +98,7 @@ async function settled(recorded: Pick<AgentRecorder, "calls" | "connections">): 
     assert.equal(recorded.connections.length, 2);
     for (const { frames } of recorded.connections) assert.ok(frames.length >= 3);
     return true;
-  });
+  }, STARTING_MS);
 }
 
 /** What is said over and over is compared twice; sessions are told of beside the rest, so what they say stands at the end. */
