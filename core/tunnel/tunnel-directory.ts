@@ -55,10 +55,18 @@ export class TunnelDirectory {
     return [...this.#tunnels.keys()].sort().flatMap((nodeName) => this.of(nodeName));
   }
 
-  /** Ends every tunnel of a node with all of its streams, e.g. because it was removed or locked. */
-  disconnect(nodeName: string, reason: string): void {
+  /**
+   * Ends every tunnel of a node with all of its streams, e.g. because it was removed or locked.
+   * @param farewellMs How much longer the streams that are there now may go on.
+   */
+  disconnect(nodeName: string, reason: string, farewellMs = 0): void {
     for (const tunnel of this.of(nodeName)) tunnel.close(reason);
-    for (const stream of this.#streams.get(nodeName) ?? []) stream.destroy(new MezError("TUNNEL_LOST", reason));
+    const streams = [...(this.#streams.get(nodeName) ?? [])];
+    const cut = (): void => {
+      for (const stream of streams) stream.destroy(new MezError("TUNNEL_LOST", reason));
+    };
+    if (farewellMs === 0) cut();
+    else setTimeout(cut, farewellMs).unref();
   }
 
   /** Ends every tunnel and every stream. */

@@ -123,6 +123,15 @@ for (const encryption of ["tls", "ssh"] as const)
       assert.ok(farError instanceof MezError && farError.code === "TUNNEL_STREAM_RESET", String(farError));
     });
 
+    test("a disconnected node may have a while for its streams, but not for new ones", async () => {
+      const { near, far } = await bed.pair();
+      far.resume();
+      bed.directory.disconnect(STREAM_INFO.nodeName, "the node was locked", 100);
+      near.write("farewell");
+      await once(far, "data");
+      assert.equal((await closing(near))?.message, "the node was locked");
+    });
+
     test("an error given to destroy comes out as it went in", async () => {
       const { near } = await bed.pair();
       const reason = new MezError("ACCESS_DENIED", "the session was terminated");

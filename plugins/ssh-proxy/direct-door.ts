@@ -9,7 +9,7 @@ import { PendingConnections } from "../../core/tunnel/pending-connections.js";
 import { TlsPrelude } from "../../core/tunnel/tls-prelude.js";
 import { type SessionEncryption, type TunnelCredentials, tunnelServerSecureContext } from "../../core/tunnel/tunnel-protocol.js";
 import { type ClientLogin, plainAddress } from "./client-login.js";
-import type { ClientEnd } from "./proxy-session.js";
+import { type ClientEnd, FAREWELL_MS } from "./proxy-session.js";
 import type { SessionAdmission, Visitor } from "./session-admission.js";
 
 export interface DirectDoorParts {
@@ -73,8 +73,6 @@ export class DirectDoor {
 
 const JUMP: direct.DirectAnswer = { verdict: "jump", message: "" };
 const GRACE_MS = 30_000;
-/** Locks and other ends are kept within a second; until then the node, which speaks with the client, may say why. */
-const FAREWELL_MS = 500;
 const KEEP_ALIVE_MS = 15_000;
 
 /** One connection from its first byte on. */

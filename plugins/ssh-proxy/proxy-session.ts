@@ -7,6 +7,9 @@ import type { NodeEntry } from "../nodes/api.js";
 import type { ProvenSessionMfa } from "../roles/api.js";
 import type { CertifiedPerson } from "./certificate-gate.js";
 
+/** Locks and other ends are kept within a second; for so long the node, which speaks with the client, may say why. */
+export const FAREWELL_MS = 500;
+
 export interface ProxySessionParts {
   readonly person: CertifiedPerson;
   readonly target: NodeEntry;

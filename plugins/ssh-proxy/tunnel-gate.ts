@@ -13,6 +13,7 @@ import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
 import type { TunnelApplicant } from "../../core/tunnel/tunnel-listener.js";
 import type { SessionEncryption } from "../../core/tunnel/tunnel-protocol.js";
 import type { NodeEntry, ProxyEntry } from "../nodes/api.js";
+import { FAREWELL_MS } from "./proxy-session.js";
 
 export interface TunnelGateParts {
   readonly nodes: Collection<NodeEntry>;
@@ -110,7 +111,7 @@ export class TunnelGate {
     });
   }
 
-  /** Ends the tunnels of nodes that were removed or locked; after their sessions, which would end without a word otherwise. */
+  /** Ends the tunnels of nodes that were removed or locked; after their sessions, to which the nodes may say why. */
   recheck(): void {
     this.#disconnectRemoved();
     this.#disconnectLocked();
@@ -136,7 +137,7 @@ export class TunnelGate {
       const node = nodes.get(name);
       const hasOther =
         node === undefined || directory.of(name).some(({ certificate }) => !names(certificate, clusterName, node.id));
-      if (hasOther) directory.disconnect(name, `node "${name}" was removed from the cluster`);
+      if (hasOther) directory.disconnect(name, `node "${name}" was removed from the cluster`, FAREWELL_MS);
     }
     this.#changed.clear();
   }
@@ -147,7 +148,7 @@ export class TunnelGate {
     const { directory, guards } = this.parts;
     for (const name of new Set(directory.all().map(({ peer }) => peer.nodeName))) {
       const refusal = guardRefusal(guards, { agent: name });
-      if (refusal !== null) directory.disconnect(name, refusal.message);
+      if (refusal !== null) directory.disconnect(name, refusal.message, FAREWELL_MS);
     }
   }
 }
