@@ -125,6 +125,30 @@ test("a client that leaves while the node is asked ends its session", async (t) 
   prelude.tcp.destroy();
 });
 
+test("a client that leaves while it is let in is noticed at once", async (t) => {
+  const leave = new Map<string, () => void>();
+  const left: Promise<unknown>[] = [];
+  const { asking } = await open(t, {
+    admission: {
+      open: async (_visitor, request) => {
+        const accepted = request.accept();
+        left.push(Promise.resolve(accepted));
+        leave.get(request.host)?.();
+        await accepted;
+      },
+    },
+  });
+  for (let count = 0; count < 20; count += 1) {
+    const host = `node-${count}`;
+    const prelude = await dialDirect(asking);
+    leave.set(host, () => void prelude.tcp.end());
+    await prelude.say(signedRequest({ ...asking, host }, prelude));
+    while (left.length <= count) await new Promise(setImmediate);
+    assert.equal(await left[count], null);
+    prelude.tcp.destroy();
+  }
+});
+
 // --- internal ---
 
 function noFactor(): ConnectionFactor {

@@ -189,6 +189,6 @@ function hasBegun(socket: Socket): Promise<boolean> {
     };
     socket.on("readable", look).on("end", settle).on("close", settle);
     look();
-    if (socket.destroyed) settle();
+    if (socket.destroyed || socket.readableEnded) settle();
   });
 }
