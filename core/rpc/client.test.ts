@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Socket } from "node:net";
+import { test } from "node:test";
+import { dialEcho, serverCredentials, startEchoServer } from "../../test/fixtures/echo-rpc-server.js";
+import { testAuthority } from "../../test/fixtures/tls.js";
+import { isMezError } from "../errors/error.js";
+
+test("a client refuses a server of another CA, and says what it could not reach", async (t) => {
+  const server = await startEchoServer(t);
+  const other = await testAuthority("Other CA");
+  const { echo } = dialEcho(t, server, { trust: { kind: "authorities", certificatesPem: [other.certificatePem] } });
+  await assert.rejects(
+    echo.say({ text: "hi" }, { timeoutMs: 3000 }),
+    (error) => isMezError(error, "UNAVAILABLE", "TIMEOUT") && error.message.includes(server.address),
+  );
+  assert.equal(server.calls.length, 0);
+});
+
+test("a client goes on to the next address when one does not answer, and checks an IP address too", async (t) => {
+  const server = await startEchoServer(t);
+  const [port] = server.address.split(":").slice(-1);
+  const failing = dialEcho(t, server, { addresses: ["127.0.0.1:1", server.address] });
+  assert.deepEqual(await failing.echo.say({ text: "hi" }), { text: "hi" });
+  const byAddress = dialEcho(t, server, { addresses: [`127.0.0.1:${port}`] });
+  await assert.rejects(byAddress.echo.say({ text: "hi" }, { timeoutMs: 3000 }), (error) =>
+    isMezError(error, "UNAVAILABLE", "TIMEOUT"),
+  );
+});
+
+test("a client leaves a server that hangs for one that answers, also after it was the one that answered", {
+  timeout: 30_000,
+}, async (t) => {
+  const sockets = new Set<Socket>();
+  // As with a process that is stopped: the system accepts connections, and nobody answers.
+  const hung = createTcpServer((socket) => sockets.add(socket)).listen(0, "127.0.0.1");
+  await once(hung, "listening");
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    hung.close();
+  });
+  const server = await startEchoServer(t);
+  const addresses = [`127.0.0.1:${(hung.address() as AddressInfo).port}`, server.address];
+  const { connection, echo } = dialEcho(t, server, { addresses });
+  assert.deepEqual(await echo.say({ text: "hi" }), { text: "hi" });
+  assert.equal(sockets.size > 0, true);
+  const asked = sockets.size;
+  assert.deepEqual(await echo.say({ text: "again" }), { text: "again" });
+  assert.equal(sockets.size, asked, "not asked again while the other one answers");
+  connection.moveOn?.();
+  assert.deepEqual(await echo.say({ text: "back" }), { text: "back" });
+});
+
+for (const [what, first, last] of [
+  ["the one that answered last when the first one hangs", "hung", "alive"],
+  ["the first one when the one that answered last hangs by now", "alive", "hung"],
+  ["the one that answered last when nobody listens at the first", "gone", "alive"],
+] as const)
+  test(`a client takes ${what}`, async (t) => {
+    const server = await startEchoServer(t);
+    const open: Socket[] = [];
+    const hung = createTcpServer((socket) => void open.push(socket)).listen(0, "127.0.0.1");
+    t.after(() => {
+      for (const socket of open) socket.destroy();
+      hung.close();
+    });
+    await once(hung, "listening");
+    const places = { hung: `127.0.0.1:${(hung.address() as AddressInfo).port}`, alive: server.address, gone: "127.0.0.1:1" };
+    const noted: string[] = [];
+    const answered = { last: () => places[last], note: (address: string) => void noted.push(address) };
+    const { echo } = dialEcho(t, server, { addresses: [places[first], places[last]], answered });
+    assert.deepEqual((await echo.say({ text: "hi" })).text, "hi");
+    assert.deepEqual(noted, [server.address]);
+  });
+
+test("a call that a server took before it was gone is made at no other, and the next one is", async (t) => {
+  const server = await startEchoServer(t);
+  const links: Socket[] = [];
+  const way = createTcpServer((socket) => {
+    const link = connectTcp(Number(server.address.split(":").at(-1)), "localhost");
+    for (const end of [socket, link]) links.push(end.on("error", () => {}));
+    socket.pipe(link).pipe(socket);
+  }).listen(0, "localhost");
+  await once(way, "listening");
+  const { echo } = dialEcho(t, server, { addresses: [`localhost:${(way.address() as AddressInfo).port}`, server.address] });
+  const held = echo.say({ text: "hold" });
+  while (server.calls.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  way.close();
+  for (const link of links) link.destroy();
+  await assert.rejects(held, (error) => isMezError(error, "UNAVAILABLE"));
+  assert.equal(server.calls.length, 1);
+  assert.deepEqual(await echo.say({ text: "next" }), { text: "next" });
+  assert.equal(server.calls.length, 2);
+});
+
+test("a client refuses a proxy or node of the cluster that took the auth service's name", async (t) => {
+  const server = await startEchoServer(t);
+  server.server.use(await serverCredentials(server.authority, "mezite:role:node"));
+  const { echo } = dialEcho(t, server);
+  await assert.rejects(echo.say({ text: "password" }, { timeoutMs: 3000 }), (error) =>
+    isMezError(error, "UNAVAILABLE", "TIMEOUT"),
+  );
+  assert.equal(server.calls.length, 0);
+  server.server.use(await serverCredentials(server.authority, "mezite:role:auth"));
+  assert.deepEqual(await dialEcho(t, server).echo.say({ text: "hi" }), { text: "hi" });
+});
