@@ -1,3 +1,4 @@
+import { basename, resolve } from "node:path";
 import { EXIT_CODES } from "../../core/cli/exit-codes.js";
 import type { CommandSummary } from "../../core/cli/route.js";
 import { type Command, command } from "../../core/plugin/commands.js";
@@ -129,6 +130,17 @@ const answers = command({
   },
 });
 
+const refresh = command({
+  name: "__refresh",
+  summary: "Learn which Host CA keys count",
+  hidden: true,
+  positionals: { folder: { description: "~/.mezite/profiles/<cluster>" } },
+  async run(context, { folder }) {
+    const { refreshTrustOf } = await import("../trust-refresh.js");
+    await refreshTrustOf({ ...context, homeDirectory: resolve(folder, "../../..") }, basename(folder));
+  },
+});
+
 /** The commands of msh that belong to no plugin. */
 export const USER_COMMANDS: readonly CommandSummary[] = [
   login,
@@ -139,6 +151,7 @@ export const USER_COMMANDS: readonly CommandSummary[] = [
   play,
   agent,
   answers,
+  refresh,
 ].map((entry: Command) => ({
   ...entry,
   load: async () => ({ msh: [entry] }),

@@ -10,6 +10,7 @@ const REQUEST: direct.DirectRequest = {
   host: "web-01.prod",
   port: 22,
   certificate: randomBytes(700),
+  trust: randomBytes(128),
   signature: randomBytes(83),
 };
 
@@ -27,6 +28,7 @@ test("a request that is cut short anywhere, or goes on, is refused", () => {
 for (const [what, bytes] of [
   ["text that is not UTF-8", Buffer.concat([Buffer.of(1), string(Buffer.of(0xff))])],
   ["a field that is longer than the frame", Buffer.concat([Buffer.of(1), uint32(0xffff_ffff)])],
+  ["the names of too many keys", direct.encodeDirectRequest({ ...REQUEST, trust: Buffer.alloc(513) })],
   ["an endless login name", direct.encodeDirectRequest({ ...REQUEST, user: "a".repeat(257) })],
 ] as const)
   test(`a request with ${what} is refused`, () => {
@@ -55,6 +57,7 @@ test("what is signed depends on the connection and on every field, and is no SSH
     direct.directBytesToSign(exporter, { ...REQUEST, host: "web-02" }),
     direct.directBytesToSign(exporter, { ...REQUEST, port: 3022 }),
     direct.directBytesToSign(exporter, { ...REQUEST, certificate: randomBytes(700) }),
+    direct.directBytesToSign(exporter, { ...REQUEST, trust: randomBytes(128) }),
     // The end of one field is not the beginning of the next.
     direct.directBytesToSign(exporter, { ...REQUEST, user: "adaw", host: "eb-01.prod" }),
   ];
@@ -64,26 +67,31 @@ test("what is signed depends on the connection and on every field, and is no SSH
   assert.notEqual(signed.subarray(0, 6).toString(), "SSHSIG");
 });
 
-for (const verdict of ["go", "refused", "jump"] as const)
+for (const [verdict, trust] of [
+  ["go", "current"],
+  ["refused", "outdated"],
+  ["jump", "unusable"],
+] as const)
   test(`the answer "${verdict}" is read as it was written`, () => {
-    const answer = { verdict, message: verdict === "go" ? "" : "es gibt keinen Knoten „web-09“" };
+    const answer = { verdict, trust, message: verdict === "go" ? "" : "es gibt keinen Knoten „web-09“" };
     assert.deepEqual(direct.decodeDirectAnswer(direct.encodeDirectAnswer(answer)), answer);
   });
 
 test("an answer is one line, however it came about, and never too long for its frame", () => {
   const message = `no\r\nway\u001b[2J \u202eback ${"𝛑".repeat(20_000)}`;
-  const bytes = direct.encodeDirectAnswer({ verdict: "refused", message });
+  const bytes = direct.encodeDirectAnswer({ verdict: "refused", trust: "current", message });
   assert.ok(bytes.length <= direct.MAX_DIRECT_ANSWER_BYTES, String(bytes.length));
-  const hostile = Buffer.concat([Buffer.of(1), string("no\r\nway\u001b[2J \u202eback")]);
+  const hostile = Buffer.concat([Buffer.of(1, 0), string("no\r\nway\u001b[2J \u202eback")]);
   assert.equal(direct.decodeDirectAnswer(hostile).message, "no way [2J  back");
   assert.match(direct.decodeDirectAnswer(bytes).message, /^no way \[2J {2}back 𝛑/u);
 });
 
 for (const [what, bytes] of [
   ["no verdict", Buffer.alloc(0)],
-  ["a verdict that nobody knows", Buffer.concat([Buffer.of(3), string("")])],
-  ["something after its message", Buffer.concat([Buffer.of(0), string(""), Buffer.of(0)])],
-  ["half a message", Buffer.concat([Buffer.of(1), uint32(10), Buffer.from("half")])],
+  ["a verdict that nobody knows", Buffer.concat([Buffer.of(3, 0), string("")])],
+  ["a word on trust that nobody knows", Buffer.concat([Buffer.of(0, 3), string("")])],
+  ["something after its message", Buffer.concat([Buffer.of(0, 0), string(""), Buffer.of(0)])],
+  ["half a message", Buffer.concat([Buffer.of(1, 0), uint32(10), Buffer.from("half")])],
 ] as const)
   test(`an answer with ${what} is refused`, () => {
     assert.throws(() => direct.decodeDirectAnswer(bytes), malformed);

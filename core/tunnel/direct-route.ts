@@ -1,6 +1,7 @@
 import type { TLSSocket } from "node:tls";
 import { MezError } from "../errors/error.js";
 import { string, uint32, WireReader } from "../ssh/wire.js";
+import { MAX_TRUST_BYTES, type TrustState } from "./host-trust.js";
 
 /*
  * The direct route: a person's program logs in to the proxy and names the node inside TLS, and both ends then leave TLS.
@@ -28,6 +29,8 @@ export interface DirectQuestion {
   readonly port: number;
   /** Wire form of the user certificate. */
   readonly certificate: Buffer;
+  /** The Host CA keys that the client trusts, from `digestTrust`. */
+  readonly trust: Buffer;
 }
 
 export interface DirectRequest extends DirectQuestion {
@@ -40,6 +43,11 @@ export type DirectVerdict = "go" | "refused" | "jump";
 
 export interface DirectAnswer {
   readonly verdict: DirectVerdict;
+  /**
+   * Of the client's copy of the Host CA keys. That is all a proxy says of them: which ones count the client learns from the auth
+   * service, so that no proxy decides what people trust.
+   */
+  readonly trust: TrustState;
   /** One line for the person, of printable characters; may be empty. */
   readonly message: string;
 }
@@ -76,24 +84,27 @@ export function decodeDirectRequest(bytes: Buffer): DirectRequest {
     throw new MezError("INVALID_ARGUMENT", `version ${version} of the direct route is not known here; it is ${VERSION}`);
   const user = reader.text();
   if (user.length > MAX_USER_CHARACTERS) throw new MezError("SSH_MALFORMED", "the login name of the direct request is too long");
-  const [host, port, certificate, signature] = [reader.text(), reader.uint32(), reader.string(), reader.string()];
+  const [host, port, certificate] = [reader.text(), reader.uint32(), reader.string()];
+  const [trust, signature] = [reader.string(), reader.string()];
   reader.end();
-  return { user, host, port, certificate, signature };
+  if (trust.length > MAX_TRUST_BYTES) throw new MezError("SSH_MALFORMED", "the direct request names too many keys");
+  return { user, host, port, certificate, trust, signature };
 }
 
 /** @returns The content of a frame; a message that is too long is cut. */
-export function encodeDirectAnswer({ verdict, message }: DirectAnswer): Buffer {
-  return Buffer.concat([Buffer.of(VERDICTS.indexOf(verdict)), string(oneLine(message))]);
+export function encodeDirectAnswer({ verdict, trust, message }: DirectAnswer): Buffer {
+  return Buffer.concat([Buffer.of(VERDICTS.indexOf(verdict), TRUST_STATES.indexOf(trust)), string(oneLine(message))]);
 }
 
 /** @throws {MezError} `SSH_MALFORMED` */
 export function decodeDirectAnswer(bytes: Buffer): DirectAnswer {
   const reader = new WireReader(bytes, "direct answer");
-  const verdict = VERDICTS[reader.byte()];
-  if (verdict === undefined) throw new MezError("SSH_MALFORMED", "the direct answer is none that is known");
+  const [verdict, trust] = [VERDICTS[reader.byte()], TRUST_STATES[reader.byte()]];
+  if (verdict === undefined || trust === undefined)
+    throw new MezError("SSH_MALFORMED", "the direct answer is none that is known");
   const message = oneLine(reader.text());
   reader.end();
-  return { verdict, message };
+  return { verdict, trust, message };
 }
 
 // --- internal ---
@@ -105,12 +116,13 @@ const VERSION = 1;
 const SIGNED_LABEL = "direct-v1@mezite";
 /** In the order of their codes. */
 const VERDICTS: readonly DirectVerdict[] = ["go", "refused", "jump"];
+const TRUST_STATES: readonly TrustState[] = ["current", "outdated", "unusable"];
 const MAX_USER_CHARACTERS = 256;
 /** Of four bytes in UTF-8 at the most, they fit a frame. */
 const MAX_MESSAGE_CHARACTERS = 1_000;
 
-function questionFields({ user, host, port, certificate }: DirectQuestion): readonly Buffer[] {
-  return [string(user), string(host), uint32(port), string(certificate)];
+function questionFields({ user, host, port, certificate, trust }: DirectQuestion): readonly Buffer[] {
+  return [string(user), string(host), uint32(port), string(certificate), string(trust)];
 }
 
 /** A terminal prints it: no control characters, and none that change the direction of writing. */

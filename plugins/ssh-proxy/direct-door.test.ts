@@ -7,6 +7,7 @@ import { MezError } from "../../core/errors/error.js";
 import { lendingSocket } from "../../core/flow/lending-socket.js";
 import type { SshCertificate } from "../../core/ssh/certificate.js";
 import { systemClock } from "../../core/time/clock.js";
+import { digestTrust } from "../../core/tunnel/host-trust.js";
 import type { TunnelCredentials } from "../../core/tunnel/tunnel-protocol.js";
 import { askDirect, type DirectAsking, dialDirect, signedRequest } from "../../test/fixtures/direct-client.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
@@ -46,6 +47,26 @@ for (const [why, parts] of [
     assert.equal((await askDirect(asking)).verdict, "jump");
     assert.equal((await askDirect({ ...asking, forge: () => Buffer.alloc(1) })).verdict, "refused");
   });
+
+test("tells those who are known, and nobody else, that what they trust is not what counts", async (t) => {
+  const key = (text: string): string => Buffer.from(text).toString("base64");
+  const counts = { sshPublicKeys: [key("new"), key("old")], certificatesPem: [] };
+  const { asking } = await open(t, { hostAuthorities: () => counts });
+  const { asking: away } = await open(t, { hostAuthorities: () => counts, sessionEncryption: "tls" });
+  for (const [held, expected] of [
+    [["old", "new"], "current"],
+    [["new"], "outdated"],
+    [["old"], "unusable"],
+    [[], "unusable"],
+  ] as const) {
+    const trust = digestTrust({ sshPublicKeys: held.map(key), certificatesPem: [] });
+    assert.equal((await askDirect({ ...asking, trust })).trust, expected);
+    assert.equal((await askDirect({ ...away, trust })).trust, expected);
+    assert.equal((await askDirect({ ...asking, trust, forge: () => Buffer.alloc(1) })).trust, "current");
+  }
+  const { asking: unknown } = await open(t);
+  assert.equal((await askDirect(unknown)).trust, "current");
+});
 
 test("asks who it is before anything else is looked at", async (t) => {
   const login = {
@@ -171,6 +192,7 @@ async function open(
     login: { identify: person, noFactor },
     admission: { open: admit },
     sessionEncryption: "ssh",
+    hostAuthorities: () => undefined,
     logger: silentLogger,
     ...parts,
   });

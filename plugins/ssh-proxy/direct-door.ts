@@ -5,6 +5,7 @@ import type { Logger } from "../../core/plugin/logger.js";
 import { parseCertificate, type SshCertificate } from "../../core/ssh/certificate.js";
 import { verifySignature } from "../../core/ssh/signature.js";
 import * as direct from "../../core/tunnel/direct-route.js";
+import { type HostAuthorities, judgeTrust } from "../../core/tunnel/host-trust.js";
 import { PendingConnections } from "../../core/tunnel/pending-connections.js";
 import { TlsPrelude } from "../../core/tunnel/tls-prelude.js";
 import { type SessionEncryption, type TunnelCredentials, tunnelServerSecureContext } from "../../core/tunnel/tunnel-protocol.js";
@@ -18,6 +19,8 @@ export interface DirectDoorParts {
   readonly admission: Pick<SessionAdmission, "open">;
   /** With `tls`, nobody goes without it: clients are told to come through SSH, whose bytes are in SSH once more. */
   readonly sessionEncryption: SessionEncryption;
+  /** The Host CA keys that count; clients that trust others are told so. `undefined` before they are known here. */
+  readonly hostAuthorities: () => HostAuthorities | undefined;
   readonly logger: Logger;
   /** From the first byte to the first one after TLS, without the time that the node takes. Default 30,000, as an SSH login has. */
   readonly graceMs?: number;
@@ -71,7 +74,10 @@ export class DirectDoor {
 
 // --- internal ---
 
-const JUMP: direct.DirectAnswer = { verdict: "jump", message: "" };
+/** An answer without what it says of trust. */
+type Answer = Omit<direct.DirectAnswer, "trust">;
+
+const JUMP: Answer = { verdict: "jump", message: "" };
 const GRACE_MS = 30_000;
 const KEEP_ALIVE_MS = 15_000;
 
@@ -79,6 +85,8 @@ const KEEP_ALIVE_MS = 15_000;
 class DirectClient {
   #grace: NodeJS.Timeout | undefined;
   #isAnswered = false;
+  /** What it trusts, once it is known who it is. */
+  #trust: Buffer | null = null;
 
   constructor(
     private readonly socket: Socket,
@@ -105,6 +113,7 @@ class DirectClient {
       return this.#turnAway(prelude, { verdict: "refused", message });
     }
     this.onKnown();
+    this.#trust = request.trust;
     if (parts.sessionEncryption === "tls") return this.#turnAway(prelude, JUMP);
     clearTimeout(this.#grace); // the node has limits of its own
     socket.once("close", () => {
@@ -140,14 +149,14 @@ class DirectClient {
   }
 
   /** The same from where nobody waits for it, and nothing once an answer has been given. */
-  #end(prelude: TlsPrelude, answer: direct.DirectAnswer): void {
+  #end(prelude: TlsPrelude, answer: Answer): void {
     if (!this.#isAnswered) void this.#turnAway(prelude, answer).catch(() => this.socket.destroy());
   }
 
-  async #turnAway(prelude: TlsPrelude, answer: direct.DirectAnswer): Promise<void> {
+  async #turnAway(prelude: TlsPrelude, answer: Answer): Promise<void> {
     this.#isAnswered = true;
     this.#await();
-    await prelude.say(direct.encodeDirectAnswer(answer));
+    await prelude.say(this.#encoded(answer));
     this.socket.destroySoon();
   }
 
@@ -156,7 +165,7 @@ class DirectClient {
     const { socket } = this;
     this.#isAnswered = true;
     this.#await();
-    const hasLeft = await prelude.sayLast(direct.encodeDirectAnswer({ verdict: "go", message: "" })).then(
+    const hasLeft = await prelude.sayLast(this.#encoded({ verdict: "go", message: "" })).then(
       () => true,
       () => false,
     );
@@ -168,6 +177,12 @@ class DirectClient {
     clearTimeout(this.#grace);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     return { stream: socket, close: () => socket.destroy() };
+  }
+
+  #encoded(answer: Answer): Buffer {
+    const authorities = this.#trust === null ? undefined : this.parts.hostAuthorities();
+    const trust = this.#trust === null || authorities === undefined ? "current" : judgeTrust(this.#trust, authorities);
+    return direct.encodeDirectAnswer({ ...answer, trust });
   }
 
   /** Gives the client its time for what it has to do next. */

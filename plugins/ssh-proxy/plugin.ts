@@ -116,6 +116,7 @@ export default definePlugin<ProxyConfig>({
         publicListen,
         publicAddress,
         peerAddresses: config.peers,
+        hostAuthorities: () => caKeys.get("host"),
         authDoor: resolve(AUTH_DOOR),
         web:
           webAddress === null

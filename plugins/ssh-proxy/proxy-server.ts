@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { AuthDoor } from "../../core/plugin/auth-door.js";
 import type { Lifecycle } from "../../core/plugin/contract.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
+import type { HostAuthorities } from "../../core/tunnel/host-trust.js";
 import { TunnelListener } from "../../core/tunnel/tunnel-listener.js";
 import { ClientLogin, type ClientLoginParts } from "./client-login.js";
 import { DirectDoor } from "./direct-door.js";
@@ -30,6 +31,8 @@ export interface ProxyParts extends ClientLoginParts, Omit<SessionAdmissionParts
   readonly publicAddress: string | null;
   /** Tunnel listeners of other proxies, `host:port`. */
   readonly peerAddresses: readonly string[];
+  /** See `DirectDoorParts`. */
+  readonly hostAuthorities: () => HostAuthorities | undefined;
   readonly authDoor: AuthDoor;
   /** `null` when nothing is served to browsers. */
   readonly web: WebFront | null;

@@ -6,13 +6,12 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { after, before, test } from "node:test";
-import type { DirectAnswer } from "../../../core/tunnel/direct-route.js";
-import { DirectBed } from "../../../test/fixtures/direct-bed.js";
+import { type Answer, DirectBed } from "../../../test/fixtures/direct-bed.js";
 import { eventually } from "../../../test/fixtures/eventually.js";
 import { type TestAuthority, testAuthority } from "../../../test/fixtures/tls.js";
 import { needsPeers, requirePeer } from "../../../test/peers/require-peer.js";
 
-const GO: DirectAnswer = { verdict: "go", message: "" };
+const GO: Answer = { verdict: "go", message: "" };
 
 let bed: DirectBed;
 let stranger: TestAuthority;
@@ -157,6 +156,27 @@ test("says of each of several proxies why it cannot be reached", async () => {
   );
 });
 
+test("has what it trusts refreshed in the background when a proxy says that it is old, and only then", async () => {
+  const folder = bed.logIn([await bed.proxy(GO)]);
+  const mark = join(folder, "trust-refreshed");
+  await opens(folder);
+  assert.equal(existsSync(mark), false);
+  bed.logIn([await bed.proxy({ ...GO, trust: "outdated" })]);
+  await Promise.all([opens(folder), opens(folder)]);
+  assert.equal(existsSync(mark), true);
+  rmSync(mark);
+});
+
+for (const verdict of ["go", "refused"] as const)
+  test(`a session that is ${verdict} does not depend on whether trust can be refreshed`, async () => {
+    const folder = bed.logIn([await bed.proxy({ verdict, trust: "unusable", message: "" })]);
+    const mark = join(folder, "trust-refreshed");
+    mkdirSync(join(mark, "in the way"), { recursive: true });
+    const { code } = await bed.connect([folder, "web-01", "22"]);
+    assert.equal(code, verdict === "go" ? 0 : 4);
+    rmSync(mark, { recursive: true });
+  });
+
 test("tells who is not logged in any more what to do", async () => {
   const address = await bed.proxy(GO);
   const expired = bed.logIn([address], { expiresAt: new Date(Date.now() - 90_000) });
@@ -214,6 +234,12 @@ test("a connection goes to standard output alone, whatever channel the environme
 });
 
 // --- internal ---
+
+async function opens(folder: string): Promise<void> {
+  const { code, stderr, socket } = await bed.connect([folder, "web-01", "22"]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.equal(await said(socket), "greetings\nSSH-2.0-client\r\n");
+}
 
 /** Stands in for ssh: says what it was called with, and repeats what it hears. */
 function writeFakeSsh(folder: string): void {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { MezError } from "../../../core/errors/error.js";
+import { digestTrustFiles } from "../../../core/tunnel/host-trust.js";
 import { type Profile, parseProfile } from "../profile.js";
 import { keyInFile } from "./key-file.js";
 
@@ -19,6 +20,8 @@ export interface DirectLogin {
   readonly profile: Profile;
   /** Host CA certificates, PEM. */
   readonly hostCaPem: string;
+  /** All that it trusts, from `digestTrust`. */
+  readonly trust: Buffer;
   /** `null` when it cannot be used here, but perhaps by ssh. */
   readonly key: CertifiedKey | null;
 }
@@ -36,12 +39,22 @@ export async function readLogin(folder: string, agentSocket: string | undefined,
     throw certificateExpired(profile, now);
   }
   const hostCaPem = readFileSync(join(folder, "host-ca.pem"), "utf8");
-  if (agentSocket === undefined) return { folder, profile, hostCaPem, key: keyInFile(join(folder, "id_ed25519")) };
+  const trust = digestTrustFiles(knownHostsIn(folder), hostCaPem);
+  if (agentSocket === undefined) return { folder, profile, hostCaPem, trust, key: keyInFile(join(folder, "id_ed25519")) };
   const { keyInAgent } = await import("./agent-key.js");
-  return { folder, profile, hostCaPem, key: await keyInAgent(agentSocket, `${profile.user}@${profile.cluster}`) };
+  return { folder, profile, hostCaPem, trust, key: await keyInAgent(agentSocket, `${profile.user}@${profile.cluster}`) };
 }
 
 // --- internal ---
+
+/** Without one, ssh knows no node. */
+function knownHostsIn(folder: string): string {
+  try {
+    return readFileSync(join(folder, "known_hosts"), "utf8");
+  } catch {
+    return "";
+  }
+}
 
 function profileIn(folder: string): Profile {
   const file = join(folder, "profile.json");

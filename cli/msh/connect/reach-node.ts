@@ -28,7 +28,8 @@ export async function reachNode(login: DirectLogin, target: Target): Promise<Soc
   const { tcp, prelude, address } = await handshakeWithOne(login);
   const limit = setTimeout(() => tcp.destroy(NO_ANSWER), ANSWER_MS);
   try {
-    const answer = prelude === null ? JUMP : await ask(prelude, login.profile.user, login.key, target);
+    const answer = prelude === null ? JUMP : await ask(prelude, login, login.key, target);
+    await follow(login, answer);
     if (answer.verdict === "go" && prelude !== null) return prelude.leave();
     tcp.destroy();
     if (answer.verdict === "jump") return null;
@@ -43,7 +44,7 @@ export async function reachNode(login: DirectLogin, target: Target): Promise<Soc
 
 // --- internal ---
 
-const JUMP: DirectAnswer = { verdict: "jump", message: "" };
+const JUMP: DirectAnswer = { verdict: "jump", trust: "current", message: "" };
 
 /** How long a proxy may be silent. */
 const SILENCE_MS = 20_000;
@@ -67,10 +68,17 @@ async function handshakeWithOne(login: DirectLogin): Promise<Handshake> {
 
 const NEVER = new AbortController().signal;
 
-async function ask(prelude: TlsPrelude, user: string, key: CertifiedKey, target: Target): Promise<DirectAnswer> {
-  const question = { user, ...target, certificate: key.certificate };
+async function ask(prelude: TlsPrelude, login: DirectLogin, key: CertifiedKey, target: Target): Promise<DirectAnswer> {
+  const question = { user: login.profile.user, ...target, certificate: key.certificate, trust: login.trust };
   const signature = await key.sign(directBytesToSign(directExporter(prelude.tls), question));
   if (signature === null) throw new MezError("ACCESS_DENIED", "the agent did not sign with the key of the login");
   await prelude.say(encodeDirectRequest({ ...question, signature }));
   return decodeDirectAnswer(await prelude.hear());
+}
+
+/** Most of the time there is nothing to follow, and nothing to load for it. */
+async function follow(login: DirectLogin, answer: DirectAnswer): Promise<void> {
+  if (answer.trust === "current") return;
+  const { followTrust } = await import("./follow-trust.js");
+  await followTrust(login, answer);
 }
