@@ -4,6 +4,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { DIRECT_ALPN } from "../../core/tunnel/direct-route.js";
 import { Cluster } from "../fixtures/cluster.js";
 
 type Door = "auth" | "ssh" | "tunnel";
@@ -25,7 +26,9 @@ const TLS: readonly (readonly [door: Door, options: ConnectionOptions, code: str
   ["tunnel", { maxVersion: "TLSv1.2" }, "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION"],
   ["tunnel", { ALPNProtocols: ["h2"] }, "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL"],
   ["tunnel", {}, "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED"],
-  ["ssh", {}, "ERR_SSL_WRONG_VERSION_NUMBER"],
+  ["ssh", { maxVersion: "TLSv1.2", ALPNProtocols: [DIRECT_ALPN] }, "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION"],
+  ["ssh", { ALPNProtocols: ["h2"] }, "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL"],
+  ["ssh", {}, "nothing"],
 ];
 
 const LOGIN = "/mezite.authentication.v1.AuthenticationService/AuthenticateLocal";
@@ -90,7 +93,7 @@ function tlsFailure(port: number, options: ConnectionOptions): Promise<string | 
   return new Promise((resolve) => {
     const socket = connectTls({ port, host: "localhost", rejectUnauthorized: false, ...options });
     socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code));
-    socket.once("close", () => resolve(undefined));
+    socket.once("close", () => resolve("nothing"));
     socket.resume();
   });
 }
