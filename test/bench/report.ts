@@ -43,6 +43,8 @@ export function writeReport(path: string, figures: readonly Figure[]): void {
 
 function cells(figure: Figure): readonly string[] {
   const { what, ours, against, figure: value, unit, goal, reach } = figure;
+  const measured = [what, ours, against ?? "", withUnit(value, unit)];
+  if (!Number.isFinite(goal)) return [...measured, "", ""];
   const shown = `${reach === "at most" ? "<=" : ">="} ${unit === "ratio" ? goal.toFixed(2) : withUnit(goal, unit)}`;
-  return [what, ours, against ?? "", withUnit(value, unit), shown, isReached(figure) ? "yes" : "no"];
+  return [...measured, shown, isReached(figure) ? "yes" : "no"];
 }

@@ -7,7 +7,7 @@ import { type Effort, type Figure, type Row, ratioOf } from "../figure.js";
 import { alternate } from "../statistics.js";
 
 const GOAL = 1.5;
-const NO_GOAL = 0;
+const NO_GOAL = Number.NEGATIVE_INFINITY;
 
 /** Bytes through the OpenSSH client, the proxy and the node, to and from programs at both ends. */
 export const throughput: Row = {
