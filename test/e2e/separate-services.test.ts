@@ -41,7 +41,7 @@ describe("auth service, proxy and node as three processes", needsPeers("ssh"), (
     }, 40_000);
     assert.match(
       refusal,
-      /^th(e proxy|is node) has not heard from the auth service for \d+s(, so it lets nobody in| and lets no new session in)/m,
+      /^(?:msh: )?th(e proxy|is node) has not heard from the auth service for \d+s(, so it lets nobody in| and lets no new session in)/m,
     );
     await session.works();
 
