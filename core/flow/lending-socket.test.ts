@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { PassThrough, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { tcpPair } from "../../test/fixtures/tcp-pair.js";
 import { takeBytes } from "./lending.js";
 import { lendingReads, lendingSocket } from "./lending-socket.js";
 import { isLent, owned } from "./lent-memory.js";
@@ -14,7 +15,7 @@ import { LentWriter } from "./lent-writer.js";
 const TRANSFER_BYTES = 24 * 1024 * 1024;
 
 test("lends the same memory again and again while much comes", async (t) => {
-  const { near, far } = await pair(t);
+  const { near, far } = await tcpPair(t);
   const memories = new Set<ArrayBufferLike>();
   let read = 0;
   takeBytes(far, (bytes) => {
@@ -29,7 +30,7 @@ test("lends the same memory again and again while much comes", async (t) => {
 });
 
 test("is an ordinary stream to those who do not take its bytes", async (t) => {
-  const { near, far } = await pair(t);
+  const { near, far } = await tcpPair(t);
   near.write("one ");
   const [first] = (await once(far, "data")) as [Buffer];
   assert.ok(!isLent(first));
@@ -39,7 +40,7 @@ test("is an ordinary stream to those who do not take its bytes", async (t) => {
 });
 
 test("hands over what was put back, and then what comes", async (t) => {
-  const { near, far: socket } = await pair(t, false);
+  const { near, far: socket } = await tcpPair(t, false);
   near.write("begun ");
   const begun = await new Promise<Buffer>((resolve) => socket.once("readable", () => resolve(socket.read())));
   socket.unshift(begun);
@@ -54,7 +55,7 @@ test("hands over what was put back, and then what comes", async (t) => {
 });
 
 test("a paused socket reads nothing until it is resumed", async (t) => {
-  const { near, far } = await pair(t);
+  const { near, far } = await tcpPair(t);
   let read = 0;
   takeBytes(far, (bytes) => {
     read += bytes.length;
@@ -77,7 +78,7 @@ for (const [speed, wait] of [
   ["slowly", 1],
 ] as const)
   test(`passes every byte on, in order, to a reader that reads ${speed}`, async (t) => {
-    const [left, right] = [await pair(t), await pair(t)];
+    const [left, right] = [await tcpPair(t), await tcpPair(t)];
     const writer = new LentWriter(
       right.near,
       () => left.far.pause(),
@@ -140,7 +141,7 @@ test("a writer that is behind holds bytes of its own, and says when there is roo
 });
 
 test("what is small leaves at once, and never before what waits", async (t) => {
-  const { near, far } = await pair(t);
+  const { near, far } = await tcpPair(t);
   const room: string[] = [];
   const writer = new LentWriter(
     far,
@@ -164,7 +165,7 @@ test("what is small leaves at once, and never before what waits", async (t) => {
 });
 
 test("a small write to a peer that is gone fails as streams do", async (t) => {
-  const { near, far } = await pair(t);
+  const { near, far } = await tcpPair(t);
   const failed = new Promise<Error>((resolve) => far.once("error", resolve));
   const writer = new LentWriter(
     far,
@@ -211,21 +212,3 @@ test("a connection that was dialled lends as well, and goes back to small memory
   socket.destroy();
   assert.ok(largest > 200_000 && last < 10_000, `${largest}, then ${last}`);
 });
-
-// --- internal ---
-
-/** Both ends of a TCP connection; `far` lends unless told otherwise. */
-async function pair(t: TestContext, lends = true): Promise<{ near: Socket; far: Socket }> {
-  const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const accepted = once(server, "connection") as Promise<[Socket]>;
-  const near = connect((server.address() as AddressInfo).port, "127.0.0.1");
-  const [socket] = await accepted;
-  server.close();
-  const far = lends ? lendingSocket(socket) : socket;
-  t.after(() => {
-    near.destroy();
-    far.destroy();
-  });
-  return { near, far };
-}

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type Socket } from "node:net";
 import { before, type TestContext, test } from "node:test";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { tcpPair } from "../../test/fixtures/tcp-pair.js";
 import { type TestAuthority, testAuthority } from "../../test/fixtures/tls.js";
 import { takeBytes } from "../flow/lending.js";
-import { lendingSocket } from "../flow/lending-socket.js";
 import { uint32 } from "../ssh/wire.js";
 import { directExporter } from "./direct-route.js";
 import { TlsPrelude } from "./tls-prelude.js";
@@ -118,7 +118,7 @@ for (const [what, attack] of [
   ["a reset", (tcp: Socket) => tcp.resetAndDestroy()],
 ] as const)
   test(`a client that sends ${what} is not let in`, async (t) => {
-    const { near, far } = await pair(t);
+    const { near, far } = await tcpPair(t);
     const accepted = TlsPrelude.accept(far, tunnelSecureContext(credentials), ALPN, MAX_BYTES);
     near.on("error", () => undefined).resume();
     attack(near);
@@ -152,7 +152,7 @@ for (const [what, options] of [
   ["no protocol", {}],
 ] as const satisfies readonly (readonly [string, ConnectionOptions])[])
   test(`a client that offers ${what} is sent away`, async (t) => {
-    const { near, far } = await pair(t);
+    const { near, far } = await tcpPair(t);
     const accepted = TlsPrelude.accept(far, tunnelSecureContext(credentials), ALPN, MAX_BYTES);
     const tls = connectTls({ socket: near, ca: authority.certificatePem, servername: NAME, ...options });
     tls.on("error", () => undefined).resume();
@@ -166,14 +166,14 @@ for (const [what, options] of [
   ["for another name", async () => ({ ca: authority.certificatePem, servername: "other.test" })],
 ] as const)
   test(`a client does not speak to a server with a certificate ${what}`, async (t) => {
-    const { near, far } = await pair(t);
+    const { near, far } = await tcpPair(t);
     const accepted = TlsPrelude.accept(far, tunnelSecureContext(credentials), ALPN, MAX_BYTES).then((server) => server.hear());
     await assert.rejects(TlsPrelude.dial(near, await options(), ALPN, MAX_BYTES), /certificate|altnames/);
     await assert.rejects(accepted, Error);
   });
 
 test("no variable of the environment makes a client speak to any server", async (t) => {
-  const { near, far } = await pair(t);
+  const { near, far } = await tcpPair(t);
   const accepted = TlsPrelude.accept(far, tunnelSecureContext(credentials), ALPN, MAX_BYTES).then((server) => server.hear());
   t.after(() => delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"]);
   process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
@@ -185,26 +185,10 @@ test("no variable of the environment makes a client speak to any server", async 
 // --- internal ---
 
 async function handshake(t: TestContext, lends = true): Promise<{ near: TlsPrelude; far: TlsPrelude }> {
-  const { near, far } = await pair(t, lends);
+  const { near, far } = await tcpPair(t, lends);
   const [client, server] = await Promise.all([
     TlsPrelude.dial(near, { ca: authority.certificatePem, servername: NAME }, ALPN, MAX_BYTES),
     TlsPrelude.accept(far, tunnelSecureContext(credentials), ALPN, MAX_BYTES),
   ]);
   return { near: client, far: server };
-}
-
-/** Both ends of a TCP connection; the far one as a port of the proxy gives it. */
-async function pair(t: TestContext, lends = true): Promise<{ near: Socket; far: Socket }> {
-  const server = createServer({ allowHalfOpen: true, noDelay: true }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const accepted = once(server, "connection") as Promise<[Socket]>;
-  const near = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
-  const [socket] = await accepted;
-  server.close();
-  const far = lends ? lendingSocket(socket) : socket;
-  t.after(() => {
-    near.destroy();
-    far.destroy();
-  });
-  return { near, far };
 }
