@@ -87,6 +87,14 @@ for (const [what, serve] of [
     assert.equal(await said(socket), `-F ${join(folder, "ssh_config")} -W [web-01]:2222 -- mezite-proxy.dev\nSSH-2.0-client\r\n`);
   });
 
+test("has ssh jump with the CAs that the person has set, which are not this program's", async () => {
+  const folder = bed.logIn([await bed.proxy({ verdict: "jump", message: "" })]);
+  writeFakeSsh(folder, '"$SSL_CERT_FILE, $SSL_CERT_DIR"');
+  const env = { PATH: `${folder}:${process.env["PATH"]}`, SSL_CERT_FILE: "/etc/own ca.pem", SSL_CERT_DIR: "/etc/own" };
+  const { socket } = await bed.connect([folder, "web-01", "22"], env);
+  assert.equal(await said(socket), "/etc/own ca.pem, /etc/own\nSSH-2.0-client\r\n");
+});
+
 test("has an agent sign, and another ssh jump when the agent has no such key", needsPeers("ssh-agent", "ssh-add"), async (t) => {
   const folder = bed.logIn([await bed.proxy(GO)], { expiresAt: new Date(0) }); // an agent knows a later certificate
   writeFakeSsh(folder);
@@ -242,8 +250,9 @@ async function opens(folder: string): Promise<void> {
 }
 
 /** Stands in for ssh: says what it was called with, and repeats what it hears. */
-function writeFakeSsh(folder: string): void {
-  writeFileSync(join(folder, "ssh"), '#!/bin/sh\nsleep 0.3\necho "$@"\nexec cat\n');
+/** @param words What it says first, in shell. */
+function writeFakeSsh(folder: string, words = '"$@"'): void {
+  writeFileSync(join(folder, "ssh"), `#!/bin/sh\nsleep 0.3\necho ${words}\nexec cat\n`);
   chmodSync(join(folder, "ssh"), 0o755);
 }
 

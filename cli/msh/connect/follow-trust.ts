@@ -4,6 +4,7 @@ import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { DirectAnswer } from "../../../core/tunnel/direct-route.js";
 import type { DirectLogin } from "./direct-login.js";
+import { personEnvironment } from "./person-environment.js";
 
 /**
  * Has another `msh` learn from the auth service which Host CA keys count, after a proxy has said that this login trusts others. A proxy
@@ -12,7 +13,7 @@ import type { DirectLogin } from "./direct-login.js";
 export async function followTrust({ folder, trust: held }: DirectLogin, { trust, verdict }: DirectAnswer): Promise<void> {
   const isWaiting = trust === "unusable" && verdict !== "refused";
   if (!mayBegin(join(folder, MARK), held) && !isWaiting) return;
-  const refresh = spawn(msh(), ["__refresh", folder], { detached: true, stdio: "ignore" });
+  const refresh = spawn(msh(), ["__refresh", folder], { detached: true, stdio: "ignore", env: personEnvironment() });
   refresh.on("error", () => undefined);
   refresh.unref();
   if (isWaiting) await once(refresh, "exit", { signal: AbortSignal.timeout(WAIT_MS) }).catch(() => undefined);

@@ -8,6 +8,7 @@ import { MezError } from "../../../core/errors/error.js";
 import { systemReason } from "../../../core/errors/system-reason.js";
 import { proxyHostName } from "../proxy-host-name.js";
 import type { DirectLogin } from "./direct-login.js";
+import { personEnvironment } from "./person-environment.js";
 import type { Target } from "./reach-node.js";
 
 /**
@@ -27,7 +28,7 @@ export async function jumpBySsh(
     agentSocket === undefined ? [] : ["-o", `IdentityAgent="${agentSocket.replaceAll("%", "%%")}"`, "-o", "IdentitiesOnly=no"];
   const words = ["-F", join(folder, "ssh_config"), ...keys, "-W", `[${host}]:${port}`, "--", proxyHostName(profile.cluster)];
   // In this process group: a terminal answers to no other.
-  const ssh = spawn("ssh", words, { stdio: [far, far, "inherit"] });
+  const ssh = spawn("ssh", words, { stdio: [far, far, "inherit"], env: personEnvironment() });
   try {
     await once(ssh, "spawn");
   } catch (cause) {
