@@ -71,10 +71,25 @@ describe("while it runs", () => {
     const ended = running.run(stop.signal);
     running.renewNow();
     await eventually(() => current?.generation === 2);
-    await eventually(() => attempts.includes("settle"));
+    await eventually(() => attempts.length === 3);
     stop.abort();
     await ended;
-    assert.deepEqual(attempts, ["renew", "settle"]);
+    assert.deepEqual(attempts, ["settle", "renew", "settle"]);
+  });
+
+  test("lets programs finish with the set of before, however often it is told to renew", async () => {
+    current = set(1, 3600);
+    const running = loop();
+    const ended = running.run(stop.signal);
+    for (const generation of [2, 3]) {
+      running.renewNow();
+      await eventually(() => current?.generation === generation);
+      running.renewNow();
+    }
+    await eventually(() => current?.generation === 4);
+    stop.abort();
+    await ended;
+    assert.deepEqual(attempts, ["settle", "renew", "settle", "renew", "settle", "renew"]);
   });
 
   test("goes on when it is refused by a lock, which may be lifted, and ends when the instance was deleted", async () => {
@@ -86,7 +101,7 @@ describe("while it runs", () => {
     const running = loop();
     running.renewNow();
     await assert.rejects(running.run(stop.signal), (error) => isMezError(error, "UNAUTHENTICATED"));
-    assert.deepEqual(attempts, ["renew", "renew"]);
+    assert.deepEqual(attempts, ["settle", "renew", "renew"]);
     assert.equal(health.report().last_error, "identity/ci was deleted from this cluster");
   });
 });

@@ -56,7 +56,7 @@ export class RenewalLoop {
         const mayHelp = patienceMs === Number.POSITIVE_INFINITY ? !isFinal(error) : isMezError(error, "UNAVAILABLE", "TIMEOUT");
         this.#failed(error, mayHelp && clock.now().getTime() < until);
       }
-      await this.#pause(this.#backOff.nextSeconds() * 1000, signal);
+      await pause(this.#backOff.nextSeconds() * 1000, AbortSignal.any([signal, this.#wake.signal]));
       if (signal.aborted) return;
     }
   }
@@ -64,17 +64,12 @@ export class RenewalLoop {
   /** Runs until `signal`. @throws {MezError} when the certificates are dead or the cluster wants them no more */
   async run(signal: AbortSignal): Promise<void> {
     const { instance } = this.parts;
-    let isConfirmed = false;
     while (!signal.aborted && instance.current !== null) {
-      const set = instance.current;
-      const settleMs = isConfirmed ? 0 : this.#settleMs();
-      if (!isConfirmed && !(await this.#pause(settleMs, signal))) isConfirmed = await this.#confirm(signal);
-      else if (!signal.aborted && !this.#wake.signal.aborted) await this.#pause(this.#untilDueMs(set), signal);
+      await this.#settle(signal);
+      await this.#waitUntilDue(instance.current, signal);
       if (signal.aborted) return;
-      if (!this.#wake.signal.aborted && this.#untilDueMs(set) > 0) continue;
       this.#wake = new AbortController();
       await this.#renew(signal);
-      isConfirmed = false;
     }
   }
 
@@ -88,7 +83,7 @@ export class RenewalLoop {
         if (signal.aborted) return;
         this.#failed(error, !isFinal(error));
       }
-      await this.#pause(this.#backOff.nextSeconds() * 1000, signal);
+      await pause(this.#backOff.nextSeconds() * 1000, AbortSignal.any([signal, this.#wake.signal]));
       if (signal.aborted) return;
       this.#wake = new AbortController();
     }
@@ -105,27 +100,29 @@ export class RenewalLoop {
     );
   }
 
-  /** @returns `true` also when it failed: the next renewal says the same. */
-  async #confirm(signal: AbortSignal): Promise<true> {
+  /**
+   * Leaves the programs that have read one file of the old set the time to finish with it, then lets the old set be refused.
+   * `renewNow` does not cut this short: a set that follows at once would take the old one from them.
+   */
+  async #settle(signal: AbortSignal): Promise<void> {
+    const { instance, intervalSeconds, logger, random } = this.parts;
+    await pause(Math.min(MAX_SETTLE_MS, intervalSeconds * 250) * (0.5 + random() / 2), signal);
+    if (signal.aborted) return;
     try {
-      await this.parts.instance.settle(signal);
+      await instance.settle(signal);
     } catch (error) {
+      // The next renewal says the same.
       if (!signal.aborted)
-        this.parts.logger.warn("could not tell the auth service that the new certificates are in use", {
-          reason: messageOf(error),
-        });
+        logger.warn("could not tell the auth service that the new certificates are in use", { reason: messageOf(error) });
     }
-    return true;
   }
 
-  /** @returns `true` when it was cut short. */
-  async #pause(milliseconds: number, signal: AbortSignal): Promise<boolean> {
-    if (milliseconds <= 0) return false;
-    try {
-      await sleep(Math.min(milliseconds, MAX_TIMER_MS), undefined, { signal: AbortSignal.any([signal, this.#wake.signal]) });
-      return false;
-    } catch {
-      return true;
+  async #waitUntilDue(set: CertificateSet, signal: AbortSignal): Promise<void> {
+    const interrupted = AbortSignal.any([signal, this.#wake.signal]);
+    for (;;) {
+      const milliseconds = this.#untilDueMs(set);
+      if (interrupted.aborted || milliseconds <= 0) return;
+      await pause(milliseconds, interrupted);
     }
   }
 
@@ -162,12 +159,6 @@ export class RenewalLoop {
     const { intervalSeconds, clock } = this.parts;
     return set.issuedAt.getTime() + dueAfterMs(set, intervalSeconds) - clock.now().getTime();
   }
-
-  /** Programs that have read one file of the old set may finish with it before it is refused. */
-  #settleMs(): number {
-    const { intervalSeconds, random } = this.parts;
-    return Math.min(MAX_SETTLE_MS, intervalSeconds * 250) * (0.5 + random() / 2);
-  }
 }
 
 /** Milliseconds from the issue of a set to its renewal: the interval, but never more than two thirds of its life. */
@@ -184,3 +175,8 @@ export function dueAfterMs(
 const FIRST_RETRY_SECONDS = 1;
 const MAX_SETTLE_MS = 10_000;
 const MAX_TIMER_MS = 2_147_483_647; // setTimeout, 2^31 - 1
+
+/** Ends early, and without an error, when `signal` says so. */
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(Math.min(milliseconds, MAX_TIMER_MS), undefined, { signal }).catch(() => {});
+}
