@@ -53,10 +53,10 @@ export class SettingsReader {
     const { env } = this.context;
     const laid = laidBy(this.input);
     const settings = await readPackageSettings(file, env, laid);
-    const { added } = decisions ?? readDecisions(settings.dataDirectory);
+    const { added, overrides } = decisions ?? readDecisions(settings.dataDirectory);
     const packages = this.#packagesOf(settings);
     await refuseUnpinned(settings, packages);
-    const wanted = wantedPackages(settings, added);
+    const wanted = wantedPackages(settings, { added, overrides });
     const { entries, absent } = await packages.openWith(leniency, wanted, settings.pluginsDirectory);
     const catalog = makeCatalog(
       [...BUILTIN_PLUGINS, ...entries],
@@ -134,7 +134,7 @@ async function refuseUnpinned({ requests, pluginsDirectory }: PackageSettings, p
 }
 
 /** What the config file names comes before what a command added under the same id. */
-function wantedPackages({ requests }: PackageSettings, added: PluginDecisions["added"]): readonly WantedPackage[] {
+function wantedPackages({ requests }: PackageSettings, { added, overrides }: PluginDecisions): readonly WantedPackage[] {
   const named = new Set(requests.map(({ id }) => id));
   return [
     ...requests.map(({ problem: _problem, integrity, ...rest }) => ({
@@ -142,7 +142,9 @@ function wantedPackages({ requests }: PackageSettings, added: PluginDecisions["a
       integrity: integrity ?? "",
       addedBy: "config" as const,
     })),
-    ...[...added].flatMap(([id, entry]) => (named.has(id) ? [] : [{ ...entry, id, addedBy: "command" as const }])),
+    ...[...added].flatMap(([id, entry]) =>
+      named.has(id) ? [] : [{ ...entry, id, addedBy: "command" as const, isOff: overrides.get(id) === false }],
+    ),
   ];
 }
 

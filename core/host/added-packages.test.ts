@@ -29,7 +29,7 @@ const BEFORE: PluginDecisions = {
   added: new Map([["added", { from: "path:x", integrity: ONE, config: { a: 1 } }]]),
 };
 const FILE = "/etc/mezite/mezite.yaml";
-const identity = (id: string, integrity = TWO) => ({ id, version: "1.0.0", integrity });
+const identity = (id: string, integrity = TWO) => ({ id, version: "1.0.0", integrity, ports: ["guard"] });
 
 test("adds a package with the hash that it has, and switches it on", () => {
   const { overrides, added } = withPackage(BEFORE, identity("new"), { from: "path:new", isolation: "process" }, CATALOG, FILE);
@@ -40,6 +40,7 @@ test("adds a package with the hash that it has, and switches it on", () => {
     isolation: "process",
     memoryMib: undefined,
     config: undefined,
+    ports: ["guard"],
   });
 });
 
@@ -52,7 +53,7 @@ test("replaces a package that was added, with its config", () => {
 test("pins another hash, and leaves the rest as it is", () => {
   const { overrides, added } = withIntegrity(BEFORE, identity("added"), CATALOG, FILE);
   assert.equal(overrides.get("added"), false);
-  assert.deepEqual(added.get("added"), { from: "path:x", integrity: TWO, config: { a: 1 } });
+  assert.deepEqual(added.get("added"), { from: "path:x", integrity: TWO, config: { a: 1 }, ports: ["guard"] });
 });
 
 test("takes a package out with what was said of it", () => {

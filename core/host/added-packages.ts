@@ -10,7 +10,7 @@ import type { PluginDecisions } from "./plugin-decisions.js";
  */
 export function withPackage(
   { overrides, added }: PluginDecisions,
-  { id, integrity }: PackageIdentity,
+  { id, integrity, ports }: PackageIdentity,
   { from, isolation, memoryMib, config, ...wanted }: PackageToAdd,
   catalog: Catalog,
   configFile: string | null,
@@ -28,7 +28,7 @@ export function withPackage(
       "ALREADY_EXISTS",
       `plugin "${id}" is in ${configFile ?? "the config file"}; change it there and run "mezctl plugins reload"`,
     );
-  const entry = { from, integrity, isolation, memoryMib, config };
+  const entry = { from, integrity, isolation, memoryMib, config, ports };
   return { overrides: new Map(overrides).set(id, true), added: new Map(added).set(id, entry) };
 }
 
@@ -38,7 +38,7 @@ export function withPackage(
  */
 export function withIntegrity(
   decisions: PluginDecisions,
-  { id, integrity }: PackageIdentity,
+  { id, integrity, ports }: PackageIdentity,
   catalog: Catalog,
   configFile: string | null,
 ): PluginDecisions {
@@ -48,7 +48,7 @@ export function withIntegrity(
       "CONFLICT",
       `plugin "${id}" is in ${configFile ?? "the config file"}; write integrity: ${integrity} there and run "mezctl plugins reload"`,
     );
-  return { overrides: decisions.overrides, added: new Map(decisions.added).set(id, { ...entry, integrity }) };
+  return { overrides: decisions.overrides, added: new Map(decisions.added).set(id, { ...entry, integrity, ports }) };
 }
 
 /**

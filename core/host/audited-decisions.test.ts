@@ -46,3 +46,11 @@ test("a package that is gone or another one is audited as well", async (t) => {
     ],
   );
 });
+
+test("that the ports of a package were noted is no decision", async (t) => {
+  const db = await openTestDatabase({});
+  t.after(db.close);
+  await auditFoundDecisions(db.database, decided({ tape: true }, new Map([["tape", TAPE]])));
+  await auditFoundDecisions(db.database, decided({ tape: true }, new Map([["tape", { ...TAPE, ports: ["guard"] }]])));
+  assert.deepEqual(db.audits, []);
+});

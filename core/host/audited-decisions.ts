@@ -2,7 +2,7 @@ import type { EntityManager } from "@mikro-orm/core";
 import { readDecided, writeDecided } from "../cluster/server-records.js";
 import type { AuditRecord } from "../plugin/audit.js";
 import type { Database } from "../plugin/database.js";
-import { type PluginDecisions, parseDecisions, storedForm } from "./plugin-decisions.js";
+import { type AddedPackage, type PluginDecisions, parseDecisions, storedForm } from "./plugin-decisions.js";
 
 /**
  * Notes in the transaction that audits a decision what holds from then on. For an auth server that has its database alone: there
@@ -43,11 +43,15 @@ function difference(id: string, before: PluginDecisions, after: PluginDecisions)
     metadata: { ...more, found: "plugins.json" },
   });
   if (was !== undefined && is === undefined) return record("plugin.removed");
-  if (is !== undefined && JSON.stringify(was) !== JSON.stringify(is))
-    return record("plugin.added", { from: is.from, integrity: is.integrity });
+  if (is !== undefined && decided(was) !== decided(is)) return record("plugin.added", { from: is.from, integrity: is.integrity });
   const on = after.overrides.get(id);
   if (before.overrides.get(id) === on) return null;
   // Nothing said any more: as the file and the build have it.
   if (on === undefined) return record("plugin.reloaded");
   return record(on ? "plugin.enabled" : "plugin.disabled");
+}
+
+/** Without what only notes what the package is. */
+function decided(entry: AddedPackage | undefined): string | undefined {
+  return JSON.stringify(entry === undefined ? undefined : { ...entry, ports: undefined });
 }

@@ -104,6 +104,28 @@ test("a server that never followed does not start without what was decided, and 
   assert.deepEqual(known.runs(), { tape: true });
 });
 
+test("a server does not start without a plugin that keeps people out, unless its operator has written so", async (t) => {
+  const [a] = await servers(t, 1);
+  const guard = { ...TAPE, ports: ["guard"] };
+  await a.decide({ overrides: new Map([["tape", true]]), added: new Map([["tape", guard]]) });
+  const b = a.another();
+  b.missing.add("tape");
+  writeDecisions(b.folder, { overrides: new Map([["locks", false]]), added: new Map() });
+  const refused =
+    /"tape" runs, which keeps people out, and this one cannot: tape is missing; put its package .*, or write "tape": false/;
+  await assert.rejects(b.cluster.begin(), (error) => isMezError(error, "PLUGIN_PACKAGE_REFUSED") && refused.test(error.message));
+  await assert.rejects(b.again().cluster.begin(), refused, "nor when it is started again");
+  writeDecisions(b.folder, switched("tape", false));
+  await b.again().cluster.begin();
+
+  const off = { overrides: new Map([["tape", false]]), added: new Map([["tape", guard]]) };
+  await a.decide(off);
+  const c = a.another();
+  c.missing.add("tape");
+  writeDecisions(c.folder, switched("locks", false));
+  await c.cluster.begin();
+});
+
 test("what a server was told while it was alone is taken over by all, once", async (t) => {
   const opened = await openTestDatabase({});
   t.after(() => opened.close());
@@ -185,6 +207,7 @@ class FakeServer {
         writeDecisions(folder, decisions);
         return { generation: 2, started: [], replaced: [], stopped: [] };
       },
+      lacks: (id) => this.missing.has(id) || !readDecisions(folder).added.has(id),
       alone: (work) => work(),
       logger: silentLogger,
       retryEveryMs: 0,

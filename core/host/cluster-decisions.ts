@@ -5,7 +5,10 @@ import type { Transaction } from "../plugin/database.js";
 import type { Logger } from "../plugin/logger.js";
 import type { ReloadResult, ServerStatus } from "../plugin/plugin-host.js";
 import {
+  guardsOf,
   hasDecisions,
+  isOutOfDecisions,
+  outOfDecisions,
   type PluginDecisions,
   parseDecisions,
   readDecisions,
@@ -36,6 +39,8 @@ export interface ClusterDecisionsParts {
    * @param isRest Whether what this server is without must not stand in the way.
    */
   readonly apply: (decisions: PluginDecisions, reloaded: ReadonlySet<string>, isRest: boolean) => Promise<ReloadResult>;
+  /** Whether an added plugin should run here and does not. */
+  readonly lacks: (id: string) => boolean;
   /** Has nothing else change the plugins meanwhile. */
   readonly alone: (work: () => Promise<void>) => Promise<void>;
   readonly logger: Logger;
@@ -60,7 +65,8 @@ export class ClusterDecisions {
 
   /**
    * Follows what was decided. What this server alone was told before is taken over by all when nothing was.
-   * @throws {MezError} why it cannot follow, on a server that never has: nothing says which part of it keeps somebody out
+   * @throws {MezError} why it cannot follow: on a server that never has, and on one that would be without a plugin that keeps
+   * people out, unless `plugins.json` says that it may be
    */
   async begin(): Promise<void> {
     const { servers, dataDirectory, transaction } = this.parts;
@@ -75,7 +81,7 @@ export class ClusterDecisions {
       );
     await this.follow();
     this.#begun = true;
-    if (!this.#isNew) return;
+    if (!this.#isNew) return this.#refuseWithoutGuard(local);
     const error = this.#failed?.error;
     if (isMezError(error))
       throw new MezError(error.code, `the auth servers have decided what this one cannot do: ${error.message}`, { cause: error });
@@ -179,6 +185,20 @@ export class ClusterDecisions {
       const wanted = next(reached);
       if (await attempt(wanted)) reached = wanted;
     }
+  }
+
+  /** @param local What `plugins.json` said when this server started. */
+  async #refuseWithoutGuard(local: PluginDecisions): Promise<void> {
+    if (this.#failed === null) return;
+    const decided = await this.parts.servers.decided();
+    const wanted = decided === null ? null : readableOrNull(decided.decisions);
+    if (wanted === null) return;
+    const id = guardsOf(wanted).find((each) => !isOutOfDecisions(local, each) && this.parts.lacks(each));
+    if (id === undefined) return;
+    const { error } = this.#failed;
+    const message = `the auth servers have decided that plugin "${id}" runs, which keeps people out, and this one cannot: ${messageOf(error)}`;
+    const wayOut = `put its package where this server looks for it, or ${outOfDecisions(id)} and decide anew with "mezctl plugins rm"`;
+    throw new MezError(isMezError(error) ? error.code : "PLUGIN_START_FAILED", `${message}; ${wayOut}`, { cause: error });
   }
 
   /** Those that were told to start anew since this server looked last; none at its own start. */

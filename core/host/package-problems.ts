@@ -41,7 +41,7 @@ export function recordProblems(
 export function explainAbsence(error: unknown, absent: readonly AbsentPackage[]): unknown {
   if (absent.length === 0 || !isMezError(error)) return error;
   const why = absent.map(({ problem }) => problem).join("; ");
-  const message = `${error.message}; ${why}; put it back, or take what requires it out of plugins.json in the data directory`;
+  const message = `${error.message}; ${why}; put it back, or write "<id>": false for what requires it in plugins.json of the data directory`;
   return new MezError(error.code, message, { cause: error });
 }
 

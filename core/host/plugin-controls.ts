@@ -23,7 +23,7 @@ import type { Generations } from "./generations.js";
 import type { HostSettings } from "./host-settings.js";
 import { type AbsentPackage, type PackageLeniency, STRICT } from "./package-leniency.js";
 import { explainAbsence, leniencyOf, recordProblems, WAY_OUT } from "./package-problems.js";
-import { NO_DECISIONS, type PluginDecisions, readDecisions, storedForm, writeDecisions } from "./plugin-decisions.js";
+import { NO_DECISIONS, type PluginDecisions, readDecisions, storedForm, withPorts, writeDecisions } from "./plugin-decisions.js";
 import { statusesOf } from "./plugin-statuses.js";
 import { refuseWhileRequired } from "./required-plugins.js";
 
@@ -83,7 +83,9 @@ export class PluginControls implements PluginHost {
   async join(): Promise<void> {
     const { servers, published, database } = this.parts.state;
     if (servers === null) {
-      if (published !== null) await auditFoundDecisions(database, this.#decisions);
+      if (published === null) return;
+      this.#decisions = this.#noted(this.#decisions);
+      await auditFoundDecisions(database, this.#decisions);
       return;
     }
     this.#cluster = new ClusterDecisions({
@@ -92,6 +94,7 @@ export class PluginControls implements PluginHost {
       dataDirectory: this.parts.process.dataDirectory,
       address: this.parts.address,
       apply: (decisions, reloaded, isRest) => this.#apply(decisions, reloaded, isRest),
+      lacks: (id) => this.#lacks(id),
       alone: (work) => this.#oneAtATime(work),
       logger: this.parts.logger,
     });
@@ -193,7 +196,17 @@ export class PluginControls implements PluginHost {
     const lenient = leniencyOf(this.#settings);
     const settings = await this.parts.readSettings(decisions, isRest ? lenient : { ...lenient, without: STRICT.without });
     const here = new Set([...reloaded].filter((id) => settings.catalog.has(id)));
-    return this.#change(settings, decisions, here, async () => writeDecisions(this.parts.process.dataDirectory, decisions));
+    return this.#change(settings, decisions, here, async () =>
+      writeDecisions(this.parts.process.dataDirectory, withPorts(decisions, settings.catalog)),
+    );
+  }
+
+  /** Notes in `plugins.json` which ports packages fill, where a release before did not. */
+  #noted(decisions: PluginDecisions): PluginDecisions {
+    const noted = withPorts(decisions, this.#settings.catalog);
+    if (JSON.stringify(storedForm(noted)) !== JSON.stringify(storedForm(decisions)))
+      writeDecisions(this.parts.process.dataDirectory, noted);
+    return noted;
   }
 
   /** What commands have said until now. */
@@ -280,6 +293,12 @@ export class PluginControls implements PluginHost {
 
   #assemble({ catalog, config }: HostSettings, { overrides }: PluginDecisions, afresh?: ReadonlySet<string>): Promise<Assembly> {
     return assemble(catalog, config, overrides, this.parts.process.roles, afresh);
+  }
+
+  #lacks(id: string): boolean {
+    const manifest = this.#settings.catalog.get(id)?.manifest;
+    const hasPart = manifest === undefined || rolesHere(manifest, this.parts.process.roles).size > 0;
+    return hasPart && this.parts.generations().current.get(id) === undefined;
   }
 
   #absent(id: string): AbsentPackage | undefined {

@@ -2,6 +2,8 @@ import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, r
 import { join } from "node:path";
 import { toDiskError } from "../errors/disk-error.js";
 import { MezError } from "../errors/error.js";
+import type { Catalog } from "./catalog.js";
+import { keepsOut } from "./ports.js";
 import type { Overrides } from "./selection.js";
 
 const FILE = "plugins.json";
@@ -14,6 +16,8 @@ export interface AddedPackage {
   readonly memoryMib?: number;
   /** Its config as it was given: secrets are references. The config file's wins. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Ids of the ports that its manifest says it fills; absent in what releases decided that did not note them. */
+  readonly ports?: readonly string[];
 }
 
 /** What commands said of the plugins of this process. Kept in the data directory; auth servers that share a database keep it there too. */
@@ -80,6 +84,31 @@ export function parseDecisions(stored: unknown): PluginDecisions {
     overrides.set(id, enabled !== false);
   }
   return { overrides, added };
+}
+
+/** The same with the ports of packages that were decided on before ports were noted. */
+export function withPorts(decisions: PluginDecisions, catalog: Catalog): PluginDecisions {
+  const entries = [...decisions.added].map(([id, entry]): readonly [string, AddedPackage] => {
+    const { manifest, package: origin } = catalog.get(id) ?? {};
+    if (entry.ports !== undefined || manifest === undefined || origin?.integrity !== entry.integrity) return [id, entry];
+    return [id, { ...entry, ports: [...new Set(manifest.implements?.map(({ port }) => port))].sort() }];
+  });
+  return { overrides: decisions.overrides, added: new Map(entries) };
+}
+
+/** What an operator writes who wants to start without an added plugin that keeps people out. */
+export function outOfDecisions(id: string): string {
+  return `write "${id}": false in the place of its entry in ${FILE} of the data directory`;
+}
+
+/** Whether an operator has written that. */
+export function isOutOfDecisions({ overrides, added }: PluginDecisions, id: string): boolean {
+  return overrides.get(id) === false && !added.has(id);
+}
+
+/** Added plugins that are on and keep people out, in the order of their ids. */
+export function guardsOf({ overrides, added }: PluginDecisions): readonly string[] {
+  return [...added].flatMap(([id, { ports = [] }]) => (overrides.get(id) !== false && keepsOut(ports) ? [id] : [])).sort();
 }
 
 // --- internal ---

@@ -34,5 +34,13 @@ const PORTS: readonly Port<unknown>[] = [
   WEB_AUTHENTICATOR,
 ];
 
+/** Ports whose fillers decide who is let in: without one of them more would be. */
+const DECIDING: ReadonlySet<string> = new Set([AUTHORIZER.id, GUARD.id, LOGIN_STEP.id]);
+
+/** Whether one who fills `ports` keeps people out. */
+export function keepsOut(ports: readonly string[]): boolean {
+  return ports.some((port) => DECIDING.has(port));
+}
+
 /** Every extension point of this release. */
 export const PORT_CARDINALITIES: PortCardinalities = new Map(PORTS.map(({ id, cardinality }) => [id, cardinality]));

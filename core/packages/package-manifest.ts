@@ -4,6 +4,7 @@ import { Ajv } from "ajv";
 import { pluginEntry } from "../config/schema.js";
 import { MezError, messageOf } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
+import type { PackageIdentity } from "../plugin/plugin-host.js";
 import { isDuration } from "../time/duration.js";
 import type { PackageSource } from "./package-source.js";
 import type { StoredPackage } from "./package-store.js";
@@ -39,19 +40,19 @@ export async function readPackageManifest({ id, folder }: StoredPackage, source:
  * @param place Real path, of a folder or of one file.
  * @throws {MezError} `PLUGIN_MANIFEST_INVALID`
  */
-export async function readManifestAt(place: string): Promise<{ readonly id: string; readonly version: string }> {
+export async function readManifestAt(place: string): Promise<Omit<PackageIdentity, "integrity">> {
   const folder = (await stat(place)).isDirectory() ? place : dirname(place);
-  const { id, version } = asObject(await readJson(place, folder, "plugin.json"));
+  const { id, version, implements: filled } = asObject(await readJson(place, folder, "plugin.json"));
   if (typeof id !== "string" || !/^[a-z][a-z0-9.-]{0,63}$/.test(id))
     throw new MezError("PLUGIN_MANIFEST_INVALID", `the manifest of ${place} has no id of a plugin`);
-  return { id, version: clip(version) };
+  return { id, version: clip(version), ports: portsOf(filled) };
 }
 
 /** Which ports a package says that it fills, where it lies. @throws {MezError} `PLUGIN_MANIFEST_INVALID` */
 export async function portsAt(place: string): Promise<readonly string[]> {
   const folder = (await stat(place)).isDirectory() ? place : dirname(place);
   const { implements: filled } = asObject(await readJson(place, folder, "plugin.json"));
-  return Array.isArray(filled) ? filled.map((each) => String(asObject(each).port)) : [];
+  return portsOf(filled);
 }
 
 // --- internal ---
@@ -109,6 +110,10 @@ function isDescribed(schema: Record<string, unknown>, pointer: string): boolean 
 
 function isStorageDriver({ section, implements: filled }: Record<string, unknown>): boolean {
   return section === "database" && Array.isArray(filled) && filled.some((each) => asObject(each).port === "storage-driver");
+}
+
+function portsOf(filled: unknown): readonly string[] {
+  return Array.isArray(filled) ? [...new Set(filled.map((each) => clip(asObject(each).port)))].sort() : [];
 }
 
 function asObject(value: unknown): Record<string, unknown> {

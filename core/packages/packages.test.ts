@@ -246,3 +246,21 @@ test("does without a package that is gone, but not without one that keeps people
     (error) => isMezError(error, "PLUGIN_INTEGRITY_FAILED") && /more people would be let in/.test(error.message),
   );
 });
+
+test("does not do without a package of which was noted that it keeps people out, though nothing of it is left", async (t) => {
+  const { base, packages } = bedOf(t);
+  const gone = { id: "x", from: "path:x", integrity: `sha256-${"0".repeat(64)}`, addedBy: "command" as const };
+  for (const port of ["guard", "login-step", "authorizer"])
+    await assert.rejects(
+      packages.openWith(AT_START, [{ ...gone, ports: [port] }], base),
+      (error) => isMezError(error) && /there is no package at .*: put the package back, or write "x": false/.test(error.message),
+      port,
+    );
+  for (const harmless of [{ ports: ["audit-forwarder"] }, { ports: ["guard"], isOff: true }]) {
+    const { absent } = await packages.openWith(AT_START, [{ ...gone, ...harmless }], base);
+    assert.deepEqual(
+      absent.map(({ id }) => id),
+      ["x"],
+    );
+  }
+});

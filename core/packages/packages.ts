@@ -1,11 +1,11 @@
 import { MezError } from "../errors/error.js";
 import type { CatalogEntry } from "../host/catalog.js";
 import { type AbsentPackage, type PackageLeniency, STRICT } from "../host/package-leniency.js";
+import { outOfDecisions } from "../host/plugin-decisions.js";
+import { keepsOut } from "../host/ports.js";
 import { type IsolatedPackage, IsolatedPlugins } from "../isolation/isolated-plugin.js";
 import type { Manifest } from "../plugin/manifest.js";
 import type { PackageIdentity } from "../plugin/plugin-host.js";
-import { GUARD } from "../ports/guard.js";
-import { LOGIN_STEP } from "../ports/login-step.js";
 import { PackageLoader } from "./package-loader.js";
 import { portsAt, readManifestAt, readPackageManifest } from "./package-manifest.js";
 import { locateInside, locatePackage, type PackageSource, parsePackageSource } from "./package-source.js";
@@ -21,6 +21,10 @@ export interface WantedPackage {
   /** For a process of its own; default 256. */
   readonly memoryMib?: number;
   readonly addedBy: "config" | "command";
+  /** Ids of the ports that it filled when it was decided on; absent when nobody noted them. */
+  readonly ports?: readonly string[];
+  /** Whether it was switched off. */
+  readonly isOff?: boolean;
 }
 
 /** Brings plugins from outside into a process: finds, copies, checks, and imports them from the copy. */
@@ -55,7 +59,7 @@ export class Packages {
   /**
    * The same, but some that a command added may have been replaced: they are taken from their copies, whose hash is checked as
    * well, or left out.
-   * @throws {MezError} as `open`, for all others, and for one that says it keeps people out
+   * @throws {MezError} as `open`, for all others, and for one that is on and keeps people out, as was noted or as what lies there says
    */
   async openWith(leniency: PackageLeniency, wanted: readonly WantedPackage[], base: string): Promise<OpenedPackages> {
     const entries: CatalogEntry[] = [];
@@ -160,12 +164,13 @@ export class Packages {
     }
   }
 
-  /** Whether what lies there now says that it refuses people: without such a plugin more would be let in. Nothing of it is run. */
-  async #keepsOut({ from }: WantedPackage, base: string): Promise<boolean> {
-    const ports = await Promise.resolve()
+  /** Whether more would be let in without it. Nothing of what lies there is run. */
+  async #keepsOut({ from, ports = [], isOff = false }: WantedPackage, base: string): Promise<boolean> {
+    if (isOff) return false;
+    const portsThere = await Promise.resolve()
       .then(() => portsAt(locateInside(parsePackageSource(from), base)))
       .catch(() => []);
-    return ports.some((port) => port === GUARD.id || port === LOGIN_STEP.id);
+    return keepsOut([...ports, ...portsThere]);
   }
 
   async #take(id: string, source: PackageSource, integrity: string, base: string, addedBy: string): Promise<StoredPackage> {
@@ -189,8 +194,8 @@ export interface OpenedPackages {
 // --- internal ---
 
 function withWayOut(error: MezError, id: string): MezError {
-  const wayOut = `put the package back, or take "${id}" out of plugins.json in the data directory`;
-  return new MezError(error.code, `${error.message}; without it more people would be let in: ${wayOut}`, { cause: error.cause });
+  const message = `${error.message}; without it more people would be let in: put the package back, or ${outOfDecisions(id)}`;
+  return new MezError(error.code, message, { cause: error.cause });
 }
 
 const DEFAULT_MEMORY_MIB = 256;

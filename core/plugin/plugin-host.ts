@@ -66,6 +66,8 @@ export interface PackageIdentity {
   readonly version: string;
   /** `sha256-` and the hash of the package in hex. */
   readonly integrity: string;
+  /** Ids of the ports that its manifest says it fills. */
+  readonly ports: readonly string[];
 }
 
 /** A package that is to become a plugin of the running process. */

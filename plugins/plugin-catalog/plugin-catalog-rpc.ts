@@ -1,7 +1,7 @@
 import { MezError } from "../../core/errors/error.js";
 import { authorOf } from "../../core/plugin/audit-author.js";
 import type { DescribedCommand, ServiceReference } from "../../core/plugin/manifest.js";
-import type { PackageToAdd, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
+import type { PackageIdentity, PackageToAdd, PluginStatus, ReloadResult } from "../../core/plugin/plugin-host.js";
 import type { RpcHandlers, RpcService } from "../../core/plugin/rpc.js";
 import {
   type AddPluginRequest,
@@ -10,6 +10,7 @@ import {
   type Plugin as PluginMessage,
   type DescribedCommand as WireCommand,
   type PluginDescription as WireDescription,
+  type PackageIdentity as WireIdentity,
 } from "../../proto/gen/mezite/plugin_catalog/v1/plugin_catalog.js";
 import type { PluginCatalog } from "./plugin-catalog.js";
 import { describePlugin, type PluginDescription } from "./plugin-description.js";
@@ -51,11 +52,11 @@ export function pluginCatalogHandlers(catalog: PluginCatalog): RpcHandlers<typeo
     },
     async addPlugin(request, call) {
       const { identity, change } = await catalog.add(toPackage(request), authorOf(call));
-      return { package: { ...identity }, change: change === null ? undefined : toChange(change) };
+      return { package: toIdentity(identity), change: change === null ? undefined : toChange(change) };
     },
     async pinPlugin({ target }, call) {
       const { identity, change } = await catalog.pin(target, authorOf(call));
-      return { package: { ...identity }, change: change === null ? undefined : toChange(change) };
+      return { package: toIdentity(identity), change: change === null ? undefined : toChange(change) };
     },
     async removePlugin({ id }, call) {
       return { change: toChange(await catalog.remove(id, authorOf(call))) };
@@ -64,6 +65,10 @@ export function pluginCatalogHandlers(catalog: PluginCatalog): RpcHandlers<typeo
 }
 
 // --- internal ---
+
+function toIdentity({ id, version, integrity }: PackageIdentity): WireIdentity {
+  return { id, version, integrity };
+}
 
 function toPackage({ from, integrity, isolation, memoryMib, config }: AddPluginRequest): PackageToAdd {
   if (isolation !== "" && isolation !== "none" && isolation !== "process")

@@ -64,7 +64,7 @@ class FakeHost implements PluginHost {
   }
 
   async identify(from: string): Promise<PackageIdentity> {
-    return { id: from.replace("path:", ""), version: "1.0.0", integrity: INTEGRITY };
+    return { id: from.replace("path:", ""), version: "1.0.0", integrity: INTEGRITY, ports: [] };
   }
 
   async add({ from }: PackageToAdd, recorded?: PackageRecorded): Promise<PackageIdentity & { change: ReloadResult }> {

@@ -56,7 +56,7 @@ export class PluginCatalog {
   /** @throws {MezError} as `PluginHost.add` */
   async add(wanted: PackageToAdd, author: AuditAuthor): Promise<PinnedPlugin> {
     const { change, ...identity } = await this.host.add(wanted, (tx, done, found) =>
-      audited("plugin.added", found.id, author, { ...found, from: wanted.from })(tx, done),
+      audited("plugin.added", found.id, author, { ...metadataOf(found), from: wanted.from })(tx, done),
     );
     return { identity, change };
   }
@@ -68,7 +68,7 @@ export class PluginCatalog {
   async pin(target: string, author: AuditAuthor): Promise<PinnedPlugin> {
     if (target.includes(":")) return { identity: await this.host.identify(target), change: null };
     const { change, ...identity } = await this.host.pin(target, (tx, done, found) =>
-      audited("plugin.pinned", target, author, { ...found })(tx, done),
+      audited("plugin.pinned", target, author, metadataOf(found))(tx, done),
     );
     return { identity, change };
   }
@@ -80,6 +80,10 @@ export class PluginCatalog {
 }
 
 // --- internal ---
+
+function metadataOf({ id, version, integrity }: PackageIdentity): Readonly<Record<string, string>> {
+  return { id, version, integrity };
+}
 
 function audited(
   type: `plugin.${"enabled" | "disabled" | "reloaded" | "added" | "pinned" | "removed"}`,

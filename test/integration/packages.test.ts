@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { hashOf } from "../../core/packages/package-store.js";
 import { Cluster } from "../fixtures/cluster.js";
+import { eventually } from "../fixtures/eventually.js";
 import { packageFiles, temporaryFolder, writePackage } from "../fixtures/package.js";
 
 /** A subsystem that notes in its table, at each start, which version it is, and logs all that it finds. */
@@ -139,6 +140,33 @@ describe("plugins from packages", () => {
     cluster.mezctlOk(["plugins", "add", "path:diary"]);
     await cluster.server.printed(/"versions":"1,1,1,2,2,2,2,2,3,3","word":"none"/);
     cluster.mezctlOk(["plugins", "rm", "diary"]);
+  });
+
+  test("that keep people out are not left out, though neither package nor copy is there", async () => {
+    const guard = `const { GUARD, definePlugin } = require("mezite/plugin");
+exports.default = definePlugin({ register(host) { host.implement(GUARD, "watch", () => ({ refusal: () => null, onChange: () => () => {} })); } });
+`;
+    const files = packageFiles("watch", guard, { implements: [{ port: "guard", name: "watch" }] });
+    const folder = writePackage(join(cluster.folder, "watch"), files);
+    cluster.mezctlOk(["plugins", "add", "path:watch"]);
+    await cluster.server.stop();
+    const file = join(cluster.dataDirectory, "plugins.json");
+    const { watch, ...rest } = JSON.parse(readFileSync(file, "utf8")) as Record<string, { ports: unknown }>;
+    assert.deepEqual(watch?.ports, ["guard"]);
+    // As a release before wrote it.
+    writeFileSync(file, JSON.stringify({ ...rest, watch: { ...watch, ports: undefined } }));
+    await cluster.startServer();
+    await cluster.server.stop();
+    rmSync(folder, { recursive: true });
+    rmSync(join(cluster.dataDirectory, "plugins/watch"), { recursive: true });
+    const refused = cluster.daemon(["start", `--config=${cluster.configFile}`]);
+    await refused.printed(/without it more people would be let in: put the package back, or write "watch": false/);
+    await eventually(() => refused.process.exitCode !== null);
+    writeFileSync(file, JSON.stringify({ ...rest, watch: false }));
+    await cluster.startServer();
+    assert.equal(cluster.mezctl(["plugins", "inspect", "watch"]).code, 5);
+    const removed = cluster.mezctlOk(["audit", "ls", "--type=plugin.removed", "--format=json"]);
+    assert.match(removed, /"resource_name": ?"watch"[\s\S]*"found": ?"plugins\.json"/);
   });
 
   test("of the config file come and go with it, and commands say so", async () => {
