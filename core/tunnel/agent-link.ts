@@ -11,6 +11,7 @@ import { MezError, messageOf } from "../errors/error.js";
 import { dialBareStream } from "./bare-stream.js";
 import { readGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
+import { ENDS_PATH, parseSessionEnd, type SessionEnd } from "./session-end.js";
 import { dialStream, dialTls, type StreamDialerOptions } from "./stream-dialer.js";
 import { parseStreamHeaders, type TunnelStreamInfo } from "./stream-headers.js";
 import * as protocol from "./tunnel-protocol.js";
@@ -20,6 +21,8 @@ export interface AgentLinkOptions extends StreamDialerOptions {
   /** `ssh`: streams come without TLS where the proxy allows it. */
   readonly sessionEncryption: protocol.SessionEncryption;
   readonly onStream: (stream: Duplex, info: TunnelStreamInfo) => void;
+  /** Called when the proxy wants one of its sessions to end. */
+  readonly onSessionEnd?: ((end: SessionEnd) => void) | undefined;
 }
 
 /** The agent's end of one tunnel: HTTP/2's server, on a connection that the agent dialled. */
@@ -108,6 +111,7 @@ export class AgentLink {
     };
     request.on("error", () => {});
     request.resume();
+    if (headers[":path"] === ENDS_PATH) return answer(endedStatus(headers, options));
     if (this.#isDraining) return answer(503);
     let asked: ReturnType<typeof parseStreamHeaders>;
     try {
@@ -126,6 +130,16 @@ export class AgentLink {
 }
 
 // --- internal ---
+
+function endedStatus(headers: IncomingHttpHeaders, { onSessionEnd }: AgentLinkOptions): number {
+  try {
+    const end = parseSessionEnd(headers);
+    onSessionEnd?.(end);
+    return 200;
+  } catch {
+    return 400;
+  }
+}
 
 /** Leaves the time for a second attempt. */
 const BARE_HANDSHAKE_SECONDS = 3;

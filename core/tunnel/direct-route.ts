@@ -2,6 +2,7 @@ import type { TLSSocket } from "node:tls";
 import { MezError } from "../errors/error.js";
 import { string, uint32, WireReader } from "../ssh/wire.js";
 import { MAX_TRUST_BYTES, type TrustState } from "./host-trust.js";
+import { oneLine } from "./one-line.js";
 
 /*
  * The direct route: a person's program logs in to the proxy and names the node inside TLS, and both ends then leave TLS.
@@ -118,18 +119,7 @@ const SIGNED_LABEL = "direct-v1@mezite";
 const VERDICTS: readonly DirectVerdict[] = ["go", "refused", "jump"];
 const TRUST_STATES: readonly TrustState[] = ["current", "outdated", "unusable"];
 const MAX_USER_CHARACTERS = 256;
-/** Of four bytes in UTF-8 at the most, they fit a frame. */
-const MAX_MESSAGE_CHARACTERS = 1_000;
 
 function questionFields({ user, host, port, certificate, trust }: DirectQuestion): readonly Buffer[] {
   return [string(user), string(host), uint32(port), string(certificate), string(trust)];
-}
-
-/** A terminal prints it: no control characters, and none that change the direction of writing. */
-function oneLine(text: string): string {
-  return text
-    .slice(0, MAX_MESSAGE_CHARACTERS)
-    .toWellFormed()
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ")
-    .trim();
 }

@@ -93,11 +93,16 @@ export function parseStreamHeaders(headers: IncomingHttpHeaders): {
 export function parseStreamInfo(headers: IncomingHttpHeaders): TunnelStreamInfo {
   return {
     nodeName: matching(headers, NODE_NAME_HEADER, (text) => NODE_NAME.test(text), "a node name of at most 253 characters"),
-    sessionId: matching(headers, SESSION_ID_HEADER, (text) => UUID.test(text), "a UUID"),
+    sessionId: parseSessionId(headers),
     clientAddress: matching(headers, CLIENT_ADDRESS_HEADER, (text) => isIP(text) !== 0, "an IP address"),
     clientPort: Number(matching(headers, CLIENT_PORT_HEADER, isPort, "a port from 1 to 65535")),
     ...factorOf(headers),
   };
+}
+
+/** @throws {MezError} `INVALID_ARGUMENT` */
+export function parseSessionId(headers: IncomingHttpHeaders): string {
+  return matching(headers, SESSION_ID_HEADER, (text) => UUID.test(text), "a UUID");
 }
 
 // --- internal ---

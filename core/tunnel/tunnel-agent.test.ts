@@ -26,6 +26,23 @@ test("reaches the agent with what the proxy knows of the client", async (t) => {
   assert.deepEqual(received, [STREAM_INFO]);
 });
 
+test("is told which of its sessions the proxy ends, and why, and of no others", async (t) => {
+  const bed = await openBed(t);
+  const heard: unknown[] = [];
+  await bed.connectedAgent(discard, { onSessionEnd: (end) => void heard.push(end) });
+  const end = { sessionId: STREAM_INFO.sessionId, reason: "user alice is locked" };
+  bed.directory.tellEnd(STREAM_INFO.nodeName, end);
+  const stream = await bed.directory.open(STREAM_INFO);
+  assert.deepEqual(heard, [], "there was no such session yet");
+  bed.directory.tellEnd(STREAM_INFO.nodeName, { ...end, sessionId: "1b1f0b5e-6a5c-4d0e-9d5a-0f6f3a1c2b3d" });
+  bed.directory.tellEnd(STREAM_INFO.nodeName, { ...end, sessionId: "no id" });
+  bed.directory.tellEnd("web-02", end);
+  bed.directory.tellEnd(STREAM_INFO.nodeName, end);
+  await bed.directory.open({ ...STREAM_INFO, sessionId: "2b1f0b5e-6a5c-4d0e-9d5a-0f6f3a1c2b3d" });
+  assert.deepEqual(heard, [end]);
+  stream.destroy();
+});
+
 test("a node without a tunnel is offline", async (t) => {
   const bed = await openBed(t);
   await assert.rejects(bed.directory.open(STREAM_INFO), (error) => isMezError(error, "NODE_OFFLINE"));

@@ -6,6 +6,7 @@ import type { Lifecycle } from "../plugin/contract.js";
 import type { Logger } from "../plugin/logger.js";
 import { AgentLink } from "./agent-link.js";
 import { BackOff } from "./back-off.js";
+import type { SessionEnd } from "./session-end.js";
 import type { TunnelStreamInfo } from "./stream-headers.js";
 import {
   HANDSHAKE_SECONDS,
@@ -26,6 +27,8 @@ export interface TunnelAgentOptions {
   readonly serverName: string;
   /** Receives each session's connection, already accepted. */
   readonly onStream: (stream: Duplex, info: TunnelStreamInfo) => void;
+  /** Receives which session the proxy wants to end, and why; only of those whose stream came through this agent. */
+  readonly onSessionEnd?: (end: SessionEnd) => void;
   readonly onStateChange?: (state: TunnelAgentState) => void;
   readonly logger: Logger;
   /** `ssh`: streams come without TLS where the proxy allows it. Default `tls`. */
@@ -46,7 +49,8 @@ export class TunnelAgent implements Lifecycle {
   readonly #backOff: BackOff;
   readonly #stop = new AbortController();
   readonly #links = new Set<AgentLink>();
-  readonly #streams = new Set<Duplex>();
+  /** Streams under way, with the sessions that they are of. */
+  readonly #streams = new Map<Duplex, string>();
   #renew = new AbortController();
   #context: { readonly credentials: TunnelCredentials; readonly context: SecureContext } | null = null;
   #state: TunnelAgentState = "idle";
@@ -86,7 +90,7 @@ export class TunnelAgent implements Lifecycle {
   async dispose(): Promise<void> {
     this.#stop.abort();
     for (const link of this.#links) link.destroy();
-    for (const stream of this.#streams) stream.destroy();
+    for (const stream of this.#streams.keys()) stream.destroy();
     await this.#running;
     this.#enter("closed");
   }
@@ -112,6 +116,7 @@ export class TunnelAgent implements Lifecycle {
   async #dial(): Promise<AgentLink | null> {
     const { addresses, serverName, logger } = this.#options;
     const onStream = (stream: Duplex, info: TunnelStreamInfo) => this.#receive(stream, info);
+    const onSessionEnd = (end: SessionEnd) => this.#endSession(end);
     this.#renew = new AbortController();
     for (const address of addresses) {
       if (this.#stop.signal.aborted) break;
@@ -119,8 +124,9 @@ export class TunnelAgent implements Lifecycle {
         const secureContext = this.#secureContext();
         const { handshakeSeconds = HANDSHAKE_SECONDS, pingIntervalSeconds = PING_INTERVAL_SECONDS } = this.#options;
         const { sessionEncryption = "tls" } = this.#options;
+        const limits = { handshakeSeconds, pingIntervalSeconds };
         const link = await AgentLink.dial(
-          { address, secureContext, serverName, handshakeSeconds, pingIntervalSeconds, sessionEncryption, onStream },
+          { address, secureContext, serverName, ...limits, sessionEncryption, onStream, onSessionEnd },
           this.#stop.signal,
         );
         if (!this.#stop.signal.aborted) {
@@ -147,10 +153,14 @@ export class TunnelAgent implements Lifecycle {
   }
 
   #receive(stream: Duplex, info: TunnelStreamInfo): void {
-    this.#streams.add(stream);
+    this.#streams.set(stream, info.sessionId);
     stream.once("close", () => this.#streams.delete(stream));
     if (this.#state === "closed") stream.destroy();
     else this.#options.onStream(stream, info);
+  }
+
+  #endSession(end: SessionEnd): void {
+    if ([...this.#streams.values()].includes(end.sessionId)) this.#options.onSessionEnd?.(end);
   }
 
   #keep(link: AgentLink, address: string): void {

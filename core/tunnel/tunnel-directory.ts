@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { MezError } from "../errors/error.js";
+import type { SessionEnd } from "./session-end.js";
 import type { TunnelStreamInfo } from "./stream-headers.js";
 import { nodeOffline, type Tunnel } from "./tunnel.js";
 import type { SessionEncryption } from "./tunnel-protocol.js";
@@ -33,6 +34,13 @@ export class TunnelDirectory {
     const stream = await tunnel.open(info, signal, encryption);
     this.#keep(info.nodeName, stream);
     return stream;
+  }
+
+  /** Has a node end a session and say why, when it is connected here. */
+  tellEnd(nodeName: string, end: SessionEnd): void {
+    this.of(nodeName)
+      .findLast((candidate) => candidate.isOpen)
+      ?.tellEnd(end);
   }
 
   /** Streams to the node that are under way. */

@@ -5,6 +5,7 @@ import { MezError } from "../errors/error.js";
 import type { ProcessRole } from "../plugin/contract.js";
 import { sayGoodbye } from "./goodbye.js";
 import type { ExpectedStream, Rendezvous } from "./rendezvous.js";
+import { type SessionEnd, sessionEndHeaders } from "./session-end.js";
 import { streamRequestHeaders, type TunnelStreamInfo } from "./stream-headers.js";
 import type { SessionEncryption } from "./tunnel-protocol.js";
 
@@ -55,6 +56,14 @@ export class Tunnel {
     } finally {
       expected.cancel();
     }
+  }
+
+  /** Has the agent end a session and say why. Nobody learns whether it did: an agent of an older release does not. */
+  tellEnd(end: SessionEnd): void {
+    if (!this.isOpen) return;
+    const request = this.#session.request(sessionEndHeaders(end), { endStream: true });
+    request.on("error", () => undefined).resume();
+    request.setTimeout(OPEN_SECONDS * 1000, () => request.close(constants.NGHTTP2_CANCEL));
   }
 
   /** Ends the tunnel, not its streams; the agent logs `reason` and dials again. */

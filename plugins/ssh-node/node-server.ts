@@ -51,6 +51,11 @@ export class NodeServer {
     this.#server.serve(stream, peer);
   }
 
+  /** Ends one session; `reason` is shown to the person. */
+  endSession(id: string, reason: string): void {
+    for (const session of this.#sessions) if (session.facts.id === id) session.end(reason);
+  }
+
   /** Ends every session. */
   close(reason: string): void {
     this.#stopWatching();

@@ -36,6 +36,7 @@ export class NodeService implements Lifecycle {
           sessionEncryption: settings.sessionEncryption,
           onStream: (stream, { clientAddress: remoteAddress, clientPort: remotePort, sessionId, factor }) =>
             server.serve(stream, { remoteAddress, remotePort, sessionId, ...(factor === undefined ? {} : { factor }) }),
+          onSessionEnd: ({ sessionId, reason }) => server.endSession(sessionId, `the proxy has ended the session: ${reason}`),
           logger,
         }),
     );

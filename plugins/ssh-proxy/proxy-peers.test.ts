@@ -27,7 +27,7 @@ test("asks the proxy first that had the node, as often as it has it", async (t) 
   await once(other, "listening");
   const peers = new ProxyPeers({
     addresses: [`127.0.0.1:${(other.address() as AddressInfo).port}`, `127.0.0.1:${bed.port}`],
-    directory: { open: () => Promise.reject(nodeOffline(STREAM_INFO.nodeName)) },
+    directory: { open: () => Promise.reject(nodeOffline(STREAM_INFO.nodeName)), tellEnd: () => undefined },
     identity: { current: () => asking } as unknown as HostIdentity,
     isProxy: () => true,
     logger: silentLogger,

@@ -5,6 +5,7 @@ import { isMezError, messageOf } from "../../core/errors/error.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import type { Logger } from "../../core/plugin/logger.js";
 import { askPeer } from "../../core/tunnel/peer-stream.js";
+import type { SessionEnd } from "../../core/tunnel/session-end.js";
 import type { TunnelStreamInfo } from "../../core/tunnel/stream-headers.js";
 import { nodeOffline } from "../../core/tunnel/tunnel.js";
 import type { TunnelDirectory } from "../../core/tunnel/tunnel-directory.js";
@@ -14,7 +15,7 @@ import { PeerAddresses } from "./peer-addresses.js";
 export interface ProxyPeersParts {
   /** `host:port` of the tunnel listeners of other proxies. A name with several addresses stands for as many proxies. */
   readonly addresses: readonly string[];
-  readonly directory: Pick<TunnelDirectory, "open">;
+  readonly directory: Pick<TunnelDirectory, "open" | "tellEnd">;
   readonly identity: HostIdentity;
   readonly isProxy: (certificate: X509Certificate) => boolean;
   readonly logger: Logger;
@@ -39,6 +40,11 @@ export class ProxyPeers {
     const soon = await soonOrNever(near);
     if (soon === "late") return firstOf([near, this.#openThere(info, signal)], info.nodeName);
     return soon ?? this.#openThere(info, signal);
+  }
+
+  /** Has a node that is connected here end a session; one that another proxy leads to is not told. */
+  tellEnd(nodeName: string, end: SessionEnd): void {
+    this.parts.directory.tellEnd(nodeName, end);
   }
 
   async #openThere(info: TunnelStreamInfo, signal: AbortSignal): Promise<Duplex> {

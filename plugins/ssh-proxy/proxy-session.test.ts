@@ -30,6 +30,25 @@ test("a node that speaks with the client has its time to say why, and is cut the
   await over;
 });
 
+for (const [what, isGone, told] of [
+  ["is told when it has not said why by itself", false, ["locked"]],
+  ["is not told when it has ended the session", true, []],
+] as const)
+  test(`a node ${what}`, async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const [stream, near, heard] = [new PassThrough(), new PassThrough(), [] as string[]];
+    const session = newSession({ farewellMs: 500, tellNode: (reason) => void heard.push(reason) });
+    const over = session.carry({ stream: near, close: () => near.destroy() }, stream);
+    session.end("locked");
+    assert.deepEqual(heard, []);
+    if (isGone) stream.destroy();
+    await new Promise(setImmediate);
+    t.mock.timers.tick(499);
+    assert.deepEqual(heard, told);
+    t.mock.timers.tick(1);
+    await over;
+  });
+
 for (const [what, farewellMs, isCarried, end] of [
   ["a session that has not begun", 500, false, "end"],
   ["a session that can be told the reason", 0, true, "end"],
@@ -58,6 +77,7 @@ function newSession(more: Partial<ProxySessionParts> = {}): ProxySession {
     factor: null,
     clientAddress,
     startedAt,
+    tellNode: () => undefined,
     farewellMs: 0,
     onEnd: () => undefined,
     ...more,

@@ -9,6 +9,8 @@ import type { CertifiedPerson } from "./certificate-gate.js";
 
 /** Locks and other ends are kept within a second; for so long the node, which speaks with the client, may say why. */
 export const FAREWELL_MS = 500;
+/** When it has not by then, it does not know: it is told over its tunnel. */
+const TELL_AFTER_MS = 200;
 
 export interface ProxySessionParts {
   readonly person: CertifiedPerson;
@@ -18,6 +20,8 @@ export interface ProxySessionParts {
   readonly startedAt: Date;
   /** How long whoever speaks SSH with the client has to tell it the reason, where this proxy cannot; 0 where it can. */
   readonly farewellMs: number;
+  /** Has that one end the session and say why. */
+  readonly tellNode: (reason: string) => void;
   /** Called once, when the session is cut from our side. */
   readonly onEnd: (reason: string) => void;
 }
@@ -87,6 +91,8 @@ export class ProxySession implements LiveSession {
     this.#isEnding = true;
     const { farewellMs } = this.parts;
     if (farewellMs === 0 || this.#client === null) return this.cut(reason);
+    const telling = setTimeout(() => this.parts.tellNode(reason), TELL_AFTER_MS).unref();
+    this.#stream?.once("close", () => clearTimeout(telling));
     setTimeout(() => this.cut(reason), farewellMs).unref();
   }
 

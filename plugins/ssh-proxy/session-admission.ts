@@ -19,7 +19,7 @@ export interface SessionAdmissionParts {
   readonly policy: SessionPolicy;
   readonly denials: DenialLog;
   /** Opens streams to nodes, wherever they are connected. */
-  readonly directory: Pick<ProxyPeers, "open">;
+  readonly directory: Pick<ProxyPeers, "open" | "tellEnd">;
   /** Stands for the nodes that have no agent. */
   readonly agentless: Pick<AgentlessDoor, "prepare" | "recheck" | "close">;
   /** What keeps a session's bytes secret on their way to the node. */
@@ -140,11 +140,13 @@ export class SessionAdmission {
   }
 
   #register({ person, address, farewellMs, onEnd }: Visitor, target: NodeEntry, factor: ProxySession["factor"]): ProxySession {
-    return new ProxySession({
+    const session: ProxySession = new ProxySession({
       ...{ person, target, factor, farewellMs, onEnd },
+      tellNode: (reason) => this.parts.directory.tellEnd(target.name, { sessionId: session.id, reason }),
       clientAddress: address,
       startedAt: this.parts.clock.now(),
     });
+    return session;
   }
 
   #began({ sessions }: Visitor, session: ProxySession): () => void {

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster } from "../fixtures/cluster.js";
+import { askingOf, directBridge } from "../fixtures/direct-client.js";
 import { eventually } from "../fixtures/eventually.js";
 import { descendantsOf, isRunning } from "../fixtures/process-tree.js";
 import { SshSession } from "../fixtures/ssh-session.js";
@@ -117,6 +118,28 @@ describe("auth service, proxy and node as three processes", needsPeers("ssh"), (
       await eventually(() => liveSessions(cluster).length === 0);
     });
   }
+
+  test("tell sessions of the direct route why they end when only the proxy knows", async (t) => {
+    const home = cluster.person("frank", ["--roles=door"]);
+    const way = { port: cluster.ports.ssh, user: "frank", host: cluster.nodeName };
+    const bridge = await directBridge(askingOf(home, way));
+    t.after(bridge.close);
+    const [proxy] = JSON.parse(cluster.mezctlOk(["nodes", "ls", "--proxies", "--format=json"])) as { name: string }[];
+
+    const locked = await SshSession.open(cluster, target, bridge.flags, { home });
+    cluster.mezctlOk(["locks", "create", `--agent=${proxy?.name}`, "--message=under suspicion"]);
+    await locked.printed(/the proxy has ended the session: .*agent \S+ is locked: under suspicion/);
+    assert.equal(await locked.ended(), 255);
+    cluster.mezctlOk(["locks", "delete", "--target-type=agent", `--target-name=${proxy?.name}`]);
+    await eventually(() => cluster.ssh([target, "true"], { home }).code === 0);
+
+    const session = await SshSession.open(cluster, target, bridge.flags, { home });
+    assert.equal(await cluster.proxy?.stop(), 0);
+    await session.printed(/the proxy has ended the session: the server is shutting down/);
+    assert.equal(await session.ended(), 255);
+    await cluster.startProxy();
+    await cluster.online(cluster.nodeName);
+  });
 
   test("let no node back in that was removed, nor its sessions go on", async () => {
     const session = await SshSession.open(cluster, target);

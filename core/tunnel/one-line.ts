@@ -1,0 +1,10 @@
+const MAX_CHARACTERS = 1_000;
+
+/** A text as a terminal may print it: no control characters, none that change the direction of writing, at most 1,000 characters. */
+export function oneLine(text: string): string {
+  return text
+    .slice(0, MAX_CHARACTERS)
+    .toWellFormed()
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ")
+    .trim();
+}
