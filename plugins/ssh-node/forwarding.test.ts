@@ -8,8 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { isMezError } from "../../core/errors/error.js";
+import { eventually } from "../../test/fixtures/eventually.js";
+import { freePorts } from "../../test/fixtures/free-ports.js";
 import { TestNode } from "../../test/fixtures/ssh/test-node.js";
 
 describe("files and forwarding on a node, with OpenSSH's programs", () => {
@@ -42,12 +43,7 @@ describe("files and forwarding on a node, with OpenSSH's programs", () => {
     await once(client.stdout!, "data");
     return client;
   };
-  const freePort = async (): Promise<number> => {
-    const server = createServer();
-    const port = await listen(server, 0);
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  };
+  const freePort = async (): Promise<number> => (await freePorts(1))[0] as number;
 
   for (const [name, program, args] of [
     ["scp", "scp", []],
@@ -123,7 +119,7 @@ describe("files and forwarding on a node, with OpenSSH's programs", () => {
     let stderr = "";
     client.stderr?.on("data", (chunk) => (stderr += String(chunk)));
     const count = (words: RegExp): number => stderr.match(words)?.length ?? 0;
-    await waitFor(async () => count(/Allocated port|forwarding failed for listen/g) === 160);
+    await eventually(async () => count(/Allocated port|forwarding failed for listen/g) === 160);
     assert.equal(count(/Allocated port/g), 100);
     assert.equal(readdirSync(node.home).filter((name) => name.startsWith("many-")).length, 100);
     client.kill();
@@ -200,7 +196,7 @@ describe("files and forwarding on a node, with OpenSSH's programs", () => {
     assert.deepEqual([uid, mode & 0o777], [node.account.uid, 0o600]);
     assert.ok((await exchange(connect({ path: remote, allowHalfOpen: true }), sent)).equals(sent));
     client.kill();
-    await waitFor(() => !exists(remote));
+    await eventually(() => !exists(remote));
     open.close();
   });
 
@@ -255,7 +251,7 @@ async function exchange(socket: Duplex, sent: Buffer): Promise<Buffer> {
 }
 
 async function refuses(open: () => Socket): Promise<void> {
-  await waitFor(async () => {
+  await eventually(async () => {
     const socket = open();
     const isOpen = await once(socket, "connect").then(
       () => true,
@@ -264,14 +260,6 @@ async function refuses(open: () => Socket): Promise<void> {
     socket.destroy();
     return !isOpen;
   });
-}
-
-async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let round = 0; round < 60; round++) {
-    if (await condition()) return;
-    await sleep(50);
-  }
-  assert.fail("it did not happen in 3 s");
 }
 
 function exists(path: string): boolean {

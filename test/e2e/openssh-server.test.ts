@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
@@ -10,6 +10,7 @@ import { formatCertificate } from "../../core/ssh/certificate.js";
 import { connectSsh, type SshClientOptions } from "../../core/ssh/client.js";
 import { exitOf } from "../../core/ssh/client-connection.js";
 import { formatPrivateKey, generateSshKeyPair, SshPrivateKey } from "../../core/ssh/private-key.js";
+import { freePorts } from "../fixtures/free-ports.js";
 import { TestAuthority } from "../fixtures/ssh/test-server.js";
 
 describe("our client with OpenSSH's server", () => {
@@ -22,7 +23,7 @@ describe("our client with OpenSSH's server", () => {
   before(async () => {
     authority = new TestAuthority();
     hostKey = generateSshKeyPair();
-    port = await freePort();
+    [port = 0] = await freePorts(1);
     writeFileSync(authority.path("host"), formatPrivateKey(hostKey), { mode: 0o600 });
     writeFileSync(authority.path("host-cert.pub"), formatCertificate(authority.issue("host", hostKey.publicKeyBlob)));
     const config = [
@@ -109,14 +110,6 @@ describe("our client with OpenSSH's server", () => {
     client.close();
   });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
