@@ -211,6 +211,7 @@ describe("recordings on a node", () => {
     const writer = await first.open({ ...CHANNEL, sessionId, startedAt: new Date() });
     await start();
     writer.output(Buffer.from("still going"));
+    while (!server.store.bytes(sessionId)?.includes("still going")) await delay(5);
     await delay(200);
     assert.equal((await list()).find(({ id }) => id === sessionId)?.state, "recording");
     await writer.close();

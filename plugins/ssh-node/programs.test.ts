@@ -3,10 +3,11 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { connectSsh } from "../../core/ssh/client.js";
 import { exitOf } from "../../core/ssh/client-connection.js";
 import { generateSshKeyPair } from "../../core/ssh/private-key.js";
+import { eventually } from "../../test/fixtures/eventually.js";
+import { isRunning } from "../../test/fixtures/process-tree.js";
 import { TestNode } from "../../test/fixtures/ssh/test-node.js";
 
 describe("programs on a node, run with OpenSSH's client", () => {
@@ -187,7 +188,7 @@ describe("programs on a node, run with OpenSSH's client", () => {
       const [line] = (await once(client.stdout!, "data")) as [Buffer];
       const pid = Number(line.toString().trim());
       client.kill("SIGKILL");
-      await waitFor(() => !isAlive(pid));
+      await eventually(() => !isRunning(pid));
     });
   }
 
@@ -202,10 +203,10 @@ describe("programs on a node, run with OpenSSH's client", () => {
     const [code] = await once(client, "close");
     assert.equal(code, 255);
     assert.match(stderr, /ended by an administrator/);
-    await waitFor(() => node.ended.at(-1)?.reason === "ended by an administrator");
+    await eventually(() => node.ended.at(-1)?.reason === "ended by an administrator");
     assert.equal(node.ended.at(-1)?.id, session?.id);
     assert.ok((node.ended.at(-1)?.bytesIn ?? 0) > 1_000 && (node.ended.at(-1)?.bytesOut ?? 0) > 1_000);
-    await waitFor(() => node.leases === 0 && node.liveSessions.all().length === 0);
+    await eventually(() => node.leases === 0 && node.liveSessions.all().length === 0);
   });
 
   test("leaves no descriptors behind when a program cannot be started", async () => {
@@ -225,19 +226,19 @@ describe("programs on a node, run with OpenSSH's client", () => {
     for (const attempt of attempts) await fail(attempt);
     const before = readdirSync("/proc/self/fd").length;
     for (let round = 0; round < 5; round++) for (const attempt of attempts) await fail(attempt);
-    await waitFor(() => readdirSync("/proc/self/fd").length <= before);
+    await eventually(() => readdirSync("/proc/self/fd").length <= before);
     connection.close();
   });
 
   test("leaves no descriptors and no zombies behind", async () => {
     await node.ssh(key, ["-tt", "node1", "true"]);
-    await waitFor(() => node.liveSessions.all().length === 0);
+    await eventually(() => node.liveSessions.all().length === 0);
     const before = readdirSync("/proc/self/fd").length;
     for (let round = 0; round < 5; round++) {
       await node.ssh(key, ["-tt", "node1", "true"]);
       await node.ssh(key, ["-A", "node1", "true"]);
     }
-    await waitFor(() => readdirSync("/proc/self/fd").length <= before);
+    await eventually(() => readdirSync("/proc/self/fd").length <= before);
     const fds = readdirSync("/proc/self/fd").map((fd) => {
       try {
         return readlinkSync(`/proc/self/fd/${fd}`);
@@ -251,17 +252,3 @@ describe("programs on a node, run with OpenSSH's client", () => {
     );
   });
 });
-
-async function waitFor(condition: () => boolean): Promise<void> {
-  for (let round = 0; round < 100 && !condition(); round++) await sleep(50);
-  assert.ok(condition());
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -90,7 +90,7 @@ describe("access requests", needsPeers("ssh"), () => {
     const carol = cluster.person("carol", ["--roles=oncall"]);
     assert.equal(cluster.ssh([target, "true"], { home: carol }).code, 255);
     const { id } = JSON.parse(
-      msh(carol, ["request", "create", `--nodes=${cluster.nodeName}`, "--ttl=6s", "--format=json"]),
+      msh(carol, ["request", "create", `--nodes=${cluster.nodeName}`, "--ttl=20s", "--format=json"]),
     ) as Row;
     review("approve", id);
     const session = await SshSession.open(cluster, target, [], { home: carol });

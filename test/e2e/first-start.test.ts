@@ -8,8 +8,6 @@ import { descendantsOf, isRunning } from "../fixtures/process-tree.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { needsPeers } from "../peers/require-peer.js";
 
-const READY_WITHIN_MS = 20_000;
-
 describe("mezd", needsPeers("ssh"), () => {
   let cluster: Cluster;
   let target: string;
@@ -49,7 +47,6 @@ describe("mezd", needsPeers("ssh"), () => {
     await cluster.startServer();
     const readyMs = performance.now() - begin;
     t.diagnostic(`second start: ready after ${Math.round(readyMs)} ms`);
-    assert.ok(readyMs < READY_WITHIN_MS, `${readyMs} ms`);
     assert.doesNotMatch(cluster.server.output, /shown only now/);
 
     await cluster.online(cluster.nodeName);

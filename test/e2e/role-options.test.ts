@@ -147,6 +147,11 @@ describe(
     });
 
     test("max_session_ttl caps the certificate", () => {
+      for (const [name, home] of [
+        ["fay", free],
+        ["ben", bound],
+      ] as const)
+        cluster.mshOk(["login", `--user=${name}`, "--password-stdin"], { home, input: `password of ${name} 1\n` });
       const capped = validSeconds(free);
       assert.ok(capped > 29 * 60 && capped <= 31 * 60, `${capped} s`);
       const uncapped = validSeconds(bound);

@@ -5,6 +5,7 @@ import type { Browser } from "playwright-core";
 import { AuthenticatorApp } from "../fixtures/authenticator-app.js";
 import { BrowserPage, launchBrowser } from "../fixtures/browser.js";
 import { Cluster } from "../fixtures/cluster.js";
+import { eventually } from "../fixtures/eventually.js";
 import { Sshd } from "../fixtures/sshd.js";
 import { TypedProgram } from "../fixtures/typed-program.js";
 import { needsPeers } from "../peers/require-peer.js";
@@ -131,7 +132,7 @@ describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "ss
     assert.deepEqual([script.code, script.stdout], [0, "inside\n"], script.stderr);
   });
 
-  test("a script that cannot answer is refused, and so is somebody without a factor, who is told what to do", () => {
+  test("a script that cannot answer is refused, and so is somebody without a factor, who is told what to do", async () => {
     const home = cluster.person("bert", ["--roles=guarded,open"]);
     const refused = cluster.ssh([target, "echo inside"], { home });
     assert.notEqual(refused.code, 0);
@@ -141,12 +142,10 @@ describe("a second factor for each session, with OpenSSH", needsPeers("ssh", "ss
     );
     const elsewhere = cluster.ssh([`${cluster.login}@free-01`, "echo inside"], { home });
     assert.deepEqual([elsewhere.code, elsewhere.stdout], [0, "inside\n"], elsewhere.stderr);
-    const events = JSON.parse(
-      cluster.mezctlOk(["audit", "ls", "--type=access.denied", "--user=bert", "--format=json"]),
-    ) as readonly {
-      error_message: string;
-    }[];
-    assert.match(events[0]?.error_message ?? "", /asks for a second factor/);
+    await eventually(() => {
+      const denied = cluster.mezctlOk(["audit", "ls", "--type=access.denied", "--user=bert", "--format=json"]);
+      return /asks for a second factor/.test((JSON.parse(denied) as { error_message: string }[])[0]?.error_message ?? "");
+    });
   });
 
   test("another person's certificate inside of the connection gets nothing from the factor", async () => {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { Cluster } from "../fixtures/cluster.js";
+import { Cluster, type Finished } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { Sshd } from "../fixtures/sshd.js";
@@ -47,19 +49,23 @@ describe("settings of sessions hold without a restart", needsPeers("ssh"), () =>
   test("of sessions that begin at once, as many begin as max_sessions_per_user allows; the others are told why", async () => {
     await eventually(() => live().length === 0);
     cluster.mezctlOk(["config", "set", "max_sessions_per_user", "2"]);
-    const all = await Promise.all(Array.from({ length: 5 }, () => run("echo in; sleep 4; echo out")));
-    const admitted = all.filter(({ code }) => code === 0);
+    const end = join(cluster.folder, "may-end");
+    const { refused, admitted } = await refusals(
+      3,
+      Array.from({ length: 5 }, () => run(untilThereIs(end))),
+    );
+    writeFileSync(end, "");
     assert.deepEqual(
-      admitted.map(({ stdout }) => stdout),
+      (await admitted).map(({ stdout }) => stdout),
       ["in\nout\n", "in\nout\n"],
     );
-    for (const { code, stdout, stderr } of all.filter((one) => !admitted.includes(one))) {
+    for (const { code, stdout, stderr } of refused) {
       assert.notEqual(code, 0);
       assert.equal(stdout, "", "a refused session runs nothing");
       assert.match(stderr, /alice has 2 sessions, and 2 at once are allowed; end one first/);
     }
-    assert.equal((await run("true")).code, 0);
-    assert.equal(events("access.denied").length, 3);
+    await eventually(() => events("access.denied").length === 3);
+    await eventually(async () => (await run("true")).code === 0);
   });
 
   test("recording_mode off records nothing, and the audit log has the session", async () => {
@@ -148,9 +154,15 @@ describe("settings of sessions hold for nodes without an agent", needsPeers("ssh
   test("a session that is one too many is told so, and runs nothing", async () => {
     await eventually(() => cluster.mezctlOk(["sessions", "ls", "--format=json"]).trim() === "[]");
     cluster.mezctlOk(["config", "set", "max_sessions_per_user", "1"]);
-    const both = await Promise.all([1, 2].map(() => cluster.sshMeanwhile([target, "echo in; sleep 3"], { home })));
-    assert.deepEqual(both.map(({ stdout }) => stdout).sort(), ["", "in\n"]);
-    assert.match(both.map(({ stderr }) => stderr).join(), /alice has 1 session, and 1 at once is allowed/);
+    const end = join(cluster.folder, "may-end");
+    const both = [1, 2].map(() => cluster.sshMeanwhile([target, untilThereIs(end)], { home }));
+    const { refused, admitted } = await refusals(1, both);
+    writeFileSync(end, "");
+    assert.deepEqual(
+      [...refused, ...(await admitted)].map(({ stdout }) => stdout),
+      ["", "in\nout\n"],
+    );
+    assert.match(refused[0]?.stderr ?? "", /alice has 1 session, and 1 at once is allowed/);
   });
 
   for (const [mode, isRecorded] of [
@@ -168,3 +180,22 @@ describe("settings of sessions hold for nodes without an agent", needsPeers("ssh
     });
   }
 });
+
+// --- internal ---
+
+/** A command that says when it begins, stays as long as there is no such file, and says when it ends. */
+function untilThereIs(file: string): string {
+  return `echo in; while [ ! -e '${file}' ]; do sleep 0.1; done; echo out`;
+}
+
+/** Waits for as many sessions to be refused while the others stay. */
+async function refusals(count: number, sessions: readonly Promise<Finished>[]) {
+  const refused: Finished[] = [];
+  const admitted: Finished[] = [];
+  const all = sessions.map(async (session) => {
+    const finished = await session;
+    (finished.code === 0 ? admitted : refused).push(finished);
+  });
+  await eventually(() => refused.length === count);
+  return { refused, admitted: Promise.all(all).then(() => admitted) };
+}

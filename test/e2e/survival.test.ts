@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Cluster } from "../fixtures/cluster.js";
@@ -77,8 +79,7 @@ describe("a process that is killed", needsPeers("ssh"), () => {
     await session.printed(/before the 42nd crash/);
     await session.works();
     const id = await eventually(() => liveSessions(cluster)[0]?.id);
-    // The recorder writes what it has once a second.
-    await delay(2_000);
+    await eventually(() => isRecorded(cluster, "before the 42nd crash"));
     await cluster.node?.stop("SIGKILL");
     assert.equal(await session.ended(), 255);
     const refused = cluster.ssh([target, "true"]);
@@ -100,6 +101,12 @@ describe("a process that is killed", needsPeers("ssh"), () => {
 
 function liveSessions(cluster: Cluster): { id: string }[] {
   return JSON.parse(cluster.mezctlOk(["sessions", "ls", "--format=json"]));
+}
+
+/** Whether the node has put something on its disk. */
+function isRecorded(cluster: Cluster, words: string): boolean {
+  const folder = join(cluster.folder, cluster.nodeName, "recordings");
+  return readdirSync(folder).some((name) => readFileSync(join(folder, name), "utf8").includes(words));
 }
 
 function auditedEnds(cluster: Cluster): string[] {
