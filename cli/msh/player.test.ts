@@ -16,7 +16,7 @@ function play(moments: readonly number[], options: Partial<PlayerOptions> = {}) 
       // A reset empties the screen, as it does on a terminal.
       screen = text.startsWith("\x1bc") ? text.slice("\x1bc\x1b[3J".length) : screen + text;
     },
-    ...{ speed: 1, maxIdleSeconds: Number.POSITIVE_INFINITY, fromSeconds: 0, signal: AbortSignal.timeout(10_000) },
+    ...{ speed: 1, maxIdleSeconds: Number.POSITIVE_INFINITY, fromSeconds: 0, signal: AbortSignal.timeout(60_000) },
     ...options,
   });
   const shows = async (wanted: string): Promise<void> => {

@@ -29,7 +29,7 @@ test("makes the folders above it, too", async () => {
   for (const folder of [path, deep]) assert.equal(statSync(folder).mode & 0o777, 0o700);
 });
 
-test("refuses at once where no folder can be made, and where a file is", { timeout: 10_000 }, async () => {
+test("refuses at once where no folder can be made, and where a file is", { timeout: 120_000 }, async () => {
   for (const place of ["/proc/mezite", "/proc/mezite/certificates"])
     await assert.rejects(claimDestination(place, null), unusable(/no such file or directory/));
   writeFileSync(path, "");

@@ -149,7 +149,7 @@ function contextOf(format: "table" | "json" = "table"): {
     stderr: new PassThrough(),
     isTerminal: false,
     homeDirectory: "/",
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(60_000),
     now: () => new Date(0),
     rpc: async () => client as never,
     connection: () => Promise.reject(new Error("no connection here")),

@@ -59,7 +59,7 @@ function worldOf({ ready, answer }: { readonly ready: boolean; readonly answer?:
     },
   };
   const context = {
-    ...{ stdin, stderr, signal: AbortSignal.timeout(10_000), rpc: async () => client },
+    ...{ stdin, stderr, signal: AbortSignal.timeout(60_000), rpc: async () => client },
     output: { format: "table", rows: async () => undefined, note: (text: string) => void notes.push(text) },
   } as unknown as CommandContext;
   return { context, requests, notes, stderr };

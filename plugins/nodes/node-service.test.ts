@@ -39,7 +39,7 @@ test("admin and auditor see all nodes, others those that they may reach, sorted 
   assert.deepEqual(names({ kind: "anonymous" }), []);
 });
 
-test("nobody waits for the signatures of a node that is taken in or renews", { timeout: 30_000 }, async () => {
+test("nobody waits for the signatures of a node that is taken in or renews", { timeout: 120_000 }, async () => {
   const other = () => bed.nodes.updateLabels("db-01", { touched: "yes" }, call(user("admin")));
   bed.backend.duringNextSign(other);
   const { agentId } = await bed.enrolment.enrolLocal({ name: "slow-01", role: "node", keys, publicAddresses: [] });

@@ -39,7 +39,7 @@ export function testAuditForwarder(
         const json = JSON.stringify({ seq, id, event_type: "user.login", ...more });
         return { seq, id, type: "user.login", code: "MZ1000", timestamp: new Date(1_800_000_000_000 + seq), success: true, json };
       });
-    const deliver = (batch: readonly ForwardedEvent[], signal = AbortSignal.timeout(10_000)) =>
+    const deliver = (batch: readonly ForwardedEvent[], signal = AbortSignal.timeout(60_000)) =>
       subject.forwarder.deliver(batch, signal);
     const parsed = (batch: readonly ForwardedEvent[]): readonly unknown[] => batch.map(({ json }) => JSON.parse(json) as unknown);
     const has = ({ id }: ForwardedEvent): boolean => subject.received().some((event) => (event as { id?: unknown }).id === id);

@@ -28,7 +28,7 @@ export function testConnector(name: string, open: () => Promise<ConnectorUnderTe
 
     const check = (
       change: { readonly userName?: string; readonly password?: string } = {},
-      signal = AbortSignal.timeout(10_000),
+      signal = AbortSignal.timeout(60_000),
     ) => subject.connector.checkPassword({ ...subject.good, clientAddress: "192.0.2.7", ...change }, signal);
     const refusal = (work: Promise<unknown>) =>
       work.then(

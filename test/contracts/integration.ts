@@ -20,7 +20,7 @@ export function testIntegration(name: string, open: () => Promise<IntegrationUnd
     });
     after(() => subject?.close());
 
-    const plan = (change: Partial<IntegrationRequest> = {}, signal = AbortSignal.timeout(10_000)) =>
+    const plan = (change: Partial<IntegrationRequest> = {}, signal = AbortSignal.timeout(60_000)) =>
       subject.integration.plan({ ...subject.good, ...change }, signal);
 
     test("says what it is and which parameters it takes", () => {

@@ -25,7 +25,7 @@ export function testWebAuthenticator(name: string, open: () => Promise<WebAuthen
     });
     after(() => subject?.close());
 
-    const ask = (token: Secret, signal = AbortSignal.timeout(10_000)) => subject.authenticator.authenticate(token, signal);
+    const ask = (token: Secret, signal = AbortSignal.timeout(60_000)) => subject.authenticator.authenticate(token, signal);
 
     test("knows whose session it is, the same each time", async () => {
       const person = await ask(alice);

@@ -23,7 +23,7 @@ describe("cuts in the network", isRoot ? peers : { skip: "network namespaces nee
     network = bed.network as Network;
     writer = SteadyWriter.start(bed.cluster, [`localhost:${bed.cluster.ports.auth}`]);
     await writer.writes();
-    for (const proxy of ["first", "second"] as const) await eventually(() => bed.opens(proxy), 30_000);
+    for (const proxy of ["first", "second"] as const) await eventually(() => bed.opens(proxy));
   });
   after(async () => {
     await writer?.stop();
@@ -35,7 +35,7 @@ describe("cuts in the network", isRoot ? peers : { skip: "network namespaces nee
     SshSession.open(bed.cluster, bed.target, ["-F", bed.sshConfig(proxy, home)], { home });
   const works = async (t: TestContext, what: string, proxy: ProxyName) => {
     const from = performance.now();
-    await eventually(() => bed.opens(proxy), 40_000);
+    await eventually(() => bed.opens(proxy));
     t.diagnostic(`${what}, through the ${proxy} proxy: a new session after ${Math.round(performance.now() - from)} ms`);
   };
   const isWhole = async (t: TestContext) => {
@@ -82,7 +82,7 @@ describe("cuts in the network", isRoot ? peers : { skip: "network namespaces nee
     await works(t, "cut", "second");
     await works(t, "cut", "first");
     bed.cluster.mezctlOk(["locks", "create", "--user=bob"]);
-    await sessions[0]?.ended(30_000);
+    await sessions[0]?.ended();
     await sessions[1]?.works();
     network.mend("node", "here");
     await isWhole(t);

@@ -69,10 +69,9 @@ describe("plugins of a running server", needsPeers("ssh"), () => {
     assert.equal(cluster.ssh([target, "echo while nobody listened"]).code, 0);
     cluster.mezctlOk(["plugins", "enable", "recordings"]);
     cluster.mezctlOk(["plugins", "enable", "sessions"]);
-    await eventually(() => cluster.mezctlOk(["recordings", "ls", "--format=json"]).includes("while nobody listened"), 40_000);
-    await eventually(
-      () => cluster.mezctlOk(["audit", "ls", "--type=session.exec", "--format=json"]).includes("while nobody listened"),
-      40_000,
+    await eventually(() => cluster.mezctlOk(["recordings", "ls", "--format=json"]).includes("while nobody listened"));
+    await eventually(() =>
+      cluster.mezctlOk(["audit", "ls", "--type=session.exec", "--format=json"]).includes("while nobody listened"),
     );
     await session.works();
   });

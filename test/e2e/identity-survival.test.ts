@@ -58,7 +58,7 @@ describe("mezd identity survives", needsPeers("ssh"), () => {
       await delay(1_000);
       const generations = machines.map(({ generation }) => generation);
       await cluster.startServer();
-      await eventually(() => machines.every(({ generation }, index) => generation > (generations[index] ?? 0) + 1), 60_000);
+      await eventually(() => machines.every(({ generation }, index) => generation > (generations[index] ?? 0) + 1));
     }
     for (const daemon of daemons) assert.equal(daemon.process.exitCode, null, daemon.output);
     const states = identities().filter(({ name }) => name.startsWith("busy-"));
@@ -94,7 +94,7 @@ describe("mezd identity survives", needsPeers("ssh"), () => {
     for (const name of [`${database}-wal`, `${database}-shm`]) rmSync(name, { force: true });
     await cluster.startServer();
     const restored = machine.generation;
-    await eventually(() => machine.generation > restored + 2, 60_000);
+    await eventually(() => machine.generation > restored + 2);
     assert.equal(identities().find(({ name }) => name === "restored")?.status, "active");
     assert.match(cluster.mezctlOk(["audit", "ls", "--type=agent_identity.renewed", "--format=json"]), /generation_in_database/);
     assert.equal(thief.once().code, 4);
@@ -111,7 +111,7 @@ describe("mezd identity survives", needsPeers("ssh"), () => {
     assert.equal(machine.generation, 1);
     cluster.mezctlOk(["ca", "rotate", "--type=user"]);
     cluster.mezctlOk(["ca", "advance", "--type=user", "--force"]);
-    await eventually(() => machine.generation === 2, 30_000);
+    await eventually(() => machine.generation === 2);
     assert.equal(await daemon.stop("SIGTERM"), 0);
     assert.equal(machine.once().code, 0);
   });

@@ -30,7 +30,7 @@ describe("plugins in processes of their own", needsPeers("ssh"), () => {
     session.type("echo after the e''nd");
     await session.printed(/after the end/);
     await session.close();
-    await eventually(() => /restart/.test(stateOf("recording.file").health ?? ""), 20_000);
+    await eventually(() => /restart/.test(stateOf("recording.file").health ?? ""));
     const id = await eventually(() => {
       const rows = JSON.parse(cluster.mezctlOk(["recordings", "ls", "--format=json"])) as { id: string; status?: string }[];
       return rows[0]?.id;
@@ -38,7 +38,7 @@ describe("plugins in processes of their own", needsPeers("ssh"), () => {
     const played = await eventually(() => {
       const { stdout } = cluster.msh(["play", id]);
       return /after the end/.test(stdout) ? stdout : null;
-    }, 40_000);
+    });
     assert.match(played, /before the end/);
     assert.ok(readdirSync(join(cluster.dataDirectory, "plugin-data/recording.file")).length > 0);
   });
@@ -58,7 +58,7 @@ describe("plugins in processes of their own", needsPeers("ssh"), () => {
     cluster.mezctlOk(["plugins", "add", "path:ledger"]);
     assert.match(plan("main").stdout, /^\{"book":"main","issuer":null,.*\}\nEND\nledger trust --policy=ledger-trust\.json$/m);
     assert.match(plan("dies").stderr, /integration\.ledger/);
-    await eventually(() => plan("main").code === 0, 20_000);
+    await eventually(() => plan("main").code === 0);
     cluster.mezctlOk(["plugins", "rm", "integration.ledger"]);
     assert.match(plan("main").stderr, /has no integration "ledger"; it has aws-oidc/);
   });

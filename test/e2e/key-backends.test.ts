@@ -51,7 +51,7 @@ describe("CA keys in an HSM", needsPeers("ssh", "softhsm2-util", "libsofthsm2"),
   });
 
   test("moves the User CA into the token while people work, and reads it there after a restart", {
-    timeout: 120_000,
+    timeout: 280_000,
   }, async () => {
     works();
     rotate("user", "--key-backend=pkcs11");
@@ -79,7 +79,7 @@ describe("CA keys in an HSM", needsPeers("ssh", "softhsm2-util", "libsofthsm2"),
     for (const text of told) assert.equal(text.includes(PIN), false);
   });
 
-  test("does not start with a wrong PIN, and starts with the right one", { timeout: 60_000 }, async () => {
+  test("does not start with a wrong PIN, and starts with the right one", { timeout: 280_000 }, async () => {
     await cluster.server.stop();
     writeFileSync(join(folder, "pin"), "another-pin\n", { mode: 0o600 });
     await assert.rejects(cluster.startServer(), /token \\?"ca\\?" does not take the PIN \(CKR_PIN_INCORRECT\)/);

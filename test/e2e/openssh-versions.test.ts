@@ -103,7 +103,7 @@ describe("OpenSSH clients of all ages and tastes", needsPeers("ssh", "ssh-keygen
 /** Runs ssh with bytes that need not be text. */
 function raw(cluster: Cluster, args: readonly string[], input: Buffer | string, program = "ssh") {
   const { status, stdout, stderr } = spawnSync(program, args, {
-    ...{ input, env: cluster.environment(), timeout: 60_000, maxBuffer: 64 * 1024 * 1024 },
+    ...{ input, env: cluster.environment(), timeout: 120_000, maxBuffer: 64 * 1024 * 1024 },
   });
   return { status, stdout, stderr: stderr.toString() };
 }

@@ -42,7 +42,7 @@ describe("recordings in a bucket", needsPeers("ssh"), () => {
     assert.equal(waiting.length, 3);
     for (const { id } of waiting) await eventually(() => /said/.test(cluster.mshOk(["play", id])));
     await server.resume();
-    await eventually(() => recordings().every(({ state }) => state === "complete"), 60_000);
+    await eventually(() => recordings().every(({ state }) => state === "complete"));
     for (const { id } of waiting) assert.match(cluster.mshOk(["play", id]), /said (one|two|three)/);
     assert.deepEqual(readdirSync(join(cluster.dataDirectory, "recordings-s3")), []);
   });

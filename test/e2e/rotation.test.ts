@@ -256,7 +256,7 @@ class Load {
   /** Waits until each has gone round from its beginning to its end. */
   async round(): Promise<void> {
     const wanted = this.#rounds.map((done) => done + 2);
-    await eventually(() => this.#rounds.every((done, index) => done >= (wanted[index] ?? 0)), 60_000);
+    await eventually(() => this.#rounds.every((done, index) => done >= (wanted[index] ?? 0)));
   }
 
   async stop(): Promise<void> {

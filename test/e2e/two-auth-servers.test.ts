@@ -125,7 +125,7 @@ describe("two auth servers on one database", needsPeers("postgres", "ssh"), () =
   test("when one is killed the other goes on, and its events and duties with it", async () => {
     await second.daemon.stop("SIGKILL");
     cluster.mezctlOk(["users", "delete", "bob"], { env: { MEZITE_AUTH_TOKEN: token } });
-    await eventually(() => cluster.server.output.includes("a server of the cluster is gone"), 30_000);
+    await eventually(() => cluster.server.output.includes("a server of the cluster is gone"));
     await second.resume();
     assert.doesNotMatch(cluster.mezctlOk(["users", "ls"], there()), /bob/);
     await cluster.server.stop("SIGKILL");

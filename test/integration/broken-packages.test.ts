@@ -168,7 +168,7 @@ describe("a package that breaks when it runs", () => {
           health: string;
         };
         return why.test(shown.last_failure ?? "") && /restarts?/.test(shown.health);
-      }, 40_000);
+      });
       assert.equal(cluster.mezctl(["users", "ls"]).code, 0);
       assert.equal(cluster.ssh([target, "exit 7"]).code, 7);
       const { code, stdout } = await session;

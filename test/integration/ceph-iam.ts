@@ -63,7 +63,7 @@ export function testIam(gateway: () => RadosGateway): void {
       ...{ PATH: `${folder}:${process.env["PATH"]}`, HOME: folder, AWS_DEFAULT_REGION: "us-east-1", AWS_PAGER: "" },
       ...{ AWS_ACCESS_KEY_ID: keys.accessKeyId, AWS_SECRET_ACCESS_KEY: keys.secretAccessKey },
     };
-    const running = promisify(execFile)("sh", ["-eu"], { cwd: folder, env, timeout: 60_000 });
+    const running = promisify(execFile)("sh", ["-eu"], { cwd: folder, env, timeout: 120_000 });
     running.child.stdin?.end(planScript("aws-oidc", plan));
     const { stdout } = await running;
     assert.match(stdout, /arn:aws:iam::100000000002:oidc-provider\/mezite\.example\.com/);

@@ -32,7 +32,7 @@ for (const [what, greeting] of [
   ["is silent", ""],
   ["speaks something else", "220 mail.example.com ESMTP\r\n"],
 ] as const) {
-  test(`logs in, and works, through the second auth server when the first ${what}`, { timeout: 60_000 }, async (t) => {
+  test(`logs in, and works, through the second auth server when the first ${what}`, { timeout: 280_000 }, async (t) => {
     const bed = await mshTestBed(t);
     const [first, second] = [await strangeServer(t, greeting), bed.address];
     const { code, stdout, stderr } = await bed.run([...LOGIN, `--auth-server=${first},${second}`, "--proxy=p1,p2:22"], {

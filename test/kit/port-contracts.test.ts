@@ -59,7 +59,7 @@ testWebAuthenticator("session", async () => {
       const request = { userName, password: PASSWORD, ttlSeconds: 0, newPassword: "", answers: [], connector: "" };
       return new Secret((await anonymous.client(AuthenticationServiceService).authenticateLocal(request)).token);
     },
-    end: (token) => sessions.end(token, AbortSignal.timeout(10_000)),
+    end: (token) => sessions.end(token, AbortSignal.timeout(60_000)),
     close: async () => anonymous.close(),
   };
 });

@@ -137,7 +137,7 @@ export class RadosGateway {
   }
 
   async #run(program: CephProgram, args: readonly string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)(requirePeer(program), args, { cwd: this.#folder, timeout: 60_000 });
+    const { stdout } = await promisify(execFile)(requirePeer(program), args, { cwd: this.#folder, timeout: 120_000 });
     return stdout;
   }
 }

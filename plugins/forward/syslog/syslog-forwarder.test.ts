@@ -14,7 +14,7 @@ import { UdpTransport } from "./udp-transport.js";
 import { UnixTransport } from "./unix-transport.js";
 
 const ORIGIN = { facility: "local3", hostName: "auth-01", processId: 42 };
-const signal = () => AbortSignal.timeout(5_000);
+const signal = () => AbortSignal.timeout(60_000);
 
 function event(seq: number, more: Readonly<Record<string, unknown>> = {}, success = true): ForwardedEvent {
   const json = JSON.stringify({ seq, user_name: "jürgen 🔑", success, ...more });

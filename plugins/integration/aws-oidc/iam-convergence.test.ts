@@ -122,7 +122,7 @@ async function account(t: TestContext, number = "123456789012") {
   const told: IamOutcome[] = [];
   const converge = async (change: Partial<Federation> = {}): Promise<readonly IamOutcome[]> => {
     told.length = 0;
-    await convergeIam(client, { ...FEDERATION, ...change }, (outcome) => told.push(outcome), AbortSignal.timeout(10_000));
+    await convergeIam(client, { ...FEDERATION, ...change }, (outcome) => told.push(outcome), AbortSignal.timeout(60_000));
     return [...told];
   };
   return { iam, converge, told };

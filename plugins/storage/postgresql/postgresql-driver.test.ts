@@ -140,7 +140,7 @@ suite("PostgreSQL", needsPeers("postgres", "pgbouncer"), () => {
     for (let round = 0; round < 4; round += 1) {
       const killed = write(`killed${round}`);
       const killAfter = 1 + Math.floor(Math.random() * 300);
-      await eventually(() => killed.wrote() >= killAfter, 30_000);
+      await eventually(() => killed.wrote() >= killAfter);
       killed.child.kill("SIGKILL");
       await killed.ended;
       const before = steady.wrote();
