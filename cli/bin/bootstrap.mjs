@@ -42,6 +42,11 @@ const COMMANDS = {
     lint();
     return runTests(args, installPeers());
   },
+  /** Another release beside this one; apart, since it needs a checkout of that. */
+  "test:upgrade"(args) {
+    COMMANDS.build();
+    return runProgram("test/upgrade/upgrade.js", args);
+  },
   format() {
     installDependencies();
     format();

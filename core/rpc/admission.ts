@@ -11,6 +11,7 @@ import { authenticate } from "./interceptors/authenticate.js";
 import { authorize } from "./interceptors/authorize.js";
 import type { AnonymousCallLimiter } from "./interceptors/limit.js";
 import type { ConnectionFacts } from "./listener.js";
+import { NOT_BEGUN } from "./not-begun.js";
 
 export interface AdmissionParts {
   readonly authenticators: () => readonly Authenticator[];
@@ -43,6 +44,7 @@ export class Admission {
       throw new MezError(
         "UNAVAILABLE",
         "this auth server cannot reach its database, or is too old for it; try another, or again",
+        { fields: NOT_BEGUN },
       );
     if (route.permission === "public") anonymousCalls.admit(facts.address);
     const credentials = {

@@ -93,6 +93,23 @@ test("a call that a server took before it was gone is made at no other, and the 
   assert.equal(server.calls.length, 2);
 });
 
+test("a call that a server refused at its door, since it can serve nobody, is made at the next, once at each", async (t) => {
+  const first = await startEchoServer(t);
+  const second = await startEchoServer(t, { authority: first.authority });
+  const { echo } = dialEcho(t, first, { addresses: [first.address, second.address] });
+  first.blind = true;
+  assert.deepEqual(await echo.say({ text: "hi" }), { text: "hi" });
+  assert.deepEqual([first.calls.length, second.calls.length], [0, 1]);
+  second.blind = true;
+  await assert.rejects(
+    echo.say({ text: "hi" }),
+    (error) => isMezError(error, "UNAVAILABLE") && /try another/.test(error.message),
+  );
+  first.blind = false;
+  assert.deepEqual(await echo.say({ text: "back" }), { text: "back" });
+  assert.deepEqual([first.calls.length, second.calls.length], [1, 1]);
+});
+
 test("a client refuses a proxy or node of the cluster that took the auth service's name", async (t) => {
   const server = await startEchoServer(t);
   server.server.use(await serverCredentials(server.authority, "mezite:role:node"));

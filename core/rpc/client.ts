@@ -10,6 +10,7 @@ import { AddressOrder } from "./address-order.js";
 import { checkAuthServer } from "./auth-server-check.js";
 import { clientStreamCall, type OpenCall, serverStreamCall, unaryCall } from "./client-calls.js";
 import { firstReady, type OpenClient } from "./first-ready.js";
+import { hasNotBegun } from "./not-begun.js";
 import { ShownAuthority } from "./shown-authority.js";
 import { fromStatus } from "./status.js";
 import { probeServer } from "./trust-probe.js";
@@ -64,7 +65,17 @@ class GrpcConnection implements RpcConnection {
     if (method.requestStream)
       return async (requests: AsyncIterable<unknown>, options?: CallOptions) =>
         clientStreamCall(await this.#call(), method, requests, options);
-    return async (request: unknown, options?: CallOptions) => unaryCall(await this.#call(), method, request, options);
+    return (request: unknown, options?: CallOptions) => this.#unary(method, request, options);
+  }
+
+  async #unary(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): Promise<unknown> {
+    for (let others = this.options.addresses.length - 1; ; others -= 1) {
+      try {
+        return await unaryCall(await this.#call(), method, request, options);
+      } catch (error) {
+        if (others <= 0 || !hasNotBegun(error)) throw error;
+      }
+    }
   }
 
   async *#stream(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): AsyncIterable<unknown> {
