@@ -1,6 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { listening } from "./address-order.js";
+import { AddressOrder, listening } from "./address-order.js";
+
+test("one that failed comes last, and one that serves nobody not at all, until the others do no better", () => {
+  const order = new AddressOrder(["a", "b", "c"]);
+  order.failed("a");
+  assert.deepEqual(order.all(), ["b", "c", "a"]);
+  order.refused("b");
+  assert.deepEqual(order.all(), ["c", "a"]);
+  order.failed("c");
+  assert.deepEqual(order.all(), ["a", "b", "c"]);
+  for (const address of order.all()) order.refused(address);
+  assert.deepEqual(order.all(), ["a", "b", "c"]);
+});
 
 test("a server that says nothing waits behind those that answer, and one that refuses is left out", async () => {
   const late = Promise.withResolvers<boolean>();

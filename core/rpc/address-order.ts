@@ -2,18 +2,40 @@ import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseHostPort } from "./address.js";
 
-/** In which order several servers are tried: as configured, from the one on that has not failed last. */
+/**
+ * In which order several servers are tried: as configured, from the one on that has not failed last. Those that have said that
+ * they serve nobody are left out, as long as there are others.
+ */
 export class AddressOrder {
   #first = 0;
+  readonly #refusing = new Set<string>();
 
   constructor(private readonly addresses: readonly string[]) {}
 
   all(): readonly string[] {
-    return [...this.addresses.slice(this.#first), ...this.addresses.slice(0, this.#first)];
+    const all = [...this.addresses.slice(this.#first), ...this.addresses.slice(0, this.#first)];
+    const serving = all.filter((address) => !this.#refusing.has(address));
+    return serving.length === 0 ? all : serving;
   }
 
-  /** Others come before this address from now on. */
+  /** The server at this address says that it serves nobody now. */
+  refused(address: string): void {
+    this.#passOver(address);
+    this.#refusing.add(address);
+  }
+
+  /** Others come before this address from now on, those that have refused too: that may be long ago. */
   failed(address: string): void {
+    this.#passOver(address);
+    this.askAll();
+  }
+
+  /** Leaves nobody out any more. */
+  askAll(): void {
+    this.#refusing.clear();
+  }
+
+  #passOver(address: string): void {
     const index = this.addresses.indexOf(address);
     if (index !== -1) this.#first = (index + 1) % this.addresses.length;
   }

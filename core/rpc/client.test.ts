@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Socket } from "node:net";
 import { test } from "node:test";
-import { dialEcho, serverCredentials, startEchoServer } from "../../test/fixtures/echo-rpc-server.js";
+import { dialEcho, FOR_EVER, serverCredentials, startEchoServer } from "../../test/fixtures/echo-rpc-server.js";
 import { testAuthority } from "../../test/fixtures/tls.js";
 import { isMezError } from "../errors/error.js";
+import { Secret } from "../plugin/secret.js";
 
 test("a client refuses a server of another CA, and says what it could not reach", async (t) => {
   const server = await startEchoServer(t);
@@ -100,6 +101,10 @@ test("a call that a server refused at its door, since it can serve nobody, is ma
   first.blind = true;
   assert.deepEqual(await echo.say({ text: "hi" }), { text: "hi" });
   assert.deepEqual([first.calls.length, second.calls.length], [0, 1]);
+  const { echo: another } = dialEcho(t, first, { addresses: [first.address, second.address], token: new Secret("eve") });
+  const counted: number[] = [];
+  for await (const { n } of another.count({ to: 3 })) counted.push(n);
+  assert.deepEqual(counted, [1, 2, 3]);
   second.blind = true;
   await assert.rejects(
     echo.say({ text: "hi" }),
@@ -108,6 +113,24 @@ test("a call that a server refused at its door, since it can serve nobody, is ma
   first.blind = false;
   assert.deepEqual(await echo.say({ text: "back" }), { text: "back" });
   assert.deepEqual([first.calls.length, second.calls.length], [1, 1]);
+});
+
+test("a stream that has begun is not begun again when its server goes blind", async (t) => {
+  const first = await startEchoServer(t);
+  const second = await startEchoServer(t, { authority: first.authority });
+  const { echo } = dialEcho(t, first, { addresses: [first.address, second.address], token: new Secret("eve") });
+  const seen: number[] = [];
+  const counting = async (): Promise<void> => {
+    for await (const { n } of echo.count({ to: FOR_EVER })) {
+      seen.push(n);
+      first.blind = true;
+    }
+  };
+  await assert.rejects(counting(), (error) => isMezError(error, "UNAVAILABLE"));
+  assert.deepEqual(
+    seen,
+    seen.map((_, index) => index + 1),
+  );
 });
 
 test("a client refuses a proxy or node of the cluster that took the auth service's name", async (t) => {

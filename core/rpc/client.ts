@@ -68,18 +68,33 @@ class GrpcConnection implements RpcConnection {
     return (request: unknown, options?: CallOptions) => this.#unary(method, request, options);
   }
 
-  async #unary(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): Promise<unknown> {
+  #unary(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): Promise<unknown> {
+    return this.#begun(async () => unaryCall(await this.#call(), method, request, options));
+  }
+
+  async *#stream(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): AsyncIterable<unknown> {
+    const { first, responses } = await this.#begun(async () => {
+      const responses = serverStreamCall(await this.#call(), method, request, options);
+      return { first: await responses.next(), responses };
+    });
+    if (first.done === true) return;
+    try {
+      yield first.value;
+      yield* responses;
+    } finally {
+      await responses.return();
+    }
+  }
+
+  /** Begins a call, at the next server when one says that it has not looked at it, and at each at most once. */
+  async #begun<Result>(begin: () => Promise<Result>): Promise<Result> {
     for (let others = this.options.addresses.length - 1; ; others -= 1) {
       try {
-        return await unaryCall(await this.#call(), method, request, options);
+        return await begin();
       } catch (error) {
         if (others <= 0 || !hasNotBegun(error)) throw error;
       }
     }
-  }
-
-  async *#stream(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): AsyncIterable<unknown> {
-    yield* serverStreamCall(await this.#call(), method, request, options);
   }
 
   async #call(): Promise<OpenCall> {
@@ -88,17 +103,19 @@ class GrpcConnection implements RpcConnection {
   }
 
   #failure(error: ServiceError, open: OpenClient): MezError {
-    if (error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED) this.#leave(open);
-    return fromStatus(error, open.address);
+    const failure = fromStatus(error, open.address);
+    if (error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED) this.#leave(open, hasNotBegun(failure));
+    return failure;
   }
 
   /** With several addresses, the next call begins at the one after this. What runs here goes on to its end. */
-  #leave(open: OpenClient): void {
+  #leave(open: OpenClient, isRefusing = false): void {
     if (this.options.addresses.length < 2 || this.#opened !== open) return;
     this.#client = null;
     this.#opened = null;
     this.#hasLeft = true;
-    this.#order.failed(open.address);
+    if (isRefusing) this.#order.refused(open.address);
+    else this.#order.failed(open.address);
     open.client.close();
   }
 
@@ -134,6 +151,7 @@ class GrpcConnection implements RpcConnection {
     const last = this.#hasLeft ? null : (answered?.last() ?? null);
     const found = await firstReady(this.#order.all(), last, (address) => this.#clientOf(address));
     if (found?.isReady === true) answered?.note(found.open.address);
+    else this.#order.askAll();
     // Somebody listens: a call says best why it cannot be made.
     if (found !== null) return found.open;
     throw new MezError("UNAVAILABLE", `cannot reach any auth service: ${addresses.join(", ")}`);
