@@ -9,7 +9,7 @@ export interface AuditSink {
    * read first. Nobody else writes in between.
    *
    * `append` of a sink that has this gives all its statements to `em`, raw, before it waits for anything: the commit goes out
-   * right behind them. What must not pass is thrown before that, or refused by the database.
+   * right behind them, and a later one is refused. What must not pass is thrown before that, or refused by the database.
    */
   prepare?(em: EntityManager): Promise<void>;
   /**

@@ -12,6 +12,7 @@ type Statement = Parameters<Executor["executeQuery"]>[0];
  */
 export class TransactionContext {
   #isOver = false;
+  #isSealed = false;
   #hasFailed = false;
 
   private constructor(private readonly executor: Executor) {}
@@ -32,6 +33,16 @@ export class TransactionContext {
     });
   }
 
+  /** Takes no statements any more but those of `control`. */
+  seal(): void {
+    this.#isSealed = true;
+  }
+
+  /** The same connection for what begins and ends the transaction. */
+  get control(): TransactionContext {
+    return new TransactionContext(this.executor);
+  }
+
   /** Whether a statement was refused since this was asked last. */
   takeFailure(): boolean {
     const failed = this.#hasFailed;
@@ -41,7 +52,7 @@ export class TransactionContext {
 
   /** MikroORM's. */
   async executeQuery(statement: Statement): ReturnType<Executor["executeQuery"]> {
-    if (this.#isOver) throw new MezError("INTERNAL", "internal error", { detail: "a connection was used after its transaction" });
+    this.#requireOpen();
     try {
       return await this.executor.executeQuery(statement);
     } catch (error) {
@@ -52,6 +63,16 @@ export class TransactionContext {
 
   /** MikroORM's, for results that are read bit by bit. */
   getExecutor(): Executor {
+    this.#requireOpen();
     return this.executor;
+  }
+
+  #requireOpen(): void {
+    if (this.#isOver) throw new MezError("INTERNAL", "internal error", { detail: "a connection was used after its transaction" });
+    if (this.#isSealed)
+      throw new MezError("INTERNAL", "internal error", {
+        detail:
+          "a statement came when its transaction was about to end; an audit sink with prepare sends all of them before it waits",
+      });
   }
 }

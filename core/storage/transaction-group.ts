@@ -86,7 +86,7 @@ export class TransactionGroup {
           await this.#runWaiting(next, context);
           return await this.#end(head, context);
         } catch (error) {
-          await this.#execute("rollback", context).catch(() => "already ended by the database");
+          await this.#execute("rollback", context.control).catch(() => "already ended by the database");
           throw error;
         }
       });
@@ -172,12 +172,16 @@ export class TransactionGroup {
     for (const answer of answers) answer.catch(() => (hasFailed = true));
     // Whatever was given to the connection is on its way then.
     await new Promise((resolve) => process.nextTick(resolve));
-    if (hasFailed || shared === null || !sinks().every(isPrepared)) await allDone(answers);
+    const arePrepared = sinks().every(isPrepared);
+    // With another driver what comes later would be outside of the transaction, so nobody gets used to it.
+    if (arePrepared) context.seal();
+    if (hasFailed || shared === null || !arePrepared) await allDone(answers);
+    context.seal();
     this.#isCommitting = true;
     const tell = shared === null || head === null || messages.length === 0 ? null : shared.storage.tell;
     const note = writeNote({ seq: (head?.seq ?? 0) + messages.length, server: keeper.server });
     // A shared database undoes everything at a commit when it has refused something.
-    await allDone([...answers, this.#execute(tell === null ? "commit" : `${tell(note)}; commit`, context)]);
+    await allDone([...answers, this.#execute(tell === null ? "commit" : `${tell(note)}; commit`, context.control)]);
     return written;
   }
 

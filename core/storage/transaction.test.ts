@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, suite, test } from "node:test";
+import { inspect } from "node:util";
 import { defineEntity, p } from "@mikro-orm/core";
 import { Migration } from "@mikro-orm/migrations";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { isMezError, MezError } from "../errors/error.js";
 import type { CollectionKind } from "../plugin/collection.js";
 import type { EventType } from "../plugin/contract.js";
+import type { AuditSink } from "../ports/audit-sink.js";
 
 const Note = defineEntity({ name: "Note", tableName: "notes", properties: { name: p.text().primary(), text: p.text() } });
 
@@ -96,6 +98,34 @@ suite("transactions", () => {
     });
     assert.equal(await count(), 1);
   });
+
+  for (const [what, isPrepared] of [
+    ["that asked for it is held to it, and everything is undone", true],
+    ["that did not may wait", false],
+  ] as const)
+    test(`an audit sink has to send all it writes at once: one ${what}`, async (t) => {
+      const append: AuditSink["append"] = async (_events, em) => {
+        await em.count(Note);
+        await new Promise(setImmediate);
+        await em.insert(Note, { name: "audited", text: "" });
+      };
+      const sink: AuditSink = isPrepared ? { prepare: async () => {}, append } : { append };
+      const own = await openTestDatabase({
+        entities: [Note],
+        migrations: [{ name: "001-notes", class: CreateNotes }],
+        sinks: [sink],
+      });
+      t.after(() => own.close());
+      const write = own.database.transaction(async (tx) => {
+        await tx.em.insert(Note, { name: "a", text: "" });
+        tx.audit({ type: "note.created", resourceName: "a" });
+      });
+      if (isPrepared)
+        await assert.rejects(write, (error) => /a statement came when its transaction was about to end/.test(inspect(error)));
+      else await write;
+      assert.equal(await own.database.read((em) => em.count(Note)), isPrepared ? 0 : 2);
+      await own.database.transaction((tx) => tx.em.insert(Note, { name: "next", text: "" }));
+    });
 
   test("a reader cannot write", async () => {
     await assert.rejects(

@@ -19,7 +19,7 @@ export class DatabaseAuditSink implements AuditSink {
 
   async append(events: readonly AuditEvent[], em: EntityManager): Promise<void> {
     const transaction: object = em.getTransactionContext() ?? em;
-    const head = this.#heads.get(transaction) ?? (await readHead(em));
+    const head = this.#heads.has(transaction) ? (this.#heads.get(transaction) ?? null) : await readHead(em);
     this.#heads.set(transaction, await appendRows(em, events.map(toUnchainedRow), head));
     this.appended();
   }

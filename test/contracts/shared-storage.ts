@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, suite, test } from "node:test";
+import { inspect } from "node:util";
 import { defineEntity, type EntityManager, p } from "@mikro-orm/core";
 import { Migration } from "@mikro-orm/migrations";
 import { isMezError, MezError } from "../../core/errors/error.js";
@@ -197,6 +198,24 @@ export function sharedStorageContract(name: string, create: () => Promise<Shared
         assert.equal(b.lost, 0);
       });
     }
+
+    test("a sink that sends a statement after the commit is refused, and the caller hears of it", async () => {
+      a.sinks = [
+        {
+          prepare: async () => {},
+          append: async (_events, em) => {
+            await em.count(Voucher);
+            await em.insert(Voucher, { code: "too late", uses: 0 });
+          },
+        },
+      ];
+      const write = a.open.database.transaction(async (tx) => tx.audit({ type: "voucher.add" }));
+      await assert.rejects(write, (error) => /a statement came when its transaction was about to end/.test(inspect(error)));
+      a.sinks = [];
+      assert.equal(await b.open.database.read((em) => em.count(Voucher, { code: "too late" })), 0);
+      await add(a, "after the late one");
+      await eventually(() => b.heard.some(({ key }) => key === "after the late one"));
+    });
 
     test("a server that has not written hears of the last of many commits, which follow each other closely", async () => {
       for (let n = 0; n < 50; n += 1) await add(a, `close-${n}`);
