@@ -69,7 +69,8 @@ export async function createRequest(context: CommandContext, { wait, ...input }:
     reason: input.reason ?? "",
     ttlSeconds: input.ttl ?? 0,
   };
-  const { request, notice } = await client.createAccessRequest(asked, { signal: context.signal });
+  // The answer is awaited also after Ctrl-C: a request that the server has by then is cancelled, not left to the reviewers.
+  const { request, notice } = await client.createAccessRequest(asked, wait ? {} : { signal: context.signal });
   if (notice !== "") context.output.note(notice);
   if (request === undefined || !wait) return print(context, request);
   await print(context, await waitForDecision(context, client, request));
