@@ -9,6 +9,7 @@ import { FIRST_START } from "../core/plugin/first-start.js";
 import { sshCryptoBackend } from "../core/ssh/ssh2.js";
 import { systemClock } from "../core/time/clock.js";
 import { hasControllingTerminal } from "./controlling-terminal.js";
+import { hangupListener } from "./hangup.js";
 import { type DaemonInput, readJoinToken, SettingsReader } from "./settings.js";
 import { welcome } from "./welcome.js";
 
@@ -50,13 +51,15 @@ export async function runDaemon(context: CommandContext, input: DaemonInput): Pr
     await host.start();
     await reader.prune();
     const isShown = process.stdout.isTTY && hasControllingTerminal();
-    const onHangup = (): void => {
-      if (isShown && !hasControllingTerminal()) return void process.kill(process.pid, "SIGTERM");
-      host.plugins.reload().then(
-        ({ generation }) => core.info("configuration applied", { generation }),
-        (error: Error) => core.error(`the configuration was not applied: ${error.message}`),
-      );
-    };
+    const onHangup = hangupListener({
+      isTerminalGone: () => isShown && !hasControllingTerminal(),
+      stop: () => void process.kill(process.pid, "SIGTERM"),
+      reload: () =>
+        void host.plugins.reload().then(
+          ({ generation }) => core.info("configuration applied", { generation }),
+          (error: Error) => core.error(`the configuration was not applied: ${error.message}`),
+        ),
+    });
     process.on("SIGHUP", onHangup);
     core.info("ready", { auth: host.authAddress ?? undefined });
     await welcome(context, config, roles, (await host.provided(FIRST_START)?.makeAdmin()) ?? null);

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { spawn } from "@lydell/node-pty";
 import { eventually } from "../fixtures/eventually.js";
 import { freePorts } from "../fixtures/free-ports.js";
+import { isRunning } from "../fixtures/process-tree.js";
 
 const MEZD = fileURLToPath(new URL("../../daemons/mezd.js", import.meta.url));
 
@@ -33,12 +34,3 @@ test("a cluster ends cleanly with the window that it was started in", async (t) 
   window.kill("SIGHUP");
   await eventually(() => !isRunning(pid));
 });
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
