@@ -43,5 +43,6 @@ async function openListener(served: unknown[]): Promise<RpcListener> {
     ...{ name: "auth", id: "0", role: "auth" as const, sshPrivateKey: new Secret(""), sshCertificate: Buffer.alloc(0) },
     expiresAt: new Date(),
   };
-  return new RpcListener(credentials, { onConnection: (socket) => served.push(socket), admitRelay: async () => undefined });
+  const onConnection = (socket: unknown) => served.push(socket);
+  return new RpcListener(credentials, { onConnection, admitRelay: async () => undefined, isBlind: () => false });
 }

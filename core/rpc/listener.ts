@@ -8,7 +8,7 @@ import type { HostCredentials } from "../plugin/host-identity.js";
 import { keepRead } from "../plugin/read-certificate.js";
 import { parseHostPort, plainAddress } from "./address.js";
 import { NetworkShares } from "./network-shares.js";
-import { type Origin, RELAY_ALPN, takeOrigin } from "./relayed-origin.js";
+import { BLIND_RELAY_ALPN, type Origin, RELAY_ALPN, takeOrigin } from "./relayed-origin.js";
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 20_000;
@@ -32,6 +32,8 @@ export interface RpcListenerEvents {
    * @throws when it may not.
    */
   readonly admitRelay: (certificate: Buffer, address: string) => Promise<void>;
+  /** Whether every call is refused now. */
+  readonly isBlind: () => boolean;
 }
 
 /**
@@ -70,7 +72,7 @@ export class RpcListener {
       minVersion: "TLSv1.3",
       requestCert: true,
       rejectUnauthorized: false,
-      ALPNProtocols: ["h2", RELAY_ALPN],
+      ALPNCallback: ({ protocols }) => this.#protocols().find((each) => protocols.includes(each)),
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       noDelay: true,
     });
@@ -132,6 +134,11 @@ export class RpcListener {
     await closed;
   }
 
+  /** Older proxies know only the first of the relays' names. */
+  #protocols(): readonly string[] {
+    return this.events.isBlind() ? ["h2", BLIND_RELAY_ALPN, RELAY_ALPN] : ["h2", RELAY_ALPN];
+  }
+
   #serve(carrier: Socket): void {
     carrier.on("error", () => carrier.destroy());
     this.#server.emit("connection", carrier);
@@ -163,7 +170,7 @@ export class RpcListener {
       this.#sockets.delete(socket);
       giveBack();
     });
-    if (socket.alpnProtocol !== RELAY_ALPN) {
+    if (!isRelay(socket)) {
       this.#remember(socket, address);
       this.events.onConnection(socket);
     } else if (origin === undefined) void this.#receiveRelay(socket).catch(() => socket.destroy());
@@ -206,6 +213,10 @@ export class RpcListener {
 }
 
 // --- internal ---
+
+function isRelay({ alpnProtocol }: TLSSocket): boolean {
+  return alpnProtocol === RELAY_ALPN || alpnProtocol === BLIND_RELAY_ALPN;
+}
 
 /** The same for a connection and for what it carries. */
 function endPoints(socket: Socket): string {

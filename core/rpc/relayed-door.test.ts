@@ -50,7 +50,7 @@ test("a client's certificate arrives through the door; the proxy's own says noth
 
 test("many clients at once are kept apart, also those that a proxy says are one", async (t) => {
   const bed = await start(t);
-  const through = relayedBy(bed, await identity(bed, "proxy"), 4711);
+  const through = relayedBy(bed, await identity(bed, "proxy"), { port: 4711 });
   const names = Array.from({ length: 20 }, (_, index) => `web-${index}`);
   const clients = await Promise.all(
     names.map(async (name) => dial(t, bed, through, await bed.authority.issue(name, { organization: "mezite:role:node" }))),
@@ -93,6 +93,29 @@ test("a peer without a certificate, with one of another CA, or without a PROXY l
   }
 });
 
+test("a door goes on to a server that serves somebody, and lets one say why when none does", async (t) => {
+  const authority = await testAuthority();
+  const [first, second] = [await start(t, { authority }), await start(t, { authority })];
+  const through = relayedBy(first, await identity(first, "proxy"), { more: [second.address] });
+  const says = async () => (await dial(t, first, through)).echo.say({ text: "hi" });
+  first.isBlind = true;
+  await says();
+  assert.deepEqual([first.calls.length, second.calls.length], [0, 1]);
+  second.isBlind = true;
+  await assert.rejects(says(), /this auth server cannot reach its database/);
+  first.isBlind = false;
+  await says();
+  assert.deepEqual([first.calls.length, second.calls.length], [1, 1]);
+});
+
+test("a proxy that has not heard of servers that serve nobody is served by one all the same", async (t) => {
+  const bed = await start(t);
+  bed.isBlind = true;
+  const socket = await relayConnection(bed, await bed.authority.issue("proxy", { organization: "mezite:role:proxy" }));
+  assert.equal(socket.alpnProtocol, RELAY_ALPN);
+  socket.destroy();
+});
+
 test("a relayed connection is no place for another one", async (t) => {
   const bed = await start(t);
   const proxy = await bed.authority.issue("proxy", { organization: "mezite:role:proxy" });
@@ -104,7 +127,7 @@ test("a relayed connection is no place for another one", async (t) => {
 
 for (const isRelayed of [false, true]) {
   test(`strangers of one network have a share of connections${isRelayed ? ", which is that of the client and not of its proxy" : ""}`, async (t) => {
-    const bed = await start(t, SHARE);
+    const bed = await start(t, { strangersPerNetwork: SHARE });
     const node = await bed.authority.issue("web-01", { organization: "mezite:role:node" });
     const proxy = await bed.authority.issue("proxy", { organization: "mezite:role:proxy" });
     const opened: TLSSocket[] = [];
@@ -135,10 +158,17 @@ interface Bed {
   readonly server: RpcServer;
   readonly address: string;
   readonly calls: CallContext[];
+  isBlind: boolean;
 }
 
-async function start(t: TestContext, strangersPerNetwork?: number): Promise<Bed> {
-  const authority = await testAuthority();
+interface BedOptions {
+  readonly strangersPerNetwork?: number;
+  readonly authority?: TestAuthority;
+}
+
+async function start(t: TestContext, { strangersPerNetwork, authority: given }: BedOptions = {}): Promise<Bed> {
+  const authority = given ?? (await testAuthority());
+  const state = { isBlind: false };
   const calls: CallContext[] = [];
   const handlers: Partial<RpcHandlers<typeof ECHO>> = {
     say: async ({ text }: Text, call) => {
@@ -165,12 +195,13 @@ async function start(t: TestContext, strangersPerNetwork?: number): Promise<Bed>
     anonymousCalls: new AnonymousCallLimiter({ burst: 1000, perSecond: 1 }, systemClock),
     audit: () => {},
     logger: silentLogger,
+    isBlind: () => state.isBlind,
     ...(strangersPerNetwork === undefined ? {} : { strangersPerNetwork }),
   });
   server.serve(ECHO_SERVICE as unknown as RpcService<RpcDefinition>);
   const address = await server.listen("127.0.0.1:0", await credentials(authority, "auth"));
   t.after(() => server.close());
-  return { authority, server, calls, address: `localhost:${address.split(":").at(-1)}` };
+  return Object.assign(state, { authority, server, calls, address: `localhost:${address.split(":").at(-1)}` });
 }
 
 function callerOf(certificate: Buffer | null) {
@@ -201,9 +232,16 @@ async function identity({ authority }: Bed, role: HostCredentials["role"]): Prom
   };
 }
 
+interface RelayOptions {
+  /** Of every client. */
+  readonly port?: number;
+  /** Other auth servers. */
+  readonly more?: readonly string[];
+}
+
 /** The door of a proxy whose clients all seem to be at `CLIENT`. */
-function relayedBy({ address }: Bed, proxy: HostIdentity, port?: number): AuthDoor {
-  const door = new RelayedDoor({ identity: () => proxy, addresses: ["localhost:1", address], logger: silentLogger });
+function relayedBy({ address }: Bed, proxy: HostIdentity, { port, more = [] }: RelayOptions = {}): AuthDoor {
+  const door = new RelayedDoor({ identity: () => proxy, addresses: ["localhost:1", address, ...more], logger: silentLogger });
   return {
     accept: (connection) => {
       Object.defineProperty(connection, "remoteAddress", { value: CLIENT });

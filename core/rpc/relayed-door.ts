@@ -9,7 +9,7 @@ import { parseHostPort } from "./address.js";
 import { AddressOrder } from "./address-order.js";
 import { checkAuthServer } from "./auth-server-check.js";
 import { connectionReason } from "./connection-reason.js";
-import { originLine, RELAY_ALPN } from "./relayed-origin.js";
+import { BLIND_RELAY_ALPN, originLine, RELAY_ALPN } from "./relayed-origin.js";
 
 // With more than one address, a server that does not shake hands sooner is not waited for.
 const SEVERAL_DIAL_TIMEOUT_MS = 3_000;
@@ -67,18 +67,28 @@ export class RelayedDoor implements AuthDoor {
     await relay(client, server);
   }
 
+  /** To the first server that serves anybody; else to one that says to the client why it does not. */
   async #dial(): Promise<TLSSocket> {
     const { identity, addresses } = this.options;
     let failure: unknown = new MezError("UNAVAILABLE", "no address of an auth service is configured");
+    let blind: TLSSocket | null = null;
     const timeoutMs = addresses.length > 1 ? SEVERAL_DIAL_TIMEOUT_MS : DIAL_TIMEOUT_MS;
     for (const address of this.#order.all()) {
       try {
-        return await dial(address, identity(), timeoutMs);
+        const server = await dial(address, identity(), timeoutMs);
+        if (server.alpnProtocol === RELAY_ALPN) {
+          blind?.destroy();
+          return server;
+        }
+        this.#order.failed(address);
+        if (blind === null) blind = server;
+        else server.destroy();
       } catch (error) {
         this.#order.failed(address);
         failure = error;
       }
     }
+    if (blind !== null) return blind;
     throw failure;
   }
 }
@@ -89,7 +99,7 @@ function dial(address: string, identity: HostIdentity, timeoutMs: number): Promi
   const { host, port } = parseHostPort(address);
   const { certificatePem, privateKeyPem, trustPem } = identity.current();
   const socket = connect({
-    ...{ host, port, noDelay: true, minVersion: "TLSv1.3", ALPNProtocols: [RELAY_ALPN] },
+    ...{ host, port, noDelay: true, minVersion: "TLSv1.3", ALPNProtocols: [RELAY_ALPN, BLIND_RELAY_ALPN] },
     ...{ cert: certificatePem, key: privateKeyPem.expose(), ca: [...trustPem] },
     checkServerIdentity: (_name, certificate) => checkAuthServer(host, certificate),
   });
@@ -102,7 +112,7 @@ function dial(address: string, identity: HostIdentity, timeoutMs: number): Promi
     socket.once("error", (error: NodeJS.ErrnoException) => fail(connectionReason(error.code ?? error.message)));
     socket.once("secureConnect", () => {
       socket.setTimeout(0);
-      if (socket.alpnProtocol !== RELAY_ALPN) return fail("it takes no relayed connections");
+      if (socket.alpnProtocol === false) return fail("it takes no relayed connections");
       socket.on("error", () => socket.destroy());
       resolve(socket);
     });

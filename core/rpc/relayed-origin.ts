@@ -5,6 +5,9 @@ import { plainAddress } from "./address.js";
 /** ALPN name (RFC 7301) of a connection on which a proxy passes a client's connection on; an origin comes first, then the client's bytes. */
 export const RELAY_ALPN = "mezite-relay";
 
+/** What an auth server chooses instead while it can serve nobody, so that a proxy that knows another one goes on to that. */
+export const BLIND_RELAY_ALPN = "mezite-relay-blind";
+
 /** Where a relayed connection began. */
 export interface Origin {
   readonly address: string;

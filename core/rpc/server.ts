@@ -81,6 +81,7 @@ export class RpcServer {
     const events = {
       onConnection: (socket: Socket) => injector.injectConnection(socket),
       admitRelay: (certificate: Buffer, peer: string) => this.#admission.admitRelay(certificate, peer),
+      isBlind: () => this.options.isBlind?.() === true,
     };
     this.#listener = new RpcListener(credentials, events, this.options.strangersPerNetwork);
     return this.#listener.listen(address);
