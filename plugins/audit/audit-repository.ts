@@ -96,8 +96,11 @@ export async function appendRows(em: EntityManager, rows: readonly UnchainedRow[
   }
   const written: Promise<unknown>[] = [moveHead(em, head, { seq, hash })];
   // By hand, because each call, login and certificate comes through here: the query builder takes three times as long.
-  for (let first = 0; first < chained.length; first += ROWS_AT_ONCE)
-    written.push(insertRows(em, chained.slice(first, first + ROWS_AT_ONCE)));
+  for (let first = 0; first < chained.length; ) {
+    const some = chained.slice(first, first + powerOfTwo(chained.length - first));
+    written.push(insertRows(em, some));
+    first += some.length;
+  }
   await Promise.all(written);
   return { seq, hash };
 }
@@ -131,8 +134,8 @@ export async function readHead(em: EntityManager): Promise<ChainHead | null> {
   const [head] = await em
     .getConnection()
     .execute<{ last_seq: number | string; last_hash: string }[]>(
-      "select last_seq, last_hash from audit_head where id = 1",
-      [],
+      "select last_seq, last_hash from audit_head where id = ?",
+      [1],
       "all",
       em.getTransactionContext(),
     );
@@ -164,13 +167,23 @@ export async function removeUpTo(em: EntityManager, last: ChainHead): Promise<vo
 
 /** Which of these event ids are stored. */
 export async function storedIds(em: EntityManager, ids: readonly string[]): Promise<ReadonlySet<string>> {
-  const rows = await em.find(AuditEventRecord, { id: { $in: [...ids] } }, { fields: ["id"], disableIdentityMap: true });
-  return new Set(rows.map((row) => row.id));
+  const stored = new Set<string>();
+  for (let first = 0; first < ids.length; first += IDS_AT_ONCE) {
+    const some = ids.slice(first, first + IDS_AT_ONCE);
+    const filler = Array.from({ length: 2 ** Math.ceil(Math.log2(some.length)) - some.length }, () => some[0]);
+    const asked = [...some, ...filler];
+    const sql = `select id from audit_events where id in (${asked.map(() => "?").join(", ")})`;
+    const rows = await em.getConnection().execute<{ readonly id: string }[]>(sql, asked, "all", em.getTransactionContext());
+    for (const { id } of rows) stored.add(id);
+  }
+  return stored;
 }
 
 // --- internal ---
 
-const ROWS_AT_ONCE = 100;
+// In powers of two, so that there are few texts of statements, which the database may know already.
+const MAX_ROWS_AT_ONCE = 64;
+const IDS_AT_ONCE = 256;
 
 // A literal for each value, as the query builder does it: its escaping, without its model of the row.
 const COLUMNS: readonly (readonly [column: string, key: keyof AuditRow])[] = [
@@ -197,6 +210,11 @@ const COLUMNS: readonly (readonly [column: string, key: keyof AuditRow])[] = [
 ];
 const INSERT = `insert into audit_events (${COLUMNS.map(([column]) => column).join(", ")}) values `;
 const ONE_ROW = `(${COLUMNS.map(() => "?").join(", ")})`;
+
+/** How many of so many rows go into one statement. */
+function powerOfTwo(rows: number): number {
+  return Math.min(MAX_ROWS_AT_ONCE, 2 ** Math.floor(Math.log2(rows)));
+}
 
 async function moveHead(em: EntityManager, from: ChainHead, to: ChainHead): Promise<void> {
   // Two may not both follow the same row: the column takes no null.

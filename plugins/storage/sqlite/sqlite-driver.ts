@@ -1,9 +1,10 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Options } from "@mikro-orm/core";
-import { SqliteDriver } from "@mikro-orm/sqlite";
+
 import { MezError, messageOf } from "../../../core/errors/error.js";
 import type { StorageDriver } from "../../../core/ports/storage-driver.js";
+import { BoundSqliteDriver } from "./bound-connection.js";
 import { DatabaseLock } from "./database-lock.js";
 
 /** A database in one file, for one process: one connection that writes, another that reads beside it. */
@@ -23,7 +24,7 @@ export class SqliteStorageDriver implements StorageDriver {
 
   options(): Partial<Options> {
     return {
-      driver: SqliteDriver,
+      driver: BoundSqliteDriver,
       dbName: this.#path,
       driverOptions: { timeout: BUSY_TIMEOUT_MS },
       // In WAL mode a reader sees the last commit and waits for nobody.
