@@ -1,3 +1,4 @@
+import type { EntityManager } from "@mikro-orm/core";
 import { MezError } from "../../core/errors/error.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { ClusterSettings } from "../../core/plugin/cluster-settings.js";
@@ -136,14 +137,18 @@ export class SessionLedger {
    * start.
    */
   async endSilent(moment: Date, reason: string): Promise<number> {
-    let elsewhere = await this.parts.database.read(findReporters);
+    const find = async (em: EntityManager, rows: readonly LiveSessionRow[]): Promise<ReadonlyMap<string, Date>> =>
+      findReporters(em, [...new Set(rows.map(({ reporter }) => reporter))]);
+    const live = await this.list();
+    let elsewhere = await this.parts.database.read((em) => find(em, live));
     const isSilent = ({ reporter }: LiveSessionRow): boolean =>
       Math.max(this.#heard.get(reporter)?.at ?? this.#openedAt.getTime(), elsewhere.get(reporter)?.getTime() ?? 0) <
       moment.getTime();
-    if (!(await this.list()).some(isSilent)) return 0;
+    if (!live.some(isSilent)) return 0;
     return this.parts.database.transaction(async (tx) => {
-      elsewhere = await findReporters(tx.em);
-      const silent = (await findLiveSessions(tx.em)).filter(isSilent);
+      const rows = await findLiveSessions(tx.em);
+      elsewhere = await find(tx.em, rows);
+      const silent = rows.filter(isSilent);
       for (const row of silent) await this.#lose(tx, row, reason);
       return silent.length;
     });
