@@ -13,6 +13,8 @@ export interface CallCredentials {
    */
   readonly foreignCertificate?: Buffer | null;
   readonly clientAddress: string;
+  /** How much has come over the connection since it was made; grows whenever the client gives a sign of life. Absent when not known. */
+  readonly bytesRead?: number;
 }
 
 /** Turns credentials into a caller. */

@@ -52,6 +52,7 @@ export class Admission {
       clientCertificate: facts.clientCertificate,
       foreignCertificate: facts.foreignCertificate,
       clientAddress: facts.address,
+      bytesRead: facts.bytesRead,
     };
     // A public call is served whatever credentials came along: logging in works with an expired session at hand.
     const caller = route.permission === "public" ? ANONYMOUS : await authenticate(credentials, authenticators());

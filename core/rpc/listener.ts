@@ -23,6 +23,8 @@ export interface ConnectionFacts {
   readonly foreignCertificate: Buffer | null;
   /** SHA-256 over the DER of the certificate that this connection was served with. */
   readonly serverFingerprint: Buffer;
+  /** From the client, so far. */
+  readonly bytesRead: number;
 }
 
 export interface RpcListenerEvents {
@@ -116,7 +118,8 @@ export class RpcListener {
       const { clientCertificate } = facts;
       if (clientCertificate === null) continue;
       const certificate = new X509Certificate(clientCertificate);
-      if (!authorities.some((key) => certificate.verify(key))) this.#facts.set(peer, { ...facts, clientCertificate: null });
+      if (!authorities.some((key) => certificate.verify(key)))
+        this.#facts.set(peer, Object.create(facts, { clientCertificate: { value: null } }) as ConnectionFacts);
     }
   }
 
@@ -206,6 +209,9 @@ export class RpcListener {
       get serverFingerprint() {
         fingerprint ??= fingerprintOf(socket);
         return fingerprint;
+      },
+      get bytesRead() {
+        return socket.bytesRead;
       },
     });
     socket.once("close", () => this.#facts.delete(peer));

@@ -23,6 +23,14 @@ test("answers calls of every kind, and holds a lease only while it does", async 
   assert.match(server.calls[0]?.clientAddress ?? "", /^(127\.0\.0\.1|::1)$/);
 });
 
+test("tells authenticators how much has come over the connection", async (t) => {
+  const server = await startEchoServer(t);
+  const { echo } = dialEcho(t, server, { token: new Secret("eve") });
+  for (const text of ["one", "two", "three"]) await echo.count({ to: text.length })[Symbol.asyncIterator]().next();
+  const [one = 0, two = 0, three = 0] = server.bytesRead;
+  assert.ok(0 < one && one < two && two < three, String(server.bytesRead));
+});
+
 test("asks nobody for more requests when the call is over", async (t) => {
   const server = await startEchoServer(t);
   const { echo } = dialEcho(t, server, { token: new Secret("mallory") });

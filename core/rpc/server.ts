@@ -47,7 +47,8 @@ export class RpcServer {
   readonly #server = new Server({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
-    "grpc.keepalive_time_ms": 30_000,
+    // Whoever stays connected asks for signs of life more often than that.
+    "grpc.keepalive_time_ms": 120_000,
     "grpc.keepalive_timeout_ms": 15_000,
     // Books about each connection and call that nobody here reads.
     "grpc.enable_channelz": 0,

@@ -37,6 +37,29 @@ test("a call without a certificate, or with a session beside it, is for others t
   assert.equal(await authenticate(tlsCertificatePem, "session"), null);
 });
 
+test("tells of an agent when something has come over its connection", async () => {
+  const { tlsCertificatePem, agentId } = await bed.enrolment.enrolLocal({
+    name: "web-09",
+    role: "node",
+    keys,
+    publicAddresses: [],
+  });
+  const heard: string[] = [];
+  const hearing = new AgentAuthenticator(bed.directory, "test", bed.clock, bed.guards, (id) => heard.push(id));
+  const [one, other] = [0, 1].map(() => new X509Certificate(tlsCertificatePem).raw);
+  const call = (clientCertificate: Buffer | undefined, bytesRead: number) =>
+    hearing.authenticate({
+      bearerToken: null,
+      clientCertificate: clientCertificate ?? null,
+      clientAddress: "192.0.2.7",
+      bytesRead,
+    });
+  for (const bytesRead of [500, 500, 517, 517]) await call(one, bytesRead);
+  assert.deepEqual(heard, [agentId, agentId]);
+  await call(other, 300); // another connection has counted less
+  assert.equal(heard.length, 3);
+});
+
 test("a certificate of the User CA makes no agent, whatever its name", async () => {
   await bed.enrolment.enrolLocal({ name: "web-01", role: "node", keys, publicAddresses: [] });
   const { pem } = await bed.authorities.issueUserX509({ publicKeyDer: keys.tlsPublicKey, commonName: "web-01", ttlSeconds: 60 });

@@ -17,14 +17,16 @@ export class AgentAuthenticator implements Authenticator {
   /** A connection shows the same certificate at every call: it is read once. */
   readonly #read = new WeakMap<Buffer, HostCertificate>();
 
+  /** @param onHeard Told of an agent when something has come over its connection since the last time. */
   constructor(
     private readonly directory: AgentDirectory,
     private readonly clusterName: string,
     private readonly clock: Clock,
     private readonly guards: Guards,
+    private readonly onHeard: (agentId: string) => void = () => undefined,
   ) {}
 
-  async authenticate({ bearerToken, clientCertificate }: CallCredentials): Promise<Caller | null> {
+  async authenticate({ bearerToken, clientCertificate, bytesRead = 0 }: CallCredentials): Promise<Caller | null> {
     if (clientCertificate === null || bearerToken !== null) return null;
     const certificate = this.#certificateOf(clientCertificate);
     const { name, organization } = certificate;
@@ -41,6 +43,11 @@ export class AgentAuthenticator implements Authenticator {
       });
     }
     requireNoRefusal(this.guards, { agent: name });
+    // A stream is authenticated again every few seconds, also when nothing has come meanwhile.
+    if (bytesRead > certificate.bytesRead) {
+      certificate.bytesRead = bytesRead;
+      this.onHeard(agent.id);
+    }
     return {
       kind: "agent",
       id: agent.id,
@@ -71,6 +78,8 @@ interface HostCertificate {
   readonly serial: string;
   readonly validFrom: Date;
   readonly validTo: Date;
+  /** Over its connection, when it was looked at last. */
+  bytesRead: number;
 }
 
 function readHostCertificate(der: Buffer): HostCertificate {
@@ -83,5 +92,6 @@ function readHostCertificate(der: Buffer): HostCertificate {
     serial: certificate.serialNumber.toLowerCase(),
     validFrom: certificate.validFromDate,
     validTo: certificate.validToDate,
+    bytesRead: 0,
   };
 }

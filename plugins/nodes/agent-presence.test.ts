@@ -102,6 +102,26 @@ test("registers all the same when no copy comes, and leaves without one", async 
   await presence.leave();
 });
 
+test("does not wait for its turn when the auth service has fallen silent", async () => {
+  const link = new FakeLink({}, 3_600);
+  let isCutOff = false;
+  const presence = new AgentPresence(
+    link,
+    silentLogger,
+    async () => false,
+    async () => {},
+    () => isCutOff,
+    5,
+  );
+  await presence.start(facts);
+  await link.called("register prod");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(link.calls, ["register prod"]);
+  isCutOff = true;
+  await link.called("heartbeat", 2);
+  await presence.leave();
+});
+
 test("goodbye works while the auth service is out of reach", async () => {
   const down = new MezError("UNAVAILABLE", "cannot reach the auth service");
   const link = new FakeLink({ register: [down, down, down], deregister: [down] });

@@ -7,6 +7,7 @@ import type { AgentFacts } from "./agent-service.js";
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 20_000;
 const MAX_UNINFORMED_MS = 2_000;
+const LOOK_EVERY_MS = 20_000;
 
 /** Keeps an agent registered: once at the start, again after each failure, with heartbeats between. */
 export class AgentPresence {
@@ -18,12 +19,16 @@ export class AgentPresence {
   /**
    * @param rejoin Called when the cluster does not know the agent any more; `false` when nothing can be done.
    * @param informed Resolves when this process has a whole copy of what it is to report on; waited for, but not for long.
+   * @param isCutOff Whether the auth service has been silent for longer than it is when all is well: then the next heartbeat does not wait.
+   * @param lookEveryMs How often that is asked.
    */
   constructor(
     private readonly link: AgentLink,
     private readonly logger: Logger,
     private readonly rejoin: () => Promise<boolean>,
     private readonly informed: () => Promise<void> = async () => {},
+    private readonly isCutOff: () => boolean = () => false,
+    private readonly lookEveryMs = LOOK_EVERY_MS,
   ) {}
 
   /** Begins, or begins again with other facts. */
@@ -68,7 +73,7 @@ export class AgentPresence {
         retryMs = FIRST_RETRY_MS;
         this.logger.info("registered with the cluster");
         for (;;) {
-          await pause(intervalMs * (0.9 + 0.1 * Math.random()), AbortSignal.any([signal, this.#hurry.signal]));
+          await this.#rest(intervalMs * (0.9 + 0.1 * Math.random()), AbortSignal.any([signal, this.#hurry.signal]));
           if (signal.aborted) return;
           this.#hurry = new AbortController();
           await this.link.heartbeat();
@@ -84,6 +89,15 @@ export class AgentPresence {
       await pause(retryMs * (0.5 + Math.random()), signal);
       retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
     }
+  }
+
+  /** Until the next heartbeat is due. */
+  async #rest(milliseconds: number, signal: AbortSignal): Promise<void> {
+    let left = milliseconds;
+    do {
+      await pause(Math.min(left, this.lookEveryMs), signal);
+      left -= this.lookEveryMs;
+    } while (left > 0 && !signal.aborted && !this.isCutOff());
   }
 
   /** Otherwise the registration would be followed by a heartbeat that tells the rest, from every agent when all connect. */

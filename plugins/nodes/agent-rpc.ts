@@ -41,7 +41,10 @@ export function agentHandlers(
     async registerAgent(request, call) {
       const trust = readTrustReport(request.trust);
       const duties = await agents.register(idOf(call), request, call.clientAddress, trust);
-      return { heartbeatIntervalSeconds: duties.heartbeatSeconds, renewalSpreadMilliseconds: duties.renewalSpreadMs };
+      return {
+        heartbeatIntervalSeconds: agents.connectedHeartbeatSeconds,
+        renewalSpreadMilliseconds: duties.renewalSpreadMs,
+      };
     },
     async agentHeartbeat({ trust }, call) {
       agents.heartbeat(idOf(call), readTrustReport(trust));

@@ -14,6 +14,8 @@ import type { HostIdentityRegistry } from "./host-identity-registry.js";
 import type { RoleIdentity } from "./role-identity.js";
 
 const DEFAULT_SPREAD_MS = 30_000;
+/** The auth service speaks every 5. */
+const CUT_OFF_SECONDS = 15;
 
 export interface AgentRuntimeParts {
   readonly process: ProcessInfo;
@@ -91,7 +93,8 @@ export class AgentRuntime implements Lifecycle, AgentRegistration {
     const identity = this.parts.identities.get(role);
     const { link, logger, collections } = this.parts;
     const rejoin = (): Promise<boolean> => this.#rejoin(identity);
-    const presence = known ?? new AgentPresence(link(identity), logger, rejoin, () => collections.ready());
+    const isCutOff = (): boolean => collections.silentSeconds() > CUT_OFF_SECONDS;
+    const presence = known ?? new AgentPresence(link(identity), logger, rejoin, () => collections.ready(), isCutOff);
     this.#presences.set(role, presence);
     const { version } = this.parts.process;
     await presence.start({ labels, hostname: hostname(), os: `${process.platform} ${process.arch}`, version });

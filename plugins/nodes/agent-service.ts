@@ -52,6 +52,11 @@ export class AgentService {
     return { heartbeatSeconds: this.heartbeats.intervalSeconds, renewalSpreadMs };
   }
 
+  /** Seconds between heartbeats of agents whose connections are looked at. */
+  get connectedHeartbeatSeconds(): number {
+    return this.heartbeats.connectedIntervalSeconds;
+  }
+
   /** @throws {MezError} `UNAUTHENTICATED` when the agent has been removed */
   heartbeat(agentId: string, trust: TrustReport | null): void {
     if (this.directory.get(agentId) === null) throw removed();

@@ -45,6 +45,58 @@ test("who said goodbye is offline at once, until the next heartbeat", () => {
   assert.equal(heartbeats.lastSeen("a"), null);
 });
 
+test("a connection that lives keeps an agent online, unless it has said goodbye or never registered", () => {
+  const heartbeats = new Heartbeats(opened.database, clock, silentLogger, 20);
+  for (const id of ["a", "b"]) heartbeats.beat(id);
+  heartbeats.leave("b");
+  clock.time += 50_000;
+  for (const id of ["a", "b", "c"]) heartbeats.hear(id);
+  clock.time += 50_000;
+  assert.deepEqual(
+    ["a", "b", "c"].map((id) => heartbeats.isOnline(id)),
+    [true, false, false],
+  );
+  assert.equal(heartbeats.lastSeen("c"), null);
+});
+
+for (const [intervalSeconds, connected] of [
+  [1, 1],
+  [19, 19],
+  [20, 180],
+  [60, 540],
+] as const)
+  test(`asks for a heartbeat every ${connected} s where ${intervalSeconds} s are set, as a connection shows that it lives`, () => {
+    assert.equal(new Heartbeats(opened.database, clock, silentLogger, intervalSeconds).connectedIntervalSeconds, connected);
+  });
+
+test("writes who was heard once an interval, and reads what others wrote where there are others", async () => {
+  let [writes, reads] = [0, 0];
+  const counting: Database = {
+    read: (work) => {
+      reads += 1;
+      return opened.database.read(work);
+    },
+    transaction: (work) => {
+      writes += 1;
+      return opened.database.transaction(work);
+    },
+  };
+  let isShared = false;
+  const heartbeats = new Heartbeats(counting, clock, silentLogger, 20, async () => isShared);
+  heartbeats.beat("heard-often");
+  await heartbeats.save();
+  for (let second = 0; second < 60; second += 5) {
+    clock.time += 5_000;
+    heartbeats.hear("heard-often");
+    await heartbeats.save();
+    await heartbeats.look();
+  }
+  assert.deepEqual([writes, reads], [4, 0]);
+  isShared = true;
+  await heartbeats.look();
+  assert.equal(reads, 1);
+});
+
 test("survives a restart, in a few transactions however many agents there are", async () => {
   let transactions = 0;
   const counting: Database = {

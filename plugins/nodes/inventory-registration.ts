@@ -57,7 +57,9 @@ export function registerInventory(host: Registrar, services: NodesServices, { ho
     AUTHENTICATOR,
     "agent",
     (resolve) =>
-      new AgentAuthenticator(directory(resolve), resolve(PROCESS).clusterName, resolve(CLOCK), resolve.latePort(GUARD)),
+      new AgentAuthenticator(directory(resolve), resolve(PROCESS).clusterName, resolve(CLOCK), resolve.latePort(GUARD), (id) =>
+        heartbeats(resolve).hear(id),
+      ),
   );
   host.rpc(NODE_RPC, (resolve) => nodeHandlers(nodes(resolve), openSsh(resolve)));
   host.rpc(NODE_ACCESS_RPC, (resolve) => {

@@ -5,6 +5,7 @@ import { RPC_DIALER } from "../../core/plugin/dialer.js";
 import type { HostIdentity } from "../../core/plugin/host-identity.js";
 import { LOGGER } from "../../core/plugin/logger.js";
 import { once } from "../../core/plugin/once.js";
+import { PLUGIN_HOST } from "../../core/plugin/plugin-host.js";
 import { CLOCK, PROCESS } from "../../core/plugin/process.js";
 import { GUARD } from "../../core/ports/guard.js";
 import { JOIN_METHOD } from "../../core/ports/join-method.js";
@@ -51,7 +52,10 @@ export function nodesServices(settings: NodesSettings, processRoles: ReadonlySet
   const roles = (["auth", "proxy", "node"] as const).filter((role) => processRoles.has(role));
 
   const directory = once((resolve) => new AgentDirectory(resolve(COLLECTIONS).of(AGENTS)));
-  const heartbeats = once((resolve) => new Heartbeats(resolve(DATABASE), resolve(CLOCK), resolve(LOGGER), heartbeatSeconds));
+  const heartbeats = once((resolve) => {
+    const isShared = async (): Promise<boolean> => (await resolve(PLUGIN_HOST).servers()).length > 0;
+    return new Heartbeats(resolve(DATABASE), resolve(CLOCK), resolve(LOGGER), heartbeatSeconds, isShared);
+  });
   const trustReports = once((resolve) => new TrustReports(directory(resolve), heartbeats(resolve)));
   const agents = once((resolve) => new AgentService(resolve(DATABASE), directory(resolve), heartbeats(resolve)));
   const openSsh = once(

@@ -156,7 +156,7 @@ export class SimulatedAgent {
         onRegistered();
         retry = FIRST_REPORT_RETRY_MS;
         for (;;) {
-          await this.#pause(heartbeatIntervalSeconds * 1000 * (0.9 + 0.1 * Math.random()));
+          await this.#rest(heartbeatIntervalSeconds * 1000 * (0.9 + 0.1 * Math.random()));
           this.#isHurried = false;
           await this.beats.count(channel.unary(agentHeartbeat.path, this.#copy.trust.heartbeat).then(() => undefined));
         }
@@ -182,6 +182,14 @@ export class SimulatedAgent {
       const retry = FIRST_SIGN_RETRY_MS * Math.min(2 ** (failures - 1), 16) * (0.5 + Math.random());
       await sleep(failures > 0 ? retry : SIGN_OF_LIFE_MS * (0.9 + 0.1 * Math.random()), undefined, { ref: false });
     }
+  }
+
+  async #rest(milliseconds: number): Promise<void> {
+    let left = milliseconds;
+    do {
+      await this.#pause(Math.min(left, LOOK_EVERY_MS));
+      left -= LOOK_EVERY_MS;
+    } while (left > 0 && !this.#isHurried && this.silentSeconds <= CUT_OFF_SECONDS);
   }
 
   #pause(milliseconds: number): Promise<void> {
@@ -223,6 +231,8 @@ const MAX_WATCH_RETRY_MS = 2_000;
 const FIRST_REPORT_RETRY_MS = 500;
 const MAX_REPORT_RETRY_MS = 20_000;
 const MAX_UNINFORMED_MS = 2_000;
+const LOOK_EVERY_MS = 20_000;
+const CUT_OFF_SECONDS = 15;
 const SIGN_OF_LIFE_MS = 120_000;
 const FIRST_SIGN_RETRY_MS = 1_000;
 
