@@ -1,9 +1,10 @@
 import type { Metadata } from "@grpc/grpc-js";
 import { isMezError, MezError, messageOf } from "../errors/error.js";
 import type { AuditRecord } from "../plugin/audit.js";
+import type { Caller } from "../plugin/caller.js";
 import type { Logger } from "../plugin/logger.js";
 import type { CallContext } from "../plugin/rpc.js";
-import type { Authenticator } from "../ports/authenticator.js";
+import type { Authenticator, CallCredentials } from "../ports/authenticator.js";
 import type { Authorizer } from "../ports/authorizer.js";
 import type { CallRoute } from "./call-route.js";
 import { refusedCall } from "./interceptors/audit.js";
@@ -35,7 +36,21 @@ export interface CallAtTheDoor {
 
 /** Decides who gets in: a limit for calls without credentials, then who it is, then whether they may. */
 export class Admission {
+  /** Of calls that were not admitted yet. */
+  readonly #recognized = new WeakMap<Metadata, Promise<Caller>>();
+
   constructor(private readonly parts: AdmissionParts) {}
+
+  /** Whether a call is of somebody who is known here, before its request is read; `admit` need not find that out again. */
+  async recognize(facts: ConnectionFacts, metadata: Metadata): Promise<boolean> {
+    if (this.parts.isBlind?.() === true) return false;
+    const caller = authenticate(credentialsOf(facts, metadata), this.parts.authenticators());
+    this.#recognized.set(metadata, caller);
+    return caller.then(
+      ({ kind }) => kind !== "anonymous",
+      () => false,
+    );
+  }
 
   /** @throws {MezError} `UNAVAILABLE`, `LIMIT_EXCEEDED`, `UNAUTHENTICATED`, `ACCESS_DENIED`, which is audited */
   async admit({ path, route, facts, metadata, signal }: CallAtTheDoor): Promise<CallContext> {
@@ -47,15 +62,13 @@ export class Admission {
         { fields: NOT_BEGUN },
       );
     if (route.permission === "public") anonymousCalls.admit(facts.address);
-    const credentials = {
-      bearerToken: bearerToken(metadata),
-      clientCertificate: facts.clientCertificate,
-      foreignCertificate: facts.foreignCertificate,
-      clientAddress: facts.address,
-      bytesRead: facts.bytesRead,
-    };
+    const recognized = this.#recognized.get(metadata);
+    this.#recognized.delete(metadata); // a stream that is looked at again has to prove itself again
     // A public call is served whatever credentials came along: logging in works with an expired session at hand.
-    const caller = route.permission === "public" ? ANONYMOUS : await authenticate(credentials, authenticators());
+    const caller =
+      route.permission === "public"
+        ? ANONYMOUS
+        : await (recognized ?? authenticate(credentialsOf(facts, metadata), authenticators()));
     try {
       authorize(caller, route, authorizer());
     } catch (error) {
@@ -86,6 +99,16 @@ export class Admission {
 // --- internal ---
 
 const ANONYMOUS = { kind: "anonymous" } as const;
+
+function credentialsOf(facts: ConnectionFacts, metadata: Metadata): CallCredentials {
+  return {
+    bearerToken: bearerToken(metadata),
+    clientCertificate: facts.clientCertificate,
+    foreignCertificate: facts.foreignCertificate,
+    clientAddress: facts.address,
+    bytesRead: facts.bytesRead,
+  };
+}
 
 function bearerToken(metadata: Metadata): string | null {
   const header = metadata.get("authorization")[0];

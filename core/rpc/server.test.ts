@@ -48,6 +48,27 @@ test("asks nobody for more requests when the call is over", async (t) => {
   await assert.rejects(echo.sum(requests(), { signal: stopped }), (error) => isMezError(error, "CANCELLED"));
 });
 
+test("reads long requests of those alone who have shown who they are", async (t) => {
+  const server = await startEchoServer(t);
+  const machine = await server.authority.issue("web-01");
+  const long = "x".repeat(64 * 1024);
+  const answers = async (method: "say" | "tell", rest: Parameters<typeof dialEcho>[2], text = long) =>
+    await dialEcho(t, server, rest)
+      .echo[method]({ text })
+      .then(
+        () => "answered",
+        (error: unknown) => (isMezError(error) ? error.code : "failed"),
+      );
+  assert.equal(await answers("tell", { token: new Secret("eve") }), "answered");
+  assert.equal(await answers("tell", { identity: machine }), "answered");
+  assert.equal(await answers("tell", { token: new Secret("mallory") }), "LIMIT_EXCEEDED");
+  assert.equal(await answers("tell", {}), "LIMIT_EXCEEDED");
+  assert.equal(await answers("tell", {}, "short"), "UNAUTHENTICATED");
+  assert.equal(await answers("say", { token: new Secret("eve") }), "LIMIT_EXCEEDED", "what is public needs none of it");
+  assert.equal(await answers("say", {}, "x".repeat(60 * 1024)), "answered");
+  assert.equal(server.leases, 0);
+});
+
 const WITHDRAWALS = [
   { name: "whose session has ended", change: { known: false }, code: "UNAUTHENTICATED" },
   { name: "who lost the permission", change: { granted: false }, code: "ACCESS_DENIED" },

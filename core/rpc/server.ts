@@ -18,11 +18,11 @@ import type { CallContext, RpcDefinition, RpcService } from "../plugin/rpc.js";
 import { Admission, type AdmissionParts } from "./admission.js";
 import type { CallRoute, CallRouter } from "./call-route.js";
 import { whileAdmitted } from "./interceptors/admit-again.js";
+import { limitMessages, MAX_MESSAGE_BYTES, type UnreadCall } from "./interceptors/message-limit.js";
 import { refuseNulBytes } from "./interceptors/text.js";
 import { RpcListener } from "./listener.js";
 import { toStatus } from "./status.js";
 
-const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const MAX_STREAMS_PER_CONNECTION = 1000;
 const ADMIT_AGAIN_EVERY_MS = 10_000;
 
@@ -52,8 +52,16 @@ export class RpcServer {
     "grpc.keepalive_timeout_ms": 15_000,
     // Books about each connection and call that nobody here reads.
     "grpc.enable_channelz": 0,
+    interceptors: [
+      limitMessages(
+        (peer) => (this.#listener?.facts(peer)?.clientCertificate ?? null) !== null,
+        (call) => this.#isKnown(call),
+      ),
+    ],
   });
   readonly #known = new Set<string>();
+  /** Where the methods are found, by their paths. */
+  readonly #places = new Map<string, readonly [service: string, method: string]>();
   readonly #streams = new Set<AbortController>();
   #listener: RpcListener | null = null;
 
@@ -69,6 +77,7 @@ export class RpcServer {
     this.#known.add(service.name);
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const [method, definition] of Object.entries(service.definition)) {
+      this.#places.set(definition.path, [service.name, method]);
       implementation[method] = definition.responseStream
         ? this.#streaming(service.name, method, definition)
         : this.#unary(service.name, method, definition);
@@ -164,6 +173,13 @@ export class RpcServer {
       this.#streams.delete(ended);
       call.off("cancelled", end); // it is emitted after every answer as well
     }
+  }
+
+  async #isKnown({ path, peer, metadata }: UnreadCall): Promise<boolean> {
+    const [facts, place] = [this.#listener?.facts(peer), this.#places.get(path)];
+    if (facts === undefined || place === undefined) return false;
+    const route = this.options.router(...place);
+    return route !== null && route.permission !== "public" && this.#admission.recognize(facts, metadata);
   }
 
   async #admit(path: string, route: CallRoute, call: AnyCall, signal: AbortSignal): Promise<CallContext> {
