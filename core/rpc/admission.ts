@@ -36,16 +36,16 @@ export interface CallAtTheDoor {
 
 /** Decides who gets in: a limit for calls without credentials, then who it is, then whether they may. */
 export class Admission {
-  /** Of calls that were not admitted yet. */
-  readonly #recognized = new WeakMap<Metadata, Promise<Caller>>();
+  /** Who makes the calls that were not admitted yet. */
+  readonly #recognized = new WeakMap<Metadata, { readonly caller: Promise<Caller>; readonly at: number }>();
 
   constructor(private readonly parts: AdmissionParts) {}
 
-  /** Whether a call is of somebody who is known here, before its request is read; `admit` need not find that out again. */
+  /** Whether a call is of somebody who is known here, before its request is read; `admit` takes that up when it comes soon. */
   async recognize(facts: ConnectionFacts, metadata: Metadata): Promise<boolean> {
     if (this.parts.isBlind?.() === true) return false;
     const caller = authenticate(credentialsOf(facts, metadata), this.parts.authenticators());
-    this.#recognized.set(metadata, caller);
+    this.#recognized.set(metadata, { caller, at: performance.now() });
     return caller.then(
       ({ kind }) => kind !== "anonymous",
       () => false,
@@ -54,7 +54,7 @@ export class Admission {
 
   /** @throws {MezError} `UNAVAILABLE`, `LIMIT_EXCEEDED`, `UNAUTHENTICATED`, `ACCESS_DENIED`, which is audited */
   async admit({ path, route, facts, metadata, signal }: CallAtTheDoor): Promise<CallContext> {
-    const { anonymousCalls, authenticators, authorizer, audit } = this.parts;
+    const { anonymousCalls, authorizer, audit } = this.parts;
     if (this.parts.isBlind?.() === true)
       throw new MezError(
         "UNAVAILABLE",
@@ -62,13 +62,8 @@ export class Admission {
         { fields: NOT_BEGUN },
       );
     if (route.permission === "public") anonymousCalls.admit(facts.address);
-    const recognized = this.#recognized.get(metadata);
-    this.#recognized.delete(metadata); // a stream that is looked at again has to prove itself again
     // A public call is served whatever credentials came along: logging in works with an expired session at hand.
-    const caller =
-      route.permission === "public"
-        ? ANONYMOUS
-        : await (recognized ?? authenticate(credentialsOf(facts, metadata), authenticators()));
+    const caller = route.permission === "public" ? ANONYMOUS : await this.#whoCalls(facts, metadata);
     try {
       authorize(caller, route, authorizer());
     } catch (error) {
@@ -81,6 +76,14 @@ export class Admission {
         return facts.serverFingerprint;
       },
     };
+  }
+
+  /** Whoever holds back the rest of a request proves himself again, and so does a stream that is looked at again. */
+  async #whoCalls(facts: ConnectionFacts, metadata: Metadata): Promise<Caller> {
+    const recognized = this.#recognized.get(metadata);
+    this.#recognized.delete(metadata);
+    if (recognized !== undefined && performance.now() - recognized.at < RECOGNIZED_MS) return recognized.caller;
+    return authenticate(credentialsOf(facts, metadata), this.parts.authenticators());
   }
 
   /** Only proxies pass connections on: whoever does says where the client is. @throws {MezError} `ACCESS_DENIED` */
@@ -98,6 +101,7 @@ export class Admission {
 
 // --- internal ---
 
+const RECOGNIZED_MS = 1_000;
 const ANONYMOUS = { kind: "anonymous" } as const;
 
 function credentialsOf(facts: ConnectionFacts, metadata: Metadata): CallCredentials {

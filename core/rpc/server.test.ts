@@ -69,6 +69,23 @@ test("reads long requests of those alone who have shown who they are", async (t)
   assert.equal(server.leases, 0);
 });
 
+test("looks at credentials again when the request has come, however long that took", async (t) => {
+  const server = await startEchoServer(t);
+  const { echo } = dialEcho(t, server, { token: new Secret("eve") });
+  const [asked, withdrawn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  async function* requests() {
+    asked.resolve();
+    await withdrawn.promise;
+    yield { n: 1 };
+  }
+  assert.deepEqual(await echo.tell({ text: "before" }), { text: "before" });
+  const late = echo.sum(requests());
+  await asked.promise;
+  server.known = false;
+  withdrawn.resolve();
+  await assert.rejects(late, (error) => isMezError(error, "UNAUTHENTICATED"));
+});
+
 const WITHDRAWALS = [
   { name: "whose session has ended", change: { known: false }, code: "UNAUTHENTICATED" },
   { name: "who lost the permission", change: { granted: false }, code: "ACCESS_DENIED" },
