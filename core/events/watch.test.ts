@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { WatchServiceService } from "../../proto/gen/mezite/core/v1/watch.js";
+import { freePorts } from "../../test/fixtures/free-ports.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { type TestAuthority, testAuthority } from "../../test/fixtures/tls.js";
 import type { Caller } from "../plugin/caller.js";
@@ -28,7 +29,7 @@ async function serve(
   t: TestContext,
   authority: TestAuthority,
   collections: LocalCollections,
-  address = "localhost:0",
+  address?: string,
 ): Promise<{ server: RpcServer; address: string }> {
   const { watch } = watchHandlers(collections);
   const server = new RpcServer({
@@ -62,7 +63,7 @@ async function serve(
     sshCertificate: Buffer.alloc(0),
     expiresAt: new Date(),
   };
-  const listening = await server.listen(address, credentials);
+  const listening = await server.listen(address ?? `localhost:${(await freePorts(1))[0]}`, credentials);
   t.after(() => server.close());
   return { server, address: `localhost:${listening.slice(listening.lastIndexOf(":") + 1)}` };
 }

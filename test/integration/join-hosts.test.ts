@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { loadConfig } from "../../core/config/load.js";
@@ -16,6 +15,8 @@ import type { Secret } from "../../core/plugin/secret.js";
 import { systemClock } from "../../core/time/clock.js";
 import { AGENT_REGISTRATION, NODE_INVENTORY } from "../../plugins/nodes/api.js";
 import { TOKENS } from "../../plugins/tokens/api.js";
+import { eventually } from "../fixtures/eventually.js";
+import { freePorts } from "../fixtures/free-ports.js";
 import { silentLogger } from "../fixtures/silent-logger.js";
 
 const PLUGINS = [
@@ -46,7 +47,7 @@ let auth: Host;
 let address: string;
 
 before(async () => {
-  auth = await boot("server", ["auth", "proxy", "node"], null, "127.0.0.1:0");
+  auth = await boot("server", ["auth", "proxy", "node"], null, `127.0.0.1:${(await freePorts(1))[0]}`);
   address = auth.authAddress ?? "";
 });
 after(async () => {
@@ -135,12 +136,10 @@ async function token(): Promise<Secret> {
 }
 
 async function online(name: string, labels: Readonly<Record<string, string>>): Promise<void> {
-  for (let attempt = 0; attempt < 400; attempt++) {
+  await eventually(() => {
     const node = auth.provided(NODE_INVENTORY)?.get(name);
-    if (node?.online === true && isDeepStrictEqual(node.labels, labels)) return;
-    await sleep(50);
-  }
-  assert.fail(`${name} did not come online with its labels`);
+    return node?.online === true && isDeepStrictEqual(node.labels, labels);
+  });
 }
 
 function projectRoot(): string {

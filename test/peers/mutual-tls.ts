@@ -78,9 +78,9 @@ http {
 function haproxyConfig(port: number, certificate: string, authorities: string): string {
   return `defaults
   mode http
-  timeout client 5s
-  timeout server 5s
-  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+  timeout connect 60s
 frontend f
   bind 127.0.0.1:${port} ssl crt ${certificate} ca-file ${authorities} verify required
   http-request return status 200 content-type text/plain lf-string "verified: %[ssl_c_verify]"

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../fixtures/eventually.js";
+import { freePorts } from "../fixtures/free-ports.js";
 import { testAuthority } from "../fixtures/tls.js";
 import { requirePeer } from "./require-peer.js";
 
@@ -35,7 +35,7 @@ export class RunningRsyslog {
 
   static async start(protocol: SyslogProtocol): Promise<RunningRsyslog> {
     const folder = mkdtempSync(join(tmpdir(), "mezite-rsyslog-"));
-    const port = protocol === "unix" ? 0 : await freePort();
+    const port = protocol === "unix" ? 0 : ((await freePorts(1))[0] as number);
     const file = (name: string) => join(folder, name);
     if (protocol === "tls") {
       const authority = await testAuthority();
@@ -116,13 +116,4 @@ ${input}
 template(name="plain" type="string" string="${format}")
 action(type="omfile" file="${file("received")}" template="plain" flushOnTXEnd="on")
 `;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

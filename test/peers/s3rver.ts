@@ -7,16 +7,18 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Secret } from "../../core/plugin/secret.js";
 import type { S3Settings } from "../../plugins/s3/s3-settings.js";
+import { freePorts } from "../fixtures/free-ports.js";
 
 /** A small S3 server with an empty bucket `rec`: no object lock and no versions, but quick. */
 export class RunningS3rver {
   readonly #directory = mkdtempSync(join(tmpdir(), "mezite-s3rver-"));
   #process: ChildProcess | null = null;
-  #port = 0;
+
+  constructor(private readonly port: number) {}
 
   get settings(): S3Settings {
     return {
-      ...{ bucket: "rec", region: "us-east-1", endpoint: `http://127.0.0.1:${this.#port}`, usesPathStyle: true },
+      ...{ bucket: "rec", region: "us-east-1", endpoint: `http://127.0.0.1:${this.port}`, usesPathStyle: true },
       credentials: { accessKeyId: "S3RVER", secretAccessKey: new Secret("S3RVER") },
       ...{ encryption: null, lock: null },
     };
@@ -24,16 +26,14 @@ export class RunningS3rver {
 
   /** Listens; after `pause` at the same port, with everything that it held. */
   async resume(): Promise<void> {
-    const place = ["-d", this.#directory, "-a", "127.0.0.1", "-p", String(this.#port)];
+    const place = ["-d", this.#directory, "-a", "127.0.0.1", "-p", String(this.port)];
     const child = spawn(process.execPath, [PROGRAM, ...place, "--configure-bucket", "rec"], {
       stdio: ["ignore", "pipe", "ignore"],
     });
     this.#process = child;
     const lines = createInterface(child.stdout as NodeJS.ReadableStream);
     for await (const line of lines) {
-      const port = /listening on .*:(\d+)$/i.exec(line)?.[1];
-      if (port === undefined) continue;
-      this.#port = Number(port);
+      if (!/listening on .*:\d+$/i.test(line)) continue;
       child.stdout?.resume();
       return;
     }
@@ -58,7 +58,8 @@ export class RunningS3rver {
 
 /** Starts one on a port of its own. */
 export async function startS3rver(): Promise<RunningS3rver> {
-  const server = new RunningS3rver();
+  const [port = 0] = await freePorts(1);
+  const server = new RunningS3rver(port);
   await server.resume();
   return server;
 }

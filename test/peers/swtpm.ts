@@ -1,11 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../fixtures/eventually.js";
-import { freePorts } from "../fixtures/free-ports.js";
+import { twoPorts } from "../fixtures/free-ports.js";
 import { requirePeer } from "./require-peer.js";
 
 /** A TPM as a program, with an endorsement certificate of a maker of its own. */
@@ -43,24 +42,6 @@ export async function startSwtpm(): Promise<RunningSwtpm> {
 
 // --- internal ---
 
-/** The TCTI looks for the control channel at the next port. */
-async function twoPorts(): Promise<readonly [number, number]> {
-  for (;;) {
-    const [port] = (await freePorts(1)) as [number];
-    if (port < 65_535 && (await isFree(port + 1))) return [port, port + 1];
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer().listen(port, "127.0.0.1");
-  const listens = await once(server, "listening").then(
-    () => true,
-    () => false,
-  );
-  if (listens) await new Promise((resolve) => server.close(resolve));
-  return listens;
-}
-
 function manufacture(folder: string): void {
   const maker = join(folder, "ca");
   for (const name of ["state", "ca"]) mkdirSync(join(folder, name), { mode: 0o700 });
@@ -81,15 +62,13 @@ function manufacture(folder: string): void {
   if (status !== 0) throw new Error(`swtpm_setup ended with ${status}:\n${stdout}${stderr}`);
 }
 
-/** Somebody else may take a port between the look and the start. */
+/** The TCTI looks for the control channel at the next port. */
 async function startOnFreePorts(folder: string): Promise<{ readonly child: ChildProcess; readonly port: number }> {
-  for (let left = 3; ; left -= 1) {
-    const [port, control] = await twoPorts();
-    const child = start(folder, port, control);
-    await eventually(() => child.exitCode !== null || existsSync(join(folder, "pid")));
-    if (child.exitCode === null) return { child, port };
-    if (left === 0) throw new Error(`swtpm ended with ${child.exitCode}`);
-  }
+  const [port, control] = await twoPorts();
+  const child = start(folder, port, control);
+  await eventually(() => child.exitCode !== null || existsSync(join(folder, "pid")));
+  if (child.exitCode !== null) throw new Error(`swtpm ended with ${child.exitCode}`);
+  return { child, port };
 }
 
 function start(folder: string, port: number, control: number): ChildProcess {

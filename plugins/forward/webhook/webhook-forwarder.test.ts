@@ -8,6 +8,7 @@ import { isMezError } from "../../../core/errors/error.js";
 import { Secret } from "../../../core/plugin/secret.js";
 import { systemClock } from "../../../core/time/clock.js";
 import { testAuditForwarder } from "../../../test/contracts/audit-forwarder.js";
+import { freePorts } from "../../../test/fixtures/free-ports.js";
 import { WebhookForwarder } from "./webhook-forwarder.js";
 
 testAuditForwarder("webhook", async () => {
@@ -21,8 +22,8 @@ testAuditForwarder("webhook", async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   };
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
+  const [port = 0] = await freePorts(1);
+  await listen(port);
   return {
     forwarder: forwarderTo(port),
     received: () => events,
