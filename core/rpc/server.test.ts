@@ -4,6 +4,7 @@ import { connect as connectTcp } from "node:net";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { dialEcho, FOR_EVER, serverCredentials, startEchoServer } from "../../test/fixtures/echo-rpc-server.js";
+import { eventually } from "../../test/fixtures/eventually.js";
 import { type TestAuthority, testAuthority } from "../../test/fixtures/tls.js";
 import { isMezError } from "../errors/error.js";
 import { Secret } from "../plugin/secret.js";
@@ -209,8 +210,7 @@ test("a stream ends on both sides when its caller goes away", async (t) => {
   const server = await startEchoServer(t);
   const { echo } = dialEcho(t, server, { token: new Secret("eve") });
   for await (const { n } of echo.count({ to: Number.MAX_SAFE_INTEGER })) if (n === 3) break;
-  for (let tries = 0; server.leases > 0 && tries < 200; tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.equal(server.leases, 0);
+  await eventually(() => server.leases === 0);
 });
 
 test("closes connections that speak no TLS 1.3, and goes on serving", async (t) => {
