@@ -40,6 +40,8 @@ for (const [what, name] of [
   ["a quote", 'alice" x'],
   ["a token", "alice%h"],
   ["nothing", ""],
+  ["a character that erases", "alice\u0085"],
+  ["a space of another width", "alice\u2003x"],
   ["no end", "a".repeat(200)],
 ] as const) {
   test(`a server cannot call a person by a name with ${what}`, () => {

@@ -89,10 +89,11 @@ for (const [what, serve] of [
 
 test("has ssh jump with the CAs that the person has set, which are not this program's", async () => {
   const folder = bed.logIn([await bed.proxy({ verdict: "jump", message: "" })]);
-  writeFakeSsh(folder, '"$SSL_CERT_FILE, $SSL_CERT_DIR"');
-  const env = { PATH: `${folder}:${process.env["PATH"]}`, SSL_CERT_FILE: "/etc/own ca.pem", SSL_CERT_DIR: "/etc/own" };
-  const { socket } = await bed.connect([folder, "web-01", "22"], env);
-  assert.equal(await said(socket), "/etc/own ca.pem, /etc/own\nSSH-2.0-client\r\n");
+  writeFakeSsh(folder, '"$SSL_CERT_FILE, $SSL_CERT_DIR, $NODE_EXTRA_CA_CERTS"');
+  const cas = { SSL_CERT_FILE: "/etc/own ca.pem", SSL_CERT_DIR: "/etc/own", NODE_EXTRA_CA_CERTS: "/etc/missing.pem" };
+  const { socket, stderr } = await bed.connect([folder, "web-01", "22"], { PATH: `${folder}:${process.env["PATH"]}`, ...cas });
+  assert.equal(stderr, ""); // Node says which of them it cannot read
+  assert.equal(await said(socket), "/etc/own ca.pem, /etc/own, /etc/missing.pem\nSSH-2.0-client\r\n");
 });
 
 test("has an agent sign, and another ssh jump when the agent has no such key", needsPeers("ssh-agent", "ssh-add"), async (t) => {

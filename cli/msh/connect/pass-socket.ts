@@ -12,8 +12,8 @@ import { MezError } from "../../../core/errors/error.js";
 export function passSocket(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     if (process.send === undefined) return reject(notBySsh());
-    // Of the message ssh reads the first byte, and the descriptor with it.
-    process.send("", socket, undefined, (error) => (error === null ? resolve() : reject(error)));
+    // Of the message ssh reads the first byte, and the descriptor with it. To close ours, Node would load all that it has for HTTP.
+    process.send("", socket, { keepOpen: true }, (error) => (error === null ? resolve() : reject(error)));
   });
 }
 

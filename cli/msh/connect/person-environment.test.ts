@@ -12,6 +12,7 @@ for (const [what, kept, expected] of [
     { MSH_SSL_CERT_FILE: "/etc/ca.pem", MSH_SSL_CERT_DIR: "/etc/ca" },
     { PATH: "/bin", SSL_CERT_FILE: "/etc/ca.pem", SSL_CERT_DIR: "/etc/ca" },
   ],
+  ["names some for Node", { MSH_NODE_EXTRA_CA_CERTS: "/etc/ca.pem" }, { PATH: "/bin", NODE_EXTRA_CA_CERTS: "/etc/ca.pem" }],
 ] as const)
   test(`programs that are started get the CAs of a person whose environment ${what}`, () => {
     assert.deepEqual(personEnvironment({ ...LAUNCHED, ...kept }), expected);

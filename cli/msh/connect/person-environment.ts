@@ -1,7 +1,8 @@
-/** Variables of OpenSSL that the launcher sets for this program alone, and the names under which it keeps the person's. */
+/** Variables of OpenSSL and Node that the launcher sets or clears for this program alone, and the names under which it keeps the person's. */
 const REPLACED = [
   ["SSL_CERT_FILE", "MSH_SSL_CERT_FILE"],
   ["SSL_CERT_DIR", "MSH_SSL_CERT_DIR"],
+  ["NODE_EXTRA_CA_CERTS", "MSH_NODE_EXTRA_CA_CERTS"],
 ] as const;
 
 /** The environment as ssh gave it to `msh __connect`, for programs that this one starts. */
