@@ -98,6 +98,7 @@ PidFile none
 StrictModes no
 MaxStartups 100
 PrintMotd no
+AcceptEnv SHLVL
 Subsystem sftp internal-sftp
 `,
     );
