@@ -121,7 +121,7 @@ export function auditHandlers(parts: AuditRpcParts): RpcHandlers<typeof AuditSer
 
     async reportEvents(request, call) {
       const records = parseReport(request.events, call.caller, clock.now());
-      await intake.store(records);
+      await intake.store(records, call.signal);
       return {};
     },
   };

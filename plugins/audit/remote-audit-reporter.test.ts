@@ -59,6 +59,27 @@ suite("audit reporter", () => {
     assert.equal(await queueFile(), "");
   });
 
+  test("comes again when it was told to, with what was gathered meanwhile, and loses nothing", async () => {
+    const calls: number[] = [];
+    let isBusy = true;
+    const made = new RemoteAuditReporter({
+      ...{ dataDirectory, roles: ["node"], maxQueueBytes: 1 << 20, retryMs: 3_600_000, clock: systemClock },
+      logger: { debug() {}, info() {}, warn() {}, error: (message) => void logged.push(message) },
+      async send(_role, events) {
+        calls.push(events.length);
+        if (!isBusy) return;
+        isBusy = false;
+        made.report("node", { type: "session.exec" });
+        throw new MezError("LIMIT_EXCEEDED", "later", { fields: { retryAfterMs: 10 } });
+      },
+    });
+    await made.start();
+    made.report("node", { type: "session.exec" });
+    await made.drain();
+    await made.dispose();
+    assert.deepEqual([calls, await queueFile(), logged], [[1, 2], "", []]);
+  });
+
   test("sends after a restart what could not be sent before, with the same id", async () => {
     const before = reporter(
       1,

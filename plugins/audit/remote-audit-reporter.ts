@@ -83,9 +83,10 @@ export class RemoteAuditReporter implements AuditReporter, Lifecycle {
     const { signal } = this.#stop;
     // One that is refused must not take others with it: when a report was, its events go one at a time.
     let suspects = 0;
-    for (let failures = 0; queue.size > 0 && !signal.aborted; ) {
-      // A short wait lets the events of one moment share a call.
-      await pause(failures === 0 ? GATHER_MS : Math.min(retryMs * 2 ** (failures - 1), retryMs * 30), signal);
+    for (let failures = 0, told: number | null = null; queue.size > 0 && !signal.aborted; ) {
+      const retry = told ?? Math.min(retryMs * 2 ** (failures - 1), retryMs * 30);
+      // A short wait lets the events of one moment share a call; after a failure, not everybody is to come back at once.
+      await pause(failures === 0 ? GATHER_MS : retry * (0.75 + 0.5 * Math.random()), signal);
       if (signal.aborted) return;
       const events = suspects > 0 ? queue.first(1) : oneReport(queue);
       try {
@@ -106,6 +107,7 @@ export class RemoteAuditReporter implements AuditReporter, Lifecycle {
           continue;
         }
         failures += 1;
+        told = retryAfterMs(error);
         if (failures === 1 && !signal.aborted)
           logger.warn("audit events wait for the auth service", { role, waiting: queue.size, error: messageOf(error) });
       }
@@ -126,6 +128,13 @@ type EventQueue = JournaledQueue<QueuedEvent>;
 const GATHER_MS = 20;
 const MAX_REPORT_BYTES = 1024 * 1024; // the auth service takes four times as much
 const DRAIN_MS = 5000;
+const MAX_TOLD_RETRY_MS = 30_000;
+
+/** When the auth service wants to be asked again; `null` when it did not say. */
+function retryAfterMs(error: unknown): number | null {
+  const told = isMezError(error, "LIMIT_EXCEEDED") ? error.fields["retryAfterMs"] : undefined;
+  return typeof told === "number" ? Math.min(told, MAX_TOLD_RETRY_MS) : null;
+}
 
 /** The oldest events, as many as go into one call; at least one. */
 function oneReport(queue: EventQueue): readonly QueuedEvent[] {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { isMezError } from "../../core/errors/error.js";
+import { isMezError, MezError } from "../../core/errors/error.js";
 import type { AuditRecord } from "../../core/plugin/audit.js";
 import type { Database, Transaction } from "../../core/plugin/database.js";
 import { storedIds } from "./audit-repository.js";
@@ -7,25 +7,53 @@ import { storedIds } from "./audit-repository.js";
 /** An event of an agent, which named it. */
 export type ReportedEvent = AuditRecord & { readonly id: string };
 
+export interface IntakeLimits {
+  /** From the begin of one transaction to that of the next, at least. The first report goes at once. */
+  readonly everyMs?: number;
+  /** Beyond which no further report is taken. */
+  readonly maxWaitingEvents?: number;
+  /** Nor is one taken while another has waited for so long. */
+  readonly maxWaitMs?: number;
+  /** How it rests; for so many milliseconds. */
+  readonly pause?: (ms: number) => Promise<unknown>;
+}
+
 /**
  * Stores what agents report. Reports that come while others are stored wait for those, and then share a transaction: thousands
- * of agents with an event each cost a few transactions a second, between which people's calls have their turn.
+ * of agents with an event each cost a few transactions a second, between which people's calls have their turn: what a
+ * transaction took passes again before the next.
+ *
+ * An agent keeps its events until it has an answer, so a report that would wait for too long is better off there. It is refused at
+ * once, and told when to come again: then it brings what was gathered meanwhile in the same call. One whose caller has gone is let go of.
  */
 export class ReportIntake {
   readonly #waiting: Report[] = [];
+  #waitingEvents = 0;
   #isRunning = false;
+  /** The transaction before. */
+  #tookMs = 0;
+  readonly #limits: Required<IntakeLimits>;
 
-  /** @param everyMs From the begin of one transaction to that of the next, at least. The first report goes at once. */
   constructor(
     private readonly database: Database,
-    private readonly everyMs = EVERY_MS,
-  ) {}
+    limits: IntakeLimits = {},
+  ) {
+    this.#limits = { everyMs: EVERY_MS, maxWaitingEvents: MAX_WAITING_EVENTS, maxWaitMs: MAX_WAIT_MS, pause: delay, ...limits };
+  }
 
-  /** Resolves when the events are stored. One that was stored before is not stored again. */
-  store(events: readonly ReportedEvent[]): Promise<void> {
+  /**
+   * Resolves when the events are stored. One that was stored before is not stored again.
+   * @param signal Aborted when nobody waits for the answer any more.
+   * @throws {MezError} `LIMIT_EXCEEDED` with a field `retryAfterMs`; `CANCELLED`
+   */
+  store(events: readonly ReportedEvent[], signal?: AbortSignal): Promise<void> {
     if (events.length === 0) return Promise.resolve();
+    const waitedMs = performance.now() - (this.#waiting[0]?.since ?? Number.POSITIVE_INFINITY);
+    const { maxWaitingEvents, maxWaitMs } = this.#limits;
+    if (waitedMs > maxWaitMs || (this.#waitingEvents > 0 && this.#waitingEvents + events.length > maxWaitingEvents))
+      return Promise.reject(tooMany(waitedMs));
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.push({ events, resolve, reject });
+    this.#add({ events, resolve, reject, signal, since: performance.now() });
     if (!this.#isRunning) void this.#run();
     return promise;
   }
@@ -33,7 +61,10 @@ export class ReportIntake {
   async #run(): Promise<void> {
     this.#isRunning = true;
     while (this.#waiting.length > 0) {
-      await Promise.all([this.#storeSome(), delay(this.everyMs)]);
+      const began = performance.now();
+      await this.#storeSome();
+      this.#tookMs = performance.now() - began;
+      await this.#limits.pause(Math.max(this.#limits.everyMs - this.#tookMs, Math.min(this.#tookMs, MAX_REST_MS)));
     }
     this.#isRunning = false;
   }
@@ -48,7 +79,7 @@ export class ReportIntake {
       });
       for (const report of taken) report.resolve();
     } catch (error) {
-      const failed = taken.length > 0 ? taken : this.#waiting.splice(0);
+      const failed = taken.length > 0 ? taken : this.#takeFirst(this.#waiting.length);
       if (failed.length > 1 && !isMezError(error, "UNAVAILABLE")) return this.#storeEach(failed);
       for (const report of failed) report.reject(error);
     }
@@ -62,26 +93,65 @@ export class ReportIntake {
     }
   }
 
+  /** Those whose turn it is, and who still wait. */
   #take(): readonly Report[] {
+    for (const report of this.#takeFirst(this.#waiting.length)) {
+      if (report.signal?.aborted === true) report.reject(new MezError("CANCELLED", "nobody waited for the report any more"));
+      else this.#add(report);
+    }
+    const most = this.#tookMs > SLOW_MS ? MAX_EVENTS_WHEN_SLOW : MAX_EVENTS;
     let events = 0;
     const end = this.#waiting.findIndex((report) => {
       events += report.events.length;
-      return events > MAX_EVENTS;
+      return events > most;
     });
-    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : Math.max(1, end));
+    return this.#takeFirst(end < 0 ? this.#waiting.length : Math.max(1, end));
+  }
+
+  #add(report: Report): void {
+    this.#waiting.push(report);
+    this.#waitingEvents += report.events.length;
+  }
+
+  #takeFirst(count: number): readonly Report[] {
+    const taken = this.#waiting.splice(0, count);
+    for (const { events } of taken) this.#waitingEvents -= events.length;
+    return taken;
   }
 }
 
 // --- internal ---
 
 const EVERY_MS = 20;
-/** Of one transaction, unless a single report has more. Few have so many: only where the disk is slow, and each commit has to carry more. */
-const MAX_EVENTS = 500;
+/** Of one transaction, unless a single report has more: nobody else is served for about 10 ms then. */
+const MAX_EVENTS = 250;
+/** A transaction that takes so long waits for its commit, which has to carry more. */
+const SLOW_MS = 50;
+const MAX_EVENTS_WHEN_SLOW = 500;
+/** At 2,000 a second, what comes in two seconds. */
+const MAX_WAITING_EVENTS = 4_000;
+/** Agents give a call 20 s and more. */
+const MAX_WAIT_MS = 5_000;
+const MAX_REST_MS = 50;
+const RETRY_AFTER_MS = 2_000;
 
 interface Report {
   readonly events: readonly ReportedEvent[];
+  readonly signal: AbortSignal | undefined;
+  /** On the monotonic clock, in milliseconds. */
+  readonly since: number;
   resolve(): void;
   reject(error: unknown): void;
+}
+
+function tooMany(waitedMs: number): MezError {
+  return new MezError(
+    "LIMIT_EXCEEDED",
+    "more is reported than can be stored at the moment; keep the events, and send them later",
+    {
+      fields: { retryAfterMs: RETRY_AFTER_MS + Math.round(Math.max(0, waitedMs)) },
+    },
+  );
 }
 
 async function record(tx: Transaction, reports: readonly Report[]): Promise<void> {

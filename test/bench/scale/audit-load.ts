@@ -33,10 +33,12 @@ export async function measureAuditLoad(bed: ScaleBed, agents: number, seconds: n
       again(() => logIn(bed, Math.floor(Math.random() * agents)).catch(() => Number.POSITIVE_INFINITY)),
     ]);
     const busy = (bed.cpuSeconds.auth - before) / seconds;
-    const events = reports.reduce((total, report) => total + report.events, 0);
+    const sum = (key: "events" | "waiting" | "again"): number => reports.reduce((total, report) => total + report[key], 0);
     const took = Math.max(...reports.map((report) => report.seconds));
     return [
-      absolute("audit events stored", events / took, "/s", EVENTS_PER_SECOND * 0.99, "at least"),
+      absolute("audit events stored", sum("events") / took, "/s", EVENTS_PER_SECOND * 0.99, "at least"),
+      absolute("events that agents could not tell in time", sum("waiting"), "count", 0, "at most"),
+      noted("reports that were made again", sum("again"), "count"),
       absolute("a person's certificate meanwhile, p99", percentile(certificates, 0.99), "ms", 100, "at most"),
       absolute("login and true meanwhile, p99", percentile(logins, 0.99), "ms", 100, "at most"),
       noted("the same, p50", percentile(logins, 0.5), "ms"),

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { uuidV7 } from "../../../core/time/uuid-v7.js";
-import { type AuditEvent, AuditServiceService } from "../../../proto/gen/mezite/audit/v1/audit.js";
+import type { AuditEvent } from "../../../proto/gen/mezite/audit/v1/audit.js";
 import { credentialsOf } from "./fleet-credentials.js";
 import type { FleetOrder, FleetQuestion, NumberedAnswer, NumberedQuestion, Presence, Reported } from "./fleet-protocol.js";
 import { agentName } from "./fleet-protocol.js";
@@ -10,13 +10,16 @@ import { inParallel } from "./in-parallel.js";
 import { LightChannel } from "./light/light-channel.js";
 import { lightWorld } from "./light-world.js";
 import { SimulatedAgent } from "./simulated-agent.js";
+import { SimulatedReporter } from "./simulated-reporter.js";
 
 /** Agents that connect at once. */
 const CONNECT_AT_ONCE = 128;
 const LOAD_AT_ONCE = 8;
 const TICK_MS = 100;
-/** What an agent gathers in a busy moment. */
-const EVENTS_PER_REPORT = 5;
+/** What happens at an agent in a busy moment. */
+const EVENTS_AT_ONCE = 5;
+/** How long agents may take to tell what they have when nothing happens any more. */
+const PATIENCE_SECONDS = 40;
 const SILENT_SECONDS = 15;
 
 const order: FleetOrder = JSON.parse(process.env["SCALE_FLEET"] ?? "{}");
@@ -84,28 +87,26 @@ function presence(): Presence {
   };
 }
 
-/** Reports events at a steady rate, a few from one agent after the other, whether or not the ones before have been answered. */
+/** Has events happen at a steady rate, a few at one agent after the other, and waits until all are stored. */
 async function report(eventsPerSecond: number, seconds: number): Promise<Reported> {
   const began = performance.now();
-  const calls: Promise<boolean>[] = [];
+  const reporters = agents.map((agent) => new SimulatedReporter((path, request) => agent.call(path, request)));
   const due = (): number => Math.min(seconds, (performance.now() - began) / 1000) * eventsPerSecond;
-  while (calls.length * EVENTS_PER_REPORT < eventsPerSecond * seconds) {
-    while (calls.length * EVENTS_PER_REPORT < due()) calls.push(reportFew(agents[calls.length % agents.length]));
+  for (let moments = 0; moments * EVENTS_AT_ONCE < eventsPerSecond * seconds; await sleep(TICK_MS))
+    for (; moments * EVENTS_AT_ONCE < due(); moments += 1)
+      reporters[moments % reporters.length]?.add(Array.from({ length: EVENTS_AT_ONCE }, event));
+  const sum = (figure: (reporter: SimulatedReporter) => number): number =>
+    reporters.reduce((total, each) => total + figure(each), 0);
+  while (sum(({ waiting }) => waiting) > 0 && performance.now() - began < (seconds + PATIENCE_SECONDS) * 1000)
     await sleep(TICK_MS);
-  }
-  const answers = await Promise.all(calls);
-  const events = answers.filter((isStored) => isStored).length * EVENTS_PER_REPORT;
-  return { events, failures: answers.length - events / EVENTS_PER_REPORT, seconds: (performance.now() - began) / 1000 };
-}
-
-async function reportFew(agent: SimulatedAgent | undefined): Promise<boolean> {
-  if (agent === undefined) return false;
-  const { path, requestSerialize } = AuditServiceService.reportEvents;
-  const request = requestSerialize({ events: Array.from({ length: EVENTS_PER_REPORT }, event) });
-  return agent.call(path, request).then(
-    () => true,
-    () => false,
-  );
+  const tookSeconds = (performance.now() - began) / 1000;
+  for (const reporter of reporters) reporter.stop();
+  return {
+    events: sum(({ stored }) => stored),
+    waiting: sum(({ waiting }) => waiting),
+    again: sum((each) => each.again),
+    seconds: tookSeconds,
+  };
 }
 
 function event(): AuditEvent {

@@ -56,8 +56,13 @@ export interface Attempts {
 }
 
 export interface Reported {
+  /** That the auth service has. */
   readonly events: number;
-  readonly failures: number;
+  /** That agents still have. */
+  readonly waiting: number;
+  /** Calls that were refused, or got no answer, and were made again. */
+  readonly again: number;
+  /** Until all was stored, or given up on. */
   readonly seconds: number;
 }
 
