@@ -40,9 +40,10 @@ export default defineCommands({
             },
             oneShot: { type: "boolean", env: false, description: "Get certificates once and exit" },
             proxy: {
-              type: "string",
+              type: "list",
               env: "MEZITE_IDENTITY_PROXY",
-              description: "SSH proxy of the cluster: writes ssh_config too, with which ssh -F reaches the nodes",
+              description:
+                "SSH proxy of the cluster, several are tried in order: writes ssh_config too, with which ssh -F reaches the nodes",
               valueName: "host:port",
             },
             groupReadable: { type: "string", description: "Group that may read the files", valueName: "group" },

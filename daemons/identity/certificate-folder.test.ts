@@ -45,7 +45,7 @@ test("a reader of `current` sees the key and the certificate of one set, however
 });
 
 test("with a proxy each set has an OpenSSH configuration that names its own files, until there is none", async () => {
-  const proxied = new CertificateFolder({ path, groupId: null }, { host: "proxy.example.com", port: 3023 });
+  const proxied = new CertificateFolder({ path, groupId: null }, [{ host: "proxy.example.com", port: 3023 }]);
   assert.ok(await proxied.isConfigured(), "nothing to configure yet");
   await folder.save(setOf(1));
   assert.ok(!(await proxied.isConfigured()));

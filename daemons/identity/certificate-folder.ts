@@ -14,10 +14,10 @@ import { formatOpensshConfig, type SshProxyAddress } from "./openssh-config.js";
  * at all, and stays when the next cannot be written.
  */
 export class CertificateFolder {
-  /** @param sshProxy Way to the nodes, for an OpenSSH configuration in each set; `null` for none. */
+  /** @param sshProxies Ways to the nodes, for an OpenSSH configuration in each set; empty for none. */
   constructor(
     private readonly destination: Pick<Destination, "path" | "groupId">,
-    private readonly sshProxy: SshProxyAddress | null = null,
+    private readonly sshProxies: readonly SshProxyAddress[] = [],
   ) {}
 
   /** The set in use, `null` before the first. @throws {MezError} `IDENTITY_UNREADABLE` */
@@ -149,8 +149,8 @@ export class CertificateFolder {
   /** The names that others read. They lead nowhere until the first set is in use, and then all of them do. */
   async #link(): Promise<void> {
     const config = join(this.destination.path, SSH_CONFIG);
-    if (this.sshProxy === null && (await readlink(config).catch(() => "")) === join(CURRENT, SSH_CONFIG)) await rm(config);
-    for (const file of [...SET_FILES, ...(this.sshProxy === null ? [] : [SSH_CONFIG])]) {
+    if (this.sshProxies.length === 0 && (await readlink(config).catch(() => "")) === join(CURRENT, SSH_CONFIG)) await rm(config);
+    for (const file of [...SET_FILES, ...(this.sshProxies.length === 0 ? [] : [SSH_CONFIG])]) {
       const path = join(this.destination.path, file);
       const found = await lstat(path).catch(() => null);
       if (found === null) await symlink(join(CURRENT, file), path);
@@ -161,7 +161,8 @@ export class CertificateFolder {
 
   #configFor(set: string): string | null {
     const { path } = this.destination;
-    return this.sshProxy && formatOpensshConfig(this.sshProxy, join(this.#sets, set), join(path, "ssh_known_hosts"));
+    if (this.sshProxies.length === 0) return null;
+    return formatOpensshConfig(this.sshProxies, join(this.#sets, set), join(path, "ssh_known_hosts"));
   }
 
   async #makeFolder(path: string): Promise<void> {

@@ -12,7 +12,7 @@ test("OpenSSH reads it as it is meant, whatever is in the path", needsPeers("ssh
   try {
     const file = join(folder, "ssh_config");
     const set = '/var/lib/100% "sure"/.sets/000001';
-    writeFileSync(file, formatOpensshConfig({ host: "2001:db8::7", port: 443 }, set, "/var/lib/known hosts"));
+    writeFileSync(file, formatOpensshConfig([{ host: "2001:db8::7", port: 443 }], set, "/var/lib/known hosts"));
     const read = (host: string): string[] => execFileSync("ssh", ["-G", "-F", file, host], { encoding: "utf8" }).split("\n");
     const node = read("deploy@web-01");
     for (const line of ["hostname web-01", "proxyjump mezite-proxy", "identitiesonly yes", "stricthostkeychecking true"])

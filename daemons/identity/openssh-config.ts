@@ -20,16 +20,26 @@ export function parseSshProxy(text: string): SshProxyAddress {
 }
 
 /**
- * A client configuration that reaches every node through the proxy, for `ssh -F` or to be included. Key and certificate are
+ * A client configuration that reaches every node through a proxy, the first that answers `ssh-keyscan` or else the last, for `ssh -F` or to be included. Key and certificate are
  * those of one set: ssh reads the certificate when it starts and the key when it signs, and with names that a renewal changes
  * it could come to a key of the next set.
  * @param set Absolute path of the folder of one set.
  * @param knownHosts Absolute path.
  * @see ssh_config(5)
  */
-export function formatOpensshConfig({ host, port }: SshProxyAddress, set: string, knownHosts: string): string {
+export function formatOpensshConfig(proxies: readonly SshProxyAddress[], set: string, knownHosts: string): string {
+  const { host, port } = proxies.at(-1) as SshProxyAddress;
   return [
     "# Written by mezd identity, anew at each renewal.",
+    // OpenSSH has no list of hosts to try. Once a name is set, "host" matches no more, and nobody else is asked.
+    ...proxies
+      .slice(0, -1)
+      .flatMap((earlier) => [
+        `Match originalhost ${JUMP_HOST} host ${JUMP_HOST} exec "${answers(earlier)}"`,
+        `  HostName ${earlier.host}`,
+        `  Port ${earlier.port}`,
+        "",
+      ]),
     `Host ${JUMP_HOST}`,
     `  HostName ${host}`,
     `  Port ${port}`,
@@ -55,6 +65,11 @@ export function formatOpensshConfig({ host, port }: SshProxyAddress, set: string
 
 const SSH_PORT = 3023;
 const JUMP_HOST = "mezite-proxy";
+
+/** A command for ssh's shell that fails when no SSH server is there within three seconds; part of OpenSSH, as ssh is. */
+function answers({ host, port }: SshProxyAddress): string {
+  return `ssh-keyscan -T 3 -p ${port} ${host} >/dev/null 2>&1`;
+}
 
 /** In these values `%` begins a token. */
 function path(file: string): string {

@@ -37,7 +37,7 @@ test("takes the keys of a file, the command line over it, and the defaults below
     certTtlSeconds: 7200,
     renewalIntervalSeconds: 1200,
     oneShot: false,
-    sshProxy: null,
+    sshProxies: [],
     group: null,
     healthAddress: null,
     workloadSocket: null,
@@ -61,8 +61,21 @@ for (const [text, host, port] of [
   ["[2001:db8::7]:3023", "2001:db8::7", 3023],
 ] as const) {
   test(`takes ${text} for the SSH proxy`, async () => {
-    const { sshProxy } = await readIdentitySettings({ ...NOTHING, proxy: text }, write(GOOD), {});
-    assert.deepEqual(sshProxy, { host, port });
+    const { sshProxies } = await readIdentitySettings({ ...NOTHING, proxy: [text] }, write(GOOD), {});
+    assert.deepEqual(sshProxies, [{ host, port }]);
+  });
+}
+
+for (const [how, proxy, file] of [
+  ["of the command line", ["a.example.com", "b.example.com:443"], GOOD],
+  ["of the file", undefined, `${GOOD}proxy: [a.example.com, "b.example.com:443"]\n`],
+] as const) {
+  test(`takes several SSH proxies ${how}, in their order`, async () => {
+    const { sshProxies } = await readIdentitySettings({ ...NOTHING, proxy }, write(file), {});
+    assert.deepEqual(sshProxies, [
+      { host: "a.example.com", port: 3023 },
+      { host: "b.example.com", port: 443 },
+    ]);
   });
 }
 

@@ -18,7 +18,7 @@ export interface IdentityInput {
   readonly certTtl: number | undefined;
   readonly renewalInterval: number | undefined;
   readonly oneShot: boolean;
-  readonly proxy: string | undefined;
+  readonly proxy: readonly string[] | undefined;
   readonly groupReadable: string | undefined;
   readonly healthAddr: string | undefined;
   readonly workloadSocket: string | undefined;
@@ -42,8 +42,8 @@ export interface IdentitySettings {
   readonly certTtlSeconds: number;
   readonly renewalIntervalSeconds: number;
   readonly oneShot: boolean;
-  /** For an OpenSSH configuration beside the certificates; `null` for none. */
-  readonly sshProxy: SshProxyAddress | null;
+  /** For an OpenSSH configuration beside the certificates, tried in order; empty for none. */
+  readonly sshProxies: readonly SshProxyAddress[];
   readonly group: string | null;
   readonly healthAddress: string | null;
   /** `null` when no Workload API is served. */
@@ -74,7 +74,7 @@ export async function readIdentitySettings(
       "INVALID_ARGUMENT",
       `--renewal-interval of ${formatDuration(renewalIntervalSeconds)} must be shorter than --cert-ttl of ${formatDuration(certTtlSeconds)}`,
     );
-  const proxy = input.proxy ?? written.proxy;
+  const proxies = input.proxy ?? [written.proxy ?? []].flat();
   const socket = input.workloadSocket ?? written["workload-socket"];
   const mode = input.workloadSocketMode ?? written["workload-socket-mode"];
   if (socket !== undefined && oneShot)
@@ -91,7 +91,7 @@ export async function readIdentitySettings(
     certTtlSeconds,
     renewalIntervalSeconds,
     oneShot,
-    sshProxy: proxy === undefined ? null : parseSshProxy(proxy),
+    sshProxies: proxies.map(parseSshProxy),
     group: input.groupReadable ?? written["group-readable"] ?? null,
     healthAddress: input.healthAddr ?? written["health-addr"] ?? null,
     workloadSocket: socket === undefined ? null : { path: parseSocketPath(socket), mode: parseMode(mode ?? "0666") },
@@ -108,7 +108,7 @@ interface SettingsFile {
   readonly "cert-ttl"?: string;
   readonly "renewal-interval"?: string;
   readonly "one-shot"?: boolean;
-  readonly proxy?: string;
+  readonly proxy?: string | readonly string[];
   readonly "group-readable"?: string;
   readonly "health-addr"?: string;
   readonly "workload-socket"?: string;
@@ -117,21 +117,22 @@ interface SettingsFile {
 
 const MAX_SOCKET_PATH_BYTES = 107; // unix(7), sun_path
 const TEXT = { type: "string", minLength: 1 } as const;
+const ADDRESSES = {
+  anyOf: [TEXT, { type: "array", minItems: 1, items: TEXT }],
+  description: "Write host:port, or a list of them.",
+} as const;
 const SCHEMA = {
   type: "object",
   additionalProperties: false,
   properties: {
-    "auth-server": {
-      anyOf: [TEXT, { type: "array", minItems: 1, items: TEXT }],
-      description: "Write host:port, or a list of them.",
-    },
+    "auth-server": ADDRESSES,
     token: TEXT,
     "token-file": TEXT,
     "destination-dir": TEXT,
     "cert-ttl": TEXT,
     "renewal-interval": TEXT,
     "one-shot": { type: "boolean" },
-    proxy: TEXT,
+    proxy: ADDRESSES,
     "group-readable": TEXT,
     "health-addr": TEXT,
     "workload-socket": TEXT,

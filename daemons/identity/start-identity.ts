@@ -22,7 +22,7 @@ export async function startIdentity(context: CommandContext, input: IdentityInpu
   const settings = await readIdentitySettings(input, (context.globals.config as string | undefined) ?? null, context.env);
   const destination = await claimDestination(settings.destination, settings.group);
   try {
-    await runIn(new CertificateFolder(destination, settings.sshProxy), settings, context);
+    await runIn(new CertificateFolder(destination, settings.sshProxies), settings, context);
   } finally {
     await destination.release();
   }

@@ -3,11 +3,13 @@ import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { cpSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster } from "../fixtures/cluster.js";
 import { ended } from "../fixtures/ended.js";
 import { eventually } from "../fixtures/eventually.js";
+import { freePorts } from "../fixtures/free-ports.js";
 import { IdentityMachine, tokenIn } from "../fixtures/identity-machine.js";
 import { SshSession } from "../fixtures/ssh-session.js";
 import { needsPeers } from "../peers/require-peer.js";
@@ -105,6 +107,23 @@ describe("mezd identity", needsPeers("ssh", "scp", "rsync", "git"), () => {
     const flags = ["-F", own, ...documented, "-o", `UserKnownHostsFile=${file("ssh_known_hosts")}`];
     assert.deepEqual(ssh(...flags, machine.target, "echo here"), [0, "here\n"]);
     assert.doesNotMatch(cluster.run("ssh", ["-G", "-F", own, "elsewhere"]).stdout, /proxyjump|machine-configured/);
+  });
+
+  test("--proxy with several has ssh take the first that answers", async (t) => {
+    const machine = new IdentityMachine(cluster, "several");
+    const [dead, silent] = (await freePorts(2)) as [number, number];
+    const server = createServer().listen(silent, "127.0.0.1");
+    t.after(() => server.close());
+    const alive = `localhost:${cluster.ports.ssh}`;
+    const token = IdentityMachine.create(cluster, "several");
+    for (const [index, proxies] of [`127.0.0.1:${dead},${alive}`, `127.0.0.1:${silent},${alive},127.0.0.1:${dead}`].entries()) {
+      const { code, stderr } = machine.run(["--one-shot", `--proxy=${proxies}`], index === 0 ? token : undefined);
+      assert.equal(code, 0, stderr);
+      const reached = await cluster.runMeanwhile("ssh", [...machine.configFlags, machine.target, "echo here"], {});
+      assert.deepEqual(outcome(reached), [0, "here\n"]);
+    }
+    const shown = cluster.run("ssh", ["-G", ...machine.configFlags, "web-01"]).stdout;
+    assert.match(shown, /^proxyjump mezite-proxy$/m);
   });
 
   test("is all that Ansible needs, with the files of the documentation's command", needsPeers("ansible"), () => {
