@@ -2,18 +2,25 @@ import { type DestinationStream, destination, type Logger as PinoLogger, pino } 
 import type { Config } from "../config/config.js";
 import type { LogFields, Logger } from "../plugin/logger.js";
 import { Secret } from "../plugin/secret.js";
+import { LogLines } from "./log-lines.js";
 
 /** Makes the daemon's log on standard error: JSON lines, or text on a terminal. Each plugin gets a child with its id. */
 export async function makeLogger(config: Pick<Config, "logLevel" | "logFormat">): Promise<(pluginId: string) => Logger> {
   const text = config.logFormat === "text" || (config.logFormat === "auto" && process.stderr.isTTY);
   const root = pino(
     { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    text ? await textStream() : destination({ fd: 2, sync: true }),
+    text ? await textStream() : jsonLines(),
   );
   return (pluginId) => wrap(root.child({ plugin: pluginId }));
 }
 
 // --- internal ---
+
+function jsonLines(): DestinationStream {
+  const lines = new LogLines(destination({ fd: 2, sync: true }));
+  process.on("exit", () => lines.flush());
+  return lines;
+}
 
 async function textStream(): Promise<DestinationStream> {
   const { default: pretty } = await import("pino-pretty");
