@@ -35,14 +35,29 @@ test("a connection never resumes an earlier one: each proves its certificate ane
   for (const socket of [first, second]) socket.destroy();
 });
 
+test("whose network is in as many handshakes as it may waits, and is served when one is over", async (t) => {
+  const listener = await openListener([], 2);
+  t.after(() => listener.close());
+  const port = Number(/\d+$/.exec(await listener.listen("127.0.0.1:0"))?.[0]);
+  const silent = Array.from({ length: 2 }, () => connectTcp(port, "127.0.0.1").on("error", () => undefined));
+  await Promise.all(silent.map((socket) => once(socket, "connect")));
+  const waiting = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+  await once(waiting, "connect");
+  const gone = once(waiting, "close").then(() => "closed");
+  for (const socket of silent) socket.destroy();
+  assert.notEqual(await Promise.race([once(waiting, "secureConnect"), gone]), "closed");
+  waiting.destroy();
+});
+
 // --- internal ---
 
-async function openListener(served: unknown[]): Promise<RpcListener> {
+async function openListener(served: unknown[], strangersPerNetwork?: number): Promise<RpcListener> {
   const credentials = {
     ...(await (await testAuthority()).issue("localhost")),
     ...{ name: "auth", id: "0", role: "auth" as const, sshPrivateKey: new Secret(""), sshCertificate: Buffer.alloc(0) },
     expiresAt: new Date(),
   };
   const onConnection = (socket: unknown) => served.push(socket);
-  return new RpcListener(credentials, { onConnection, admitRelay: async () => undefined, isBlind: () => false });
+  const events = { onConnection, admitRelay: async () => undefined, isBlind: () => false };
+  return new RpcListener(credentials, events, strangersPerNetwork);
 }

@@ -1,9 +1,10 @@
 import { constants, createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import type { AddressInfo, Socket } from "node:net";
-import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from "node:tls";
 import { MezError } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
+import { Turnstile } from "../flow/turnstile.js";
 import type { HostCredentials } from "../plugin/host-identity.js";
 import { keepRead } from "../plugin/read-certificate.js";
 import { parseHostPort, plainAddress } from "./address.js";
@@ -12,6 +13,8 @@ import { BLIND_RELAY_ALPN, type Origin, RELAY_ALPN, takeOrigin } from "./relayed
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 20_000;
+/** Of these; those who wait for the handshake leave them to others. */
+const SPARE_CONNECTIONS = 2_000;
 const STRANGERS_PER_NETWORK = 1_000;
 
 /** What the server knows of a client connection besides its bytes. */
@@ -42,53 +45,57 @@ export interface RpcListenerEvents {
  * Accepts TLS 1.3 connections for the gRPC server. A client certificate is asked for, not demanded: joining and logging
  * in come before one exists. One that does not chain to the Host CA is left to whoever knows its authority.
  *
- * A connection comes over the port, from `accept`, or inside of one that a proxy opened for it (`relayed-door.ts`).
+ * A connection comes over the port, from `accept`, or inside of one that a proxy opened for it (`relayed-door.ts`). Nothing of it is
+ * read until its turn has come: when this server comes back, all agents are at its door, and handshakes that all begin end too late.
  */
 export class RpcListener {
   readonly #server: Server;
+  readonly #tls: TlsServer;
   readonly #facts = new Map<string, ConnectionFacts>();
   readonly #sockets = new Set<TLSSocket>();
   /** What is under the sockets, from its first byte on. */
   readonly #carriers = new Set<Socket>();
   /** Of relayed connections, by the end points of what carries them. */
   readonly #origins = new Map<string, Origin>();
-  /** Ways to give back the shares of connections in the handshake, by the same end points. */
+  readonly #turnstile: Turnstile;
+  /** What to call when a handshake is over, by the same end points. */
   readonly #handshakes = new Map<string, () => void>();
-  readonly #handshakeShares: NetworkShares;
   readonly #strangerShares: NetworkShares;
   #accepted = 0;
 
   /**
-   * @param strangersPerNetwork Connections of one network at once whose clients have shown no certificate of the Host CA; and as
-   * many that are in the handshake.
+   * @param strangersPerNetwork Connections of one network at once whose clients have shown no certificate of the Host CA. As
+   * many are in the handshake at once; the others wait.
    */
   constructor(
     credentials: HostCredentials,
     private readonly events: RpcListenerEvents,
     strangersPerNetwork = STRANGERS_PER_NETWORK,
   ) {
-    this.#handshakeShares = new NetworkShares(strangersPerNetwork);
+    this.#turnstile = new Turnstile({
+      perNetwork: strangersPerNetwork,
+      room: () => MAX_CONNECTIONS - SPARE_CONNECTIONS - (this.#carriers.size - this.#turnstile.waiting),
+    });
     this.#strangerShares = new NetworkShares(strangersPerNetwork);
-    this.#server = createServer({
+    this.#tls = createTlsServer({
       ...contextOf(credentials),
       minVersion: "TLSv1.3",
       requestCert: true,
       rejectUnauthorized: false,
       ALPNCallback: ({ protocols }) => this.#protocols().find((each) => protocols.includes(each)),
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      noDelay: true,
     });
+    this.#tls.on("tlsClientError", (_error, socket) => socket.destroy());
+    this.#tls.on("secureConnection", (socket) => this.#welcome(socket));
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (carrier) => this.#serve(carrier));
     this.#server.maxConnections = MAX_CONNECTIONS;
-    this.#server.prependListener("connection", (carrier: Socket) => this.#countHandshake(carrier));
-    this.#server.on("tlsClientError", (_error, socket) => socket.destroy());
-    this.#server.on("secureConnection", (socket) => this.#welcome(socket));
   }
 
   /** @throws {MezError} `ADDRESS_IN_USE` */
   async listen(address: string): Promise<string> {
     const { host, port } = parseHostPort(address);
     try {
-      this.#server.listen({ host, port, backlog: 1024 });
+      this.#server.listen({ host, port, backlog: 4096 });
       await once(this.#server, "listening");
     } catch (cause) {
       const why = (cause as NodeJS.ErrnoException).code;
@@ -112,7 +119,7 @@ export class RpcListener {
 
   /** Serves new connections with these. Those under way keep theirs, but client certificates of a CA that went are worth nothing any more. */
   use(credentials: HostCredentials): void {
-    this.#server.setSecureContext({ ...contextOf(credentials), minVersion: "TLSv1.3" });
+    this.#tls.setSecureContext({ ...contextOf(credentials), minVersion: "TLSv1.3" });
     const authorities = credentials.trustPem.map((pem) => new X509Certificate(pem).publicKey);
     for (const [peer, facts] of this.#facts) {
       const { clientCertificate } = facts;
@@ -143,20 +150,24 @@ export class RpcListener {
   }
 
   #serve(carrier: Socket): void {
-    carrier.on("error", () => carrier.destroy());
-    this.#server.emit("connection", carrier);
-  }
-
-  #countHandshake(carrier: Socket): void {
     const key = endPoints(carrier);
-    const giveBack = this.#handshakeShares.take(this.#origins.get(key)?.address ?? carrier.remoteAddress ?? "");
-    if (giveBack === null) return void carrier.destroy();
-    this.#handshakes.set(key, giveBack);
+    const address = this.#origins.get(key)?.address ?? carrier.remoteAddress ?? "";
     this.#carriers.add(carrier);
+    const leave = this.#turnstile.enter(address, {
+      begin: (over) => {
+        this.#handshakes.set(key, over);
+        carrier.once("close", () => {
+          over();
+          if (this.#handshakes.get(key) === over) this.#handshakes.delete(key);
+        });
+        this.#tls.emit("connection", carrier);
+      },
+      refuse: () => carrier.destroy(),
+    });
+    carrier.on("error", () => carrier.destroy());
     carrier.once("close", () => {
       this.#carriers.delete(carrier);
-      giveBack();
-      if (this.#handshakes.get(key) === giveBack) this.#handshakes.delete(key);
+      leave();
     });
   }
 

@@ -9,6 +9,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { MezError, messageOf } from "../errors/error.js";
 import { dialBareStream } from "./bare-stream.js";
+import type { DialPatience } from "./dial-patience.js";
 import { readGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
 import { ENDS_PATH, parseSessionEnd, type SessionEnd } from "./session-end.js";
@@ -18,6 +19,8 @@ import * as protocol from "./tunnel-protocol.js";
 
 export interface AgentLinkOptions extends StreamDialerOptions {
   readonly pingIntervalSeconds: number;
+  /** For the proxy's greeting, once it has taken the connection; until then `handshakeSeconds` count. */
+  readonly patience: DialPatience;
   /** `ssh`: streams come without TLS where the proxy allows it. */
   readonly sessionEncryption: protocol.SessionEncryption;
   readonly onStream: (stream: Duplex, info: TunnelStreamInfo) => void;
@@ -58,17 +61,27 @@ export class AgentLink {
    * @throws {MezError} `UNAVAILABLE` when it cannot be reached, is not the proxy, or refuses us.
    */
   static async dial(options: AgentLinkOptions, signal: AbortSignal): Promise<AgentLink> {
-    const { socket } = dialTls(options, protocol.TUNNEL_ALPN);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(options.handshakeSeconds * 1000)]);
+    const { socket, tcp } = dialTls(options, protocol.TUNNEL_ALPN);
+    const { patience, handshakeSeconds } = options;
+    const late = new AbortController();
+    const giveUp = (reason: string) => late.abort(new Error(reason));
+    let isTaken = false;
+    let limit = setTimeout(giveUp, handshakeSeconds * 1000, `no connection within ${handshakeSeconds} s`);
+    tcp.once("connect", () => {
+      const { seconds } = patience;
+      isTaken = true;
+      clearTimeout(limit);
+      limit = setTimeout(giveUp, seconds * 1000, `no answer within ${seconds} s`);
+    });
     try {
-      return await greeted(socket, options, limit);
+      return await greeted(socket, options, AbortSignal.any([signal, late.signal]));
     } catch (cause) {
       socket.destroy();
-      throw new MezError(
-        "UNAVAILABLE",
-        `cannot open a tunnel to ${options.address}: ${messageOf(limit.aborted ? limit.reason : cause)}`,
-        { cause },
-      );
+      throw new MezError("UNAVAILABLE", `cannot open a tunnel to ${options.address}: ${messageOf(cause)}`, { cause });
+    } finally {
+      clearTimeout(limit);
+      if (late.signal.aborted && isTaken) patience.silent();
+      else patience.heard();
     }
   }
 

@@ -16,6 +16,8 @@ export interface PendingConnection {
  */
 export class PendingConnections {
   readonly #entries = new Map<string, Entry>();
+  /** How many each network has. */
+  readonly #counts = new Map<string, number>();
 
   constructor(private readonly limit: number) {}
 
@@ -31,7 +33,9 @@ export class PendingConnections {
       return null;
     }
     const entry: Entry = { socket, network, since: performance.now(), speaks: false };
+    this.delete(id); // of a connection from the same end points that is over
     this.#entries.set(id, entry);
+    this.#counts.set(network, (this.#counts.get(network) ?? 0) + 1);
     return entry;
   }
 
@@ -39,8 +43,18 @@ export class PendingConnections {
     return this.#entries.get(id)?.socket ?? null;
   }
 
+  /** Whether it is there, and not another one from the same end points, or the same again. */
+  holds(id: string, pending: PendingConnection): boolean {
+    return this.#entries.get(id) === pending;
+  }
+
   delete(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
     this.#entries.delete(id);
+    const left = (this.#counts.get(entry.network) ?? 1) - 1;
+    if (left === 0) this.#counts.delete(entry.network);
+    else this.#counts.set(entry.network, left);
   }
 
   closeAll(): void {
@@ -48,19 +62,23 @@ export class PendingConnections {
   }
 
   #makeRoomFor(network: string): boolean {
-    const counts = new Map<string, number>();
-    for (const entry of this.#entries.values()) counts.set(entry.network, (counts.get(entry.network) ?? 0) + 1);
-    const most = Math.max(...counts.values());
-    const own = counts.get(network) ?? 0;
+    const most = Math.max(...this.#counts.values());
+    const own = this.#counts.get(network) ?? 0;
     const isOthersTurn = own + 1 < most;
-    const candidates = [...this.#entries].filter(([, entry]) => {
-      if (isOthersTurn) return counts.get(entry.network) === most;
+    const isCandidate = (entry: Entry): boolean => {
+      if (isOthersTurn) return this.#counts.get(entry.network) === most;
       return own === 0 || entry.network === network;
-    });
-    const [id, entry] = candidates.find(([, { speaks }]) => !speaks) ?? candidates[0] ?? [];
-    if (id === undefined || entry === undefined) return false;
+    };
+    let found: readonly [id: string, entry: Entry] | null = null;
+    for (const [id, entry] of this.#entries) {
+      if (!isCandidate(entry) || (found !== null && entry.speaks)) continue;
+      found = [id, entry];
+      if (!entry.speaks) break;
+    }
+    if (found === null) return false;
+    const [id, entry] = found;
     if (!isOthersTurn && entry.speaks && performance.now() - entry.since < PATIENCE_MS) return false;
-    this.#entries.delete(id);
+    this.delete(id);
     entry.socket.destroy();
     return true;
   }

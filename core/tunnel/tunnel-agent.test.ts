@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect as connectTcp } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,6 +13,8 @@ import type { TunnelAgentOptions } from "./tunnel-agent.js";
 import { TunnelListener } from "./tunnel-listener.js";
 import { STREAM_ALPN, TUNNEL_ALPN, type TunnelCredentials } from "./tunnel-protocol.js";
 
+/** The beginning of a TLS record of 512 bytes that asks for a tunnel. @see RFC 8446, 5.1 */
+const UNFINISHED_HELLO = Buffer.concat([Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252]), Buffer.from(TUNNEL_ALPN)]);
 const discard: TunnelAgentOptions["onStream"] = (stream) => void stream.resume();
 
 test("reaches the agent with what the proxy knows of the client", async (t) => {
@@ -151,6 +153,40 @@ test("refuses newcomers, and not those whose handshake has begun, when all dial 
   );
   for (const socket of begun) socket.destroy();
   await bed.connectedAgent(discard);
+});
+
+test("agents that all dial at once wait for their turn, and none is refused", async (t) => {
+  const bed = await openBed(t, { maxPending: 8 });
+  const { listener } = bed;
+  const agents: Socket[] = [];
+  while (agents.length < 40) {
+    const agent = connectTcp({ port: bed.port, host: "127.0.0.1" }).on("error", () => {});
+    agents.push(agent.resume());
+    agent.write(UNFINISHED_HELLO);
+    await untilTrue(() => agents.some(({ closed }) => closed) || listener.pendingCount + listener.waitingCount === agents.length);
+  }
+  await untilTrue(() => listener.pendingCount === 4 && listener.waitingCount === 36);
+  assert.equal(agents.filter(({ closed }) => closed).length, 0);
+  for (const agent of agents) agent.destroy();
+  await bed.connectedAgent(discard);
+  await untilTrue(() => listener.pendingCount + listener.waitingCount === 0);
+});
+
+test("waits longer the second time for a proxy that takes the connection and does not answer", async (t) => {
+  const bed = await openBed(t);
+  const silent = createServer((socket) => void socket.on("error", () => {})).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  t.after(() => silent.close());
+  const reasons: string[] = [];
+  const agent = await bed.agent(discard, {
+    addresses: [`127.0.0.1:${(silent.address() as AddressInfo).port}`],
+    answerSeconds: 0.05,
+    logger: { ...silentLogger, warn: (_message, fields) => void reasons.push(String(fields?.["error"]).replace(/^.*: /, "")) },
+  });
+  await agent.start();
+  await untilTrue(() => reasons.length === 2);
+  await agent.dispose();
+  assert.deepEqual(reasons, ["no answer within 0.05 s", "no answer within 0.1 s"]);
 });
 
 test("comes back after the proxy restarts", async (t) => {

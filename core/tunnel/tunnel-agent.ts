@@ -6,9 +6,11 @@ import type { Lifecycle } from "../plugin/contract.js";
 import type { Logger } from "../plugin/logger.js";
 import { AgentLink } from "./agent-link.js";
 import { BackOff } from "./back-off.js";
+import { DialPatience } from "./dial-patience.js";
 import type { SessionEnd } from "./session-end.js";
 import type { TunnelStreamInfo } from "./stream-headers.js";
 import {
+  ANSWER_SECONDS,
   HANDSHAKE_SECONDS,
   PING_INTERVAL_SECONDS,
   type SessionEncryption,
@@ -39,6 +41,8 @@ export interface TunnelAgentOptions {
   readonly retrySeconds?: { readonly first: number; readonly max: number };
   /** Default 10. */
   readonly handshakeSeconds?: number;
+  /** For the tunnel's proxy to answer once it has taken the connection, see `DialPatience`. Default 30. */
+  readonly answerSeconds?: number;
   /** Default 15. */
   readonly pingIntervalSeconds?: number;
 }
@@ -47,6 +51,7 @@ export interface TunnelAgentOptions {
 export class TunnelAgent implements Lifecycle {
   readonly #options: TunnelAgentOptions;
   readonly #backOff: BackOff;
+  readonly #patience = new Map<string, DialPatience>();
   readonly #stop = new AbortController();
   readonly #links = new Set<AgentLink>();
   /** Streams under way, with the sessions that they are of. */
@@ -126,7 +131,10 @@ export class TunnelAgent implements Lifecycle {
         const { sessionEncryption = "tls" } = this.#options;
         const limits = { handshakeSeconds, pingIntervalSeconds };
         const link = await AgentLink.dial(
-          { address, secureContext, serverName, ...limits, sessionEncryption, onStream, onSessionEnd },
+          {
+            ...{ address, secureContext, serverName, ...limits, sessionEncryption, onStream, onSessionEnd },
+            patience: this.#patienceFor(address),
+          },
           this.#stop.signal,
         );
         if (!this.#stop.signal.aborted) {
@@ -150,6 +158,12 @@ export class TunnelAgent implements Lifecycle {
     const credentials = this.#options.credentials();
     if (this.#context?.credentials !== credentials) this.#context = { credentials, context: tunnelSecureContext(credentials) };
     return this.#context.context;
+  }
+
+  #patienceFor(address: string): DialPatience {
+    const patience = this.#patience.get(address) ?? new DialPatience(this.#options.answerSeconds ?? ANSWER_SECONDS);
+    this.#patience.set(address, patience);
+    return patience;
   }
 
   #receive(stream: Duplex, info: TunnelStreamInfo): void {

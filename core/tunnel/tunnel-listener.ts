@@ -16,8 +16,12 @@ import { RefusalLog } from "./refusal-log.js";
 import { Rendezvous } from "./rendezvous.js";
 import type { TunnelStreamInfo } from "./stream-headers.js";
 import { Tunnel, type TunnelPeer } from "./tunnel.js";
+import { TunnelLine } from "./tunnel-line.js";
 import * as protocol from "./tunnel-protocol.js";
 import { tunnelStream } from "./tunnel-stream.js";
+
+/** Handshakes of one network at once. */
+const MAX_UNDER_WAY = 256;
 
 /** An agent that holds a certificate of the Host CA and asks to connect. */
 export interface TunnelApplicant {
@@ -53,8 +57,10 @@ export interface TunnelListenerOptions {
   readonly handshakeSeconds?: number;
   /** Default 15. */
   readonly pingIntervalSeconds?: number;
-  /** Connections that have not become a tunnel yet, see `PendingConnections`. Default 512. */
+  /** Connections that have not become a tunnel yet and do not wait for that, see `PendingConnections`. Default 8192. */
   readonly maxPending?: number;
+  /** Agents that have asked for a tunnel and wait for their turn. Default 16384. */
+  readonly maxWaiting?: number;
 }
 
 /** The proxy's side of reverse tunnels: accepts agents over TLS 1.3 with mutual certificates. */
@@ -63,13 +69,18 @@ export class TunnelListener {
   readonly #server: Server;
   readonly #tls: TlsServer;
   readonly #pending: PendingConnections;
+  readonly #line: TunnelLine;
   readonly #rendezvous = new Rendezvous();
   readonly #sockets = new Set<Socket>();
+  /** What to call when a handshake is over that was waited for, by what is under the TLS. */
+  readonly #turns = new WeakMap<Socket, () => void>();
   readonly #refusals: RefusalLog;
 
   constructor(options: TunnelListenerOptions) {
     this.#options = options;
-    this.#pending = new PendingConnections(options.maxPending ?? 512);
+    const { maxPending = 8_192, maxWaiting = 16_384 } = options;
+    this.#pending = new PendingConnections(maxPending);
+    this.#line = new TunnelLine({ room: maxWaiting, underWay: Math.ceil(Math.min(maxPending / 2, MAX_UNDER_WAY)) });
     this.#refusals = new RefusalLog(options.logger, options.clock ?? systemClock);
     this.#tls = createTlsServer({
       ...protocol.tunnelServerTlsOptions(options.credentials()),
@@ -106,24 +117,21 @@ export class TunnelListener {
 
   /** Takes a fresh TCP connection, e.g. from a listener that serves several protocols; nothing of it may have been read. */
   accept(socket: Socket): void {
-    const id = endPoints(socket);
-    const pending = this.#pending.add(id, socket);
-    if (pending === null) return;
     this.#sockets.add(socket);
-    const seconds = this.#options.handshakeSeconds ?? protocol.HANDSHAKE_SECONDS;
-    const grace = setTimeout(() => this.#pending.get(id)?.destroy(), seconds * 1000);
     socket.on("error", () => socket.destroy());
-    socket.once("close", () => {
-      clearTimeout(grace);
-      this.#sockets.delete(socket);
-      this.#pending.delete(id);
-    });
-    if (!socket.destroyed) this.#recognise(pending);
+    socket.once("close", () => this.#sockets.delete(socket));
+    const pending = this.#hold(socket);
+    if (pending !== null) this.#recognise(pending);
   }
 
-  /** Connections that are not tunnels yet. */
+  /** Connections that are not tunnels yet, those that wait for their turn not counted. */
   get pendingCount(): number {
     return this.#pending.size;
+  }
+
+  /** Agents that wait for their turn. */
+  get waitingCount(): number {
+    return this.#line.length;
   }
 
   /** Uses the current credentials for connections from now on. */
@@ -135,6 +143,7 @@ export class TunnelListener {
   async drain(): Promise<void> {
     if (this.#server.listening) this.#server.close();
     this.#pending.closeAll();
+    this.#line.closeAll();
   }
 
   /** Closes the port and every connection. */
@@ -143,7 +152,21 @@ export class TunnelListener {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** A stream without TLS says so first; everything else is TLS, or fails as such. */
+  /** @returns `null` when there is no room; the socket is closed then, as it is when its time is up. */
+  #hold(socket: Socket): PendingConnection | null {
+    const id = endPoints(socket);
+    const pending = this.#pending.add(id, socket);
+    if (pending === null) return null;
+    const seconds = this.#options.handshakeSeconds ?? protocol.HANDSHAKE_SECONDS;
+    const grace = setTimeout(() => this.#pending.holds(id, pending) && socket.destroy(), seconds * 1000);
+    socket.once("close", () => {
+      clearTimeout(grace);
+      this.#pending.delete(id);
+    });
+    return socket.destroyed ? null : pending;
+  }
+
+  /** A stream without TLS says so first; everything else is TLS, or fails as such. Who wants a tunnel waits for their turn. */
   #recognise(pending: PendingConnection): void {
     const { socket } = pending;
     let begun: Buffer = Buffer.alloc(0);
@@ -156,12 +179,24 @@ export class TunnelListener {
       const isBare = begun.subarray(0, length).equals(BARE_STREAM_MAGIC.subarray(0, length));
       if (isBare && length < BARE_STREAM_MAGIC.length) return;
       socket.off("readable", read).off("end", abandon);
+      if (!isBare && begun.includes(protocol.TUNNEL_ALPN)) {
+        this.#pending.delete(endPoints(socket));
+        return this.#line.wait(socket, begun, (over) => this.#beginTunnel(socket, over));
+      }
       socket.unshift(begun);
       if (isBare) void this.#receiveBareStream(socket);
       else this.#tls.emit("connection", socket);
     };
     const abandon = () => void socket.destroy();
     socket.on("readable", read).once("end", abandon);
+  }
+
+  #beginTunnel(socket: Socket, over: () => void): void {
+    const pending = this.#hold(socket);
+    if (pending === null) return;
+    pending.speaks = true;
+    this.#turns.set(socket, over);
+    this.#tls.emit("connection", socket);
   }
 
   async #receiveBareStream(socket: Socket): Promise<void> {
@@ -183,6 +218,7 @@ export class TunnelListener {
     const tcp = this.#pending.get(endPoints(socket));
     socket.on("error", () => socket.destroy());
     if (certificate === undefined || tcp === null) return void socket.destroy();
+    this.#turns.get(tcp)?.();
     const applicant = { certificate, address };
     if (socket.alpnProtocol === protocol.STREAM_ALPN) this.#receiveStream(socket, tcp, applicant);
     else if (socket.alpnProtocol === protocol.TUNNEL_ALPN) this.#receiveTunnel(socket, applicant);

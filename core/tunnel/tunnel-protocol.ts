@@ -34,8 +34,11 @@ export interface TunnelCredentials {
 /** How often a quiet peer is asked whether it lives; it has as long again to answer. */
 export const PING_INTERVAL_SECONDS = 15;
 
-/** From TCP connect to the first HTTP/2 settings of the peer. */
+/** How long a TCP connection may take, and how long a proxy waits for the first HTTP/2 settings of an agent whose turn has come. */
 export const HANDSHAKE_SECONDS = 10;
+
+/** How long an agent waits for those of a proxy that has taken its connection: its turn may be long in coming. */
+export const ANSWER_SECONDS = 30;
 
 /**
  * HTTP/2 carries requests only, so its default windows do, and headers need no tables (RFC 7541, 4.2), of which a proxy

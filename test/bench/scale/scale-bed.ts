@@ -48,6 +48,11 @@ export class ScaleBed {
     return this.cluster.proxy;
   }
 
+  /** How many the processes of agents have. */
+  get agentCount(): number {
+    return this.fleets.reduce((sum, { order }) => sum + order.agents, 0);
+  }
+
   /** Resident memory, in MiB. */
   get residentMib(): Load {
     return this.#load((process) => residentKib(process) / 1024);

@@ -17,6 +17,8 @@ export interface LightTlsOptions {
   readonly hello: ClientHello;
   readonly keyShare: KeyShare;
   readonly identity: LightIdentity;
+  /** The other side has taken the connection. */
+  readonly onConnect?: () => void;
   /** Both have sent their Finished. */
   readonly onSecure: () => void;
   readonly onData: (bytes: Buffer) => void;
@@ -79,6 +81,7 @@ export class LightTls {
     const record = this.options.hello.fill(randomBytes(32), this.options.keyShare.shares);
     if (this.#handshake !== null) this.#handshake.hello = record.subarray(RECORD_HEADER_BYTES);
     this.#socket.write(record);
+    this.options.onConnect?.();
   }
 
   #receive(bytes: Buffer): void {

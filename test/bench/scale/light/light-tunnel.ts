@@ -3,8 +3,9 @@ import { getPackedSettings } from "node:http2";
 import type { Duplex } from "node:stream";
 import { BackOff } from "../../../../core/tunnel/back-off.js";
 import { dialBareStream } from "../../../../core/tunnel/bare-stream.js";
+import { DialPatience } from "../../../../core/tunnel/dial-patience.js";
 import { parseStreamHeaders, type TunnelStreamInfo } from "../../../../core/tunnel/stream-headers.js";
-import { HANDSHAKE_SECONDS, HTTP2_OPTIONS, PING_INTERVAL_SECONDS } from "../../../../core/tunnel/tunnel-protocol.js";
+import { ANSWER_SECONDS, HANDSHAKE_SECONDS, HTTP2_OPTIONS, PING_INTERVAL_SECONDS } from "../../../../core/tunnel/tunnel-protocol.js";
 import type { HeaderDecoder } from "./header-decoder.js";
 import { FLAG, FRAME, type Frame, FrameReader, frame, PREFACE } from "./http2-frames.js";
 import { LightTls, type LightTlsOptions } from "./light-tls.js";
@@ -19,6 +20,7 @@ export interface LightTunnelOptions extends Pick<LightTlsOptions, "port" | "hell
 
 /** An agent's tunnel as `core/tunnel/tunnel-agent.ts` keeps it: same settings, pings and waits between attempts. */
 export class LightTunnel {
+  readonly #patience = new DialPatience(ANSWER_SECONDS);
   readonly #backOff = new BackOff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, Math.random);
   #tls: LightTls | null = null;
   #isOpen = false;
@@ -37,10 +39,18 @@ export class LightTunnel {
   open(): void {
     const { port, hello, keyShare, identity } = this.options;
     const frames = new FrameReader((each) => this.#take(each), PREFACE.length);
-    const limit = setTimeout(() => this.#tls?.destroy(), HANDSHAKE_SECONDS * 1000);
+    let isSilent = false;
+    let limit = setTimeout(() => this.#tls?.destroy(), HANDSHAKE_SECONDS * 1000);
     let pings: NodeJS.Timeout | null = null;
     this.#tls = new LightTls({
       ...{ port, hello, keyShare, identity },
+      onConnect: () => {
+        clearTimeout(limit);
+        limit = setTimeout(() => {
+          isSilent = true;
+          this.#tls?.destroy();
+        }, this.#patience.seconds * 1000);
+      },
       onSecure: () => {
         this.#tls?.write(GREETING);
         pings = setInterval(() => this.#beat(), PING_INTERVAL_SECONDS * 1000);
@@ -51,6 +61,8 @@ export class LightTunnel {
       },
       onClose: () => {
         clearTimeout(limit);
+        if (isSilent) this.#patience.silent();
+        else this.#patience.heard();
         if (pings !== null) clearInterval(pings);
         this.#isOpen = this.#isPinged = this.#hasGreeted = this.#hasAnswered = false;
         if (!this.#isOver) setTimeout(() => this.open(), this.#backOff.nextSeconds() * 1000);

@@ -1,0 +1,144 @@
+import { networkOf } from "../plugin/client-network.js";
+
+/** Somebody who waits for their turn. */
+export interface Comer {
+  /** Whose turn has come. @param over To be called when what began has ended, one way or the other. */
+  begin(over: () => void): void;
+  /** There is no room to wait in. */
+  refuse(): void;
+}
+
+export interface TurnstileLimits {
+  /** How many begin in one turn of the event loop; default 4. */
+  readonly perTurn?: number;
+  /** How many of all are to be under way at once. Who takes longer than `PLACE_MS` leaves the place to others; default 64. */
+  readonly atOnce?: number;
+  /** How many of one network are under way at once. */
+  readonly perNetwork: number;
+  /** How many may wait, asked when somebody comes. */
+  readonly room: () => number;
+}
+
+/**
+ * Lets connections begin their handshakes: a few in each turn of the event loop and few at once, so that what is under way goes on in
+ * between and ends before its time is up, also when ten thousand come at once. Whoever comes when nobody waits begins at once.
+ *
+ * There is a line for each network, see `networkOf`, and the lines take turns. When too many wait, the last of the longest line goes.
+ */
+export class Turnstile {
+  readonly #lines = new Map<string, Line>();
+  /** The lines whose first may begin, in the order of their turns. */
+  readonly #ready = new Set<Line>();
+  #waiting = 0;
+  /** In this turn of the event loop. */
+  #begun = 0;
+  #places = 0;
+  #isTurning = false;
+
+  constructor(private readonly limits: TurnstileLimits) {}
+
+  /** @returns The way to leave before one's turn. */
+  enter(address: string, comer: Comer): () => void {
+    const network = networkOf(address);
+    const line = this.#lines.get(network) ?? { network, waiting: new Set(), underWay: 0 };
+    this.#lines.set(network, line);
+    line.waiting.add(comer);
+    this.#waiting += 1;
+    this.#sort(line);
+    this.#turn();
+    if (this.#waiting > this.limits.room()) this.#refuseOne(line, comer);
+    return () => this.#leave(line, comer);
+  }
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  #turn(): void {
+    const { perTurn = PER_TURN, atOnce = AT_ONCE } = this.limits;
+    for (const line of this.#ready) {
+      if (this.#begun >= perTurn || this.#places >= atOnce) break;
+      const [comer] = line.waiting;
+      if (comer === undefined) break;
+      this.#begun += 1;
+      line.underWay += 1;
+      this.#ready.delete(line); // to the end, if it may go on
+      this.#leave(line, comer);
+      const giveBack = this.#takePlace();
+      let isOver = false;
+      comer.begin(() => {
+        if (isOver) return;
+        isOver = true;
+        giveBack();
+        this.#over(line);
+      });
+    }
+    if (this.#begun === 0 || this.#isTurning) return;
+    this.#isTurning = true;
+    setImmediate(() => {
+      this.#isTurning = false;
+      this.#begun = 0;
+      this.#turn();
+    });
+  }
+
+  #takePlace(): () => void {
+    this.#places += 1;
+    let isBack = false;
+    const giveBack = (): void => {
+      if (isBack) return;
+      isBack = true;
+      clearTimeout(timer);
+      this.#places -= 1;
+    };
+    const timer = setTimeout(() => {
+      giveBack();
+      this.#turn();
+    }, PLACE_MS).unref();
+    return giveBack;
+  }
+
+  #over(line: Line): void {
+    line.underWay -= 1;
+    this.#sort(line);
+    this.#turn();
+  }
+
+  #leave(line: Line, comer: Comer): void {
+    if (!line.waiting.delete(comer)) return;
+    this.#waiting -= 1;
+    this.#sort(line);
+  }
+
+  #sort(line: Line): void {
+    const mayBegin = line.waiting.size > 0 && line.underWay < this.limits.perNetwork;
+    if (mayBegin) this.#ready.add(line);
+    else this.#ready.delete(line);
+    if (line.waiting.size === 0 && line.underWay === 0) this.#lines.delete(line.network);
+    else this.#lines.set(line.network, line);
+  }
+
+  #refuseOne(own: Line, newcomer: Comer): void {
+    let longest = own;
+    for (const line of this.#lines.values()) if (line.waiting.size > longest.waiting.size) longest = line;
+    const last = longest === own ? newcomer : [...longest.waiting].at(-1);
+    if (last === undefined || !longest.waiting.has(last)) return;
+    this.#leave(longest, last);
+    last.refuse();
+  }
+}
+
+// --- internal ---
+
+const PER_TURN = 4;
+const AT_ONCE = 64;
+/** After which it is the other side that is slow. */
+const PLACE_MS = 1_000;
+
+interface Line {
+  readonly network: string;
+  /** In order of arrival. */
+  readonly waiting: Set<Comer>;
+  underWay: number;
+}
