@@ -3,6 +3,7 @@ import type { Caller, PermissionHolder } from "../plugin/caller.js";
 import type { CallContext, RpcHandlers, RpcService } from "../plugin/rpc.js";
 import type { LiveCollection } from "./collections.js";
 import type { LocalCollections } from "./local-collections.js";
+import { WakeQueue } from "./wake-queue.js";
 import { WatchAudience } from "./watch-audience.js";
 import { batched, EntryMessages, messageOf, SharedMessage, serializeWatchMessage } from "./watch-message.js";
 
@@ -22,13 +23,14 @@ export const WATCH_HOLDERS: readonly PermissionHolder[] = ["proxy", "node", "age
 export function watchHandlers(collections: LocalCollections): RpcHandlers<typeof WatchServiceService> {
   const audience = new WatchAudience<SharedMessage>();
   const entries = new EntryMessages();
+  const wakes = new WakeQueue();
   collections.registry.onApply((change) => {
     entries.forget(change);
     const kind = collections.kind(change.kind);
     if (kind !== undefined) audience.tell(change.kind, kind, change.key, () => messageOf(change));
   });
   collections.onWithdrawn(() => entries.clear());
-  return { watch: (request, call) => watch(collections, request, call, audience, entries) };
+  return { watch: (request, call) => watch(collections, request, call, { audience, entries, wakes }) };
 }
 
 // --- internal ---
@@ -36,16 +38,23 @@ export function watchHandlers(collections: LocalCollections): RpcHandlers<typeof
 const SNAPSHOT_COMPLETE = new SharedMessage({ $case: "snapshotComplete", snapshotComplete: {} });
 const HEARTBEAT = new SharedMessage({ $case: "heartbeat", heartbeat: {} });
 
+/** What all watchers have in common. */
+interface Shared {
+  readonly audience: WatchAudience<SharedMessage>;
+  readonly entries: EntryMessages;
+  readonly wakes: WakeQueue;
+}
+
 async function* watch(
   collections: LocalCollections,
   { batches }: WatchRequest,
   call: CallContext,
-  audience: WatchAudience<SharedMessage>,
-  entries: EntryMessages,
+  { audience, entries, wakes }: Shared,
 ): AsyncIterable<WatchMessage> {
   let waiting: SharedMessage[] = [];
   let wake: () => void = () => {};
   let isOver = false;
+  const wakeUp = (): void => wake();
   const end = (): void => {
     isOver = true;
     wake();
@@ -53,7 +62,7 @@ async function* watch(
   const push = (message: SharedMessage): void => {
     if (waiting.length >= MAX_WAITING_MESSAGES) return end();
     waiting.push(message);
-    wake();
+    wakes.add(wakeUp);
   };
   // Listening and copying happen in one turn of the loop: no commit can fall between them.
   const leave = audience.add({ caller: call.caller, push });
@@ -79,6 +88,7 @@ async function* watch(
     }
   } finally {
     clearInterval(heartbeat);
+    wakes.delete(wakeUp);
     leave();
     unfollow();
   }
