@@ -15,12 +15,14 @@ test("what is logged in one turn of the event loop is written together, in its o
   assert.deepEqual(writes, [["one", "two", "three"], ["four"]]);
 });
 
-test("an error is written at once, with what came before it", () => {
-  const { logger, writes } = open();
-  logger.info("one");
-  logger.error("two");
-  assert.deepEqual(writes, [["one", "two"]]);
-});
+for (const level of ["warn", "error"] as const) {
+  test(`what is logged with ${level} is written at once, with what came before it`, () => {
+    const { logger, writes } = open();
+    logger.info("one");
+    logger[level]("two");
+    assert.deepEqual(writes, [["one", "two"]]);
+  });
+}
 
 test("what is much does not wait for the end of the turn", () => {
   const { logger, writes } = open();
