@@ -5,7 +5,12 @@ import { BackOff } from "../../../../core/tunnel/back-off.js";
 import { dialBareStream } from "../../../../core/tunnel/bare-stream.js";
 import { DialPatience } from "../../../../core/tunnel/dial-patience.js";
 import { parseStreamHeaders, type TunnelStreamInfo } from "../../../../core/tunnel/stream-headers.js";
-import { ANSWER_SECONDS, HANDSHAKE_SECONDS, HTTP2_OPTIONS, PING_INTERVAL_SECONDS } from "../../../../core/tunnel/tunnel-protocol.js";
+import {
+  ANSWER_SECONDS,
+  HANDSHAKE_SECONDS,
+  HTTP2_OPTIONS,
+  PING_INTERVAL_SECONDS,
+} from "../../../../core/tunnel/tunnel-protocol.js";
 import type { HeaderDecoder } from "./header-decoder.js";
 import { FLAG, FRAME, type Frame, FrameReader, frame, PREFACE } from "./http2-frames.js";
 import { LightTls, type LightTlsOptions } from "./light-tls.js";
