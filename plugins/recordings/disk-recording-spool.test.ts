@@ -56,6 +56,32 @@ describe("recordings on a node", () => {
     }
   }
 
+  for (const [what, processId, asked] of [
+    ["a recording that begins here is sent without asking what is held of it", "1", 0],
+    ["what is held of a recording of an earlier process is asked for", "2", 1],
+  ] as const)
+    test(what, async () => {
+      let questions = 0;
+      const client: RecordingClient = {
+        ...server.clientOf("web-01"),
+        getRecordingSize: (...call) => {
+          questions += 1;
+          return server.clientOf("web-01").getRecordingSize(...call);
+        },
+      };
+      const sessionId = randomUUID();
+      const first = await start(processId === "1" ? client : UNREACHABLE);
+      const writer = await first.open({ ...CHANNEL, sessionId, startedAt: new Date() });
+      writer.output(Buffer.from("$ "));
+      await writer.close();
+      if (processId !== "1") {
+        await first.dispose();
+        await start(client, processId);
+      }
+      assert.equal((await ended(sessionId)).state, "complete");
+      assert.equal(questions, asked);
+    });
+
   test("sends a recording while it grows, completes it at its end and then forgets it", async () => {
     const spool = await start();
     const sessionId = randomUUID();
@@ -276,6 +302,15 @@ describe("recordings on a node", () => {
 });
 
 // --- internal ---
+
+const unavailable = (): never => {
+  throw new MezError("UNAVAILABLE", "there is no auth service here");
+};
+const UNREACHABLE: RecordingClient = {
+  appendRecording: unavailable,
+  getRecordingSize: unavailable,
+  completeRecording: unavailable,
+};
 
 function recordInChild(folder: string, before = ""): ChildProcess {
   const script = fileURLToPath(new URL("../../test/fixtures/recording-writer.js", import.meta.url));

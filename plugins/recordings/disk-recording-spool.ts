@@ -83,6 +83,7 @@ export class DiskRecordingSpool implements RecordingSpool, Lifecycle {
         folder.castPath(id),
         () => entry,
         () => recording.flushedBytes,
+        0,
       );
       this.#upload(entry, upload, takeLease());
       return recording;
@@ -120,6 +121,7 @@ export class DiskRecordingSpool implements RecordingSpool, Lifecycle {
       path,
       () => ({ ...entry, end }),
       () => bytes,
+      null,
     );
     this.#upload(entry, upload, null);
   }

@@ -68,11 +68,11 @@ export class RecordingTextIndex implements Lifecycle {
     try {
       while (await duties.have("index text")) {
         const ids = await database.read((em) => listUnread(em, this.#failed, BATCH));
-        if (ids.length === 0) return;
         for (const id of ids) {
           if (this.#isDisposed || this.#failed.length >= MAX_FAILED) return;
           await this.#add(id);
         }
+        if (ids.length < BATCH) return;
       }
     } catch (error) {
       logger.error("the text of recordings could not be kept for searches", { error: messageOf(error) });

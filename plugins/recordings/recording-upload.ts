@@ -13,15 +13,18 @@ export type UploadState = "up to date" | "more to send" | "finished";
 
 /** Brings one recording to the auth service, a few pieces a turn, from wherever an earlier upload came to. */
 export class RecordingUpload {
-  /** What the auth service holds; `null` until it was asked. */
-  #sent: number | null = null;
+  #sent: number | null;
 
+  /** @param sent Bytes that the auth service holds; `null` when it has to be asked, 0 for a recording that begins here. */
   constructor(
     private readonly path: string,
     private readonly entry: () => SpoolEntry,
     /** Bytes that may be sent: whole lines. */
     private readonly available: () => number,
-  ) {}
+    sent: 0 | null,
+  ) {
+    this.#sent = sent;
+  }
 
   /**
    * Sends what there is, at most 4 MiB.
