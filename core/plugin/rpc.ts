@@ -26,6 +26,8 @@ export interface RpcService<Definition extends RpcDefinition> {
   readonly name: string;
   readonly definition: Definition;
   readonly permissions: { readonly [Method in keyof Definition]: Permission | "public" };
+  /** Methods with one answer that can wait while much goes on: calls that machines make by themselves, and make again. */
+  readonly background?: readonly (keyof Definition)[];
   /** `FileDescriptorSet` of the service and its messages, for commands that the manifest describes. `rpcService` makes it. */
   readonly descriptor?: Uint8Array;
 }

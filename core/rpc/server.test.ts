@@ -160,6 +160,19 @@ test("knows an agent by its certificate of the Host CA, and takes one of another
   await assert.rejects(allOf(foreign.echo.count({ to: 2 })), (error) => isMezError(error, "UNAUTHENTICATED"));
 });
 
+test("has what machines tell wait for its turn, and takes a few such calls of a connection; people need not wait", async (t) => {
+  const server = await startEchoServer(t);
+  const { certificatePem, privateKeyPem } = await server.authority.issue("web-01");
+  const { echo: agent } = dialEcho(t, server, { identity: { certificatePem, privateKeyPem } });
+  const { echo: person } = dialEcho(t, server, { token: new Secret("eve") });
+  const many = (echo: typeof agent) => Promise.allSettled(Array.from({ length: 200 }, () => echo.tell({ text: "hi" })));
+  const refusals = (await many(agent)).flatMap((answer) => (answer.status === "rejected" ? [answer.reason as unknown] : []));
+  assert.ok(refusals.length > 0 && refusals.length < 200, `${refusals.length} of 200 were refused`);
+  for (const error of refusals) assert.ok(isMezError(error, "LIMIT_EXCEEDED") && error.fields["retryAfterMs"] === 5_000);
+  assert.deepEqual(await agent.tell({ text: "again" }), { text: "again" });
+  assert.ok((await many(person)).every(({ status }) => status === "fulfilled"));
+});
+
 test("limits calls without credentials by address", async (t) => {
   const { echo } = dialEcho(t, await startEchoServer(t, { burst: 3 }));
   const outcomes = await Promise.allSettled(Array.from({ length: 6 }, () => echo.say({ text: "hi" })));

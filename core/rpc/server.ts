@@ -16,6 +16,7 @@ import { isMezError, MezError, messageOf } from "../errors/error.js";
 import type { HostCredentials } from "../plugin/host-identity.js";
 import type { CallContext, RpcDefinition, RpcService } from "../plugin/rpc.js";
 import { Admission, type AdmissionParts } from "./admission.js";
+import { BackgroundLane } from "./background-lane.js";
 import type { CallRoute, CallRouter } from "./call-route.js";
 import { whileAdmitted } from "./interceptors/admit-again.js";
 import { limitMessages, MAX_MESSAGE_BYTES, type UnreadCall } from "./interceptors/message-limit.js";
@@ -35,7 +36,7 @@ export interface RpcServerOptions extends AdmissionParts {
 }
 
 /** What the four kinds of call have in common. */
-type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getPeer"> & EventEmitter;
+type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getPeer" | "cancelled"> & EventEmitter;
 
 /**
  * The auth service's gRPC server. Each call goes the same way: find the route in the current generation, establish the
@@ -63,6 +64,7 @@ export class RpcServer {
   /** Where the methods are found, by their paths. */
   readonly #places = new Map<string, readonly [service: string, method: string]>();
   readonly #streams = new Set<AbortController>();
+  readonly #background = new BackgroundLane();
   #listener: RpcListener | null = null;
 
   readonly #admission: Admission;
@@ -80,7 +82,7 @@ export class RpcServer {
       this.#places.set(definition.path, [service.name, method]);
       implementation[method] = definition.responseStream
         ? this.#streaming(service.name, method, definition)
-        : this.#unary(service.name, method, definition);
+        : this.#unary(service.name, method, definition, service.background?.includes(method) === true);
     }
     this.#server.addService(service.definition as unknown as ServiceDefinition, implementation);
   }
@@ -113,16 +115,34 @@ export class RpcServer {
     await this.#listener?.close();
   }
 
-  #unary(service: string, method: string, { path, requestStream }: RpcDefinition[string]): UntypedHandleCall {
-    const handle = (call: AnyCall, callback: sendUnaryData<unknown>): void => {
-      void this.#run({ service, method, path }, call, async (route, context) => {
+  #unary(
+    service: string,
+    method: string,
+    { path, requestStream }: RpcDefinition[string],
+    isBackground: boolean,
+  ): UntypedHandleCall {
+    const answer = (call: AnyCall): Promise<unknown> =>
+      this.#run({ service, method, path }, call, async (route, context) => {
         return (await route.handler(requestOf(call, requestStream), context)) as unknown;
-      }).then(
+      });
+    const handle = (call: AnyCall, callback: sendUnaryData<unknown>): void => {
+      (isBackground && this.#isMember(call) ? this.#later(call, answer) : answer(call)).then(
         (response) => callback(null, response),
         (error: MezError) => callback(toStatus(error, new Metadata())),
       );
     };
     return handle as handleUnaryCall<unknown, unknown>;
+  }
+
+  /** Strangers are not kept waiting: they are refused. */
+  #isMember(call: AnyCall): boolean {
+    return (this.#listener?.facts(call.getPeer())?.clientCertificate ?? null) !== null;
+  }
+
+  async #later(call: AnyCall, answer: (call: AnyCall) => Promise<unknown>): Promise<unknown> {
+    await this.#background.turn(call.getPeer());
+    if (call.cancelled) throw new MezError("CANCELLED", "nobody waits for the answer any more");
+    return answer(call);
   }
 
   #streaming(service: string, method: string, { path, requestStream }: RpcDefinition[string]): UntypedHandleCall {

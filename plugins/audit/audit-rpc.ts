@@ -23,6 +23,7 @@ export const AUDIT_RPC: RpcService<typeof AuditServiceService> = {
     getStatus: "audit:read",
     reportEvents: "audit:create",
   },
+  background: ["reportEvents"],
 };
 
 export interface AuditRpcParts {

@@ -16,6 +16,7 @@ export const AGENT_RPC: RpcService<typeof AgentServiceService> = {
     agentHeartbeat: "agent:update",
     deregisterAgent: "agent:update",
   },
+  background: ["registerAgent", "agentHeartbeat"],
 };
 
 /** Answers the calls of agents: joining, renewing, registering, heartbeats, leaving. */
