@@ -341,6 +341,18 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     await again.stop();
   });
 
+  test("learns the next Host CA when it is used by programs that know nothing of msh", async () => {
+    const home = cluster.person("olga", ["--roles=access"]);
+    const knownHosts = join(home, ".mezite", "profiles", "test", "known_hosts");
+    const before = readFileSync(knownHosts, "utf8").trim().split("\n").length;
+    cluster.mezctlOk(["ca", "rotate", "--type=host"]);
+    const own = await MshAgent.start(cluster, [], {}, home);
+    assert.equal(readFileSync(knownHosts, "utf8").trim().split("\n").length, before);
+    assert.equal(cluster.run("ssh-add", ["-l"], { env: { SSH_AUTH_SOCK: own.socket } }).code, 0);
+    await eventually(() => readFileSync(knownHosts, "utf8").trim().split("\n").length === before + 1);
+    await own.stop();
+  });
+
   /** A program that answers every question. */
   function askpass(answer: string): Record<string, string> {
     const file = join(folder, `askpass-${answer.replaceAll(" ", "-")}`);

@@ -47,6 +47,7 @@ async function bed(t: TestContext, parts: Partial<ProfileLoginParts> = {}) {
       state.renewals += 1;
       save(1, 3);
     },
+    refreshTrust: () => undefined,
     logIn: null,
     now: () => new Date(state.now),
     note: (text) => void notes.push(text),
@@ -68,6 +69,19 @@ test("keeps the key in memory, and knows the one that it replaced", async (t) =>
   assert.ok(login.find(first) !== null, "a client may have asked for the list just before");
   assert.ok(login.find(second) !== null);
   assert.equal(login.find(Buffer.from("other")), null);
+});
+
+test("has the Host CA followed while it is used, every ten minutes at most", async (t) => {
+  const asked: string[] = [];
+  const { login, state, save } = await bed(t, { refreshTrust: ({ cluster }) => void asked.push(cluster) });
+  await login.valid();
+  assert.deepEqual(asked, [], "there is no login yet");
+  save(1, 3);
+  for (let use = 0; use < 3; use += 1) await login.valid();
+  assert.deepEqual(asked, ["test"]);
+  state.now += 600_000;
+  for (let use = 0; use < 3; use += 1) await login.valid();
+  assert.deepEqual(asked, ["test", "test"]);
 });
 
 test("renews a certificate that ran out while nobody looked, once for all who ask", async (t) => {

@@ -12,6 +12,8 @@ export interface ProfileLoginParts {
   readonly choose: () => Profile;
   /** Fetches certificates for new keys and keeps them in the store. */
   readonly renew: (profile: Profile, ttlSeconds: number) => Promise<void>;
+  /** Learns in the background which Host CA keys count; never fails. */
+  readonly refreshTrust: (profile: Profile) => void;
   /** Lets the person log in again. `null` when they cannot be asked. */
   readonly logIn: ((profile: Profile) => Promise<void>) | null;
   readonly now: () => Date;
@@ -20,7 +22,8 @@ export interface ProfileLoginParts {
 
 /**
  * Holds the key and the certificate of a login in memory. Follows what other commands do to it: a new login, another
- * cluster, a logout. Renews the certificate at half its life, for as long as the login lasts.
+ * cluster, a logout. Renews the certificate at half its life, for as long as the login lasts. While it is used, it has the Host CA
+ * followed as well: programs that come this way know nothing of `msh`.
  */
 export class ProfileLogin implements LoginKeys {
   #held: HeldLogin | null = null;
@@ -29,6 +32,7 @@ export class ProfileLogin implements LoginKeys {
   #timer: NodeJS.Timeout | undefined;
   #told = "";
   #askAgainAt = 0;
+  #trustRefreshedAt = new Map<string, number>();
   #ttl = { session: "", seconds: 0 };
 
   constructor(private readonly parts: ProfileLoginParts) {}
@@ -48,7 +52,9 @@ export class ProfileLogin implements LoginKeys {
   async valid(): Promise<LoginKey | null> {
     this.#follow();
     if (this.#held !== null && this.#held.profile.expiresAt <= this.parts.now()) await this.#renew();
-    return this.#held !== null && this.#held.profile.expiresAt > this.parts.now() ? this.#held : null;
+    if (this.#held === null || this.#held.profile.expiresAt <= this.parts.now()) return null;
+    this.#refreshTrust(this.#held.profile);
+    return this.#held;
   }
 
   find(blob: Buffer): LoginKey | null {
@@ -103,6 +109,14 @@ export class ProfileLogin implements LoginKeys {
       ],
       renewAt: (savedAt + profile.expiresAt.getTime()) / 2,
     };
+  }
+
+  #refreshTrust(profile: Profile): void {
+    const now = this.parts.now().getTime();
+    if (Math.abs(now - (this.#trustRefreshedAt.get(profile.cluster) ?? Number.NEGATIVE_INFINITY)) < REFRESH_TRUST_EVERY_MS)
+      return;
+    this.#trustRefreshedAt.set(profile.cluster, now);
+    this.parts.refreshTrust(profile);
   }
 
   #plan(failures = 0): void {
@@ -179,6 +193,7 @@ interface HeldLogin extends LoginKey {
 /** How often the store is looked at without being asked: a machine may have slept. */
 const LOOK_EVERY_MS = 30_000;
 const MIN_WAIT_MS = 1000;
+const REFRESH_TRUST_EVERY_MS = 600_000;
 const ASK_AGAIN_MS = 30_000;
 /** A certificate for what is left of a login is over before it is used. */
 const LAST_MS = 2_000;

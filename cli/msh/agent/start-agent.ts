@@ -41,7 +41,8 @@ export async function runAgent(context: CommandContext, input: AgentInput): Prom
     throw new MezError("INVALID_ARGUMENT", "an agent cannot stand in front of itself: --socket and --upstream are the same");
   const note = (text: string): void => context.output.note(text);
   const askpass = new Askpass(context.env, context.signal);
-  const login = profileLogin(context, askpass, input.rest.length > 0);
+  const ended = new AbortController();
+  const login = profileLogin(context, askpass, input.rest.length > 0, ended.signal);
   const agent = new SshAgent({
     login,
     added: new KeyRing(),
@@ -58,6 +59,7 @@ export async function runAgent(context: CommandContext, input: AgentInput): Prom
     if (!context.signal.aborted) await once(context.signal, "abort");
     return undefined;
   } finally {
+    ended.abort();
     login.stop();
     await listener.close();
   }
@@ -75,7 +77,7 @@ async function peerCredentials(note: (text: string) => void): Promise<PeerCreden
   }
 }
 
-function profileLogin(context: CommandContext, askpass: Askpass, isTerminalTaken: boolean): ProfileLogin {
+function profileLogin(context: CommandContext, askpass: Askpass, isTerminalTaken: boolean, ended: AbortSignal): ProfileLogin {
   const store = new ProfileStore(meziteFolder(context));
   const asks =
     askpass.isThere && (isTerminalTaken || context.stdin.isTTY !== true || context.env["SSH_ASKPASS_REQUIRE"] === "force");
@@ -89,10 +91,16 @@ function profileLogin(context: CommandContext, askpass: Askpass, isTerminalTaken
     store,
     choose: () => chosenProfile(context, store),
     renew: (profile, ttlSeconds) => renewLogin(quiet, store, profile, ttlSeconds),
+    refreshTrust: ({ cluster }) => void refreshTrust({ ...context, signal: AbortSignal.any([context.signal, ended]) }, cluster),
     logIn: canAsk ? (profile) => logInAgain(quiet, profile) : null,
     now: () => context.now(),
     note: (text) => context.output.note(text),
   });
+}
+
+async function refreshTrust(context: CommandContext, cluster: string): Promise<void> {
+  const { refreshTrustOf } = await import("../../trust-refresh.js");
+  await refreshTrustOf(context, cluster);
 }
 
 async function logInAgain(context: CommandContext, { user, authServers, cluster }: Profile): Promise<void> {
