@@ -36,10 +36,32 @@ export interface AuditRpcParts {
 }
 
 /** Answers the calls that read, verify and archive the audit log, and takes events that others report. */
-export function auditHandlers(parts: AuditRpcParts): RpcHandlers<typeof AuditServiceService> {
-  const { database, clock, archive, forwarding, eventTypes } = parts;
-  const verifier = new ChainVerifier(database);
-  const intake = new ReportIntake(database);
+export function auditHandlers(parts: AuditRpcParts): Handlers {
+  const intake = new ReportIntake(parts.database);
+  return {
+    ...readingHandlers(parts),
+    ...archiveHandlers(parts),
+    async reportEvents(request, call) {
+      const records = parseReport(request.events, call.caller, parts.clock.now());
+      await intake.store(records);
+      return {};
+    },
+  };
+}
+
+// --- internal ---
+
+type Handlers = RpcHandlers<typeof AuditServiceService>;
+
+const DEFAULT_PAGE_SIZE = 100;
+const MAX_PAGE_SIZE = 1000;
+
+function readingHandlers({
+  database,
+  archive,
+  forwarding,
+  eventTypes,
+}: AuditRpcParts): Pick<Handlers, "listEvents" | "getStatus"> {
   return {
     async listEvents(request) {
       if (request.pageSize < 0 || request.pageSize > MAX_PAGE_SIZE) {
@@ -62,7 +84,27 @@ export function auditHandlers(parts: AuditRpcParts): RpcHandlers<typeof AuditSer
         notice: rows.length > 0 || request.eventType === "" ? "" : unknownTypeNotice(request.eventType, eventTypes()),
       };
     },
+    async getStatus() {
+      const ends = await database.read(readEnds);
+      if (ends === null) throw new MezError("AUDIT_CHAIN_BROKEN", "the record of the last event is missing");
+      const state = await archive.state();
+      return {
+        ...{ lastSeq: ends.head.seq, lastHash: ends.head.hash, firstKept: ends.base.seq + 1 },
+        archiveDestination: state?.destination ?? "",
+        archivedSeq: state?.last?.lastSeq ?? 0,
+        forwarders: forwarding.states().map(({ name, seq, missed, failure }) => ({
+          ...{ name, takenSeq: seq, missed, waiting: Math.max(0, ends.head.seq - seq) },
+          error: failure?.message ?? "",
+          failingSince: failure?.since,
+        })),
+      };
+    },
+  };
+}
 
+function archiveHandlers({ database, archive }: AuditRpcParts): Pick<Handlers, "verify" | "archive"> {
+  const verifier = new ChainVerifier(database);
+  return {
     async *verify(request, call) {
       if (request.archive) archive.store();
       const verification = verifier.verify(request.archive ? () => archive.read() : undefined);
@@ -103,35 +145,8 @@ export function auditHandlers(parts: AuditRpcParts): RpcHandlers<typeof AuditSer
         },
       };
     },
-
-    async getStatus() {
-      const ends = await database.read(readEnds);
-      if (ends === null) throw new MezError("AUDIT_CHAIN_BROKEN", "the record of the last event is missing");
-      const state = await archive.state();
-      return {
-        ...{ lastSeq: ends.head.seq, lastHash: ends.head.hash, firstKept: ends.base.seq + 1 },
-        archiveDestination: state?.destination ?? "",
-        archivedSeq: state?.last?.lastSeq ?? 0,
-        forwarders: forwarding.states().map(({ name, seq, missed, failure }) => ({
-          ...{ name, takenSeq: seq, missed, waiting: Math.max(0, ends.head.seq - seq) },
-          error: failure?.message ?? "",
-          failingSince: failure?.since,
-        })),
-      };
-    },
-
-    async reportEvents(request, call) {
-      const records = parseReport(request.events, call.caller, clock.now());
-      await intake.store(records, call.signal);
-      return {};
-    },
   };
 }
-
-// --- internal ---
-
-const DEFAULT_PAGE_SIZE = 100;
-const MAX_PAGE_SIZE = 1000;
 
 function toWire(row: AuditRow): WireEvent {
   const { seq: _seq, hash: _hash, userRoles, resourceLabels, metadata, ...same } = row;
