@@ -21,7 +21,7 @@ import { SimulatedAgent } from "./simulated-agent.js";
 
 const NAME = agentName(0);
 const EXPECTED_CALLS = 6;
-const STARTING_MS = 60_000;
+const STARTING_MS = 180_000;
 const MEZD = fileURLToPath(new URL("../../../daemons/mezd.js", import.meta.url));
 
 test("a simulated agent says what a real one says, in the same order", async (t) => {
