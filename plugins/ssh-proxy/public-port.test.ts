@@ -86,6 +86,17 @@ test("closes the oldest of too many that have not said anything", async (t) => {
   assert.equal((await arrival).server, "ssh");
 });
 
+test("a network that knocks again and again keeps nobody of another out", async (t) => {
+  const { port, arrival } = await open(t, { maxPending: 2 });
+  const slow = dial(t, port, "127.0.0.2");
+  slow.write("SS");
+  await once(slow, "connect");
+  const others = [dial(t, port), dial(t, port), dial(t, port)];
+  await Promise.race(others.map((other) => closed(other)));
+  slow.write("H-");
+  assert.equal((await arrival).server, "ssh");
+});
+
 // --- internal ---
 
 async function open(t: TestContext, more: Partial<PublicPortParts> = {}) {
@@ -120,8 +131,8 @@ function place(port: PublicPort): { host: string; port: number } {
   return { host: "127.0.0.1", port: Number(port.address.split(":").at(-1)) };
 }
 
-function dial(t: TestContext, port: PublicPort): Socket {
-  const socket = connect(place(port)).on("error", () => {});
+function dial(t: TestContext, port: PublicPort, localAddress = "127.0.0.1"): Socket {
+  const socket = connect({ ...place(port), localAddress }).on("error", () => {});
   t.after(() => socket.destroy());
   return socket;
 }

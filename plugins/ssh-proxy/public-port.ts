@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "../../core/plugin/logger.js";
 import { BARE_STREAM_MAGIC } from "../../core/tunnel/bare-stream.js";
 import { DIRECT_ALPN } from "../../core/tunnel/direct-route.js";
+import { PendingConnections } from "../../core/tunnel/pending-connections.js";
 import { PEER_ALPN, STREAM_ALPN, TUNNEL_ALPN } from "../../core/tunnel/tunnel-protocol.js";
 import type { ListenAddress } from "./listen-address.js";
 import { type HelloReading, readClientHello } from "./public-port-client-hello.js";
@@ -24,7 +25,7 @@ export interface PublicPortParts {
   readonly logger: Logger;
   /** How long a client may take to say what it speaks. Default 10. */
   readonly graceSeconds?: number;
-  /** Connections that have not said it yet; beyond it the oldest is closed. Default 1024. */
+  /** Connections that have not said it yet, see `PendingConnections`. Default 8192, since all agents may dial at once. */
   readonly maxPending?: number;
 }
 
@@ -34,9 +35,11 @@ export interface PublicPortParts {
  */
 export class PublicPort {
   readonly #port: TcpPort;
-  readonly #pending = new Set<Socket>();
+  readonly #pending: PendingConnections;
+  #accepted = 0;
 
   constructor(private readonly parts: PublicPortParts) {
+    this.#pending = new PendingConnections(parts.maxPending ?? 8_192);
     this.#port = new TcpPort("public_listen_addr", parts.listen, (socket) => this.#receive(socket));
   }
 
@@ -58,35 +61,35 @@ export class PublicPort {
   /** Takes no new connections; those that were handed on are not ours. */
   close(): void {
     this.#port.close();
-    for (const socket of this.#pending) socket.destroy();
+    this.#pending.closeAll();
   }
 
   #receive(socket: Socket): void {
-    const { graceSeconds = 10, maxPending = 1024 } = this.parts;
+    const { graceSeconds = 10 } = this.parts;
+    this.#accepted += 1;
+    const id = String(this.#accepted);
+    const abandon = (): void => void socket.destroy();
+    socket.on("error", abandon);
+    const pending = this.#pending.add(id, socket);
+    if (pending === null) return;
     let bytes = Buffer.alloc(0);
     const grace = setTimeout(() => socket.destroy(), graceSeconds * 1000);
     const settle = (): void => {
       clearTimeout(grace);
-      this.#pending.delete(socket);
+      this.#pending.delete(id);
       socket.off("readable", read).off("end", abandon);
     };
-    const abandon = (): void => void socket.destroy();
     const read = (): void => {
       const chunk: Buffer | null = socket.read();
       if (chunk === null) return;
+      pending.speaks = true;
       bytes = Buffer.concat([bytes, chunk]);
       const found = recognise(bytes);
       if (found === "incomplete") return;
       settle();
       this.#handOver(socket, bytes, found);
     };
-    this.#pending.add(socket);
-    socket.on("error", abandon).once("close", settle).once("end", abandon).on("readable", read);
-    for (const oldest of this.#pending) {
-      if (this.#pending.size <= maxPending) break;
-      this.#pending.delete(oldest);
-      oldest.destroy();
-    }
+    socket.once("close", settle).once("end", abandon).on("readable", read);
   }
 
   #handOver(socket: Socket, bytes: Buffer, found: Recognised): void {
