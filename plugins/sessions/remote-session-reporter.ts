@@ -49,7 +49,7 @@ export interface ReporterOptions {
   readonly logger: Logger;
   /** Sign of life while a session is under way and there is nothing to report. Default 15000. */
   readonly heartbeatMs?: number;
-  /** The same while none is, when nothing would be given up for lost. Default 120000. */
+  /** The same while none is, when nothing would be given up for lost. Default 240000. */
   readonly idleHeartbeatMs?: number;
   /** First wait after a failure; doubled up to 16 times, and up to a half more or less. Default 1000. */
   readonly retryMs?: number;
@@ -186,7 +186,7 @@ class RoleReports {
 
   /** At random moments: when the auth service was away, every process of the cluster waits. */
   #waitMs(): number {
-    const { heartbeatMs = 15_000, idleHeartbeatMs = 120_000, retryMs = 1000, liveSessions } = this.options;
+    const { heartbeatMs = 15_000, idleHeartbeatMs = 240_000, retryMs = 1000, liveSessions } = this.options;
     if (this.#failures > 0) return retryMs * Math.min(2 ** (this.#failures - 1), 16) * (0.5 + Math.random());
     if (this.queue.size > 0 || this.#wantsLive) return 0;
     return (liveSessions.all().length > 0 ? heartbeatMs : idleHeartbeatMs) * (0.9 + 0.1 * Math.random());

@@ -233,7 +233,7 @@ const MAX_REPORT_RETRY_MS = 20_000;
 const MAX_UNINFORMED_MS = 2_000;
 const LOOK_EVERY_MS = 20_000;
 const CUT_OFF_SECONDS = 15;
-const SIGN_OF_LIFE_MS = 120_000;
+const SIGN_OF_LIFE_MS = 240_000;
 const FIRST_SIGN_RETRY_MS = 1_000;
 
 function portOf(address: string): number {
