@@ -22,7 +22,20 @@ export const memory: Row = {
     return [
       absolute("combined server, idle", median(idle), "MiB", 180, "at most"),
       // The shells and the OpenSSH clients are the person's own; what grows is the server's and the node's process.
-      absolute(`an idle terminal session, proxy and node, of ${SESSIONS}`, await sessionKib(bed), "KiB", 1024, "at most"),
+      absolute(
+        `an idle terminal session, proxy and node, of ${SESSIONS}`,
+        await sessionKib(bed, await bed.ours()),
+        "KiB",
+        1024,
+        "at most",
+      ),
+      absolute(
+        `an idle terminal session by ProxyJump, of ${SESSIONS}`,
+        await sessionKib(bed, await bed.jumping()),
+        "KiB",
+        1024,
+        "at most",
+      ),
       absolute("a connected agent, at the proxy", await measureAgentMemory(rounds), "KiB", 100, "at most"),
     ];
   },
@@ -44,9 +57,8 @@ async function idleServerKib(): Promise<number> {
 }
 
 /** After some sessions, so that what a process needs once for the first of them is not counted. */
-async function sessionKib(bed: BenchBed): Promise<number> {
+async function sessionKib(bed: BenchBed, route: Route): Promise<number> {
   const cluster = await bed.cluster();
-  const route = await bed.ours();
   const usage = (): number =>
     residentKib(cluster.server.process) + (cluster.node === null ? 0 : residentKib(cluster.node.process));
   await closeSessions(await openSessions(route, WARM_UP_SESSIONS));
