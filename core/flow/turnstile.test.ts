@@ -48,11 +48,32 @@ test("when as many are under way as are to be, the next begins with the end of o
   assert.equal(begun.join(""), "ab");
   ends.get("b")?.();
   assert.equal(begun.join(""), "abc");
-  t.mock.timers.tick(1_000);
+  for (const ms of [100, 900]) t.mock.timers.tick(ms);
   await nextTurn();
   ends.get("a")?.(); // whose place has been given away
   await nextTurn();
   assert.equal(begun.join(""), "abcde");
+});
+
+test("whoever says nothing keeps a place for a tenth of the time, so that many of them hold up others little", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { enter, begun, silent } = open({ atOnce: 2 });
+  for (let network = 0; network < 20; network += 1) {
+    if (network > 0) silent.add(String(network));
+    enter(String(network), `2001:db8:0:${network}::1`);
+  }
+  enter("x", FAR);
+  for (let tenths = 0; tenths < 10; tenths += 1) {
+    assert.equal(begun.length, 2 + tenths);
+    t.mock.timers.tick(100);
+    await nextTurn();
+  }
+  assert.equal(begun.length, 13, "the one that speaks has left as well");
+  for (let tenths = 0; tenths < 10; tenths += 1) {
+    t.mock.timers.tick(100);
+    await nextTurn();
+  }
+  assert.ok(begun.includes("x"));
 });
 
 test("whoever leaves does not begin, and takes nobody along", async () => {
@@ -84,6 +105,7 @@ function open(limits: Partial<TurnstileLimits>) {
   const begun: string[] = [];
   const refused: string[] = [];
   const ends = new Map<string, () => void>();
+  const silent = new Set<string>();
   const enter = (name: string, address = NEAR) =>
     turnstile.enter(address, {
       begin: (over) => {
@@ -91,8 +113,9 @@ function open(limits: Partial<TurnstileLimits>) {
         ends.set(name, over);
       },
       refuse: () => void refused.push(name),
+      hasSpoken: () => !silent.has(name),
     });
-  return { turnstile, enter, begun, refused, ends };
+  return { turnstile, enter, begun, refused, ends, silent };
 }
 
 function nextTurn(): Promise<void> {

@@ -6,12 +6,17 @@ export interface Comer {
   begin(over: () => void): void;
   /** There is no room to wait in. */
   refuse(): void;
+  /**
+   * Whether anything has been heard since its turn came. Whoever says nothing at first leaves the place soon: thousands of networks
+   * with a silent connection each would take it in turns for minutes.
+   */
+  hasSpoken(): boolean;
 }
 
 export interface TurnstileLimits {
   /** How many begin in one turn of the event loop; default 4. */
   readonly perTurn?: number;
-  /** How many of all are to be under way at once. Who takes longer than `PLACE_MS` leaves the place to others; default 64. */
+  /** How many of all are to be under way at once. Who takes longer than `PLACE_MS`, or says nothing at first, leaves the place to others; default 64. */
   readonly atOnce?: number;
   /** How many of one network are under way at once. */
   readonly perNetwork: number;
@@ -65,7 +70,7 @@ export class Turnstile {
       line.underWay += 1;
       this.#ready.delete(line); // to the end, if it may go on
       this.#leave(line, comer);
-      const giveBack = this.#takePlace();
+      const giveBack = this.#takePlace(comer);
       let isOver = false;
       comer.begin(() => {
         if (isOver) return;
@@ -83,7 +88,7 @@ export class Turnstile {
     });
   }
 
-  #takePlace(): () => void {
+  #takePlace(comer: Comer): () => void {
     this.#places += 1;
     let isBack = false;
     const giveBack = (): void => {
@@ -92,10 +97,14 @@ export class Turnstile {
       clearTimeout(timer);
       this.#places -= 1;
     };
-    const timer = setTimeout(() => {
+    const leave = (): void => {
       giveBack();
       this.#turn();
-    }, PLACE_MS).unref();
+    };
+    let timer = setTimeout(() => {
+      if (!comer.hasSpoken()) return leave();
+      timer = setTimeout(leave, PLACE_MS - SILENT_PLACE_MS).unref();
+    }, SILENT_PLACE_MS).unref();
     return giveBack;
   }
 
@@ -135,6 +144,8 @@ const PER_TURN = 4;
 const AT_ONCE = 64;
 /** After which it is the other side that is slow. */
 const PLACE_MS = 1_000;
+/** A client's first message was there before its turn came, and is read in the next turns of the event loop. */
+const SILENT_PLACE_MS = 100;
 
 interface Line {
   readonly network: string;

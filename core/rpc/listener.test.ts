@@ -49,6 +49,28 @@ test("whose network is in as many handshakes as it may waits, and is served when
   waiting.destroy();
 });
 
+test("silent connections of many networks hold up nobody for long", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const listener = await openListener([]);
+  t.after(() => listener.close());
+  const port = Number(/\d+$/.exec(await listener.listen("127.0.0.1:0"))?.[0]);
+  const silent = Array.from({ length: 64 }, (_, index) =>
+    connectTcp({ port, host: "127.0.0.1", localAddress: `127.0.1.${index + 1}` }).on("error", () => undefined),
+  );
+  await Promise.all(silent.map((socket) => once(socket, "connect")));
+  const waiting = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+  await once(waiting, "connect");
+  const secured = once(waiting, "secureConnect").then(() => true);
+  const turns = async (): Promise<false> => {
+    for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    return false;
+  };
+  assert.equal(await Promise.race([secured, turns()]), false);
+  t.mock.timers.tick(100);
+  assert.ok(await secured);
+  for (const socket of [waiting, ...silent]) socket.destroy();
+});
+
 // --- internal ---
 
 async function openListener(served: unknown[], strangersPerNetwork?: number): Promise<RpcListener> {

@@ -163,6 +163,7 @@ export class RpcListener {
         this.#tls.emit("connection", carrier);
       },
       refuse: () => carrier.destroy(),
+      hasSpoken: () => carrier.bytesRead > 0,
     });
     carrier.on("error", () => carrier.destroy());
     carrier.once("close", () => {

@@ -44,6 +44,7 @@ export class TunnelLine {
         begin(over);
       },
       refuse: giveUp,
+      hasSpoken: () => true,
     });
     socket.once("close", () => {
       this.#sockets.delete(socket);
