@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -17,11 +17,19 @@ export interface ChildOptions {
   readonly memoryMib: number;
 }
 
+/** Whether it can start other programs. */
+export function mayStartOthers({ reach }: Pick<ChildOptions, "reach">): boolean {
+  return reach.includes("child-process") || reach.includes("native-module");
+}
+
 /**
- * Starts the process of an isolated plugin: Node with its permission model, no environment, nothing open but a socket to us
- * and standard error.
+ * Starts the process of an isolated plugin: Node with its permission model, no environment but what is given, nothing open
+ * but a socket to us and standard error.
  */
-export function spawnChild({ folder, dataDirectory, reach, memoryMib }: ChildOptions): ChildProcess {
+export function spawnChild(
+  { folder, dataDirectory, reach, memoryMib }: ChildOptions,
+  environment: Readonly<Record<string, string>>,
+): ChildProcess {
   const own = dataDirectory === null ? [] : [dataDirectory];
   const readable = [folder, ...own, ...HOST_FOLDERS];
   const flags = [
@@ -40,7 +48,7 @@ export function spawnChild({ folder, dataDirectory, reach, memoryMib }: ChildOpt
   const [program = process.execPath, ...args] = [...launcher(), process.execPath, ...flags, MAIN];
   const child = spawn(program, args, {
     cwd: folder,
-    env: {},
+    env: { ...environment },
     stdio: ["ignore", "ignore", "pipe", "pipe"],
     detached: true, // Ctrl-C in our terminal is not for it
   });
@@ -53,34 +61,11 @@ export function connectionOf(child: ChildProcess): Duplex {
   return child.stdio[3] as unknown as Duplex;
 }
 
-/**
- * Resident memory of a process and of all that it started, in bytes; what several of them share counts for each. `null` where
- * that cannot be known.
- */
-export function residentBytes(pid: number): number | null {
-  const own = residentBytesOf(pid);
-  return own === null ? null : descendantsOf(pid).reduce((sum, each) => sum + (residentBytesOf(each) ?? 0), own);
-}
-
-/** Ends a process, the group that it leads, and what it started that left that group. */
-export function killTree(pid: number): void {
-  const descendants = descendantsOf(pid);
-  for (const each of [-pid, ...descendants]) {
-    try {
-      process.kill(each, "SIGKILL");
-    } catch {
-      // It has just ended.
-    }
-  }
-}
-
 // --- internal ---
 
 const MAIN = fileURLToPath(new URL("./child-main.js", import.meta.url));
 const HOST_FOLDERS = hostFolders(PACKAGE_ROOT);
 const HEAP_SHARE = 0.75;
-const MAX_DESCENDANTS = 1000;
-const PAGE_BYTES = 4096;
 const SETPRIV = "/usr/bin/setpriv";
 
 /** Has the kernel kill it with us, and never give it more rights, where util-linux is there. */
@@ -94,34 +79,5 @@ function preferredVictim(pid: number): void {
     writeFileSync(`/proc/${pid}/oom_score_adj`, "1000");
   } catch {
     // Not Linux, or it has ended already.
-  }
-}
-
-function residentBytesOf(pid: number): number | null {
-  try {
-    return Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]) * PAGE_BYTES;
-  } catch {
-    return null;
-  }
-}
-
-/** Its children, theirs, and so on. One whose parent has ended is nobody's child any more. */
-function descendantsOf(pid: number): readonly number[] {
-  const found: number[] = [];
-  for (let next: readonly number[] = [pid]; next.length > 0 && found.length < MAX_DESCENDANTS; ) {
-    next = next.flatMap(childrenOf);
-    found.push(...next);
-  }
-  return found;
-}
-
-function childrenOf(pid: number): readonly number[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
-      const text = readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").trim();
-      return text === "" ? [] : text.split(" ").map(Number);
-    });
-  } catch {
-    return [];
   }
 }

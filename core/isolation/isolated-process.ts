@@ -4,12 +4,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ErrorCode } from "../errors/codes.js";
 import { isMezError, MezError } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
-import { type ChildOptions, connectionOf, killTree, residentBytes, spawnChild } from "./child-process.js";
+import { type ChildOptions, connectionOf, mayStartOthers, spawnChild } from "./child-process.js";
 import { FrameLink } from "./frame-link.js";
 import { IncomingStream } from "./incoming-stream.js";
 import type { IsolatedMethod } from "./isolated-ports.js";
 import { logLine } from "./log-line.js";
 import { plainText } from "./plugin-text.js";
+import { ProcessFamily } from "./process-family.js";
 import {
   FROM_HOST,
   FROM_PLUGIN,
@@ -35,6 +36,7 @@ export class IsolatedProcess {
   readonly #link: FrameLink;
   readonly #calls = new Map<number, PendingCall>();
   readonly #streams = new Map<number, IncomingStream>();
+  readonly #family: ProcessFamily;
   readonly #ended: Promise<void>;
   readonly #memoryWatch: NodeJS.Timeout;
   #lastCall = 0;
@@ -44,7 +46,8 @@ export class IsolatedProcess {
   #logLines = 0;
 
   constructor(private readonly options: IsolatedProcessOptions) {
-    this.#child = spawnChild(options);
+    this.#family = new ProcessFamily(mayStartOthers(options));
+    this.#child = spawnChild(options, this.#family.environment);
     this.#ended = new Promise((resolve) => {
       this.#child.once("error", (error) => {
         this.#why ??= error.message;
@@ -52,7 +55,7 @@ export class IsolatedProcess {
       });
       // Not "close": what it started may hold standard error open. What it said before its end has come by the next turn.
       this.#child.once("exit", () => {
-        if (this.pid !== null) killTree(this.pid); // what it started and left
+        if (this.pid !== null) this.#family.kill(this.pid); // what it started and left
         setImmediate(() => resolve(this.#onEnded()));
       });
     });
@@ -65,6 +68,11 @@ export class IsolatedProcess {
     );
     this.#memoryWatch = setInterval(() => this.#watchMemory(), MEMORY_WATCH_MS);
     this.#memoryWatch.unref();
+  }
+
+  /** Resident memory of it and of all that it started; `null` where that cannot be known. */
+  get memoryBytes(): number | null {
+    return this.pid === null ? null : this.#family.residentBytes(this.pid);
   }
 
   get pid(): number | null {
@@ -122,7 +130,7 @@ export class IsolatedProcess {
   /** Ends it at once. @param why For the log and for calls under way. */
   kill(why: string): void {
     this.#why ??= why;
-    if (this.#isAlive && this.pid !== null) killTree(this.pid);
+    if (this.#isAlive && this.pid !== null) this.#family.kill(this.pid);
   }
 
   /** Resolves when the process is gone. */
@@ -230,7 +238,7 @@ export class IsolatedProcess {
 
   #watchMemory(): void {
     this.#logLines = 0;
-    const bytes = this.pid === null ? null : residentBytes(this.pid);
+    const bytes = this.memoryBytes;
     if (bytes !== null && bytes > this.options.memoryMib * 1024 * 1024)
       this.kill(`it used more than ${this.options.memoryMib} MiB of memory`);
   }

@@ -27,6 +27,7 @@ class FakeProcesses {
     if (outcome === "ends at once") onEnded("it fell");
     const child = {
       pid: this.starts,
+      memoryBytes: 0,
       call: async () => Buffer.from([this.starts]),
       end: async () => {},
       kill: (why: string) => void this.killed.push(why),
@@ -91,7 +92,7 @@ test("says in health and log what a call threw, and not how often somebody made 
   const logged: (LogFields | undefined)[] = [];
   const logger = { ...silentLogger, error: (_message: string, fields?: LogFields) => void logged.push(fields) };
   const child = {
-    ...{ pid: 1, end: async () => {}, kill: () => {}, ended: async () => {} },
+    ...{ pid: 1, memoryBytes: 0, end: async () => {}, kill: () => {}, ended: async () => {} },
     call: () => Promise.reject(new MezError("INTERNAL", 'plugin "x" failed', { detail: "EACCES: permission denied" })),
   };
   const supervisor = new Supervisor({ id: "x", logger, launch: async () => ({ child, started: { properties: [] } }) });

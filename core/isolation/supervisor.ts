@@ -2,14 +2,13 @@ import { isMezError, MezError, messageOf } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import type { PluginHealth } from "../plugin/plugin-host.js";
 import { BackOff } from "../tunnel/back-off.js";
-import { residentBytes } from "./child-process.js";
 import type { IsolatedPort } from "./isolated-ports.js";
 import type { IsolatedProcess } from "./isolated-process.js";
 import type { Started } from "./wire.js";
 
 /** A process that has registered and started. */
 export interface Launched {
-  readonly child: Pick<IsolatedProcess, "pid" | "call" | "end" | "kill" | "ended">;
+  readonly child: Pick<IsolatedProcess, "pid" | "memoryBytes" | "call" | "end" | "kill" | "ended">;
   readonly started: Started;
 }
 
@@ -67,7 +66,7 @@ export class Supervisor {
       state: this.#launched === null ? "restarting" : "running",
       restarts: this.#restarts,
       pid,
-      memoryBytes: pid === null ? null : residentBytes(pid),
+      memoryBytes: this.#launched?.child.memoryBytes ?? null,
       lastFailure: this.#lastFailure,
     };
   }
