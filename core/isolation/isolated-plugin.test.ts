@@ -322,32 +322,6 @@ describe("an isolated plugin", () => {
     await eventually(() => !existsSync(`/proc/${pid}`));
   });
 
-  for (const [what, how] of [
-    ["ends by itself", "process.exit(3)"],
-    ["is killed", "process.kill(process.pid, 'SIGKILL'); await new Promise(() => {})"],
-  ] as const)
-    test(`takes with it what detached itself and lost its parent, when it ${what}`, async () => {
-      // As daemons do: the parent in between ends before.
-      const daemon = `const { spawn } = require("node:child_process");
-        const { pid } = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { detached: true, stdio: "ignore" });
-        process.stdout.write(String(pid), () => process.exit());`;
-      const start = `require("node:child_process").execFileSync(process.execPath, ["-e", ${JSON.stringify(daemon)}], { encoding: "utf8" })`;
-      const { implementation, lifecycle } = await signing(
-        "daemons",
-        `if (handle === "end") { ${how}; } return signature(${start}.padEnd(64));`,
-        { manifest: { reach: ["child-process"] } },
-      );
-      await lifecycle.start();
-      const pid = Number(String(await implementation.sign("start", Buffer.alloc(0))));
-      const parent = /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-      assert.ok(
-        parent !== undefined && !readFileSync(`/proc/${parent}/cmdline`, "utf8").includes("child-main"),
-        "it has lost its parent",
-      );
-      await assert.rejects(implementation.sign("end", Buffer.alloc(0)), (error) => isMezError(error, "PLUGIN_UNAVAILABLE"));
-      await eventually(() => !existsSync(`/proc/${pid}`));
-    });
-
   test("leaves no process behind", async () => {
     const { lifecycle, health } = await signing("gone", "return signature(1);", {
       top: "setInterval(() => {}, 1000); process.on('SIGTERM', () => {});",
