@@ -24,8 +24,8 @@ describe("a backup", needsPeers("ssh", "sqlite3", "rsync"), () => {
     cluster.mezctlOk(["users", "create", "eve", "--roles=access"]);
     assert.equal(cluster.ssh(["-tt", target, "echo kept for ever"]).code, 0);
     recording = await eventually(() => {
-      const rows = JSON.parse(cluster.mezctlOk(["recordings", "ls", "--format=json"])) as { id: string; state: string }[];
-      return rows.find(({ state }) => state === "complete")?.id;
+      const rows = JSON.parse(cluster.mezctlOk(["recordings", "ls", "--format=json"])) as Readonly<Record<string, string>>[];
+      return rows.find(({ state, command }) => state === "complete" && command?.includes("kept for ever"))?.id;
     });
     const { dataDirectory } = cluster;
     const copied = cluster.run("sqlite3", [join(dataDirectory, "mezite.db"), `.backup ${join(backup, "mezite.db")}`]);
