@@ -25,16 +25,13 @@ describe("plugins in processes of their own", needsPeers("ssh"), () => {
     const session = await SshSession.open(cluster, `${cluster.login}@${cluster.nodeName}`, ["-tt"]);
     session.type("echo before the e''nd");
     await session.printed(/before the end/);
+    const id = await session.id();
     const pid = childOf(cluster);
     process.kill(pid, "SIGKILL");
     session.type("echo after the e''nd");
     await session.printed(/after the end/);
     await session.close();
     await eventually(() => /restart/.test(stateOf("recording.file").health ?? ""));
-    const id = await eventually(() => {
-      const rows = JSON.parse(cluster.mezctlOk(["recordings", "ls", "--format=json"])) as { id: string; status?: string }[];
-      return rows[0]?.id;
-    });
     const played = await eventually(() => {
       const { stdout } = cluster.msh(["play", id]);
       return /after the end/.test(stdout) ? stdout : null;

@@ -78,7 +78,7 @@ describe("a process that is killed", needsPeers("ssh"), () => {
     session.type("echo before the $((40 + 2))nd crash");
     await session.printed(/before the 42nd crash/);
     await session.works();
-    const id = await eventually(() => liveSessions(cluster)[0]?.id);
+    const id = await session.id();
     await eventually(() => isRecorded(cluster, "before the 42nd crash"));
     await cluster.node?.stop("SIGKILL");
     assert.equal(await session.ended(), 255);
