@@ -38,7 +38,7 @@ for (const proxy of ["together", "apart"] as const)
       await cluster?.stop();
     });
 
-    test("loses no login and no session, forward and back from every phase", { timeout: 280_000 }, async (t) => {
+    test("loses no login and no session, forward and back from every phase", { timeout: 420_000 }, async (t) => {
       for (const [args, words] of [
         [
           ["advance", "--type=user"],

@@ -3,7 +3,7 @@ import { inProject } from "./project.mjs";
 import { BootstrapError, METADATA_FLAGS, runNode } from "./run.mjs";
 
 const CONCURRENCY = 3; // two cores: many tests wait for programs
-const TIMEOUT_MS = 600_000; // of one file, several times what the longest takes; a test that hangs must not hold up the rest for ever
+const TIMEOUT_MS = 900_000; // of one file, several times what the longest takes; a test that hangs must not hold up the rest for ever
 
 /**
  * Runs the compiled tests and resolves to the exit code.
