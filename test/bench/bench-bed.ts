@@ -35,7 +35,7 @@ export class BenchBed {
 
   /** A combined server, and a node in a process of its own. */
   cluster(): Promise<Cluster> {
-    this.#cluster ??= Cluster.start({ node: "apart", env: { MEZITE_NODE_ACCEPT_ENV: "SHLVL" } });
+    this.#cluster ??= Cluster.start({ node: "apart" });
     return this.#cluster;
   }
 
