@@ -222,6 +222,15 @@ suite("audit log", () => {
     metadataJson: '{"command":"true"}',
   };
 
+  test("a report whose sender waits no more is left to the sender", async () => {
+    const gone = { ...call(node), signal: AbortSignal.abort() };
+    await assert.rejects(handlers.reportEvents({ events: [reported] }, gone), (error) => isMezError(error, "CANCELLED"));
+    assert.deepEqual(
+      (await pages({})).filter(({ id }) => id === reported.id),
+      [],
+    );
+  });
+
   test("a report counts once however often it comes, and its sender is the one of the certificate", async () => {
     await Promise.all([1, 2, 3].map(() => handlers.reportEvents({ events: [reported, reported] }, call(node))));
     await handlers.reportEvents({ events: [reported] }, call(node));

@@ -43,7 +43,7 @@ export function auditHandlers(parts: AuditRpcParts): Handlers {
     ...archiveHandlers(parts),
     async reportEvents(request, call) {
       const records = parseReport(request.events, call.caller, parts.clock.now());
-      await intake.store(records);
+      await intake.store(records, call.signal);
       return {};
     },
   };
