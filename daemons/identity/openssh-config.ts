@@ -20,9 +20,9 @@ export function parseSshProxy(text: string): SshProxyAddress {
 }
 
 /**
- * A client configuration that reaches every node through a proxy, the first that answers `ssh-keyscan` or else the last, for `ssh -F` or to be included. Key and certificate are
- * those of one set: ssh reads the certificate when it starts and the key when it signs, and with names that a renewal changes
- * it could come to a key of the next set.
+ * A client configuration that reaches every node through a proxy, the first that answers `ssh-keyscan` or else the last, for
+ * `ssh -F` or to be included. Key and certificate are those of one set: ssh reads the certificate when it starts and the key
+ * when it signs, and with names that a renewal changes it could come to a key of the next set.
  * @param set Absolute path of the folder of one set.
  * @param knownHosts Absolute path.
  * @see ssh_config(5)

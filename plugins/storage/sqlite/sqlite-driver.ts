@@ -1,7 +1,6 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Options } from "@mikro-orm/core";
-
 import { MezError, messageOf } from "../../../core/errors/error.js";
 import type { StorageDriver } from "../../../core/ports/storage-driver.js";
 import { BoundSqliteDriver } from "./bound-connection.js";
