@@ -18,7 +18,10 @@ test("two who find out while one of them already loads anew have it done once", 
   const em = databaseWith({ seq: 3, commitId: "new" }, waiting);
   const both = [follower.look(em), follower.look(em)];
   while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve));
-  for (const letGo of waiting) letGo();
+  for (let turn = 0; turn < 2; turn += 1) {
+    for (const letGo of waiting.splice(0)) letGo();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   await new Promise((resolve) => setImmediate(resolve));
   loading.resolve();
   await Promise.all(both);
@@ -38,11 +41,29 @@ test("two who find at once that messages are missing have everything loaded anew
   const em = databaseWith({ seq: 9, commitId: "new" }, waiting);
   const both = [follower.look(em), follower.look(em)];
   while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  const [first, second] = waiting.splice(0);
+  first?.();
+  while (waiting.length < 1) await new Promise((resolve) => setImmediate(resolve));
   waiting[0]?.();
   await both[0];
-  waiting[1]?.();
+  second?.();
   await both[1];
   assert.equal(loads, 1);
+});
+
+test("a head that was read before everything was loaded anew is no reason to do it once more", async () => {
+  const heard: unknown[] = [];
+  const follower = new OutboxFollower({
+    head: { seq: 3, commitId: "new" },
+    deliver: (rows) => heard.push(...rows),
+    lost: async () => assert.fail("nothing is lost"),
+  });
+  const waiting: (() => void)[] = [];
+  const caughtUp = follower.catchUp(databaseWith({ seq: 3, commitId: "new" }, waiting), { seq: 4, commitId: "old" });
+  while (waiting.length < 1) await new Promise((resolve) => setImmediate(resolve));
+  waiting[0]?.();
+  await caughtUp;
+  assert.deepEqual(heard, []);
 });
 
 // --- internal ---

@@ -61,19 +61,29 @@ export class OutboxFollower {
       // Else what is here is not what was, and is looked at closely.
       if (follows(rows, ahead.from, head)) return this.advance(rows);
     }
-    const from = this.#position;
     if (!this.#isLost) {
-      if (head.seq === from.seq && head.commitId === from.commitId) return;
-      // Read before this process delivered something of its own.
-      if (head.seq < from.seq && (await readOutboxHead(em, { lock: false })).seq >= from.seq) return;
-      const rows = head.seq < from.seq ? [] : await readOutboxBetween(em, from.seq, head.seq);
-      if (follows(rows, from, head)) return this.advance(rows);
-      // Somebody else looked meanwhile, and loads anew or has done so already.
-      if (this.#isLost || this.#position !== from) return this.look(em);
+      const from = this.#position;
+      // Asked once more, because the head may have been read before everything was loaded anew.
+      for (const read of [async () => head, () => readOutboxHead(em, { lock: false })]) {
+        if (await this.#reach(em, from, await read())) return;
+        // Somebody else looked meanwhile, and loads anew or has done so already.
+        if (this.#isLost || this.#position !== from) return this.look(em);
+      }
       this.#isLost = true;
     }
     this.#loading = this.#loadAnew(em);
     await this.#loading;
+  }
+
+  /** Delivers what leads from one position to a head; `false` when nothing does. */
+  async #reach(em: EntityManager, from: OutboxHead, head: OutboxHead): Promise<boolean> {
+    if (head.seq === from.seq && head.commitId === from.commitId) return true;
+    // Read before this process delivered something of its own.
+    if (head.seq < from.seq) return (await readOutboxHead(em, { lock: false })).seq >= from.seq;
+    const rows = await readOutboxBetween(em, from.seq, head.seq);
+    if (!follows(rows, from, head)) return false;
+    this.advance(rows);
+    return true;
   }
 
   async #loadAnew(em: EntityManager): Promise<void> {
