@@ -1,6 +1,6 @@
 import type { Configuration, Constructor, Transaction } from "@mikro-orm/core";
 import { AbstractSqlDriver, type MikroORM, SqliteConnection, SqliteDriver, SqlitePlatform } from "@mikro-orm/sqlite";
-import { type BoundValue, boundValues } from "./bound-values.js";
+import { type BoundStatement, boundStatement } from "./bound-statement.js";
 import { StatementCache } from "./statement-cache.js";
 
 /** MikroORM's driver, on connections that bind values. */
@@ -29,10 +29,10 @@ export class BoundSqliteConnection extends SqliteConnection {
   override async execute<T>(...call: Parameters<SqliteConnection["execute"]>): Promise<T> {
     const [query, params = [], method = "all", context, log] = call;
     const isPlain = typeof query === "string" && Array.isArray(params) && !(log !== undefined && "signal" in log);
-    const values = isPlain ? boundValues(query, params) : null;
-    if (!isPlain || values === null) return (await super.execute(...call)) as T;
+    const bound = isPlain ? boundStatement(query, params) : null;
+    if (!isPlain || bound === null) return (await super.execute(...call)) as T;
     await this.ensureConnection();
-    const compiled = compiledQuery(query, values);
+    const compiled = compiledQuery(bound);
     const work = async (): Promise<T> => {
       const result = await ((context as Transaction<Executor> | undefined) ?? this.getClient()).executeQuery(compiled);
       return this.transformRawResult(result, method);
@@ -46,6 +46,6 @@ export class BoundSqliteConnection extends SqliteConnection {
 type Executor = ReturnType<SqliteConnection["getClient"]>;
 type Compiled = Extract<Parameters<Executor["executeQuery"]>[0], { readonly queryId: unknown }>;
 
-function compiledQuery(sql: string, parameters: readonly BoundValue[]): Compiled {
-  return { sql, parameters, query: { kind: "RawNode", sqlFragments: [sql], parameters: [] }, queryId: { queryId: sql } };
+function compiledQuery({ sql, values }: BoundStatement): Compiled {
+  return { sql, parameters: values, query: { kind: "RawNode", sqlFragments: [sql], parameters: [] }, queryId: { queryId: sql } };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { boundValues } from "./bound-values.js";
+import { boundStatement } from "./bound-statement.js";
 
 const AT = new Date("2026-01-02T03:04:05.678Z");
 
@@ -16,7 +16,16 @@ for (const [what, value, bound] of [
   ["null", null, null],
   ["what is not there", undefined, null],
 ] as const) {
-  test(`binds ${what}`, () => assert.deepEqual(boundValues("select ?", [value]), [bound]));
+  test(`binds ${what}`, () => assert.deepEqual(boundStatement("select ?", [value]), { sql: "select ?", values: [bound] }));
+}
+
+for (const [given, values, sql, bound] of [
+  ["select a from t where b = ? limit ?", ["x", 1], "select a from t where b = ? limit 1", ["x"]],
+  ["select a from t limit ? offset ?", [20, 40], "select a from t limit 20 offset ?", [40n]],
+  ["select (select a from t limit ?) from u where b > ?", [1, 2], "select (select a from t limit 1) from u where b > ?", [2n]],
+  ["select a from t limit ?", [null], "select a from t limit ?", [null]],
+] as const) {
+  test(`writes limits into the text: ${given}`, () => assert.deepEqual(boundStatement(given, values), { sql, values: bound }));
 }
 
 for (const [what, sql, values] of [
@@ -32,5 +41,5 @@ for (const [what, sql, values] of [
   ["a moment that is none", "select ?", [new Date(Number.NaN)]],
   ["a number that is not exact", "select ?", [2 ** 60]],
 ] as const) {
-  test(`leaves a statement with ${what} to MikroORM`, () => assert.equal(boundValues(sql, values), null));
+  test(`leaves a statement with ${what} to MikroORM`, () => assert.equal(boundStatement(sql, values), null));
 }

@@ -1,25 +1,33 @@
 /** A value as SQLite takes it beside the text of a statement. */
 export type BoundValue = string | bigint | number | Buffer | null;
 
+/** A statement and the values for its placeholders. */
+export interface BoundStatement {
+  readonly sql: string;
+  readonly values: readonly BoundValue[];
+}
+
 /**
- * The values for the placeholders of a statement, of the types that they have when MikroORM writes them into its text.
+ * A statement with its values beside it, of the types that they have when MikroORM writes them into its text. Only limits stand in the
+ * text: SQLite looks at a bound one when it compiles, and therefore compiles anew each time.
  * @returns `null` for a statement whose values have to stay in its text: an identifier, a list, an object or a fragment among them, or a
  * question mark that is no placeholder.
  */
-export function boundValues(sql: string, values: readonly unknown[]): readonly BoundValue[] | null {
-  if (values.length === 0 || values.length > MAX_VALUES || placeholders(sql) !== values.length) return null;
-  const bound: BoundValue[] = [];
-  for (const value of values) {
+export function boundStatement(sql: string, given: readonly unknown[]): BoundStatement | null {
+  if (given.length === 0 || given.length > MAX_VALUES || placeholders(sql) !== given.length) return null;
+  const values: BoundValue[] = [];
+  for (const value of given) {
     const one = boundValue(value);
     if (one === undefined) return null;
-    bound.push(one);
+    values.push(one);
   }
-  return bound;
+  return sql.includes(LIMIT) ? withLimits(sql, values) : { sql, values };
 }
 
 // --- internal ---
 
 const MAX_VALUES = 5_000; // SQLite takes 32,766, https://www.sqlite.org/limits.html
+const LIMIT = " limit ?";
 
 /** How many there are; -1 where a question mark may be something else. */
 function placeholders(sql: string): number {
@@ -30,6 +38,18 @@ function placeholders(sql: string): number {
     count += 1;
   }
   return sql.includes("'") ? -1 : count;
+}
+
+/** Writes limits into the text; every question mark in it is a placeholder. */
+function withLimits(sql: string, values: readonly BoundValue[]): BoundStatement {
+  const [texts, others]: [string[], BoundValue[]] = [[], []];
+  for (const [index, text] of sql.split("?").entries()) {
+    const value = values[index];
+    const isLimit = text.endsWith(" limit ") && typeof value === "bigint";
+    texts.push(text, isLimit ? value.toString() : "?");
+    if (!isLimit && value !== undefined) others.push(value);
+  }
+  return { sql: texts.slice(0, -1).join(""), values: others };
 }
 
 function boundValue(value: unknown): BoundValue | undefined {
