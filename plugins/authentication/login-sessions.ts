@@ -26,6 +26,8 @@ export interface ActiveSession {
  */
 export class LoginSessions {
   readonly #active = new Map<string, Remembered>();
+  /** The same by their ids. */
+  readonly #byId = new Map<string, Remembered>();
   readonly #used = new Set<string>();
   /** Counts endings: what was read before one is not remembered after it. */
   #endings = 0;
@@ -40,7 +42,7 @@ export class LoginSessions {
     const known = this.#active.get(tokenHash);
     const session = known !== undefined && this.#isFresh(known) ? known.session : await this.#read(tokenHash);
     if (session === null || session.expiresAt <= this.clock.now()) {
-      this.#active.delete(tokenHash);
+      this.#drop(tokenHash);
       return null;
     }
     this.#used.add(session.id);
@@ -49,8 +51,8 @@ export class LoginSessions {
 
   /** When a session in use ends by itself; `undefined` when it has ended already. */
   async expiryOf(id: string): Promise<Date | undefined> {
-    for (const known of this.#active.values())
-      if (known.session.id === id && this.#isFresh(known)) return known.session.expiresAt;
+    const known = this.#byId.get(id);
+    if (known !== undefined && this.#isFresh(known)) return known.session.expiresAt;
     return (await this.database.read((em) => findSessionById(em, id)))?.expiresAt;
   }
 
@@ -58,19 +60,19 @@ export class LoginSessions {
   forget({ userName }: LoginSessionsEnded): void {
     this.#endings++;
     // Those that go on are forgotten too, and read again: their user may no longer have to change the password.
-    for (const [tokenHash, { session }] of this.#active) if (session.userName === userName) this.#active.delete(tokenHash);
+    for (const [tokenHash, { session }] of this.#active) if (session.userName === userName) this.#drop(tokenHash);
   }
 
   /** Some may have ended that this process has not heard of. */
   forgetAll(): void {
     this.#endings++;
-    this.#active.clear();
+    this.#dropAll();
   }
 
   /** Writes when sessions were last used, and deletes expired ones. Takes the writer only when there is something to do. */
   async tidy(): Promise<void> {
     const now = this.clock.now();
-    for (const [tokenHash, known] of this.#active) if (!this.#isFresh(known)) this.#active.delete(tokenHash);
+    for (const [tokenHash, known] of this.#active) if (!this.#isFresh(known)) this.#drop(tokenHash);
     const used = [...this.#used];
     this.#used.clear();
     if (used.length === 0 && !(await this.database.read((em) => hasExpiredSessions(em, now)))) return;
@@ -89,11 +91,25 @@ export class LoginSessions {
       const { id, userName, expiresAt, device } = stored;
       return { id, userName, expiresAt, device, mustChangePassword: (await findPassword(em, userName))?.mustChange ?? false };
     });
-    this.#active.delete(tokenHash);
+    this.#drop(tokenHash);
     if (session === null || endingsBefore !== this.#endings) return session;
-    if (this.#active.size >= MAX_REMEMBERED) this.#active.clear();
-    this.#active.set(tokenHash, { session, readAt });
+    if (this.#active.size >= MAX_REMEMBERED) this.#dropAll();
+    const remembered = { session, readAt };
+    this.#active.set(tokenHash, remembered);
+    this.#byId.set(session.id, remembered);
     return session;
+  }
+
+  #drop(tokenHash: string): void {
+    const known = this.#active.get(tokenHash);
+    if (known === undefined) return;
+    this.#active.delete(tokenHash);
+    this.#byId.delete(known.session.id);
+  }
+
+  #dropAll(): void {
+    this.#active.clear();
+    this.#byId.clear();
   }
 
   #isFresh({ readAt }: Remembered): boolean {

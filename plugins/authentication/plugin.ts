@@ -117,7 +117,7 @@ export default definePlugin<Config>({
         certificateSteps: new CertificateSteps(resolve(DATABASE), new LoginSteps(resolve.port(LOGIN_STEP), () => [])),
         certificates: new UserCertificates({
           ...{ database: resolve(DATABASE), clock: resolve(CLOCK), users: resolve(COLLECTIONS).of(USERS_COLLECTION) },
-          ...{ authorities, access, guards, defaultTtlSeconds: certificateTtlSeconds },
+          ...{ sessions: sessions(resolve), authorities, access, guards, defaultTtlSeconds: certificateTtlSeconds },
         }),
         authorities,
         access,

@@ -20,6 +20,7 @@ import { SoftwareKeyBackend } from "../keys/software/software-key-backend.js";
 import { KeyProtectionEntity, SoftwareKeyEntity } from "../keys/software/software-key-repository.js";
 import type { Access } from "../roles/api.js";
 import { deleteSession, insertSession, type LoginSession, LoginSessionRecord } from "./login-session-repository.js";
+import { LoginSessions } from "./login-sessions.js";
 import { CreateAuthentication } from "./migrations/001-authentication.js";
 import { AddLoginDevice } from "./migrations/002-login-device.js";
 import { PasswordRecord } from "./password-repository.js";
@@ -92,10 +93,15 @@ async function withAuthorities(work: (opened: TestDatabase, authorities: KeyBack
   }
 }
 
-function certificatesOf({ database }: TestDatabase, authorities: KeyBackedAuthorities, access: Access): UserCertificates {
+function certificatesOf(
+  { database }: TestDatabase,
+  authorities: KeyBackedAuthorities,
+  access: Access,
+  sessions = new LoginSessions(database, systemClock),
+): UserCertificates {
   const users = { get: () => ({ roles: ["access"], traits: ALICE.traits, since: SINCE }) };
   const [guards, defaultTtlSeconds] = [new FakeGuards(), 43_200];
-  return new UserCertificates({ database, authorities, access, users, defaultTtlSeconds, guards, clock: systemClock });
+  return new UserCertificates({ database, sessions, authorities, access, users, defaultTtlSeconds, guards, clock: systemClock });
 }
 
 test("certificates say who, as whom and for how long, and are audited", () =>
@@ -176,6 +182,18 @@ test("hands out no certificate of a login that ended while it was signed", () =>
     await assert.rejects(certificates.issue(ALICE, order, "192.0.2.7"), isEnded);
     await assert.rejects(certificates.issue(ALICE, order, "192.0.2.7"), isEnded);
     assert.equal(opened.audits.filter(({ type }) => type === "user.cert.issued").length, 0);
+  }));
+
+test("hands out no certificate of a login that is remembered here, and was ended at another server", () =>
+  withAuthorities(async (opened, authorities) => {
+    const sessions = new LoginSessions(opened.database, systemClock);
+    const certificates = certificatesOf(opened, authorities, accessWith(["alice"], true, null), sessions);
+    const order = { sshPublicKey: SSH_KEY, x509PublicKey: null, ttlSeconds: 0 };
+    await sessions.find("hash");
+    await certificates.issue(ALICE, order, "192.0.2.7");
+    await opened.database.transaction(({ em }) => deleteSession(em, ALICE.sessionId));
+    assert.notEqual(await sessions.expiryOf(ALICE.sessionId), undefined);
+    await assert.rejects(certificates.issue(ALICE, order, "192.0.2.7"), (error) => isMezError(error, "UNAUTHENTICATED"));
   }));
 
 test("refuses a request without a key, and a key that is none", () =>

@@ -1,5 +1,4 @@
 import { createHash, randomUUID } from "node:crypto";
-import type { EntityManager } from "@mikro-orm/core";
 import { isMezError, MezError } from "../../core/errors/error.js";
 import type { Caller } from "../../core/plugin/caller.js";
 import type { Collection } from "../../core/plugin/collection.js";
@@ -9,7 +8,8 @@ import type { Clock } from "../../core/time/clock.js";
 import { formatDuration } from "../../core/time/duration.js";
 import type { CertificateAuthorities } from "../ca/api.js";
 import type { Access, UserEntry } from "../roles/api.js";
-import { findSessionById, type LoginSession } from "./login-session-repository.js";
+import { hasSession } from "./login-session-repository.js";
+import type { LoginSessions } from "./login-sessions.js";
 import { type GrantedTtl, grantTtl } from "./ttl.js";
 
 export interface CertificateRequest {
@@ -31,6 +31,7 @@ export interface IssuedCertificates {
 
 export interface UserCertificatesParts {
   readonly database: Database;
+  readonly sessions: Pick<LoginSessions, "expiryOf">;
   readonly authorities: CertificateAuthorities;
   readonly access: Access;
   readonly users: Pick<Collection<UserEntry>, "get">;
@@ -59,7 +60,8 @@ export class UserCertificates {
     const subject = { user: person.name, roles: person.roles };
     const options = this.parts.access.sessionOptions(subject);
     const logins = this.parts.access.logins(subject);
-    const { expiresAt: loginEndsAt } = await this.parts.database.read((em) => requireSession(em, person.sessionId));
+    const loginEndsAt = await this.parts.sessions.expiryOf(person.sessionId);
+    if (loginEndsAt === undefined) throw loginHasEnded();
     const { ttlSeconds, notice } = this.#lifetime(person.name, request.ttlSeconds, options.maxSessionTtlSeconds, loginEndsAt);
 
     const sshIssued =
@@ -84,7 +86,7 @@ export class UserCertificates {
     await this.parts.database.transaction(async (tx) => {
       // Here, because transactions have an order: what was locked or logged out before gets none.
       requireNoRefusal(this.parts.guards, person.device === undefined ? subject : { ...subject, device: person.device });
-      await requireSession(tx.em, person.sessionId);
+      if (!(await hasSession(tx.em, person.sessionId))) throw loginHasEnded();
       tx.audit({
         type: "user.cert.issued",
         userName: person.name,
@@ -124,10 +126,8 @@ const MAX_PRINCIPALS = 256; // OpenSSH refuses more: SSHKEY_CERT_MAX_PRINCIPALS
 /** The first certificate of a login comes so much later than the login at most. */
 const LOGIN_TAKES_SECONDS = 60;
 
-async function requireSession(em: EntityManager, id: string): Promise<LoginSession> {
-  const session = await findSessionById(em, id);
-  if (session === null) throw new MezError("UNAUTHENTICATED", "the session is unknown or has ended; log in again");
-  return session;
+function loginHasEnded(): MezError {
+  return new MezError("UNAUTHENTICATED", "the session is unknown or has ended; log in again");
 }
 
 function secondsUntil(end: Date, now: Date): number {
