@@ -129,12 +129,9 @@ export class SshClientConnection {
 
 /** Waits until a channel of `exec` or `shell` is gone. Read its output meanwhile, or it will not end. */
 export function exitOf(channel: SshClientChannel): Promise<ExitStatus> {
+  // ssh2 tells the status once more at the end; `exit` itself may have come with the answer that opened the channel.
   return new Promise((resolve) => {
-    let status: ExitStatus = { code: null, signal: null };
-    channel.on("exit", (code: number | null, signal?: string) => {
-      status = { code, signal: signal ?? null };
-    });
-    channel.once("close", () => resolve(status));
+    channel.once("close", (code: number | null = null, signal: string | null = null) => resolve({ code, signal }));
   });
 }
 

@@ -175,6 +175,22 @@ describe("the SSH server with our own client", () => {
     });
   });
 
+  test("tells how a program ended also when that comes with the answer to its start", async () => {
+    const start = (program: SshProgram) => {
+      const channel = program.accept();
+      channel?.exit(3);
+      channel?.end();
+    };
+    await withServer(new TestServer(authority, {}, () => ({ start })), async (port) => {
+      const client = await connectSsh(loginOptions(port));
+      const channel = await client.exec("exit 3");
+      channel.resume();
+      assert.deepEqual(await exitOf(channel), { code: 3, signal: null });
+      client.close();
+      await client.closed;
+    });
+  });
+
   test("says why a channel is refused", async () => {
     await withServer(new TestServer(authority), async (port) => {
       const client = await connectSsh(loginOptions(port));
