@@ -191,6 +191,23 @@ describe("the SSH server with our own client", () => {
     });
   });
 
+  for (const [keepaliveMs, asks] of [
+    [undefined, true],
+    [0, false],
+  ] as const)
+    test(`${asks ? "asks" : "does not ask"} a silent client for a sign of life with keepaliveMs ${keepaliveMs}`, async (t) => {
+      t.mock.timers.enable({ apis: ["setInterval"] });
+      const server = new TestServer(authority, keepaliveMs === undefined ? {} : { keepaliveMs });
+      await withServer(server, async (port) => {
+        const client = await connectSsh(loginOptions(port));
+        const sent = server.connections[0]?.stats.bytesSent ?? 0;
+        t.mock.timers.tick(15_000);
+        assert.equal((server.connections[0]?.stats.bytesSent ?? 0) > sent, asks);
+        client.close();
+        await client.closed;
+      });
+    });
+
   test("says why a channel is refused", async () => {
     await withServer(new TestServer(authority), async (port) => {
       const client = await connectSsh(loginOptions(port));

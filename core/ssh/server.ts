@@ -49,7 +49,7 @@ export interface SshServerOptions<Identity> {
   readonly maxUnauthenticated?: number;
   /** Channels of one client at once; default 1,000. */
   readonly maxChannels?: number;
-  /** A client that is silent for four times this long is closed; default 15,000. */
+  /** A client that is silent for four times this long is closed; default 15,000. 0: no client is asked, nor closed for its silence. */
   readonly keepaliveMs?: number;
   /** Default 1 GiB and 1 h. */
   readonly rekeyBytes?: number;
@@ -197,7 +197,8 @@ export class SshServer<Identity> {
     connection.authenticated = true;
     const served = new SshServerConnection(connection, identity, user, waiting.peer, clientSoftware);
     this.options.onConnection(served);
-    (connection as EventEmitter).emit("ready"); // starts ssh2's keepalive
+    // Starts ssh2's keepalive, which would take an interval of 0 for its own default.
+    if (this.options.keepaliveMs !== 0) (connection as EventEmitter).emit("ready");
   }
 
   #makeRoom(): void {
