@@ -61,9 +61,10 @@ test("goes forward and back", async () => {
 });
 
 test("stands still while paused, goes one step at a time, and goes on", async () => {
-  const { player, shows, done } = play([0, 0.05, HOUR, HOUR + 0.01]);
+  const { player, shows, done } = play([0, 60, HOUR, HOUR + 1]);
   await shows("0");
   player.press({ kind: "pause" });
+  player.press({ kind: "speed", factor: 1000 });
   await delay(100);
   await shows("0");
   player.press({ kind: "step" });

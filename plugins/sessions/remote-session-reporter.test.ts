@@ -123,12 +123,14 @@ test("sends again what was not taken, without gaps and in order", async (t) => {
 });
 
 test("goes on behind reports that the auth service refuses for good", async (t) => {
+  let isRefused = false;
   const { reporter, sent } = await startReporter(t, (reports) => {
-    if (reports.at(-1)?.events.includes("bad#1 started")) throw new MezError("ACCESS_DENIED", "not yours");
+    isRefused = reports.at(-1)?.events.includes("bad#1 started") ?? false;
+    if (isRefused) throw new MezError("ACCESS_DENIED", "not yours");
     return false;
   });
   reporter.started(sessionOf("bad"));
-  await delay(50);
+  await until(() => isRefused);
   reporter.started(sessionOf("good"));
   await until(() => sent().includes("good#1 started"));
 });
