@@ -49,11 +49,12 @@ export function partsOf(many: ScaleBed, one: ScaleBed, agents: number, effort: E
     part("changes", "changes", 240, () => measureReaching(many)),
     part("logins", "logins", 120, () => measureOpening(many, one, agents, logins)),
     part("terminals", "terminals", 240, () => measureTerminals(many, agents, terminals, typingSeconds)),
-    part("audit", "audit events", auditSeconds + 60, () => measureAuditLoad(many, agents, auditSeconds)),
     part("returning", "coming back to the proxy", RETURNING_SECONDS + 20, () => measureProxyReturning(many, RETURNING_SECONDS)),
     part("returning", "coming back to the auth service", RETURNING_SECONDS + 20, () =>
       measureAuthReturning(many, RETURNING_SECONDS),
     ),
+    // The last: the processes of the agents keep the priority that they have in it.
+    part("audit", "audit events", auditSeconds + 90, () => measureAuditLoad(many, auditSeconds)),
   ].filter(({ name }) => name === null || (effort.parts ?? OPTIONAL_PARTS).some((chosen) => chosen === name));
 }
 
