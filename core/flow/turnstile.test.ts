@@ -98,6 +98,23 @@ test("when there is no room left to wait in, the last of the longest line goes",
   assert.equal(turnstile.waiting, 3);
 });
 
+test("whoever waits for longer than the limit goes, and nobody else does", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { enter, begun, refused, ends, turnstile } = open({ perNetwork: 1, waitMs: 5_000 });
+  for (const name of ["a", "b", "c"]) enter(name);
+  t.mock.timers.tick(4_000);
+  enter("d");
+  const leave = enter("e");
+  ends.get("a")?.();
+  await nextTurn();
+  leave();
+  t.mock.timers.tick(1_000);
+  assert.deepEqual([begun.join(""), refused.join("")], ["ab", "c!"]);
+  assert.equal(turnstile.waiting, 1);
+  t.mock.timers.tick(4_000);
+  assert.equal(refused.join(""), "c!d!");
+});
+
 // --- internal ---
 
 function open(limits: Partial<TurnstileLimits>) {
@@ -112,7 +129,7 @@ function open(limits: Partial<TurnstileLimits>) {
         begun.push(name);
         ends.set(name, over);
       },
-      refuse: () => void refused.push(name),
+      refuse: (why) => void refused.push(why === "waited too long" ? `${name}!` : name),
       hasSpoken: () => !silent.has(name),
     });
   return { turnstile, enter, begun, refused, ends, silent };

@@ -1,11 +1,14 @@
 import { networkOf } from "../plugin/client-network.js";
 
+/** Why somebody's turn does not come. */
+export type TurnedAway = "no room to wait in" | "waited too long";
+
 /** Somebody who waits for their turn. */
 export interface Comer {
   /** Whose turn has come. @param over To be called when what began has ended, one way or the other. */
   begin(over: () => void): void;
-  /** There is no room to wait in. */
-  refuse(): void;
+  /** It does not begin any more: others need the room, or its turn was too long in coming. */
+  refuse(why: TurnedAway): void;
   /**
    * Whether anything has been heard since its turn came. Whoever says nothing at first leaves the place soon: thousands of networks
    * with a silent connection each would take it in turns for minutes.
@@ -22,13 +25,16 @@ export interface TurnstileLimits {
   readonly perNetwork: number;
   /** How many may wait, asked when somebody comes. */
   readonly room: () => number;
+  /** How long anybody waits; default 120 s. Ten thousand silent networks take a quarter of a minute. */
+  readonly waitMs?: number;
 }
 
 /**
  * Lets connections begin their handshakes: a few in each turn of the event loop and few at once, so that what is under way goes on in
  * between and ends before its time is up, also when ten thousand come at once. Whoever comes when nobody waits begins at once.
  *
- * There is a line for each network, see `networkOf`, and the lines take turns. When too many wait, the last of the longest line goes.
+ * There is a line for each network, see `networkOf`, and the lines take turns. When too many wait, the last of the longest line goes;
+ * and so does whoever has waited for longer than clients do.
  */
 export class Turnstile {
   readonly #lines = new Map<string, Line>();
@@ -45,9 +51,10 @@ export class Turnstile {
   /** @returns The way to leave before one's turn. */
   enter(address: string, comer: Comer): () => void {
     const network = networkOf(address);
-    const line = this.#lines.get(network) ?? { network, waiting: new Set(), underWay: 0 };
+    const line = this.#lines.get(network) ?? { network, waiting: new Map(), underWay: 0 };
     this.#lines.set(network, line);
-    line.waiting.add(comer);
+    const timer = setTimeout(() => this.#turnAway(line, comer, "waited too long"), this.limits.waitMs ?? WAIT_MS);
+    line.waiting.set(comer, timer.unref());
     this.#waiting += 1;
     this.#sort(line);
     this.#turn();
@@ -64,7 +71,7 @@ export class Turnstile {
     const { perTurn = PER_TURN, atOnce = AT_ONCE } = this.limits;
     for (const line of this.#ready) {
       if (this.#begun >= perTurn || this.#places >= atOnce) break;
-      const [comer] = line.waiting;
+      const [comer] = line.waiting.keys();
       if (comer === undefined) break;
       this.#begun += 1;
       line.underWay += 1;
@@ -115,7 +122,9 @@ export class Turnstile {
   }
 
   #leave(line: Line, comer: Comer): void {
+    const timer = line.waiting.get(comer);
     if (!line.waiting.delete(comer)) return;
+    clearTimeout(timer);
     this.#waiting -= 1;
     this.#sort(line);
   }
@@ -131,10 +140,14 @@ export class Turnstile {
   #refuseOne(own: Line, newcomer: Comer): void {
     let longest = own;
     for (const line of this.#lines.values()) if (line.waiting.size > longest.waiting.size) longest = line;
-    const last = longest === own ? newcomer : [...longest.waiting].at(-1);
+    const last = longest === own ? newcomer : [...longest.waiting.keys()].at(-1);
     if (last === undefined || !longest.waiting.has(last)) return;
-    this.#leave(longest, last);
-    last.refuse();
+    this.#turnAway(longest, last, "no room to wait in");
+  }
+
+  #turnAway(line: Line, comer: Comer, why: TurnedAway): void {
+    this.#leave(line, comer);
+    comer.refuse(why);
   }
 }
 
@@ -146,10 +159,11 @@ const AT_ONCE = 64;
 const PLACE_MS = 1_000;
 /** A client's first message was there before its turn came, and is read in the next turns of the event loop. */
 const SILENT_PLACE_MS = 100;
+const WAIT_MS = 120_000;
 
 interface Line {
   readonly network: string;
-  /** In order of arrival. */
-  readonly waiting: Set<Comer>;
+  /** In order of arrival, with what ends their waiting. */
+  readonly waiting: Map<Comer, NodeJS.Timeout>;
   underWay: number;
 }

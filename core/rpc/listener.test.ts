@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { testAuthority } from "../../test/fixtures/tls.js";
 import { Secret } from "../plugin/secret.js";
-import { RpcListener } from "./listener.js";
+import { RpcListener, type RpcListenerLimits } from "./listener.js";
 
 test("closes also while clients are in the handshake, and serves none of them afterwards", async () => {
   const served: unknown[] = [];
@@ -36,7 +36,7 @@ test("a connection never resumes an earlier one: each proves its certificate ane
 });
 
 test("whose network is in as many handshakes as it may waits, and is served when one is over", async (t) => {
-  const listener = await openListener([], 2);
+  const listener = await openListener([], { strangersPerNetwork: 2 });
   t.after(() => listener.close());
   const port = Number(/\d+$/.exec(await listener.listen("127.0.0.1:0"))?.[0]);
   const silent = Array.from({ length: 2 }, () => connectTcp(port, "127.0.0.1").on("error", () => undefined));
@@ -71,9 +71,39 @@ test("silent connections of many networks hold up nobody for long", async (t) =>
   for (const socket of [waiting, ...silent]) socket.destroy();
 });
 
+test("whoever leaves before their turn is let go at once, and so is one who sends more than a client does", async (t) => {
+  const listener = await openListener([], { strangersPerNetwork: 1 });
+  t.after(() => listener.close());
+  const port = Number(/\d+$/.exec(await listener.listen("127.0.0.1:0"))?.[0]);
+  const first = connectTcp(port, "127.0.0.1").on("error", () => undefined);
+  await once(first, "connect");
+  const leaver = connectTcp({ port, host: "127.0.0.1", allowHalfOpen: true }).resume();
+  leaver.end("some bytes");
+  await new Promise((resolve) => leaver.once("close", resolve));
+  const talker = connectTcp(port, "127.0.0.1").on("error", () => undefined);
+  talker.resume().write(Buffer.alloc(100_000));
+  await new Promise((resolve) => talker.once("close", resolve));
+  first.destroy();
+});
+
+test("whoever waits for too long is closed, and the log says so", async (t) => {
+  const warnings: unknown[] = [];
+  const listener = await openListener([], { strangersPerNetwork: 1, waitMs: 20 }, warnings);
+  t.after(() => listener.close());
+  const port = Number(/\d+$/.exec(await listener.listen("127.0.0.1:0"))?.[0]);
+  const first = connectTcp(port, "127.0.0.1").on("error", () => undefined);
+  await once(first, "connect");
+  const waiting = connectTcp(port, "127.0.0.1").resume();
+  await once(waiting, "close");
+  const message = "a connection was closed before its handshake";
+  assert.deepEqual(warnings, [{ message, address: "127.0.0.1", reason: "waited too long", waiting: 0 }]);
+  assert.equal(first.destroyed, false);
+  first.destroy();
+});
+
 // --- internal ---
 
-async function openListener(served: unknown[], strangersPerNetwork?: number): Promise<RpcListener> {
+async function openListener(served: unknown[], limits?: RpcListenerLimits, warnings: unknown[] = []): Promise<RpcListener> {
   const credentials = {
     ...(await (await testAuthority()).issue("localhost")),
     ...{ name: "auth", id: "0", role: "auth" as const, sshPrivateKey: new Secret(""), sshCertificate: Buffer.alloc(0) },
@@ -81,5 +111,6 @@ async function openListener(served: unknown[], strangersPerNetwork?: number): Pr
   };
   const onConnection = (socket: unknown) => served.push(socket);
   const events = { onConnection, admitRelay: async () => undefined, isBlind: () => false };
-  return new RpcListener(credentials, events, strangersPerNetwork);
+  const logger = { warn: (message: string, fields = {}) => void warnings.push({ message, ...fields }) };
+  return new RpcListener(credentials, { ...events, logger }, limits);
 }

@@ -4,9 +4,13 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { createServer as createTlsServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from "node:tls";
 import { MezError } from "../errors/error.js";
 import { systemReason } from "../errors/system-reason.js";
+import { HeldOpening } from "../flow/held-opening.js";
 import { Turnstile } from "../flow/turnstile.js";
 import type { HostCredentials } from "../plugin/host-identity.js";
+import type { Logger } from "../plugin/logger.js";
 import { keepRead } from "../plugin/read-certificate.js";
+import { systemClock } from "../time/clock.js";
+import { RefusalLog } from "../tunnel/refusal-log.js";
 import { parseHostPort, plainAddress } from "./address.js";
 import { NetworkShares } from "./network-shares.js";
 import { BLIND_RELAY_ALPN, type Origin, RELAY_ALPN, takeOrigin } from "./relayed-origin.js";
@@ -39,14 +43,25 @@ export interface RpcListenerEvents {
   readonly admitRelay: (certificate: Buffer, address: string) => Promise<void>;
   /** Whether every call is refused now. */
   readonly isBlind: () => boolean;
+  readonly logger: Pick<Logger, "warn">;
+}
+
+export interface RpcListenerLimits {
+  /**
+   * Connections of one network at once whose clients have shown no certificate of the Host CA; default 1000. As many are in the
+   * handshake at once; the others wait.
+   */
+  readonly strangersPerNetwork?: number | undefined;
+  /** How long a connection waits for its handshake to begin; see `Turnstile`. */
+  readonly waitMs?: number;
 }
 
 /**
  * Accepts TLS 1.3 connections for the gRPC server. A client certificate is asked for, not demanded: joining and logging
  * in come before one exists. One that does not chain to the Host CA is left to whoever knows its authority.
  *
- * A connection comes over the port, from `accept`, or inside of one that a proxy opened for it (`relayed-door.ts`). Nothing of it is
- * read until its turn has come: when this server comes back, all agents are at its door, and handshakes that all begin end too late.
+ * A connection comes over the port, from `accept`, or inside of one that a proxy opened for it (`relayed-door.ts`). It begins when its
+ * turn has come: when this server comes back, all agents are at its door, and handshakes that all begin end too late.
  */
 export class RpcListener {
   readonly #server: Server;
@@ -61,18 +76,17 @@ export class RpcListener {
   /** What to call when a handshake is over, by the same end points. */
   readonly #handshakes = new Map<string, () => void>();
   readonly #strangerShares: NetworkShares;
+  readonly #refusals: RefusalLog;
   #accepted = 0;
 
-  /**
-   * @param strangersPerNetwork Connections of one network at once whose clients have shown no certificate of the Host CA. As
-   * many are in the handshake at once; the others wait.
-   */
   constructor(
     credentials: HostCredentials,
     private readonly events: RpcListenerEvents,
-    strangersPerNetwork = STRANGERS_PER_NETWORK,
+    { strangersPerNetwork = STRANGERS_PER_NETWORK, ...limits }: RpcListenerLimits = {},
   ) {
+    this.#refusals = new RefusalLog(events.logger, systemClock);
     this.#turnstile = new Turnstile({
+      ...limits,
       perNetwork: strangersPerNetwork,
       room: () => MAX_CONNECTIONS - SPARE_CONNECTIONS - (this.#carriers.size - this.#turnstile.waiting),
     });
@@ -153,19 +167,30 @@ export class RpcListener {
     const key = endPoints(carrier);
     const address = this.#origins.get(key)?.address ?? carrier.remoteAddress ?? "";
     this.#carriers.add(carrier);
+    carrier.on("error", () => carrier.destroy());
+    let opening: HeldOpening | null = null;
+    let isWaiting = true;
     const leave = this.#turnstile.enter(address, {
       begin: (over) => {
+        isWaiting = false;
         this.#handshakes.set(key, over);
         carrier.once("close", () => {
           over();
           if (this.#handshakes.get(key) === over) this.#handshakes.delete(key);
         });
+        opening?.release();
         this.#tls.emit("connection", carrier);
       },
-      refuse: () => carrier.destroy(),
+      refuse: (reason) => {
+        isWaiting = false;
+        const waiting = this.#turnstile.waiting;
+        this.#refusals.warn("a connection was closed before its handshake", { address: plainAddress(address), reason, waiting });
+        carrier.destroy();
+      },
       hasSpoken: () => carrier.bytesRead > 0,
     });
-    carrier.on("error", () => carrier.destroy());
+    // Reading is how one notices that a client has left. Whose turn comes at once is not read twice.
+    if (isWaiting) opening = new HeldOpening(carrier);
     carrier.once("close", () => {
       this.#carriers.delete(carrier);
       leave();

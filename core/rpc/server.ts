@@ -94,8 +94,10 @@ export class RpcServer {
       onConnection: (socket: Socket) => injector.injectConnection(socket),
       admitRelay: (certificate: Buffer, peer: string) => this.#admission.admitRelay(certificate, peer),
       isBlind: () => this.options.isBlind?.() === true,
+      logger: this.options.logger,
     };
-    this.#listener = new RpcListener(credentials, events, this.options.strangersPerNetwork);
+    const { strangersPerNetwork } = this.options;
+    this.#listener = new RpcListener(credentials, events, { strangersPerNetwork });
     return this.#listener.listen(address);
   }
 

@@ -5,7 +5,7 @@ import { tcpPair } from "../../test/fixtures/tcp-pair.js";
 import { TunnelLine } from "./tunnel-line.js";
 
 test("whoever waits begins with all that came, also while it waited", async (t) => {
-  const line = new TunnelLine({ room: 10, underWay: 1 });
+  const line = new TunnelLine({ room: 10, underWay: 1 }, () => undefined);
   const [first, second] = [await tcpPair(t), await tcpPair(t)];
   const begun: (() => void)[] = [];
   line.wait(first.far, Buffer.from("x"), (over) => begun.push(over));
@@ -19,7 +19,7 @@ test("whoever waits begins with all that came, also while it waited", async (t) 
 });
 
 test("whoever gives up leaves the line, and nothing is begun for them", async (t) => {
-  const line = new TunnelLine({ room: 10, underWay: 1 });
+  const line = new TunnelLine({ room: 10, underWay: 1 }, () => undefined);
   const [first, second] = [await tcpPair(t), await tcpPair(t)];
   line.wait(first.far, Buffer.from("x"), () => undefined);
   line.wait(second.far, Buffer.from("x"), () => assert.fail("it had given up"));
@@ -31,10 +31,12 @@ test("whoever gives up leaves the line, and nothing is begun for them", async (t
 });
 
 test("who wait are closed when the proxy takes no new agents, and when there are too many or too much", async (t) => {
-  const line = new TunnelLine({ room: 2, underWay: 1 });
+  const refused: unknown[] = [];
+  const line = new TunnelLine({ room: 2, underWay: 1 }, (socket, why) => refused.push([socket, why]));
   const [first, second, third, fourth] = [await tcpPair(t), await tcpPair(t), await tcpPair(t), await tcpPair(t)];
   for (const { far } of [first, second, third, fourth]) line.wait(far, Buffer.from("x"), () => undefined);
   await once(fourth.far, "close");
+  assert.deepEqual(refused, [[fourth.far, "no room to wait in"]]);
   third.near.write(Buffer.alloc(100_000));
   await once(third.far, "close");
   assert.equal(line.length, 1);

@@ -1,7 +1,6 @@
 import type { Socket } from "node:net";
-import { Turnstile } from "../flow/turnstile.js";
-
-const MAX_HELLO_BYTES = 16 * 1024; // RFC 8446, 5.1: of one record
+import { HeldOpening } from "../flow/held-opening.js";
+import { type TurnedAway, Turnstile } from "../flow/turnstile.js";
 
 /**
  * The agents that want a tunnel and wait for the proxy to begin: after a restart of it all of them, for longer than a handshake may
@@ -11,8 +10,14 @@ export class TunnelLine {
   readonly #turnstile: Turnstile;
   readonly #sockets = new Set<Socket>();
 
-  /** @param limits How many may wait, and how many of one network may be in the handshake at once. */
-  constructor({ room, underWay }: { readonly room: number; readonly underWay: number }) {
+  /**
+   * @param limits How many may wait, and how many of one network may be in the handshake at once.
+   * @param onRefused Told of each that is closed before its turn, and why.
+   */
+  constructor(
+    { room, underWay }: { readonly room: number; readonly underWay: number },
+    private readonly onRefused: (socket: Socket, why: TurnedAway) => void,
+  ) {
     this.#turnstile = new Turnstile({ perNetwork: underWay, room: () => room });
   }
 
@@ -27,23 +32,19 @@ export class TunnelLine {
    * @param begin To call `over` when the handshake is over.
    */
   wait(socket: Socket, read: Buffer, begin: (over: () => void) => void): void {
-    let hello = read;
-    const take = () => {
-      const chunk: Buffer | null = socket.read();
-      if (chunk !== null) hello = Buffer.concat([hello, chunk]);
-      if (hello.length > MAX_HELLO_BYTES) socket.destroy();
-    };
-    const giveUp = () => void socket.destroy();
-    socket.on("readable", take).once("end", giveUp);
+    const opening = new HeldOpening(socket, read);
     this.#sockets.add(socket);
     const leave = this.#turnstile.enter(socket.remoteAddress ?? "unknown", {
       begin: (over) => {
         this.#sockets.delete(socket);
-        socket.off("readable", take).off("end", giveUp).once("close", over);
-        socket.unshift(hello);
+        socket.once("close", over);
+        opening.release();
         begin(over);
       },
-      refuse: giveUp,
+      refuse: (why) => {
+        this.onRefused(socket, why);
+        socket.destroy();
+      },
       hasSpoken: () => true,
     });
     socket.once("close", () => {

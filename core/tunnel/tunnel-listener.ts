@@ -80,8 +80,12 @@ export class TunnelListener {
     this.#options = options;
     const { maxPending = 8_192, maxWaiting = 16_384 } = options;
     this.#pending = new PendingConnections(maxPending);
-    this.#line = new TunnelLine({ room: maxWaiting, underWay: Math.ceil(Math.min(maxPending / 2, MAX_UNDER_WAY)) });
     this.#refusals = new RefusalLog(options.logger, options.clock ?? systemClock);
+    this.#line = new TunnelLine(
+      { room: maxWaiting, underWay: Math.ceil(Math.min(maxPending / 2, MAX_UNDER_WAY)) },
+      ({ remoteAddress: address }, reason) =>
+        this.#refusals.warn("an agent was closed before its turn", { address, reason, waiting: this.waitingCount }),
+    );
     this.#tls = createTlsServer({
       ...protocol.tunnelServerTlsOptions(options.credentials()),
       ALPNProtocols: [protocol.TUNNEL_ALPN, protocol.STREAM_ALPN, protocol.PEER_ALPN],
