@@ -6,10 +6,12 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { TLSSocket } from "node:tls";
 import { MezError, messageOf } from "../errors/error.js";
 import { dialBareStream } from "./bare-stream.js";
 import type { DialPatience } from "./dial-patience.js";
+import { closesWhatEnds } from "./door-check.js";
 import { readGoodbye } from "./goodbye.js";
 import { watchHeartbeat } from "./heartbeat.js";
 import { ENDS_PATH, parseSessionEnd, type SessionEnd } from "./session-end.js";
@@ -19,7 +21,7 @@ import * as protocol from "./tunnel-protocol.js";
 
 export interface AgentLinkOptions extends StreamDialerOptions {
   readonly pingIntervalSeconds: number;
-  /** For the proxy's greeting, once it has taken the connection; until then `handshakeSeconds` count. */
+  /** For the proxy's greeting, once it has taken the connection and as long as it does not hang; else `handshakeSeconds` count. */
   readonly patience: DialPatience;
   /** `ssh`: streams come without TLS where the proxy allows it. */
   readonly sessionEncryption: protocol.SessionEncryption;
@@ -64,14 +66,20 @@ export class AgentLink {
     const { socket, tcp } = dialTls(options, protocol.TUNNEL_ALPN);
     const { patience, handshakeSeconds } = options;
     const late = new AbortController();
+    const over = new AbortController();
     const giveUp = (reason: string) => late.abort(new Error(reason));
-    let isTaken = false;
+    let isInLine = false;
     let limit = setTimeout(giveUp, handshakeSeconds * 1000, `no connection within ${handshakeSeconds} s`);
     tcp.once("connect", () => {
       const { seconds } = patience;
-      isTaken = true;
+      isInLine = true;
       clearTimeout(limit);
       limit = setTimeout(giveUp, seconds * 1000, `no answer within ${seconds} s`);
+      void whenItHangs(options, over.signal).then((hangs) => {
+        if (!hangs) return;
+        isInLine = false;
+        giveUp("it takes connections and does nothing with them");
+      });
     });
     try {
       return await greeted(socket, options, AbortSignal.any([signal, late.signal]));
@@ -80,7 +88,8 @@ export class AgentLink {
       throw new MezError("UNAVAILABLE", `cannot open a tunnel to ${options.address}: ${messageOf(cause)}`, { cause });
     } finally {
       clearTimeout(limit);
-      if (late.signal.aborted && isTaken) patience.silent();
+      over.abort();
+      if (late.signal.aborted && isInLine) patience.silent();
       else patience.heard();
     }
   }
@@ -152,6 +161,17 @@ function endedStatus(headers: IncomingHttpHeaders, { onSessionEnd }: AgentLinkOp
   } catch {
     return 400;
   }
+}
+
+/** Looks now and then whether the proxy that has taken our connection still does anything; `false` when it is over before that is known. */
+async function whenItHangs({ address, handshakeSeconds }: AgentLinkOptions, over: AbortSignal): Promise<boolean> {
+  const halfMs = (handshakeSeconds * 1000) / 2;
+  for (let waitMs = halfMs; !over.aborted; waitMs = handshakeSeconds * 1000) {
+    await sleep(waitMs, undefined, { signal: over }).catch(() => undefined);
+    if (over.aborted) return false;
+    if (!(await closesWhatEnds(address, halfMs, over))) return !over.aborted;
+  }
+  return false;
 }
 
 /** Leaves the time for a second attempt. */

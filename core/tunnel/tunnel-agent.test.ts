@@ -15,6 +15,7 @@ import { STREAM_ALPN, TUNNEL_ALPN, type TunnelCredentials } from "./tunnel-proto
 
 /** The beginning of a TLS record of 512 bytes that asks for a tunnel. @see RFC 8446, 5.1 */
 const UNFINISHED_HELLO = Buffer.concat([Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252]), Buffer.from(TUNNEL_ALPN)]);
+const HANGS = "it takes connections and does nothing with them";
 const discard: TunnelAgentOptions["onStream"] = (stream) => void stream.resume();
 
 test("reaches the agent with what the proxy knows of the client", async (t) => {
@@ -188,6 +189,33 @@ test("waits longer the second time for a proxy that takes the connection and doe
   await agent.dispose();
   assert.deepEqual(reasons, ["no answer within 0.05 s", "no answer within 0.1 s"]);
 });
+
+for (const [what, pauseOnConnect, reason] of [
+  ["gives up a proxy that takes connections and hangs, long before its turn would be too long in coming", true, HANGS],
+  ["waits for a proxy that is busy, and closes what others close", false, "no answer within 1 s"],
+] as const)
+  test(what, async (t) => {
+    const bed = await openBed(t);
+    const open: Socket[] = [];
+    const silent = createServer({ pauseOnConnect }, (socket) => void open.push(socket.on("error", () => {})));
+    await once(silent.listen(0, "127.0.0.1"), "listening");
+    t.after(() => {
+      for (const socket of open) socket.destroy();
+      silent.close();
+    });
+    const reasons: string[] = [];
+    const agent = await bed.agent(discard, {
+      addresses: [`127.0.0.1:${(silent.address() as AddressInfo).port}`],
+      handshakeSeconds: 0.4,
+      answerSeconds: pauseOnConnect ? 30 : 1,
+      logger: { ...silentLogger, warn: (_message, fields) => void reasons.push(String(fields?.["error"]).replace(/^.*: /, "")) },
+    });
+    await agent.start();
+    await untilTrue(() => reasons.length === 1);
+    await agent.dispose();
+    assert.deepEqual(reasons, [reason]);
+    assert.ok(open.length > 1);
+  });
 
 test("comes back after the proxy restarts", async (t) => {
   const bed = await openBed(t);

@@ -37,7 +37,7 @@ export const PING_INTERVAL_SECONDS = 15;
 /** How long a TCP connection may take, and how long a proxy waits for the first HTTP/2 settings of an agent whose turn has come. */
 export const HANDSHAKE_SECONDS = 10;
 
-/** How long an agent waits for those of a proxy that has taken its connection: its turn may be long in coming. */
+/** How long an agent waits for those of a proxy that has taken its connection and does not hang: its turn may be long in coming. */
 export const ANSWER_SECONDS = 30;
 
 /**
