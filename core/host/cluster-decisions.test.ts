@@ -87,6 +87,21 @@ test("a server goes on with what it has when it cannot read what was decided, an
   assert.deepEqual([status?.isCurrent, status?.problem], [false, 'the entry of "tape" has no from or no integrity']);
 });
 
+for (const [what, tape] of [
+  ["no text at all", null],
+  ["ports that are none", { ...TAPE, ports: "guard" }],
+] as const)
+  test(`a server does not start on what it cannot read: ${what}`, async (t) => {
+    const [a] = await servers(t, 1);
+    await a.decide(switched("locks", false));
+    await a.overwrite(tape === null ? "{" : JSON.stringify({ plugins: { tape }, reloads: {} }));
+    const refused = /what this one cannot read, and a plugin that keeps people out may be among it/;
+    await assert.rejects(
+      a.again().cluster.begin(),
+      (error) => isMezError(error, "PLUGIN_START_FAILED") && refused.test(error.message),
+    );
+  });
+
 test("a server that never followed does not start without what was decided, and one that did goes on with what it has", async (t) => {
   const [a] = await servers(t, 1);
   await a.decide({ overrides: new Map([["tape", true]]), added: new Map([["tape", TAPE]]) });

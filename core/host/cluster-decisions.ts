@@ -191,11 +191,18 @@ export class ClusterDecisions {
   async #refuseWithoutGuard(local: PluginDecisions): Promise<void> {
     if (this.#failed === null) return;
     const decided = await this.parts.servers.decided();
-    const wanted = decided === null ? null : readableOrNull(decided.decisions);
-    if (wanted === null) return;
+    if (decided === null) return;
+    const { error } = this.#failed;
+    const wanted = readableOrNull(decided.decisions);
+    if (wanted === null)
+      throw new MezError(
+        "PLUGIN_START_FAILED",
+        `the auth servers have decided what this one cannot read, and a plugin that keeps people out may be among it: ${messageOf(error)}; ` +
+          `have a server of the release that wrote it decide anew with "mezctl plugins", or mend the row of cluster_plugins in the database`,
+        { cause: error },
+      );
     const id = guardsOf(wanted).find((each) => !isOutOfDecisions(local, each) && this.parts.lacks(each));
     if (id === undefined) return;
-    const { error } = this.#failed;
     const message = `the auth servers have decided that plugin "${id}" runs, which keeps people out, and this one cannot: ${messageOf(error)}`;
     const wayOut = `put its package where this server looks for it, or ${outOfDecisions(id)} and decide anew with "mezctl plugins rm"`;
     throw new MezError(isMezError(error) ? error.code : "PLUGIN_START_FAILED", `${message}; ${wayOut}`, { cause: error });

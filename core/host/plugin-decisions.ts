@@ -2,6 +2,7 @@ import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, r
 import { join } from "node:path";
 import { toDiskError } from "../errors/disk-error.js";
 import { MezError } from "../errors/error.js";
+import { systemReason } from "../errors/system-reason.js";
 import type { Catalog } from "./catalog.js";
 import { keepsOut } from "./ports.js";
 import type { Overrides } from "./selection.js";
@@ -38,7 +39,7 @@ export function readDecisions(dataDirectory: string): PluginDecisions {
   } catch (cause) {
     // That the data directory is none says whoever opens it.
     if (["ENOENT", "ENOTDIR"].includes((cause as NodeJS.ErrnoException).code ?? "")) return NO_DECISIONS;
-    throw new MezError("DATA_DIRECTORY_UNUSABLE", `cannot read ${file}; mend it or delete it`, { cause });
+    throw new MezError("DATA_DIRECTORY_UNUSABLE", `cannot read ${file}: ${systemReason(cause)}; mend it or delete it`, { cause });
   }
 }
 
@@ -70,18 +71,18 @@ export function storedForm({ overrides, added }: PluginDecisions): Readonly<Reco
   return stored;
 }
 
-/** Reads what `storedForm` made. */
+/** Reads what `storedForm` made. @throws {MezError} `INVALID_DOCUMENT` for anything else, naming the entry */
 export function parseDecisions(stored: unknown): PluginDecisions {
+  if (!isTable(stored)) throw invalid("it is no table of plugins");
   const overrides = new Map<string, boolean>();
   const added = new Map<string, AddedPackage>();
-  for (const [id, value] of Object.entries(stored as object) as [string, unknown][]) {
+  for (const [id, value] of Object.entries(stored)) {
     if (typeof value === "boolean") overrides.set(id, value);
-    if (typeof value !== "object" || value === null) continue;
-    const { enabled, ...entry } = value as AddedPackage & { enabled?: unknown };
-    if (typeof entry.from !== "string" || typeof entry.integrity !== "string")
-      throw new Error(`the entry of "${id}" has no from or no integrity`);
-    added.set(id, entry);
-    overrides.set(id, enabled !== false);
+    else {
+      const { enabled, ...entry } = parseAdded(id, value);
+      added.set(id, entry);
+      overrides.set(id, enabled);
+    }
   }
   return { overrides, added };
 }
@@ -112,6 +113,36 @@ export function guardsOf({ overrides, added }: PluginDecisions): readonly string
 }
 
 // --- internal ---
+
+/** What is not as it was written is refused: a plugin that keeps people out, or in a process of its own, might be taken for another. */
+function parseAdded(id: string, entry: unknown): AddedPackage & { readonly enabled: boolean } {
+  if (!isTable(entry)) throw invalid(`"${id}" is neither true, false nor an added package`);
+  const { from, integrity, isolation, memoryMib, config, ports, enabled = true } = entry;
+  if (typeof from !== "string" || typeof integrity !== "string")
+    throw invalid(`the entry of "${id}" has no from or no integrity`);
+  const refuse = (key: string, value: unknown, right: string): never => {
+    throw invalid(`"${key}" of the entry of "${id}" is ${String(JSON.stringify(value)).slice(0, 80)}; write ${right}`);
+  };
+  if (typeof enabled !== "boolean") refuse("enabled", enabled, "true or false");
+  if (isolation !== undefined && isolation !== "none" && isolation !== "process")
+    refuse("isolation", isolation, "none or process");
+  if (memoryMib !== undefined && !(Number.isSafeInteger(memoryMib) && Number(memoryMib) > 0))
+    refuse("memoryMib", memoryMib, "a whole number above 0");
+  if (config !== undefined && !isTable(config)) refuse("config", config, "a table");
+  if (ports !== undefined && !(Array.isArray(ports) && ports.every((port) => typeof port === "string" && PORT_ID.test(port))))
+    refuse("ports", ports, "a list of the ports that the package fills, or leave it out");
+  return { ...entry, enabled } as AddedPackage & { readonly enabled: boolean };
+}
+
+function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function invalid(what: string): MezError {
+  return new MezError("INVALID_DOCUMENT", what);
+}
+
+const PORT_ID = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 
 function discard(file: string): void {
   try {

@@ -37,9 +37,9 @@ const PORTS: readonly Port<unknown>[] = [
 /** Ports whose fillers decide who is let in: without one of them more would be. */
 const DECIDING: ReadonlySet<string> = new Set([AUTHORIZER.id, GUARD.id, LOGIN_STEP.id]);
 
-/** Whether one who fills `ports` keeps people out. */
+/** Whether one who fills `ports` keeps people out; of a port that this release does not have it is assumed. */
 export function keepsOut(ports: readonly string[]): boolean {
-  return ports.some((port) => DECIDING.has(port));
+  return ports.some((port) => DECIDING.has(port) || !PORT_CARDINALITIES.has(port));
 }
 
 /** Every extension point of this release. */
