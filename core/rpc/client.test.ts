@@ -115,6 +115,42 @@ test("a call that a server refused at its door, since it can serve nobody, is ma
   assert.deepEqual([first.calls.length, second.calls.length], [1, 1]);
 });
 
+for (const who of ["a person", "a machine"] as const)
+  test(`${who} that knows one name alone connects anew when the server behind it serves nobody, and not for every call`, async (t) => {
+    const first = await startEchoServer(t);
+    const second = await startEchoServer(t, { authority: first.authority });
+    const links: Socket[] = [];
+    let reached = 0;
+    // A balancer that gives its servers in turn.
+    const balancer = createTcpServer((socket) => {
+      const { address } = [first, second][reached % 2] ?? first;
+      reached += 1;
+      const link = connectTcp(Number(address.split(":").at(-1)), "localhost");
+      for (const end of [socket, link]) links.push(end.on("error", () => {}));
+      socket.pipe(link).pipe(socket);
+    }).listen(0, "localhost");
+    await once(balancer, "listening");
+    t.after(() => {
+      for (const link of links) link.destroy();
+      balancer.close();
+    });
+    const identity = who === "a machine" ? { identity: await first.authority.issue("web-01") } : {};
+    const { echo } = dialEcho(t, first, { addresses: [`localhost:${(balancer.address() as AddressInfo).port}`], ...identity });
+    assert.deepEqual(await echo.say({ text: "hi" }), { text: "hi" });
+    first.blind = true;
+    assert.deepEqual(await echo.say({ text: "again" }), { text: "again" });
+    assert.deepEqual([first.calls.length, second.calls.length, reached], [1, 1, 2]);
+    second.blind = true;
+    for (let times = 0; times < 10; times += 1)
+      await assert.rejects(
+        echo.say({ text: "nobody" }),
+        (error) => isMezError(error, "UNAVAILABLE") && /try another/.test(error.message),
+      );
+    assert.equal(reached, who === "a machine" ? 3 : 5);
+    for (const server of [first, second]) server.blind = false;
+    assert.deepEqual(await echo.say({ text: "back" }), { text: "back" });
+  });
+
 test("a stream that has begun is not begun again when its server goes blind", async (t) => {
   const first = await startEchoServer(t);
   const second = await startEchoServer(t, { authority: first.authority });

@@ -9,11 +9,15 @@ import { parseHostPort } from "./address.js";
 import { AddressOrder } from "./address-order.js";
 import { checkAuthServer } from "./auth-server-check.js";
 import { clientStreamCall, type OpenCall, serverStreamCall, unaryCall } from "./client-calls.js";
+import { ConnectAnew } from "./connect-anew.js";
 import { firstReady, type OpenClient } from "./first-ready.js";
 import { hasNotBegun } from "./not-begun.js";
 import { ShownAuthority } from "./shown-authority.js";
 import { fromStatus } from "./status.js";
 import { probeServer } from "./trust-probe.js";
+
+/** A name may stand for several servers: one that serves nobody is not to be the first again. */
+const ANY_OF_A_NAME = JSON.stringify({ loadBalancingConfig: [{ pick_first: { shuffleAddressList: true } }] });
 
 // What a server may send ahead. HTTP/2's 64 KiB make long answers wait for one WINDOW_UPDATE after the other.
 const WINDOW_BYTES = 1024 * 1024;
@@ -30,9 +34,11 @@ class GrpcConnection implements RpcConnection {
   /** What was remembered of the servers is out of date by now. */
   #hasLeft = false;
   readonly #order: AddressOrder;
+  readonly #anew: ConnectAnew;
   readonly #shown: ShownAuthority;
 
   constructor(private readonly options: DialOptions) {
+    this.#anew = new ConnectAnew(options.identity === undefined ? PEOPLES_TRIES : 1);
     this.#order = new AddressOrder(options.addresses);
     this.#shown = new ShownAuthority(options.trust.kind === "authorities" ? options.trust.certificatesPem : []);
   }
@@ -69,12 +75,12 @@ class GrpcConnection implements RpcConnection {
   }
 
   #unary(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): Promise<unknown> {
-    return this.#begun(async () => unaryCall(await this.#call(), method, request, options));
+    return this.#begun((call) => unaryCall(call, method, request, options));
   }
 
   async *#stream(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): AsyncIterable<unknown> {
-    const { first, responses } = await this.#begun(async () => {
-      const responses = serverStreamCall(await this.#call(), method, request, options);
+    const { first, responses } = await this.#begun(async (call) => {
+      const responses = serverStreamCall(call, method, request, options);
       return { first: await responses.next(), responses };
     });
     if (first.done === true) return;
@@ -87,18 +93,25 @@ class GrpcConnection implements RpcConnection {
   }
 
   /** Begins a call, at the next server when one says that it has not looked at it, and at each at most once. */
-  async #begun<Result>(begin: () => Promise<Result>): Promise<Result> {
-    for (let others = this.options.addresses.length - 1; ; others -= 1) {
+  async #begun<Result>(begin: (call: OpenCall) => Promise<Result>): Promise<Result> {
+    const { addresses } = this.options;
+    for (let others = addresses.length > 1 ? addresses.length - 1 : PEOPLES_TRIES; ; others -= 1) {
+      const open = await this.#open();
       try {
-        return await begin();
+        const result = await begin(this.#callOn(open));
+        this.#anew.served();
+        return result;
       } catch (error) {
-        if (others <= 0 || !hasNotBegun(error)) throw error;
+        if (others <= 0 || !hasNotBegun(error) || this.#opened === open) throw error;
       }
     }
   }
 
   async #call(): Promise<OpenCall> {
-    const open = await this.#open();
+    return this.#callOn(await this.#open());
+  }
+
+  #callOn(open: OpenClient): OpenCall {
     return { client: open.client, metadata: this.#metadata(), failure: (error) => this.#failure(error, open) };
   }
 
@@ -108,9 +121,13 @@ class GrpcConnection implements RpcConnection {
     return failure;
   }
 
-  /** With several addresses, the next call begins at the one after this. What runs here goes on to its end. */
+  /**
+   * With several addresses, the next call begins at the one after this; with one, at whatever is behind it now, when a server there
+   * serves nobody. What runs here goes on to its end.
+   */
   #leave(open: OpenClient, isRefusing = false): void {
-    if (this.options.addresses.length < 2 || this.#opened !== open) return;
+    if (this.#opened !== open) return;
+    if (this.options.addresses.length < 2 && !(isRefusing && this.#anew.may())) return;
     this.#client = null;
     this.#opened = null;
     this.#hasLeft = true;
@@ -169,6 +186,7 @@ class GrpcConnection implements RpcConnection {
       "grpc.enable_channelz": 0,
       "grpc.use_local_subchannel_pool": 1,
       "grpc.service_config_disable_resolution": 1,
+      ...(this.#hasLeft ? { "grpc.service_config": ANY_OF_A_NAME } : {}),
       // Node complains of an IP address as the server's name; the certificate is checked against the address all the same.
       ...(isIP(parseHostPort(address).host) === 0 ? {} : { "grpc.ssl_target_name_override": "mezite" }),
     });
@@ -198,6 +216,9 @@ class GrpcConnection implements RpcConnection {
     });
   }
 }
+
+/** More than one, since a command has no later. */
+const PEOPLES_TRIES = 3;
 
 function target(address: string): string {
   const { host, port } = parseHostPort(address);
