@@ -11,6 +11,7 @@ import type { IsolatedMethod } from "./isolated-ports.js";
 import { logLine } from "./log-line.js";
 import { plainText } from "./plugin-text.js";
 import { ProcessFamily } from "./process-family.js";
+import { LOOK_MS, processorWaitMs, STAND_STILL_MS, StandStill } from "./stand-still.js";
 import {
   FROM_HOST,
   FROM_PLUGIN,
@@ -43,6 +44,8 @@ export class IsolatedProcess {
   #why: string | null = null;
   #errorOutput = "";
   #isAlive = true;
+  /** Whether it lives, since a call was too late. */
+  #isAsked = false;
   #logLines = 0;
 
   constructor(private readonly options: IsolatedProcessOptions) {
@@ -175,14 +178,20 @@ export class IsolatedProcess {
     const { id } = this.options.introduction;
     this.#settle(call)?.reject(new MezError("TIMEOUT", `plugin "${id}" did not answer ${what} within ${timeoutMs / 1000} s`));
     void this.#send({ type: "abort", call });
-    const ping = { type: "ping", call: this.#next() } as const;
-    const answered = this.#ask(ping, PING_MS * 2, "ping").then(
+    if (!this.#isAsked) void this.#askWhetherItLives();
+  }
+
+  async #askWhetherItLives(): Promise<void> {
+    this.#isAsked = true;
+    const waitedMs = (): number => (this.pid === null ? 0 : processorWaitMs(this.pid));
+    const still = new StandStill(performance.now(), waitedMs());
+    const answered = this.#ask({ type: "ping", call: this.#next() }, PING_MS, "ping").then(
       () => true,
       () => true,
     );
-    void Promise.race([answered, delay(PING_MS, false, { ref: false })]).then((isAnswered) => {
-      if (!isAnswered) this.kill(`it answered nothing for ${PING_MS / 1000} s`);
-    });
+    while (!(await Promise.race([answered, delay(LOOK_MS, false, { ref: false })])))
+      if (still.isTooLong(performance.now(), waitedMs())) this.kill(`it answered nothing for ${STAND_STILL_MS / 1000} s`);
+    this.#isAsked = false;
   }
 
   #expectStream(call: number, timeoutMs: number): Readable {
@@ -281,7 +290,8 @@ interface PendingCall {
 
 const START_MS = 25_000; // less than the host gives to a start
 const END_MS = 8_000;
-const PING_MS = 5_000;
+/** Longer than anything that answers nothing lasts. */
+const PING_MS = 120_000;
 const MEMORY_WATCH_MS = 200;
 const LOG_LINES_PER_WATCH = 50;
 const MAX_LOG = 4096;
