@@ -83,6 +83,7 @@ describe("while it runs", () => {
     const ended = running.run(stop.signal);
     for (const generation of [2, 3]) {
       running.renewNow();
+      running.renewNow();
       await eventually(() => current?.generation === generation);
       running.renewNow();
     }
@@ -90,6 +91,8 @@ describe("while it runs", () => {
     stop.abort();
     await ended;
     assert.deepEqual(attempts, ["settle", "renew", "settle", "renew", "settle", "renew"]);
+    const later = "will renew when programs have had the time to read the certificates that are new";
+    assert.deepEqual(lines, [later, "renewed", later, "renewed", later, "renewed"], "once for each, however often it is told");
   });
 
   test("goes on when it is refused by a lock, which may be lifted, and ends when the instance was deleted", async () => {

@@ -24,6 +24,8 @@ export class RenewalLoop {
   readonly #backOff: BackOff;
   #wake = new AbortController();
   #notice = "";
+  /** On the clock of `performance`; `null` while nothing is renewed that programs may have half read. */
+  #settlesUntil: number | null = null;
 
   constructor(private readonly parts: RenewalLoopParts) {
     this.#backOff = new BackOff(
@@ -33,8 +35,12 @@ export class RenewalLoop {
     );
   }
 
-  /** Renews as soon as what is under way is done. */
+  /** Renews as soon as what is under way is done, and says so when that is the time that programs have for the set of before. */
   renewNow(): void {
+    if (this.#settlesUntil !== null && !this.#wake.signal.aborted)
+      this.parts.logger.info("will renew when programs have had the time to read the certificates that are new", {
+        inSeconds: Math.max(1, Math.ceil((this.#settlesUntil - performance.now()) / 1000)),
+      });
     this.#wake.abort();
   }
 
@@ -106,7 +112,10 @@ export class RenewalLoop {
    */
   async #settle(signal: AbortSignal): Promise<void> {
     const { instance, intervalSeconds, logger, random } = this.parts;
-    await pause(Math.min(MAX_SETTLE_MS, intervalSeconds * 250) * (0.5 + random() / 2), signal);
+    const settleMs = Math.min(MAX_SETTLE_MS, intervalSeconds * 250) * (0.5 + random() / 2);
+    this.#settlesUntil = performance.now() + settleMs;
+    await pause(settleMs, signal);
+    this.#settlesUntil = null;
     if (signal.aborted) return;
     try {
       await instance.settle(signal);
