@@ -19,7 +19,7 @@ import { Admission, type AdmissionParts } from "./admission.js";
 import { BackgroundLane } from "./background-lane.js";
 import type { CallRoute, CallRouter } from "./call-route.js";
 import { whileAdmitted } from "./interceptors/admit-again.js";
-import { limitMessages, MAX_MESSAGE_BYTES, type UnreadCall } from "./interceptors/message-limit.js";
+import { limitMessages, MAX_STRANGERS_MESSAGE_BYTES, type UnreadCall } from "./interceptors/message-limit.js";
 import { refuseNulBytes } from "./interceptors/text.js";
 import { RpcListener } from "./listener.js";
 import { toStatus } from "./status.js";
@@ -46,7 +46,7 @@ type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, "metadata" | "getPeer" | 
  */
 export class RpcServer {
   readonly #server = new Server({
-    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_receive_message_length": MAX_STRANGERS_MESSAGE_BYTES,
     "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
     // Whoever stays connected asks for signs of life more often than that.
     "grpc.keepalive_time_ms": 120_000,

@@ -5,7 +5,7 @@ import {
   type ServerInterceptor,
 } from "@grpc/grpc-js";
 
-/** The longest message of one who has not shown who he is: nothing that may be asked without is near that. */
+/** The longest message of one who has not shown who he is, for the server's options: nothing that may be asked without is near that. */
 export const MAX_STRANGERS_MESSAGE_BYTES = 64 * 1024;
 /** Of everybody else. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -29,15 +29,17 @@ export function limitMessages(
 ): ServerInterceptor {
   return ({ path }, call) => {
     const peer = call.getPeer();
-    // Whatever takes calls is good enough, though the type asks for one that was wrapped.
-    if (isMachine(peer)) return call as ServerInterceptingCall;
-    limit(call, MAX_STRANGERS_MESSAGE_BYTES);
+    if (isMachine(peer)) {
+      allowLong(call);
+      // Whatever takes calls is good enough, though the type asks for one that was wrapped.
+      return call as ServerInterceptingCall;
+    }
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, read) =>
             void isKnown({ path, peer, metadata }).then((known) => {
-              if (known) limit(call, MAX_MESSAGE_BYTES);
+              if (known) allowLong(call);
               read(metadata);
             }),
         }),
@@ -47,14 +49,23 @@ export function limitMessages(
 
 // --- internal ---
 
-/** What a call of grpc-js 1.14.7 keeps its limits in: as it came, and unpacked. The library has one option, for all calls. */
+/**
+ * What a call of grpc-js 1.14.7 keeps its limits in, as it came and unpacked. The library has one option, for all calls of a server,
+ * and an interceptor sees a message when all of it has been read; so the option is the limit of strangers, and these two raise it.
+ */
 interface LimitedCall {
   maxReceiveMessageSize: number;
   readonly decoder: { maxReadMessageLength: number };
 }
 
-function limit(call: ServerInterceptingCallInterface, bytes: number): void {
-  const limited = call as unknown as LimitedCall;
-  limited.maxReceiveMessageSize = bytes;
-  limited.decoder.maxReadMessageLength = bytes;
+/** With another release of the library, long messages may be refused; nobody's limit goes. */
+function allowLong(call: ServerInterceptingCallInterface): void {
+  if (!isLimited(call)) return;
+  call.maxReceiveMessageSize = MAX_MESSAGE_BYTES;
+  call.decoder.maxReadMessageLength = MAX_MESSAGE_BYTES;
+}
+
+function isLimited(call: object): call is LimitedCall {
+  const { maxReceiveMessageSize, decoder } = call as Partial<LimitedCall>;
+  return typeof maxReceiveMessageSize === "number" && typeof decoder?.maxReadMessageLength === "number";
 }
