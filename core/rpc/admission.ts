@@ -36,20 +36,21 @@ export interface CallAtTheDoor {
 
 /** Decides who gets in: a limit for calls without credentials, then who it is, then whether they may. */
 export class Admission {
-  /** Who makes the calls that were not admitted yet. */
-  readonly #recognized = new WeakMap<Metadata, { readonly caller: Promise<Caller>; readonly at: number }>();
+  /** Why nobody is behind the credentials of a call that was not admitted yet: that is not asked, or audited, twice. */
+  readonly #unknown = new WeakMap<Metadata, { readonly why: unknown }>();
 
   constructor(private readonly parts: AdmissionParts) {}
 
-  /** Whether a call is of somebody who is known here, before its request is read; `admit` takes that up when it comes soon. */
+  /** Whether a call is of somebody who is known here, before its request is read. */
   async recognize(facts: ConnectionFacts, metadata: Metadata): Promise<boolean> {
     if (this.parts.isBlind?.() === true) return false;
-    const caller = authenticate(credentialsOf(facts, metadata), this.parts.authenticators());
-    this.#recognized.set(metadata, { caller, at: performance.now() });
-    return caller.then(
-      ({ kind }) => kind !== "anonymous",
-      () => false,
-    );
+    try {
+      const { kind } = await authenticate(credentialsOf(facts, metadata), this.parts.authenticators());
+      return kind !== "anonymous";
+    } catch (why) {
+      this.#unknown.set(metadata, { why });
+      return false;
+    }
   }
 
   /** @throws {MezError} `UNAVAILABLE`, `LIMIT_EXCEEDED`, `UNAUTHENTICATED`, `ACCESS_DENIED`, which is audited */
@@ -78,11 +79,10 @@ export class Admission {
     };
   }
 
-  /** Whoever holds back the rest of a request proves himself again, and so does a stream that is looked at again. */
+  /** Whoever was recognized proves it again: the request may have been held back, and a session or a role taken away meanwhile. */
   async #whoCalls(facts: ConnectionFacts, metadata: Metadata): Promise<Caller> {
-    const recognized = this.#recognized.get(metadata);
-    this.#recognized.delete(metadata);
-    if (recognized !== undefined && performance.now() - recognized.at < RECOGNIZED_MS) return recognized.caller;
+    const unknown = this.#unknown.get(metadata);
+    if (unknown !== undefined) throw unknown.why;
     return authenticate(credentialsOf(facts, metadata), this.parts.authenticators());
   }
 
@@ -101,7 +101,6 @@ export class Admission {
 
 // --- internal ---
 
-const RECOGNIZED_MS = 1_000;
 const ANONYMOUS = { kind: "anonymous" } as const;
 
 function credentialsOf(facts: ConnectionFacts, metadata: Metadata): CallCredentials {
