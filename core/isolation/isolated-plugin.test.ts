@@ -189,6 +189,16 @@ describe("an isolated plugin", () => {
     assert.equal((await implementation.sign("fine", Buffer.alloc(1))).length, 64);
   });
 
+  test("one of whose calls is late is not ended while it answers, though the server itself stands still", async () => {
+    const body = "if (handle === 'never') await new Promise(() => {}); return signature(1);";
+    const { implementation, lifecycle, health } = await signing("late", body);
+    await lifecycle.start();
+    await assert.rejects(implementation.sign("never", Buffer.alloc(1)), (error) => isMezError(error, "TIMEOUT"));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 6_000);
+    assert.equal((await implementation.sign("fine", Buffer.alloc(1))).length, 64);
+    assert.equal(health()?.restarts, 0);
+  });
+
   const ANSWERS: readonly (readonly [what: string, body: string, code: Parameters<typeof isMezError>[1], message: RegExp])[] = [
     [
       "an error of ours",
