@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { promises as dns } from "node:dns";
 import { once } from "node:events";
-import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Socket } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { test } from "node:test";
 import { dialEcho, FOR_EVER, serverCredentials, startEchoServer } from "../../test/fixtures/echo-rpc-server.js";
 import { testAuthority } from "../../test/fixtures/tls.js";
@@ -152,6 +153,43 @@ for (const who of ["a person", "a machine"] as const)
     for (const server of [first, second]) server.blind = false;
     assert.deepEqual(await echo.say({ text: "back" }), { text: "back" });
   });
+
+test("a client goes on to the next address of the only name, and from there when it is gone", async (t) => {
+  const first = await startEchoServer(t);
+  const second = await startEchoServer(t, { authority: first.authority });
+  const links: Socket[] = [];
+  const ways = [first, second].map(({ address }) =>
+    createTcpServer((socket) => {
+      const link = connectTcp(Number(address.split(":").at(-1)), "localhost");
+      for (const end of [socket, link]) links.push(end.on("error", () => {}));
+      socket.pipe(link).pipe(socket);
+    }),
+  );
+  const [near, far] = ways as [Server, Server];
+  await once(near.listen(0, "127.0.0.1"), "listening");
+  const { port } = near.address() as AddressInfo;
+  await once(far.listen(port, "127.0.0.2"), "listening");
+  t.after(() => {
+    for (const link of links) link.destroy();
+    for (const way of ways) way.close();
+  });
+  const lookup = dns.lookup;
+  const several = ["127.0.0.1", "127.0.0.2"].map((address) => ({ address, family: 4 }));
+  t.mock.method(dns, "lookup", async (name: string, options: never) =>
+    name === "localhost" && (options as { all?: boolean })?.all === true ? several : lookup(name, options),
+  );
+  const { echo } = dialEcho(t, first, { addresses: [`localhost:${port}`], identity: await first.authority.issue("web-01") });
+  assert.deepEqual(await echo.say({ text: "hi" }), { text: "hi" });
+  first.blind = true;
+  for (const text of ["one", "two"]) assert.deepEqual(await echo.say({ text }), { text });
+  assert.deepEqual([first.calls.length, second.calls.length], [1, 2]);
+  first.blind = false;
+  far.close();
+  for (const link of links) link.destroy();
+  await echo.say({ text: "lost" }).catch((error: unknown) => assert.ok(isMezError(error, "UNAVAILABLE")));
+  assert.deepEqual(await echo.say({ text: "back" }), { text: "back" });
+  assert.ok(first.calls.length > 1);
+});
 
 test("a stream that has begun is not begun again when its server goes blind", async (t) => {
   const first = await startEchoServer(t);

@@ -11,13 +11,11 @@ import { checkAuthServer } from "./auth-server-check.js";
 import { clientStreamCall, type OpenCall, serverStreamCall, unaryCall } from "./client-calls.js";
 import { ConnectAnew } from "./connect-anew.js";
 import { firstReady, type OpenClient } from "./first-ready.js";
+import { placesOf } from "./name-places.js";
 import { hasNotBegun } from "./not-begun.js";
 import { ShownAuthority } from "./shown-authority.js";
 import { fromStatus } from "./status.js";
 import { probeServer } from "./trust-probe.js";
-
-/** A name may stand for several servers: one that serves nobody is not to be the first again. */
-const ANY_OF_A_NAME = JSON.stringify({ loadBalancingConfig: [{ pick_first: { shuffleAddressList: true } }] });
 
 // What a server may send ahead. HTTP/2's 64 KiB make long answers wait for one WINDOW_UPDATE after the other.
 const WINDOW_BYTES = 1024 * 1024;
@@ -31,8 +29,10 @@ class GrpcConnection implements RpcConnection {
   #client: Promise<OpenClient> | null = null;
   #opened: OpenClient | null = null;
   #closed = false;
-  /** What was remembered of the servers is out of date by now. */
-  #hasLeft = false;
+  /** How often a server was left: what was remembered of them is out of date by then. */
+  #left = 0;
+  /** The one of several places of the only name that is connected to. */
+  #place: OpenClient | null = null;
   readonly #order: AddressOrder;
   readonly #anew: ConnectAnew;
   readonly #shown: ShownAuthority;
@@ -127,10 +127,11 @@ class GrpcConnection implements RpcConnection {
    */
   #leave(open: OpenClient, isRefusing = false): void {
     if (this.#opened !== open) return;
-    if (this.options.addresses.length < 2 && !(isRefusing && this.#anew.may())) return;
+    const knowsOthers = this.options.addresses.length > 1 || (this.#place === open && !isRefusing);
+    if (!knowsOthers && !(isRefusing && this.#anew.may())) return;
     this.#client = null;
     this.#opened = null;
-    this.#hasLeft = true;
+    this.#left += 1;
     if (isRefusing) this.#order.refused(open.address);
     else this.#order.failed(open.address);
     open.client.close();
@@ -158,14 +159,14 @@ class GrpcConnection implements RpcConnection {
     return opening;
   }
 
-  /** The only address is not tried beforehand. Of several, the first whose server shakes hands. */
+  /** The only address is not tried beforehand, unless its server was left. Of several, the first whose server shakes hands. */
   async #connect(): Promise<OpenClient> {
     const { addresses } = this.options;
     const [only] = addresses;
     if (only === undefined) throw new MezError("INVALID_ARGUMENT", "no address of an auth service is given");
-    if (addresses.length === 1) return this.#clientOf(only);
+    if (addresses.length === 1) return (await this.#another(only)) ?? this.#clientOf(only);
     const { answered } = this.options;
-    const last = this.#hasLeft ? null : (answered?.last() ?? null);
+    const last = this.#left > 0 ? null : (answered?.last() ?? null);
     const found = await firstReady(this.#order.all(), last, (address) => this.#clientOf(address));
     if (found?.isReady === true) answered?.note(found.open.address);
     else this.#order.askAll();
@@ -174,9 +175,19 @@ class GrpcConnection implements RpcConnection {
     throw new MezError("UNAVAILABLE", `cannot reach any auth service: ${addresses.join(", ")}`);
   }
 
-  async #clientOf(address: string): Promise<OpenClient> {
-    const leaf = this.options.trust.kind === "none" ? await shownLeaf(address) : null;
-    const client = new Client(target(address), this.#credentials(leaf, parseHostPort(address).host), {
+  /** After a server behind a name that stands for several was left: the next that shakes hands. */
+  async #another(name: string): Promise<OpenClient | null> {
+    if (this.#left === 0) return null;
+    const found = await firstReady(await placesOf(name, this.#left), null, (place) => this.#clientOf(name, place));
+    if (found?.isReady === false) found.open.client.close();
+    this.#place = found?.isReady === true ? found.open : null;
+    return this.#place;
+  }
+
+  /** @param place Where the server at the address is, when its name stands for several. */
+  async #clientOf(address: string, place = address): Promise<OpenClient> {
+    const leaf = this.options.trust.kind === "none" ? await shownLeaf(place) : null;
+    const client = new Client(target(place), this.#credentials(leaf, parseHostPort(address).host), {
       "grpc.max_receive_message_length": 64 * 1024 * 1024,
       "grpc.initial_reconnect_backoff_ms": 200,
       "grpc.max_reconnect_backoff_ms": 1_500,
@@ -186,9 +197,9 @@ class GrpcConnection implements RpcConnection {
       "grpc.enable_channelz": 0,
       "grpc.use_local_subchannel_pool": 1,
       "grpc.service_config_disable_resolution": 1,
-      ...(this.#hasLeft ? { "grpc.service_config": ANY_OF_A_NAME } : {}),
       // Node complains of an IP address as the server's name; the certificate is checked against the address all the same.
       ...(isIP(parseHostPort(address).host) === 0 ? {} : { "grpc.ssl_target_name_override": "mezite" }),
+      ...(place === address ? {} : { "grpc.ssl_target_name_override": parseHostPort(address).host }),
     });
     return { client, address, fingerprint: leaf === null ? null : sha256(leaf) };
   }
