@@ -177,29 +177,6 @@ describe("an isolated plugin", () => {
     });
   }
 
-  test("that answers nothing any more fails its calls when their time is over, and is ended and started again", async () => {
-    const { implementation, lifecycle, health } = await signing("hangs", "if (handle === 'hang') for (;;); return signature(1);");
-    await lifecycle.start();
-    await assert.rejects(
-      implementation.sign("hang", Buffer.alloc(1)),
-      (error) => isMezError(error, "TIMEOUT") && /did not answer sign\(\) within 10 s/.test(error.message),
-    );
-    await eventually(() => health()?.restarts === 1 && health()?.state === "running");
-    assert.match(health()?.lastFailure ?? "", /it answered nothing for 10 s/);
-    assert.equal((await implementation.sign("fine", Buffer.alloc(1))).length, 64);
-  });
-
-  test("one of whose calls is late is not ended while it answers, though the server itself stands still", async () => {
-    const body = "if (handle === 'never') await new Promise(() => {}); return signature(1);";
-    const { implementation, lifecycle, health } = await signing("late", body);
-    await lifecycle.start();
-    await assert.rejects(implementation.sign("never", Buffer.alloc(1)), (error) => isMezError(error, "TIMEOUT"));
-    await new Promise((resolve) => setImmediate(resolve)); // what is due comes before what has arrived
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 6_000);
-    assert.equal((await implementation.sign("fine", Buffer.alloc(1))).length, 64);
-    assert.equal(health()?.restarts, 0);
-  });
-
   const ANSWERS: readonly (readonly [what: string, body: string, code: Parameters<typeof isMezError>[1], message: RegExp])[] = [
     [
       "an error of ours",
