@@ -115,8 +115,11 @@ describe("the audit archive and copies of the log", needsPeers("ssh"), () => {
         .trim()
         .split("\n")
         .map((line) => (JSON.parse(line) as { seq: number }).seq);
-    await eventually(() => seqs().includes(last));
-    const unique = [...new Set(seqs())];
+    const written = await eventually(() => {
+      const read = seqs();
+      return read.includes(last) && read;
+    });
+    const unique = [...new Set(written)];
     assert.deepEqual(
       unique,
       Array.from(unique, (_, index) => (unique[0] as number) + index),
