@@ -33,9 +33,7 @@ describe("two proxies", needsPeers("ssh"), () => {
     writeFileSync(join(cluster.folder, "second.yaml"), JSON.stringify(config));
     second = startSecond();
     await second.printed(/proxy ready/);
-    const proxies = `--proxy=localhost:${cluster.ports.tunnel},localhost:${tunnel}`;
-    cluster.joining(["node", "--name=web-02", proxies, "--labels=env=test"], "node", "web-02");
-    await cluster.online("web-02");
+    await cluster.startNodeAt("web-02", [`localhost:${cluster.ports.tunnel}`, `localhost:${tunnel}`]);
     [near, both] = ["web-01", "web-02"].map((name) => `${cluster.login}@${name}`) as [string, string];
     await eventually(() => through("second", [both, "true"]).code === 0);
   });
