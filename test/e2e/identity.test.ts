@@ -207,7 +207,7 @@ describe("mezd identity", needsPeers("ssh", "scp", "rsync", "git"), () => {
     await eventually(() => machine.generation >= 3);
     await eventually(() => thief.ssh("true").code === 255);
     assert.match(thief.ssh("true").stderr, /a newer certificate of identity\/copied is in use/);
-    const live = await SshSession.open(cluster, machine.target, machine.sshFlags);
+    const live = await machine.session();
     const theft = thief.run(["--one-shot", "--renewal-interval=2s"]);
     assert.equal(theft.code, 4, theft.stderr);
     assert.match(theft.stderr, /this instance of identity\/copied is locked: two holders of its certificate renewed it/);
@@ -230,7 +230,7 @@ describe("mezd identity", needsPeers("ssh", "scp", "rsync", "git"), () => {
     const token = IdentityMachine.create(cluster, "removed");
     const daemon = machine.start(["--renewal-interval=2s"], token);
     await daemon.printed(/"msg":"ready"/);
-    const live = await SshSession.open(cluster, machine.target, machine.sshFlags);
+    const live = await machine.session();
     const spare = tokenIn(cluster.mezctlOk(["agent-identities", "add-token", "removed"]));
     cluster.mezctlOk(["agent-identities", "rm", "removed"]);
     assert.equal(await live.ended(), 255);
