@@ -17,6 +17,8 @@ export interface StorageDriver {
    * @throws {MezError} `STORAGE_UNSUITABLE`
    */
   opened?(execute: (sql: string) => Promise<unknown>): Promise<void>;
+  /** Runs after the migrations of the start, before the first transaction: settings that would make migrations worse. */
+  migrated?(execute: (sql: string) => Promise<unknown>): Promise<void>;
   /** Frees what `opening` took; also called after a failed opening. */
   closed?(): Promise<void>;
   /** Present when several processes may have the database open at once; absent when `opening` keeps others out. */

@@ -103,12 +103,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
   try {
     await driver.opening?.();
     await orm.connect();
-    await driver.opened?.((sql) => orm.em.getConnection("write").execute(sql));
+    const execute = (sql: string): Promise<unknown> => orm.em.getConnection("write").execute(sql);
+    await driver.opened?.(execute);
     await migrateAlone(orm, shared, async (around) => {
       let count = 0;
       for (const { id, migrations } of [CORE, ...options.plugins]) count += await migrate(orm, id, migrations, around);
       if (count > 0) await around?.announce();
     });
+    await driver.migrated?.(execute);
   } catch (error) {
     await orm.close(true).catch((failure) => logger.warn("closing the database", { error: messageOf(failure) }));
     await driver.closed?.();

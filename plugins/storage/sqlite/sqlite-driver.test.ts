@@ -10,6 +10,8 @@ import { storageDriverContract } from "../../../test/contracts/storage-driver.js
 import { openCrashDatabase, requireWhole, spawnCrashWriter } from "../../../test/fixtures/crash-writer.js";
 import { SqliteStorageDriver } from "./sqlite-driver.js";
 
+const MEMORY = 2; // https://www.sqlite.org/pragma.html#pragma_temp_store
+
 storageDriverContract("sqlite", async () => {
   const folder = await mkdtemp(join(tmpdir(), "mezite-sqlite-contract-"));
   return { driver: () => new SqliteStorageDriver(join(folder, "mezite.db")), remove: () => rm(folder, { recursive: true }) };
@@ -28,6 +30,18 @@ suite("a database file", () => {
     for (const file of [path, `${path}.lock`, `${path}.pid`, `${path}-wal`])
       assert.equal((await stat(file)).mode & 0o077, 0, file);
     await opened.close();
+  });
+
+  test("keeps what undoes a statement in memory, not in files elsewhere", async () => {
+    const opened = await openCrashDatabase(join(folder, "temporary.db"));
+    try {
+      const answer = await opened.database.transaction(({ em }) =>
+        em.getConnection().execute("pragma temp_store", [], "get", em.getTransactionContext()),
+      );
+      assert.deepEqual(answer, { temp_store: MEMORY });
+    } finally {
+      await opened.close();
+    }
   });
 
   test("serves one process at a time and says which", async () => {
