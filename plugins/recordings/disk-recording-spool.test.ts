@@ -197,7 +197,8 @@ describe("recordings on a node", () => {
     const recording = await ended(id);
     assert.equal(recording.state, "interrupted");
     const shown = textOf(server.store.bytes(id) as Buffer).match(/line \d+ größer\r\n/g) as string[];
-    assert.ok(shown.length > 1000 && shown.length <= 5100, `${shown.length} lines`);
+    // Each is recorded before it is told of; the last one may not have been.
+    assert.ok(shown.length > 1000 && shown.length <= written.length + 1, `${shown.length} lines of ${written.length}`);
     assert.ok(shown.every((line, index) => line === `line ${index} größer\r\n`));
     while (readdirSync(folder).length > 0) await delay(5);
   });
