@@ -22,7 +22,7 @@ export class RecordedTransaction implements Transaction {
 
   /** Writes what the entity manager still holds; costs nothing when nobody has asked for it. */
   async flush(): Promise<void> {
-    await this.#em?.flush();
+    if (this.#em !== null && holdsEntities(this.#em)) await this.#em.flush();
   }
 
   emit<Event>(type: EventType<Event>, event: Event): void {
@@ -43,6 +43,14 @@ export class RecordedTransaction implements Transaction {
 }
 
 // --- internal ---
+
+/** Looking for changes takes longer than most statements, also among nothing. */
+function holdsEntities(em: EntityManager): boolean {
+  const work = em.getUnitOfWork(false);
+  if (work.getPersistStack().size + work.getRemoveStack().size + work.getOrphanRemoveStack().size > 0) return true;
+  if (work.getCollectionUpdates().length + work.getExtraUpdates().size > 0) return true;
+  return work.getIdentityMap().keys().length > 0;
+}
 
 // Through JSON at once: a later change of the object must not reach the message, and every receiver sees the same form.
 function copy(value: unknown): unknown {

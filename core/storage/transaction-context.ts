@@ -5,6 +5,7 @@ import { sqlConnection } from "./sql-connection.js";
 type Client = ReturnType<ReturnType<typeof sqlConnection>["getClient"]>;
 type Executor = ReturnType<Client["getExecutor"]>;
 type Statement = Parameters<Executor["executeQuery"]>[0];
+type Connection = Parameters<Parameters<Executor["provideConnection"]>[0]>[0];
 
 /**
  * The connection on which a transaction runs, as MikroORM's query methods take it. Statements go out in the order in which they
@@ -14,8 +15,12 @@ export class TransactionContext {
   #isOver = false;
   #isSealed = false;
   #hasFailed = false;
+  #beforeWriting: (() => void) | null = null;
 
-  private constructor(private readonly executor: Executor) {}
+  private constructor(
+    private readonly executor: Executor,
+    private readonly connection: Connection,
+  ) {}
 
   /** Takes a connection, and gives it back when `work` is done; nothing may be sent on it afterwards. */
   static async use<T>(orm: MikroORM, work: (context: TransactionContext) => Promise<T>): Promise<T> {
@@ -24,6 +29,7 @@ export class TransactionContext {
     return executor.provideConnection(async (connection) => {
       const context = new TransactionContext(
         executor.withConnectionProvider({ provideConnection: (consumer) => consumer(connection) }),
+        connection,
       );
       try {
         return await work(context);
@@ -40,7 +46,18 @@ export class TransactionContext {
 
   /** The same connection for what begins and ends the transaction. */
   get control(): TransactionContext {
-    return new TransactionContext(this.executor);
+    return new TransactionContext(this.executor, this.connection);
+  }
+
+  /** Has `begin` called once, right before the next statement that may change something; `null` for nothing to be called. */
+  beforeWriting(begin: (() => void) | null): void {
+    this.#beforeWriting = begin;
+  }
+
+  /** Sends a statement without values, ahead of what MikroORM has not passed on yet. */
+  async run(sql: string): Promise<void> {
+    const query = { kind: "RawNode", sqlFragments: [sql], parameters: [] } as const;
+    await this.connection.executeQuery({ sql, parameters: [], query, queryId: { queryId: sql } });
   }
 
   /** Whether a statement was refused since this was asked last. */
@@ -53,8 +70,10 @@ export class TransactionContext {
   /** MikroORM's. */
   async executeQuery(statement: Statement): ReturnType<Executor["executeQuery"]> {
     this.#requireOpen();
+    if (this.#beforeWriting !== null && !statement.sql.startsWith("select ")) this.#announceWriting();
     try {
-      return await this.executor.executeQuery(statement);
+      // Not by the executor, which does the same through four more promises.
+      return await this.connection.executeQuery(statement);
     } catch (error) {
       this.#hasFailed = true;
       throw error;
@@ -64,7 +83,14 @@ export class TransactionContext {
   /** MikroORM's, for results that are read bit by bit. */
   getExecutor(): Executor {
     this.#requireOpen();
+    this.#announceWriting();
     return this.executor;
+  }
+
+  #announceWriting(): void {
+    const begin = this.#beforeWriting;
+    this.#beforeWriting = null;
+    begin?.();
   }
 
   #requireOpen(): void {

@@ -134,9 +134,14 @@ export class TransactionGroup {
     let isOver = false;
     const open = (): EntityManager => {
       if (isOver) throw new MezError("INTERNAL", "internal error", { detail: "a transaction was used after its end" });
-      // Not waited for: the connection runs its statements in their order.
-      savepoint = this.#execute("savepoint job", context);
-      savepoint.catch(() => "thrown where it is waited for");
+      const begin = (sent: Promise<void>): void => {
+        // Not waited for: the connection runs its statements in their order.
+        sent.catch(() => "thrown where it is waited for");
+        savepoint = sent;
+      };
+      if (this.options.shared !== null) begin(this.#execute("savepoint job", context));
+      // Many read, and write nothing but an audit record. There a query that was refused leaves nothing to be undone.
+      else context.beforeWriting(() => begin(context.run("savepoint job")));
       return this.#fork(context);
     };
     const closed = async (...statements: readonly string[]): Promise<void> => {
@@ -144,16 +149,28 @@ export class TransactionGroup {
       await savepoint;
       for (const sql of statements) await this.#execute(sql, context);
     };
+    let isUnsure = false;
     try {
       const tx = await job.run(open);
       isOver = true;
+      context.beforeWriting(null);
       // One who went on after a statement was refused may not be able to.
-      if (context.takeFailure()) await closed("release savepoint job");
-      else if (savepoint !== null) this.#send("release savepoint job", context);
+      if (!context.takeFailure()) {
+        if (savepoint !== null) this.#send("release savepoint job", context);
+        return tx;
+      }
+      isUnsure = savepoint === null;
+      if (isUnsure)
+        throw new MezError("INTERNAL", "internal error", { detail: "a transaction went on after a query was refused" });
+      await closed("release savepoint job");
       return tx;
     } catch (error) {
       isOver = true;
+      context.beforeWriting(null);
       job.failed(error);
+      // Whatever refuses a query may have ended the whole transaction.
+      isUnsure ||= context.takeFailure() && savepoint === null;
+      if (isUnsure) throw error;
       // Fails when the database has ended the whole transaction by itself, as SQLite does on a full disk.
       await closed("rollback to savepoint job", "release savepoint job");
       context.takeFailure();

@@ -3,10 +3,12 @@ import { after, before, beforeEach, suite, test } from "node:test";
 import { inspect } from "node:util";
 import { defineEntity, p } from "@mikro-orm/core";
 import { Migration } from "@mikro-orm/migrations";
+import type { SqliteConnection } from "@mikro-orm/sqlite";
 import { openTestDatabase, type TestDatabase } from "../../test/fixtures/database.js";
 import { isMezError, MezError } from "../errors/error.js";
 import type { CollectionKind } from "../plugin/collection.js";
 import type { EventType } from "../plugin/contract.js";
+import type { Transaction } from "../plugin/database.js";
 import type { AuditSink } from "../ports/audit-sink.js";
 
 const Note = defineEntity({ name: "Note", tableName: "notes", properties: { name: p.text().primary(), text: p.text() } });
@@ -74,6 +76,64 @@ suite("transactions", () => {
         .map((index) => ({ name: `n${index}` })),
     );
   });
+
+  test("undoes what a transaction wrote after it had read, and commits its neighbours", async () => {
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 8 }, (_, index) =>
+        db.database.transaction(async (tx) => {
+          assert.equal(await tx.em.count(Note, { name: `n${index}` }), 0);
+          await Promise.all([
+            tx.em.insert(Note, { name: `n${index}`, text: "" }),
+            tx.em.insert(Note, { name: `m${index}`, text: "" }),
+          ]);
+          if (index % 2 === 1) throw new MezError("CONFLICT", "no");
+        }),
+      ),
+    );
+    assert.equal(outcomes.filter(({ status }) => status === "rejected").length, 4);
+    assert.equal(await count(), 8);
+  });
+
+  test("begins no savepoint for a transaction that reads, and writes nothing but an audit record", async () => {
+    const connection = await db.database.transaction(async ({ em }) => em.getConnection());
+    const native = (await (connection as SqliteConnection).getNativeClient()) as { prepare: (sql: string) => unknown };
+    const { prepare } = native;
+    const statements: string[] = [];
+    native.prepare = (sql) => {
+      statements.push(sql);
+      return prepare(sql);
+    };
+    const seen = async (work: (tx: Transaction) => Promise<unknown>): Promise<number> => {
+      statements.length = 0;
+      await db.database.transaction(work);
+      return statements.filter((sql) => sql.endsWith("savepoint job")).length;
+    };
+    try {
+      const audit = { type: "note.created", resourceName: "a" } as const;
+      const reads = await seen(async (tx) => {
+        await tx.em.count(Note);
+        tx.audit(audit);
+      });
+      const writes = await seen((tx) => tx.em.insert(Note, { name: "a", text: "" }));
+      assert.deepEqual([reads, writes], [0, 2]);
+    } finally {
+      native.prepare = prepare;
+    }
+  });
+
+  for (const goesOn of [false, true])
+    test(`a query that is refused fails its transaction${goesOn ? ", also one that goes on," : ""} and leaves the queue working`, async () => {
+      const before = db.database.transaction((tx) => tx.em.insert(Note, { name: "before", text: "" }));
+      const refused = db.database.transaction(async (tx) => {
+        const query = tx.em.getConnection().execute("select nothing from nowhere", [], "all", tx.em.getTransactionContext());
+        if (goesOn) await query.catch(() => tx.em.insert(Note, { name: "inside", text: "" }));
+        else await query;
+      });
+      const outcomes = await Promise.allSettled([before, refused]);
+      await db.database.transaction((tx) => tx.em.insert(Note, { name: "after", text: "" }));
+      assert.equal(outcomes[1].status, goesOn ? "fulfilled" : "rejected");
+      assert.equal(await count(), 1 + outcomes.filter(({ status }) => status === "fulfilled").length);
+    });
 
   test("a taken key is ALREADY_EXISTS", async () => {
     const add = () => db.database.transaction(async (tx) => void tx.em.persist(tx.em.create(Note, { name: "a", text: "" })));

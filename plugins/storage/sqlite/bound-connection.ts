@@ -37,7 +37,8 @@ export class BoundSqliteConnection extends SqliteConnection {
       const result = await ((context as Transaction<Executor> | undefined) ?? this.getClient()).executeQuery(compiled);
       return this.transformRawResult(result, method);
     };
-    return this.executeQuery(query, work, { query, params, ...log });
+    // All that this adds is a line in the log.
+    return this.logger.isEnabled("query", log) ? this.executeQuery(query, work, { query, params, ...log }) : work();
   }
 }
 

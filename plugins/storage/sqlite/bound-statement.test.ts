@@ -23,13 +23,14 @@ for (const [given, values, sql, bound] of [
   ["select a from t where b = ? limit ?", ["x", 1], "select a from t where b = ? limit 1", ["x"]],
   ["select a from t limit ? offset ?", [20, 40], "select a from t limit 20 offset ?", [40n]],
   ["select (select a from t limit ?) from u where b > ?", [1, 2], "select (select a from t limit 1) from u where b > ?", [2n]],
+  ["select '?' from t", [], "select '?' from t", []],
   ["select a from t limit ?", [null], "select a from t limit ?", [null]],
 ] as const) {
-  test(`writes limits into the text: ${given}`, () => assert.deepEqual(boundStatement(given, values), { sql, values: bound }));
+  test(`writes limits into the text, and nothing else: ${given}`, () =>
+    assert.deepEqual(boundStatement(given, values), { sql, values: bound }));
 }
 
 for (const [what, sql, values] of [
-  ["nothing to bind", "select 1", []],
   ["an identifier", "select ?? from t", ["id"]],
   ["an escaped question mark", "select a \\? ?", [1]],
   ["a question mark in a text", "select '?'", [1]],

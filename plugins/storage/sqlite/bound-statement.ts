@@ -14,7 +14,8 @@ export interface BoundStatement {
  * question mark that is no placeholder.
  */
 export function boundStatement(sql: string, given: readonly unknown[]): BoundStatement | null {
-  if (given.length === 0 || given.length > MAX_VALUES || placeholders(sql) !== given.length) return null;
+  if (given.length === 0) return { sql, values: [] };
+  if (given.length > MAX_VALUES || placeholders(sql) !== given.length) return null;
   const values: BoundValue[] = [];
   for (const value of given) {
     const one = boundValue(value);
