@@ -16,7 +16,7 @@ export class HeldOpening {
   /** @param read All that has been read of it. */
   constructor(
     private readonly socket: Socket,
-    read: Buffer = Buffer.alloc(0),
+    read: Buffer = NOTHING,
   ) {
     this.#bytes = read;
     socket.on("readable", this.#take).once("end", this.#giveUp);
@@ -26,9 +26,11 @@ export class HeldOpening {
   release(): void {
     this.socket.off("readable", this.#take).off("end", this.#giveUp);
     if (this.#bytes.length > 0) this.socket.unshift(this.#bytes);
+    this.#bytes = NOTHING; // the socket may be there for weeks, and keep whoever listened to it
   }
 }
 
 // --- internal ---
 
+const NOTHING: Buffer = Buffer.alloc(0);
 const MAX_OPENING_BYTES = 16 * 1024; // RFC 8446, 5.1: of one record

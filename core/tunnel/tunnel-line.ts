@@ -33,11 +33,16 @@ export class TunnelLine {
    */
   wait(socket: Socket, read: Buffer, begin: (over: () => void) => void): void {
     const opening = new HeldOpening(socket, read);
+    const gone = (): void => {
+      this.#sockets.delete(socket);
+      leave();
+    };
     this.#sockets.add(socket);
+    socket.once("close", gone);
     const leave = this.#turnstile.enter(socket.remoteAddress ?? "unknown", {
       begin: (over) => {
         this.#sockets.delete(socket);
-        socket.once("close", over);
+        socket.off("close", gone).once("close", over);
         opening.release();
         begin(over);
       },
@@ -46,10 +51,6 @@ export class TunnelLine {
         socket.destroy();
       },
       hasSpoken: () => true,
-    });
-    socket.once("close", () => {
-      this.#sockets.delete(socket);
-      leave();
     });
   }
 

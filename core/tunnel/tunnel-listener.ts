@@ -22,6 +22,8 @@ import { tunnelStream } from "./tunnel-stream.js";
 
 /** Handshakes of one network at once. */
 const MAX_UNDER_WAY = 256;
+/** What nobody has to keep. */
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** An agent that holds a certificate of the Host CA and asks to connect. */
 export interface TunnelApplicant {
@@ -173,7 +175,7 @@ export class TunnelListener {
   /** A stream without TLS says so first; everything else is TLS, or fails as such. Who wants a tunnel waits for their turn. */
   #recognise(pending: PendingConnection): void {
     const { socket } = pending;
-    let begun: Buffer = Buffer.alloc(0);
+    let begun = NOTHING;
     const read = () => {
       const chunk: Buffer | null = socket.read();
       if (chunk === null) return;
@@ -183,11 +185,13 @@ export class TunnelListener {
       const isBare = begun.subarray(0, length).equals(BARE_STREAM_MAGIC.subarray(0, length));
       if (isBare && length < BARE_STREAM_MAGIC.length) return;
       socket.off("readable", read).off("end", abandon);
-      if (!isBare && begun.includes(protocol.TUNNEL_ALPN)) {
+      const all = begun;
+      begun = NOTHING;
+      if (!isBare && all.includes(protocol.TUNNEL_ALPN)) {
         this.#pending.delete(endPoints(socket));
-        return this.#line.wait(socket, begun, (over) => this.#beginTunnel(socket, over));
+        return this.#line.wait(socket, all, (over) => this.#beginTunnel(socket, over));
       }
-      socket.unshift(begun);
+      socket.unshift(all);
       if (isBare) void this.#receiveBareStream(socket);
       else this.#tls.emit("connection", socket);
     };

@@ -9,8 +9,8 @@ import { residentKib } from "./resident-memory.js";
 import { median } from "./statistics.js";
 import { type BenchSetup, toPem } from "./tunnel-bed.js";
 
-const FIRST = 100;
-const AGENTS = 500;
+const FIRST = 500;
+const AGENTS = 1000;
 
 /**
  * What a proxy process grows by for each agent, in KiB: real agents with real tunnels, in another process.
@@ -41,7 +41,7 @@ async function kibPerAgent(pems: Pick<BenchSetup, "proxy" | "agent">): Promise<n
       await sleep(1000);
       return residentKib(proxy.child);
     };
-    // The first hundred pay for what the process needs once.
+    // The first pay for what the process needs once; until the young generation has its full size, that is a third of each figure.
     const before = await connect(FIRST);
     return ((await connect(AGENTS)) - before) / AGENTS;
   } finally {
