@@ -63,6 +63,19 @@ test("with a proxy each set has an OpenSSH configuration that names its own file
   assert.ok(!readdirSync(path).includes("ssh_config"));
 });
 
+test("removes the sets that are named, but not the one in use, and not one that was replaced later", async () => {
+  const serials = (): string[] =>
+    readdirSync(join(path, ".sets")).map((name) => readFileSync(join(path, ".sets", name, "cert_serial"), "utf8").trim());
+  await folder.save(setOf(1));
+  await folder.save(setOf(2));
+  const replaced = await folder.replaced();
+  await folder.save(setOf(3));
+  await folder.removeOld([...replaced, ...readdirSync(join(path, ".sets")).filter((name) => name.startsWith("000003"))]);
+  assert.deepEqual(serials().sort(), ["2", "3"]);
+  await folder.removeOld();
+  assert.deepEqual(serials(), ["3"]);
+});
+
 test("keeps the old set when the new one cannot be put in its place", async () => {
   await folder.save(setOf(1));
   mkdirSync(join(path, "current.new"));

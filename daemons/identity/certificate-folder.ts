@@ -80,12 +80,16 @@ export class CertificateFolder {
     return found === this.#configFor(name);
   }
 
-  /** Removes the sets before the one in use. */
-  async removeOld(): Promise<void> {
+  /** Names of the sets before the one in use. */
+  async replaced(): Promise<readonly string[]> {
     const current = await this.#currentSet();
-    for (const name of await readdir(this.#sets).catch(() => [])) {
-      if (name !== current) await rm(join(this.#sets, name), { recursive: true, force: true });
-    }
+    return (await readdir(this.#sets).catch(() => [])).filter((name) => name !== current);
+  }
+
+  /** Removes sets that were replaced, all of them unless `names` says which. */
+  async removeOld(names?: readonly string[]): Promise<void> {
+    for (const name of await this.replaced())
+      if (names?.includes(name) !== false) await rm(join(this.#sets, name), { recursive: true, force: true });
   }
 
   /**

@@ -81,11 +81,16 @@ export class IdentityInstance {
     });
   }
 
-  /** Says that the current set is in use, and removes those before it. */
-  settle(signal: AbortSignal): Promise<void> {
+  /** Names of the sets that are no longer current. */
+  replaced(): Promise<readonly string[]> {
+    return this.#alone(() => this.parts.folder.replaced());
+  }
+
+  /** Says that the current set is in use, and removes these sets. */
+  settle(replaced: readonly string[], signal: AbortSignal): Promise<void> {
     return this.#alone(async () => {
       await this.parts.link.confirm(this.#required(), signal);
-      await this.parts.folder.removeOld();
+      await this.parts.folder.removeOld(replaced);
     });
   }
 

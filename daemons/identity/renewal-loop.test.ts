@@ -18,6 +18,9 @@ let current: CertificateSet | null;
 let failures: MezError[];
 let attempts: string[];
 let lines: string[];
+/** Sets that are no longer current, and those that were removed. */
+let replaced: string[];
+let removed: string[];
 let health: HealthState;
 let stop: AbortController;
 
@@ -26,6 +29,8 @@ beforeEach(() => {
   failures = [];
   attempts = [];
   lines = [];
+  replaced = [];
+  removed = [];
   health = new HealthState(clock);
   stop = new AbortController();
 });
@@ -75,6 +80,18 @@ describe("while it runs", () => {
     stop.abort();
     await ended;
     assert.deepEqual(attempts, ["settle", "renew", "settle"]);
+  });
+
+  test("lets programs finish with a set that is replaced while others settle", async () => {
+    current = set(1, 3600);
+    replaced = ["of before"];
+    const ended = loop().run(stop.signal);
+    await new Promise((resolve) => setImmediate(resolve));
+    replaced.push("of the same generation, with what was trusted before");
+    await eventually(() => attempts.length === 1);
+    stop.abort();
+    await ended;
+    assert.deepEqual(removed, ["of before"]);
   });
 
   test("lets programs finish with the set of before, however often it is told to renew", async () => {
@@ -135,7 +152,11 @@ function loop(): RenewalLoop {
       },
       bootstrap: async () => attempt("bootstrap"),
       renew: async () => attempt("renew"),
-      settle: async () => void attempts.push("settle"),
+      replaced: async () => [...replaced],
+      settle: async (names) => {
+        attempts.push("settle");
+        removed.push(...names);
+      },
     },
     // The pauses are as short as they get: half a second before the second attempt.
     ...{ intervalSeconds: 1, health, clock, logger: logged, random: () => 0.999, onRenewal: () => {} },

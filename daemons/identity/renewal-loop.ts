@@ -9,7 +9,7 @@ import type { HealthState } from "./health.js";
 import { type IdentityInstance, isDead, isFinal, type ObtainedSet } from "./instance.js";
 
 export interface RenewalLoopParts {
-  readonly instance: Pick<IdentityInstance, "current" | "bootstrap" | "renew" | "settle">;
+  readonly instance: Pick<IdentityInstance, "current" | "bootstrap" | "renew" | "replaced" | "settle">;
   readonly intervalSeconds: number;
   readonly health: HealthState;
   readonly clock: Clock;
@@ -108,17 +108,19 @@ export class RenewalLoop {
 
   /**
    * Leaves the programs that have read one file of the old set the time to finish with it, then lets the old set be refused.
-   * `renewNow` does not cut this short: a set that follows at once would take the old one from them.
+   * `renewNow` does not cut this short: a set that follows at once would take the old one from them. A set that is replaced meanwhile,
+   * because other authorities are to be trusted, stays until the next time.
    */
   async #settle(signal: AbortSignal): Promise<void> {
     const { instance, intervalSeconds, logger, random } = this.parts;
     const settleMs = Math.min(MAX_SETTLE_MS, intervalSeconds * 250) * (0.5 + random() / 2);
     this.#settlesUntil = performance.now() + settleMs;
+    const replaced = await instance.replaced().catch(() => []);
     await pause(settleMs, signal);
     this.#settlesUntil = null;
     if (signal.aborted) return;
     try {
-      await instance.settle(signal);
+      await instance.settle(replaced, signal);
     } catch (error) {
       // The next renewal says the same.
       if (!signal.aborted)
