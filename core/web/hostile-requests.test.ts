@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { closed } from "../../test/fixtures/closed.js";
+import { eventually } from "../../test/fixtures/eventually.js";
 import { WebBed, type WebBedParts } from "../../test/fixtures/web-bed.js";
 import { jsonResponse } from "../plugin/web-response.js";
 
@@ -171,7 +173,8 @@ test("closes who speaks no TLS, or begins it and stops", async (t) => {
   for (const bytes of ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "\x16\x03\x01\x02\x00\x01", ""]) {
     const socket = connect({ host: "127.0.0.1", port: bed.port }).on("error", () => {});
     socket.write(bytes, "latin1");
-    await once(socket.resume(), "close");
+    await closed(socket);
   }
-  assert.equal((await bed.ask("/healthz")).status, 200);
+  // A machine with much to do may need more than one attempt for so short a time.
+  await eventually(async () => (await bed.ask("/healthz")).status === 200);
 });

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { closed } from "../../test/fixtures/closed.js";
 import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { PublicPort, type PublicPortParts, type PublicPortServers } from "./public-port.js";
 
@@ -135,9 +136,4 @@ function dial(t: TestContext, port: PublicPort, localAddress = "127.0.0.1"): Soc
   const socket = connect({ ...place(port), localAddress }).on("error", () => {});
   t.after(() => socket.destroy());
   return socket;
-}
-
-async function closed(socket: Socket): Promise<void> {
-  socket.resume();
-  if (!socket.closed) await once(socket, "close");
 }

@@ -80,13 +80,16 @@ describe("plugins of a running server", needsPeers("ssh"), () => {
     const home = cluster.person("lara", ["--roles=access", `--logins=${cluster.login}`]);
     cluster.mezctlOk(["locks", "create", "--user=lara", "--message=Holiday"]);
     assert.match(cluster.ssh([target, "true"], { home }).stderr, /user lara is locked: Holiday/);
-    cluster.mezctlOk(["plugins", "disable", "locks"]);
-    await eventually(() => cluster.ssh([target, "true"], { home }).code === 0);
-    await session.works();
-    const locked = await SshSession.open(cluster, target, ["-tt"], { home });
-    cluster.mezctlOk(["plugins", "enable", "locks"]);
-    assert.equal(await locked.ended(), 255);
-    assert.match(`${locked.output}${locked.errors}`, /user lara is locked: Holiday/);
+    await eventually(async () => {
+      cluster.mezctlOk(["plugins", "disable", "locks"]);
+      await eventually(() => cluster.ssh([target, "true"], { home }).code === 0);
+      await session.works();
+      const locked = await SshSession.open(cluster, target, ["-tt"], { home });
+      cluster.mezctlOk(["plugins", "enable", "locks"]);
+      assert.equal(await locked.ended(), 255);
+      // The node has half a second to say it, and a machine with much to do may be late.
+      return /user lara is locked: Holiday/.test(`${locked.output}${locked.errors}`);
+    });
     assert.match(cluster.ssh([target, "true"], { home }).stderr, /user lara is locked: Holiday/);
     await session.works();
     cluster.mezctlOk(["locks", "delete", "--target-type=user", "--target-name=lara"]);
