@@ -80,6 +80,11 @@ export class CertificateFolder {
     return found === this.#configFor(name);
   }
 
+  /** When the set in use took the place of the one before; `null` before the first. */
+  async replacedAt(): Promise<Date | null> {
+    return (await lstat(join(this.destination.path, CURRENT)).catch(() => null))?.mtime ?? null;
+  }
+
   /** Names of the sets before the one in use. */
   async replaced(): Promise<readonly string[]> {
     const current = await this.#currentSet();

@@ -40,7 +40,9 @@ export class IdentityInstance {
     const { folder, token, clock } = this.parts;
     const tokenId = token === null ? null : deriveJoinTokenKeys(token).id.toString("hex");
     const stored = await folder.load();
-    await folder.removeOld();
+    // A program may have read the name of a set that was replaced right before this start: `settle` removes that one.
+    const replacedAt = (await folder.replacedAt())?.getTime() ?? 0;
+    if (clock.now().getTime() > replacedAt + MAX_SETTLE_MS) await folder.removeOld();
     if (stored === null) return false;
     // The switch to these keys was made, and the process ended before it could say so.
     const pending = await folder.storedPendingKeys();
@@ -127,6 +129,9 @@ export class IdentityInstance {
     return this.#set;
   }
 }
+
+/** How long programs have, at most, to finish with a set that was replaced. */
+export const MAX_SETTLE_MS = 10_000;
 
 /** Tells whether nothing can be done with a set any more, also where clocks differ by a minute. */
 export function isDead({ expiresAt }: Pick<CertificateSet, "expiresAt">, now: Date): boolean {

@@ -6,7 +6,7 @@ import { formatDuration } from "../../core/time/duration.js";
 import { BackOff } from "../../core/tunnel/back-off.js";
 import type { CertificateSet } from "./certificate-set.js";
 import type { HealthState } from "./health.js";
-import { type IdentityInstance, isDead, isFinal, type ObtainedSet } from "./instance.js";
+import { type IdentityInstance, isDead, isFinal, MAX_SETTLE_MS, type ObtainedSet } from "./instance.js";
 
 export interface RenewalLoopParts {
   readonly instance: Pick<IdentityInstance, "current" | "bootstrap" | "renew" | "replaced" | "settle">;
@@ -184,7 +184,6 @@ export function dueAfterMs(
 // --- internal ---
 
 const FIRST_RETRY_SECONDS = 1;
-const MAX_SETTLE_MS = 10_000;
 const MAX_TIMER_MS = 2_147_483_647; // setTimeout, 2^31 - 1
 
 /** Ends early, and without an error, when `signal` says so. */
