@@ -6,7 +6,7 @@ import { silentLogger } from "../../test/fixtures/silent-logger.js";
 import { isMezError, MezError } from "../errors/error.js";
 import type { LogFields } from "../plugin/logger.js";
 import { KEY_BACKEND, type KeyBackend } from "../ports/key-backend.js";
-import { BackOff } from "../tunnel/back-off.js";
+import { BackOff } from "../time/back-off.js";
 import { ISOLATED_PORTS, type IsolatedPort } from "./isolated-ports.js";
 import { type Launched, Supervisor } from "./supervisor.js";
 

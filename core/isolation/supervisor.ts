@@ -1,7 +1,7 @@
 import { isMezError, MezError, messageOf } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import type { PluginHealth } from "../plugin/plugin-host.js";
-import { BackOff } from "../tunnel/back-off.js";
+import { BackOff } from "../time/back-off.js";
 import type { IsolatedPort } from "./isolated-ports.js";
 import type { IsolatedProcess } from "./isolated-process.js";
 import type { Started } from "./wire.js";

@@ -1,4 +1,4 @@
-import { BackOff } from "../tunnel/back-off.js";
+import { BackOff } from "../time/back-off.js";
 
 /**
  * When a client that was told one address alone connects anew, since the server that it reached serves nobody: a balancer may have

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
-import { HeldOpening } from "../flow/held-opening.js";
-import { type TurnedAway, Turnstile } from "../flow/turnstile.js";
+import { HeldOpening } from "../door/held-opening.js";
+import { type TurnedAway, Turnstile } from "../door/turnstile.js";
 
 /**
  * The agents that want a tunnel and wait for the proxy to begin: after a restart of it all of them, for longer than a handshake may

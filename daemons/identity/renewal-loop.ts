@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isMezError, MezError, messageOf } from "../../core/errors/error.js";
 import type { Logger } from "../../core/plugin/logger.js";
+import { BackOff } from "../../core/time/back-off.js";
 import type { Clock } from "../../core/time/clock.js";
 import { formatDuration } from "../../core/time/duration.js";
-import { BackOff } from "../../core/tunnel/back-off.js";
 import type { CertificateSet } from "./certificate-set.js";
 import type { HealthState } from "./health.js";
 import { type IdentityInstance, isDead, isFinal, MAX_SETTLE_MS, type ObtainedSet } from "./instance.js";

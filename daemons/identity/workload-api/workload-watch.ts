@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isMezError, MezError, messageOf } from "../../../core/errors/error.js";
 import type { Logger } from "../../../core/plugin/logger.js";
-import { BackOff } from "../../../core/tunnel/back-off.js";
+import { BackOff } from "../../../core/time/back-off.js";
 import type { WorkloadSnapshot } from "../../../proto/gen/mezite/workload_identities/v1/workload_identities.js";
 import type { ChangeSignal } from "./change-signal.js";
 import { authorityDigests, readSnapshot, type WorkloadDirectory } from "./workload-entry.js";

@@ -2,8 +2,8 @@ import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } fr
 import { promisify } from "node:util";
 import { isMezError, MezError, messageOf } from "../../../core/errors/error.js";
 import type { Logger } from "../../../core/plugin/logger.js";
+import { BackOff } from "../../../core/time/back-off.js";
 import type { Clock } from "../../../core/time/clock.js";
-import { BackOff } from "../../../core/tunnel/back-off.js";
 import type { UnixFacts } from "./selectors.js";
 import { authorityOf, type TrustBundle, type WorkloadDirectory, type WorkloadEntry } from "./workload-entry.js";
 import type { IssuedX509Svid, WorkloadIssuer } from "./workload-issuer.js";

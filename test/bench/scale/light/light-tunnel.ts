@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { getPackedSettings } from "node:http2";
 import type { Duplex } from "node:stream";
-import { BackOff } from "../../../../core/tunnel/back-off.js";
+import { BackOff } from "../../../../core/time/back-off.js";
 import { dialBareStream } from "../../../../core/tunnel/bare-stream.js";
 import { DialPatience } from "../../../../core/tunnel/dial-patience.js";
 import { parseStreamHeaders, type TunnelStreamInfo } from "../../../../core/tunnel/stream-headers.js";
