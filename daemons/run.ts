@@ -16,7 +16,7 @@ import { welcome } from "./welcome.js";
 /**
  * Runs a daemon until it is told to stop: SIGINT and SIGTERM stop it cleanly, SIGHUP reads the config file again,
  * or stops it when it comes because the terminal that shows its output was closed.
- * @throws {MezError} what kept it from starting; everything it had opened is closed.
+ * @throws {MezError} what kept it from starting; everything it had opened is closed. What kept it from going on: the process has to end.
  */
 export async function runDaemon(context: CommandContext, input: DaemonInput): Promise<void> {
   const reader = new SettingsReader(context, input);
@@ -63,10 +63,10 @@ export async function runDaemon(context: CommandContext, input: DaemonInput): Pr
     process.on("SIGHUP", onHangup);
     core.info("ready", { auth: host.authAddress ?? undefined });
     await welcome(context, config, roles, (await host.provided(FIRST_START)?.makeAdmin()) ?? null);
-    if (!context.signal.aborted) await once(context.signal, "abort");
+    if (!context.signal.aborted) await Promise.race([once(context.signal, "abort"), host.broken]);
     core.info("stopping");
     process.off("SIGHUP", onHangup);
-    await host.stop();
+    await Promise.race([host.stop(), host.broken]);
   } finally {
     await release();
   }

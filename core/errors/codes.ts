@@ -98,6 +98,7 @@ export const ERROR_CODES = {
   SSH_MALFORMED: "corrupt",
   SSH_SIGNATURE_INVALID: "denied",
   STORAGE_CORRUPT: "corrupt",
+  STORAGE_FLUSH_FAILED: "environment",
   STORAGE_FULL: "environment",
   STORAGE_IN_USE: "environment",
   STORAGE_LOGIN_REFUSED: "environment",

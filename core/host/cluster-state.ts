@@ -24,6 +24,8 @@ export interface ClusterStateParts {
   readonly logger: Logger;
   readonly generation: () => Generation;
   readonly subscribers: Subscribers;
+  /** Called once when the database cannot go on and the process has to end. */
+  readonly onBroken: (failure: MezError) => void;
 }
 
 /**
@@ -77,6 +79,7 @@ export class ClusterState {
         this.#open?.dispatcher.missed();
       },
       onAdopted: (rows) => this.#adopt(rows),
+      onFlushFailed: (failure) => this.parts.onBroken(failure),
     });
     const { isOurs, read, delivered } = storage.outbox;
     this.#open = { storage, dispatcher: new Dispatcher({ collections, subscribers, isOurs, read, delivered, logger }) };

@@ -30,7 +30,7 @@ class Bed {
     const logger = { ...silentLogger, error: (message: string) => void this.failures.push(message) };
     const process = { ...{ clusterName: "t", version: "0.1.0", dataDirectory: "" }, roles: new Set(["auth"] as const) };
     this.state = new ClusterState({
-      ...{ logger, clock: systemClock, generation: () => this.generations.current, subscribers: () => [] },
+      ...{ logger, clock: systemClock, generation: () => this.generations.current, subscribers: () => [], onBroken() {} },
       process: { ...process, authAddresses: [], joinToken: null },
     });
     this.generations = new Generations({ core: new Map(), state: this.state, logger, onAdopted: () => {} });

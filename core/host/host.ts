@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { MezError } from "../errors/error.js";
 import type { Logger } from "../plugin/logger.js";
 import type { PackageIdentity, PluginHost } from "../plugin/plugin-host.js";
 import type { ProcessInfo } from "../plugin/process.js";
@@ -15,6 +16,7 @@ import { PluginControls } from "./plugin-controls.js";
 import type { PluginDecisions } from "./plugin-decisions.js";
 
 const STOP_GRACE_MS = 10_000;
+const LAST_ANSWERS_MS = 250;
 
 export interface HostOptions extends HostSettings {
   /** Reads the configuration again with the plugins that commands added, for `reload`. */
@@ -28,18 +30,26 @@ export interface HostOptions extends HostSettings {
 
 /** Runs the plugins of one process: boots them, serves what they offer, and takes everything down again. */
 export class Host {
+  readonly #logger: Logger;
   readonly #state: ClusterState;
   readonly #doors: Doors;
   readonly #generations: Generations;
   readonly #liveSessions = new ProcessLiveSessions();
   readonly #controls: PluginControls;
   #isReady = false;
+  readonly #broken = Promise.withResolvers<never>();
 
   constructor(options: HostOptions) {
     const { process, clock, logger } = options;
     const common = { process, clock, logger: logger("core"), generation: () => this.#generations.current };
+    this.#logger = common.logger;
     this.#doors = new Doors({ ...common, isReady: () => this.#isReady });
-    this.#state = new ClusterState({ ...common, subscribers: (topic) => this.#doors.subscribers(topic) });
+    this.#state = new ClusterState({
+      ...common,
+      subscribers: (topic) => this.#doors.subscribers(topic),
+      onBroken: (failure) => this.#break(failure),
+    });
+    this.#broken.promise.catch(() => "told to whoever waits for it");
     this.#controls = new PluginControls({
       ...options,
       settings: options,
@@ -66,6 +76,15 @@ export class Host {
       logger: common.logger,
       onAdopted: (generation) => this.#doors.serve(generation),
     });
+  }
+
+  /**
+   * Never resolves.
+   * @throws {MezError} `STORAGE_FLUSH_FAILED` when nothing can be served any more; the process has to end then without `stop`, and a new
+   * one finds out what is on the disk.
+   */
+  get broken(): Promise<never> {
+    return this.#broken.promise;
   }
 
   /** Switches plugins and tells of them. */
@@ -111,6 +130,13 @@ export class Host {
     for (const session of this.#liveSessions.all()) session.end("the server is shutting down");
     await Promise.race([this.#generations.idle(), delay(STOP_GRACE_MS, undefined, { ref: false })]);
     await this.#takeDown();
+  }
+
+  #break(failure: MezError): void {
+    this.#isReady = false;
+    this.#logger.error("the database is not served any more, and this process ends: start it again", { error: failure.detail });
+    // Those who wait for an answer get theirs first.
+    setTimeout(() => this.#broken.reject(failure), LAST_ANSWERS_MS);
   }
 
   async #takeDown(): Promise<void> {

@@ -19,6 +19,17 @@ export interface StorageDriver {
   opened?(execute: (sql: string) => Promise<unknown>): Promise<void>;
   /** Runs after the migrations of the start, before the first transaction: settings that would make migrations worse. */
   migrated?(execute: (sql: string) => Promise<unknown>): Promise<void>;
+  /**
+   * Present when a commit need not be on the disk when it is made: everything committed so far is when this resolves, and nobody is told
+   * of a commit before that. When it rejects, nothing can be said about what was committed since the last time that it
+   * resolved: the core serves nothing from then on, closes nothing, and the process ends.
+   */
+  flush?(): Promise<void>;
+  /**
+   * Runs between two groups of transactions, when the first has been flushed; the second waits for it, and nobody else does. A rejection counts as
+   * that of `flush`.
+   */
+  upkeep?(): Promise<void>;
   /** Frees what `opening` took; also called after a failed opening. */
   closed?(): Promise<void>;
   /** Present when several processes may have the database open at once; absent when `opening` keeps others out. */

@@ -3,7 +3,7 @@ import { type EntityManager, MikroORM } from "@mikro-orm/core";
 import { Membership } from "../cluster/membership.js";
 import { CLUSTER_ENTITIES } from "../cluster/server-records.js";
 import { SharedServers } from "../cluster/shared-servers.js";
-import { messageOf } from "../errors/error.js";
+import { isMezError, type MezError, messageOf } from "../errors/error.js";
 import {
   type DeliveredRow,
   OUTBOX_ENTITIES,
@@ -20,6 +20,7 @@ import { OutboxPoll } from "../events/outbox-poll.js";
 import type { Database, Entities, Migrations } from "../plugin/database.js";
 import type { Duties } from "../plugin/duties.js";
 import type { StorageDriver } from "../ports/storage-driver.js";
+import { DiskFlush } from "./disk-flush.js";
 import { KnownTables } from "./known-tables.js";
 import { migrate, migrateAlone } from "./migrations.js";
 import { MOVE_ENTITIES } from "./move-note.js";
@@ -38,7 +39,7 @@ export interface PluginTables {
   readonly isPackage?: boolean;
 }
 
-export interface DatabaseOptions extends Omit<TransactionOptions, "orm" | "keeper" | "shared"> {
+export interface DatabaseOptions extends Omit<TransactionOptions, "orm" | "keeper" | "shared" | "disk"> {
   readonly driver: StorageDriver;
   /** In dependency order: their migrations run in it. */
   readonly plugins: readonly PluginTables[];
@@ -46,6 +47,8 @@ export interface DatabaseOptions extends Omit<TransactionOptions, "orm" | "keepe
   readonly onLost?: () => Promise<void>;
   /** Called with events that a server which is gone has not delivered. */
   readonly onAdopted?: (rows: readonly OutboxRow[]) => void;
+  /** Called once when the disk has not taken what was committed: nothing is served any more, and the process has to end. */
+  readonly onFlushFailed?: (failure: MezError) => void;
 }
 
 /** The database of a running process. */
@@ -75,18 +78,19 @@ export interface OpenDatabase {
    * @param gone Id of a plugin that does not run here any more: what others do with its tables is theirs.
    */
   forget(entities: Entities, gone?: string): void;
-  /** Finishes the transactions that were accepted, then frees everything. */
+  /** Finishes the transactions that were accepted, then frees everything; after a flush that failed, nothing. */
   close(): Promise<void>;
 }
 
 /**
  * Opens the database and brings all tables up to date.
  * @throws {MezError} `STORAGE_IN_USE`, `STORAGE_UNWRITABLE`, `STORAGE_UNSUITABLE`, `STORAGE_LOGIN_REFUSED`, `STORAGE_NEWER`,
- * `STORAGE_CORRUPT`, `UNAVAILABLE`
+ * `STORAGE_CORRUPT`, `STORAGE_FLUSH_FAILED`, `UNAVAILABLE`
  */
 export async function openDatabase(options: DatabaseOptions): Promise<OpenDatabase> {
   const { driver, logger } = options;
   const shared = driver.shared ?? null;
+  const disk = new DiskFlush(driver, (failure) => options.onFlushFailed?.(failure));
   const orm = new MikroORM({
     ...driver.options(),
     entities: [
@@ -110,8 +114,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       for (const { id, migrations } of [CORE, ...options.plugins]) count += await migrate(orm, id, migrations, around);
       if (count > 0) await around?.announce();
     });
+    await disk.now();
     await driver.migrated?.(execute);
   } catch (error) {
+    if (isMezError(error, "STORAGE_FLUSH_FAILED")) throw error;
     await orm.close(true).catch((failure) => logger.warn("closing the database", { error: messageOf(failure) }));
     await driver.closed?.();
     throw openingError(error, driver.place);
@@ -141,6 +147,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
     ...options,
     orm,
     keeper,
+    disk,
     onCommitted: (rows) => follower.advance(rows),
     shared: shared === null ? null : { storage: shared, takeTurn },
   });
@@ -177,12 +184,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
     async addPlugin(tables) {
       // Its tables may be about to change; of a new one there are none to be looked at yet, and none after a failure.
       if (schema.knows(tables.id)) schema.learn(tables);
-      await known.add(tables, () =>
-        migrateAlone(orm, shared, async (around) => {
+      await known.add(tables, async () => {
+        await migrateAlone(orm, shared, async (around) => {
           // Servers that run it in another version have to follow, or let go of its tables.
           if ((await migrate(orm, tables.id, tables.migrations, around)) > 0) await around?.announce();
-        }),
-      );
+        });
+        await disk.now();
+      });
       schema.learn(tables);
     },
     forget(entities, gone) {
@@ -193,6 +201,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<OpenDataba
       await poll?.stop();
       await membership?.stop();
       await queue.close();
+      // Closing writes as well, from memory that cannot be trusted.
+      if (disk.failure !== null) return;
       await orm.close(true);
       await driver.closed?.();
     },

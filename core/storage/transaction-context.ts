@@ -15,6 +15,7 @@ export class TransactionContext {
   #isOver = false;
   #isSealed = false;
   #hasFailed = false;
+  #hasWritten = false;
   #beforeWriting: (() => void) | null = null;
 
   private constructor(
@@ -60,6 +61,11 @@ export class TransactionContext {
     await this.connection.executeQuery({ sql, parameters: [], query, queryId: { queryId: sql } });
   }
 
+  /** Whether a statement was sent that may have changed something. */
+  get hasWritten(): boolean {
+    return this.#hasWritten;
+  }
+
   /** Whether a statement was refused since this was asked last. */
   takeFailure(): boolean {
     const failed = this.#hasFailed;
@@ -70,7 +76,7 @@ export class TransactionContext {
   /** MikroORM's. */
   async executeQuery(statement: Statement): ReturnType<Executor["executeQuery"]> {
     this.#requireOpen();
-    if (this.#beforeWriting !== null && !statement.sql.startsWith("select ")) this.#announceWriting();
+    if (!statement.sql.startsWith("select ")) this.#announceWriting();
     try {
       // Not by the executor, which does the same through four more promises.
       return await this.connection.executeQuery(statement);
@@ -88,6 +94,7 @@ export class TransactionContext {
   }
 
   #announceWriting(): void {
+    this.#hasWritten = true;
     const begin = this.#beforeWriting;
     this.#beforeWriting = null;
     begin?.();

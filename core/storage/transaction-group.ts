@@ -10,6 +10,7 @@ import type { SharedStorage } from "../ports/storage-driver.js";
 import type { Clock } from "../time/clock.js";
 import { allDone } from "./all-done.js";
 import { toAuditEvent } from "./audit-event.js";
+import type { DiskFlush, ExpectedFlush } from "./disk-flush.js";
 import type { OutboxKeeper, Upkeep } from "./outbox-keeper.js";
 import type { RecordedTransaction } from "./recorded-transaction.js";
 import { sqlConnection } from "./sql-connection.js";
@@ -27,6 +28,7 @@ export interface TransactionOptions {
   readonly onCommitted: (rows: readonly OutboxRow[]) => void;
   /** Deletes what is delivered, and says which server this is. */
   readonly keeper: OutboxKeeper;
+  readonly disk: DiskFlush;
   /** `null` when this process alone has the database. */
   readonly shared: SharedWriting | null;
 }
@@ -63,12 +65,19 @@ export class TransactionGroup {
   readonly #sent: Promise<void>[] = [];
   #taken = 0;
   #isCommitting = false;
+  /** `null` until the commit, and where nothing was written. */
+  #flush: ExpectedFlush | null = null;
 
   constructor(private readonly options: TransactionOptions) {}
 
   /** Whether a job was run. */
   get hasBegun(): boolean {
     return this.#taken > 0;
+  }
+
+  /** Whether a commit was made that wrote something. */
+  get hasWritten(): boolean {
+    return this.#flush !== null;
   }
 
   /**
@@ -92,9 +101,13 @@ export class TransactionGroup {
       });
     } catch (error) {
       upkeep.failed();
-      const known = this.#isCommitting && shared !== null ? maybeCommitted(error) : error;
-      for (const { job } of this.#done) job.failed(known);
-      throw error;
+      this.#flush?.drop();
+      throw this.#failed(error, this.#isCommitting && shared !== null ? maybeCommitted(error) : error);
+    }
+    try {
+      await this.#flush?.flush();
+    } catch (error) {
+      throw this.#failed(error);
     }
     if (rows.length > 0) this.#announce(rows);
     for (const { job } of this.#done) job.committed();
@@ -104,7 +117,7 @@ export class TransactionGroup {
   async #begin(upkeep: Upkeep, context: TransactionContext): Promise<OutboxHead | null> {
     const { shared, sinks } = this.options;
     const em = this.#fork(context);
-    const begun = this.#execute(shared?.storage.begin ?? "begin", context);
+    const begun = this.#execute(shared?.storage.begin ?? "begin", context.control);
     const turn = shared?.takeTurn(em);
     const reads = sinks().map((sink) => sink.prepare?.(em));
     await allDone([begun, turn, ...reads, upkeep.write(em)]);
@@ -195,11 +208,18 @@ export class TransactionGroup {
     if (hasFailed || shared === null || !arePrepared) await allDone(answers);
     context.seal();
     this.#isCommitting = true;
+    // Before anyone can read what is committed.
+    if (context.hasWritten) this.#flush = this.options.disk.expect();
     const tell = shared === null || head === null || messages.length === 0 ? null : shared.storage.tell;
     const note = writeNote({ seq: (head?.seq ?? 0) + messages.length, server: keeper.server });
     // A shared database undoes everything at a commit when it has refused something.
     await allDone([...answers, this.#execute(tell === null ? "commit" : `${tell(note)}; commit`, context.control)]);
     return written;
+  }
+
+  #failed(error: unknown, known = error): unknown {
+    for (const { job } of this.#done) job.failed(known);
+    return error;
   }
 
   async #appendAudits(em: EntityManager): Promise<void> {

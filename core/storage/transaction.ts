@@ -32,6 +32,9 @@ export class TransactionQueue implements Database {
         const again = this.#options.shared !== null && isLostConnection(error) && performance.now() < patientUntil;
         if (!again) throw toStorageError(error);
         await delay(AGAIN_MS);
+      } finally {
+        // Also what an error tells may be lost in a power cut.
+        await this.#options.disk.settled();
       }
     }
   }
@@ -88,11 +91,16 @@ export class TransactionQueue implements Database {
   }
 
   async #commitGroup(): Promise<void> {
-    const { logger } = this.#options;
+    const { logger, disk } = this.#options;
+    if (disk.failure !== null) {
+      for (const job of this.#waiting.splice(0)) job.failed(disk.failure);
+      return;
+    }
     const group = new TransactionGroup(this.#options);
     const watchdog = setTimeout(() => logger.warn("a transaction has been running for 10 s, and all others wait for it"), 10_000);
     try {
       await group.commit(() => this.#waiting.shift());
+      if (group.hasWritten) await disk.upkeep();
     } catch (error) {
       if (!group.hasBegun) await this.#notBegun(error);
     } finally {

@@ -54,14 +54,16 @@ export function storageDriverContract(
   suite(`storage driver ${name}`, () => {
     let place: Awaited<ReturnType<typeof create>>;
     let opened: OpenDatabase;
+    let driver: StorageDriver;
     const rows: OutboxRow[] = [];
     const audits: AuditEvent[] = [];
 
     const adopted: OutboxRow[] = [];
 
     const open = async () => {
+      driver = place.driver();
       const database = await openDatabase({
-        driver: place.driver(),
+        driver,
         plugins: [{ id: "contract", entities: [Account, Transfer], migrations: [{ name: "001", class: CreateAccounts }] }],
         sinks: () => [{ append: async (events) => void audits.push(...events) }],
         clock: systemClock,
@@ -164,6 +166,14 @@ export function storageDriverContract(
         assert.equal(await opened.database.read((em) => em.count(Account, { name: "hidden" })), 0);
       });
       assert.equal(await opened.database.read((em) => em.count(Account, { name: "hidden" })), 1);
+    });
+
+    test("flushes several times at once, also when there is nothing to be flushed, and beside transactions", async () => {
+      const writing = opened.database.transaction((tx) => tx.em.insert(Account, account("flushed")));
+      await Promise.all([driver.flush?.(), driver.flush?.(), writing]);
+      await driver.flush?.();
+      await driver.upkeep?.();
+      assert.equal(await balance("flushed"), 0);
     });
 
     test("other work goes on while many transactions wait", async () => {

@@ -5,14 +5,19 @@ import { MezError, messageOf } from "../../../core/errors/error.js";
 import type { StorageDriver } from "../../../core/ports/storage-driver.js";
 import { BoundSqliteDriver } from "./bound-connection.js";
 import { DatabaseLock } from "./database-lock.js";
+import { LogFile, type OpenFile, openFile } from "./log-file.js";
 
 /** A database in one file, for one process: one connection that writes, another that reads beside it. */
 export class SqliteStorageDriver implements StorageDriver {
   readonly #path: string;
   readonly #lock: DatabaseLock;
+  #log: LogFile | null = null;
 
   /** @param path Absolute; the folder is made with mode 0700 when it is missing. */
-  constructor(path: string) {
+  constructor(
+    path: string,
+    private readonly open: OpenFile = openFile,
+  ) {
     this.#path = path;
     this.#lock = new DatabaseLock(path);
   }
@@ -50,9 +55,20 @@ export class SqliteStorageDriver implements StorageDriver {
   }
 
   async opened(execute: (sql: string) => Promise<unknown>): Promise<void> {
-    await execute("pragma journal_mode = wal");
-    // FULL flushes the log at each commit: what was acknowledged outlives a power cut. Grouped commits pay for it.
-    await execute("pragma synchronous = full");
+    await this.#useLog(execute);
+    // FULL would flush the log in each commit, and hold up everything meanwhile: `flush` does it. NORMAL flushes where the order of
+    // writing counts, https://www.sqlite.org/pragma.html#pragma_synchronous.
+    await execute("pragma synchronous = normal");
+    // What a process has left that was killed may be in memory alone.
+    // The first statement that reads the tables keeps them for itself.
+    await execute("select count(*) from sqlite_schema");
+    await execute("pragma wal_checkpoint(passive)");
+    this.#log = await LogFile.open(this.#path, this.open);
+    await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    await this.#log?.flush();
   }
 
   async migrated(execute: (sql: string) => Promise<unknown>): Promise<void> {
@@ -62,7 +78,18 @@ export class SqliteStorageDriver implements StorageDriver {
   }
 
   async closed(): Promise<void> {
+    await this.#log?.close();
+    this.#log = null;
     this.#lock.release();
+  }
+
+  async #useLog(execute: (sql: string) => Promise<unknown>): Promise<void> {
+    const [{ journal_mode: mode }] = (await execute("pragma journal_mode = wal")) as [{ readonly journal_mode: string }];
+    if (mode !== "wal")
+      throw new MezError(
+        "STORAGE_UNSUITABLE",
+        `the database ${this.#path} cannot have a write-ahead log (journal mode ${mode}); put it into a folder of a local disk`,
+      );
   }
 }
 
