@@ -16,6 +16,8 @@ const DEFAULT_AUTH_PORT = 3025;
 const REFRESH_MS = 1_000;
 /** How long one of several servers may be silent before the next is tried. */
 const SEVERAL_MS = 3_000;
+/** How long a command asks again while the auth servers can serve nobody, as during a failover of their database. */
+const PATIENCE_SECONDS = 15;
 /** Addresses that this run has waited for in vain. */
 const UNANSWERED = new Set<string>();
 
@@ -64,6 +66,11 @@ export async function dialTrusted(
     addresses: inOrder,
     trust: decision.trust,
     answered,
+    patience: {
+      seconds: PATIENCE_SECONDS,
+      onWait: (reason) => context.output.note(`${reason}; asking again for up to ${PATIENCE_SECONDS} s`),
+      signal: context.signal,
+    },
     ...(token === undefined ? {} : { token }),
   });
   return new TrustedConnection(connection, addresses, decision);

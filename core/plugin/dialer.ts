@@ -21,6 +21,14 @@ export interface AnsweredMemory {
   note(address: string): void;
 }
 
+/** How long a call is made again and again while each server refuses it at its door, since it can serve nobody; see `NOT_BEGUN`. */
+export interface ServingPatience {
+  readonly seconds: number;
+  /** Called before the first time that is waited for, with what the server said. */
+  readonly onWait: (reason: string) => void;
+  readonly signal: AbortSignal;
+}
+
 export interface DialOptions {
   /** `host:port`, tried in order: at first, and from the one after a server that does not answer. */
   readonly addresses: readonly string[];
@@ -28,6 +36,8 @@ export interface DialOptions {
   readonly identity?: TlsIdentity;
   /** Keeps which of several addresses answered, from one process to the next. */
   readonly answered?: AnsweredMemory;
+  /** Default: none, a refusal is the caller's to deal with. */
+  readonly patience?: ServingPatience;
   /** Sent as `authorization: Bearer …` with each call. */
   readonly token?: Secret;
 }

@@ -209,6 +209,51 @@ test("a stream that has begun is not begun again when its server goes blind", as
   );
 });
 
+test("a client with patience asks again until a server can serve somebody, says once that it does, and stops when it is told to", async (t) => {
+  const server = await startEchoServer(t);
+  server.blind = true;
+  const notes: string[] = [];
+  const over = new AbortController();
+  const onWait = (reason: string): void => {
+    notes.push(reason);
+    setTimeout(() => {
+      server.blind = false;
+    }, 1_500);
+  };
+  const patience = { seconds: 60, onWait, signal: over.signal };
+  const { echo } = dialEcho(t, server, { patience, token: new Secret("eve") });
+  assert.deepEqual(await echo.say({ text: "hi" }), { text: "hi" });
+  assert.equal(server.calls.length, 1);
+  server.blind = true;
+  setTimeout(() => {
+    server.blind = false;
+  }, 500);
+  const counted: number[] = [];
+  for await (const { n } of echo.count({ to: 3 })) counted.push(n);
+  assert.deepEqual(counted, [1, 2, 3]);
+  assert.equal(notes.length, 1);
+  server.blind = true;
+  const waiting = echo.say({ text: "never" });
+  setTimeout(() => over.abort(), 100);
+  await assert.rejects(waiting, (error) => isMezError(error, "UNAVAILABLE"));
+  assert.equal(server.calls.length, 1);
+});
+
+test("a client's patience ends, and a call that a server did look at is not made again", async (t) => {
+  const server = await startEchoServer(t);
+  const notes: string[] = [];
+  const patience = { seconds: 2, onWait: (reason: string) => void notes.push(reason), signal: new AbortController().signal };
+  const { echo } = dialEcho(t, server, { patience });
+  await assert.rejects(echo.say({ text: "mez" }), (error) => isMezError(error, "CONFLICT"));
+  assert.deepEqual([notes.length, server.calls.length], [0, 1]);
+  server.blind = true;
+  await assert.rejects(
+    echo.say({ text: "hi" }),
+    (error) => isMezError(error, "UNAVAILABLE") && /try another/.test(error.message),
+  );
+  assert.equal(notes.length, 1);
+});
+
 test("a client refuses a proxy or node of the cluster that took the auth service's name", async (t) => {
   const server = await startEchoServer(t);
   server.server.use(await serverCredentials(server.authority, "mezite:role:node"));

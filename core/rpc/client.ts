@@ -16,6 +16,7 @@ import { hasNotBegun } from "./not-begun.js";
 import { ShownAuthority } from "./shown-authority.js";
 import { fromStatus } from "./status.js";
 import { probeServer } from "./trust-probe.js";
+import { UntilServed } from "./until-served.js";
 
 // What a server may send ahead. HTTP/2's 64 KiB make long answers wait for one WINDOW_UPDATE after the other.
 const WINDOW_BYTES = 1024 * 1024;
@@ -36,10 +37,12 @@ class GrpcConnection implements RpcConnection {
   readonly #order: AddressOrder;
   readonly #anew: ConnectAnew;
   readonly #shown: ShownAuthority;
+  readonly #untilServed: UntilServed;
 
   constructor(private readonly options: DialOptions) {
     this.#anew = new ConnectAnew(options.identity === undefined ? PEOPLES_TRIES : 1);
     this.#order = new AddressOrder(options.addresses);
+    this.#untilServed = new UntilServed(options.patience);
     this.#shown = new ShownAuthority(options.trust.kind === "authorities" ? options.trust.certificatesPem : []);
   }
 
@@ -75,14 +78,15 @@ class GrpcConnection implements RpcConnection {
   }
 
   #unary(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): Promise<unknown> {
-    return this.#begun((call) => unaryCall(call, method, request, options));
+    return this.#untilServed.make(() => this.#begun((call) => unaryCall(call, method, request, options)), options?.signal);
   }
 
   async *#stream(method: RpcMethod<unknown, unknown>, request: unknown, options?: CallOptions): AsyncIterable<unknown> {
-    const { first, responses } = await this.#begun(async (call) => {
+    const begin = async (call: OpenCall) => {
       const responses = serverStreamCall(call, method, request, options);
       return { first: await responses.next(), responses };
-    });
+    };
+    const { first, responses } = await this.#untilServed.make(() => this.#begun(begin), options?.signal);
     if (first.done === true) return;
     try {
       yield first.value;
