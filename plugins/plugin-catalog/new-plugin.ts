@@ -35,7 +35,7 @@ export async function newPlugin(context: CommandContext, { id, port, subsystem =
       { flag: "wx" },
     );
   }
-  context.output.note(`wrote ${folder}; go on there with "npm install" and "npm test"`);
+  context.output.note(`wrote ${folder}; go on there with "npm install --save-dev ${MEZITE}" and "npm test"`);
 }
 
 // --- internal ---
@@ -43,7 +43,8 @@ export async function newPlugin(context: CommandContext, { id, port, subsystem =
 const ID = /^[a-z][a-z-]*(\.[a-z][a-z-]*)?$/;
 const MAX_ID = 40;
 // Seen from the compiled file, in a clone and in the package alike.
-const TEMPLATES = fileURLToPath(new URL("../../../plugins/plugin-catalog/templates/", import.meta.url));
+const MEZITE = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
+const TEMPLATES = join(MEZITE, "plugins", "plugin-catalog", "templates");
 const ENDING = ".template";
 
 function packageName(id: string): string {
