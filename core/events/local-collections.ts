@@ -76,7 +76,12 @@ export class LocalCollections implements Collections {
     return this.silentSeconds() > BLIND_AFTER_SECONDS;
   }
 
-  /** Takes the time since the database was last heard from `source`; until then it is never silent. */
+  /** Whether that is so because a newer release has changed the tables, so that this server will never see again as it is. */
+  get isOutdated(): boolean {
+    return this.silentSeconds() === Number.POSITIVE_INFINITY;
+  }
+
+  /** Takes the time since the database was last heard from `source`, infinite when its tables are of a newer release; until then it is never silent. */
   heardBy(source: () => number): void {
     this.#silentSeconds = source;
   }

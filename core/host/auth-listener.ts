@@ -45,6 +45,7 @@ export class AuthListener {
       anonymousCalls: new AnonymousCallLimiter(ANONYMOUS_CALLS, options.clock),
       audit: options.audit,
       isBlind: () => options.collections.isBlind,
+      isOutdated: () => options.collections.isOutdated,
       logger: options.logger,
     });
   }

@@ -12,7 +12,7 @@ import { authenticate } from "./interceptors/authenticate.js";
 import { authorize } from "./interceptors/authorize.js";
 import type { AnonymousCallLimiter } from "./interceptors/limit.js";
 import type { ConnectionFacts } from "./listener.js";
-import { NOT_BEGUN } from "./not-begun.js";
+import { NOT_BEGUN, NOT_BEGUN_FOR_GOOD } from "./not-begun.js";
 
 export interface AdmissionParts {
   readonly authenticators: () => readonly Authenticator[];
@@ -22,6 +22,8 @@ export interface AdmissionParts {
   readonly logger: Logger;
   /** Whether this server has lost sight of the cluster, and must not decide anything; default never. */
   readonly isBlind?: () => boolean;
+  /** Whether it is blind because a newer release has changed the tables; default never. */
+  readonly isOutdated?: () => boolean;
 }
 
 /** A call that wants to be answered. */
@@ -56,12 +58,7 @@ export class Admission {
   /** @throws {MezError} `UNAVAILABLE`, `LIMIT_EXCEEDED`, `UNAUTHENTICATED`, `ACCESS_DENIED`, which is audited */
   async admit({ path, route, facts, metadata, signal }: CallAtTheDoor): Promise<CallContext> {
     const { anonymousCalls, authorizer, audit } = this.parts;
-    if (this.parts.isBlind?.() === true)
-      throw new MezError(
-        "UNAVAILABLE",
-        "this auth server cannot reach its database, or is too old for it; try another, or again",
-        { fields: NOT_BEGUN },
-      );
+    if (this.parts.isBlind?.() === true) throw this.#blindness();
     if (route.permission === "public") anonymousCalls.admit(facts.address);
     // A public call is served whatever credentials came along: logging in works with an expired session at hand.
     const caller = route.permission === "public" ? ANONYMOUS : await this.#whoCalls(facts, metadata);
@@ -77,6 +74,18 @@ export class Admission {
         return facts.serverFingerprint;
       },
     };
+  }
+
+  #blindness(): MezError {
+    return this.parts.isOutdated?.() === true
+      ? new MezError(
+          "UNAVAILABLE",
+          "this auth server is too old for its database; try another, or start the newer release here",
+          {
+            fields: NOT_BEGUN_FOR_GOOD,
+          },
+        )
+      : new MezError("UNAVAILABLE", "this auth server cannot reach its database; try another, or again", { fields: NOT_BEGUN });
   }
 
   /** Whoever was recognized proves it again: the request may have been held back, and a session or a role taken away meanwhile. */

@@ -239,14 +239,17 @@ test("a client with patience asks again until a server can serve somebody, says 
   assert.equal(server.calls.length, 1);
 });
 
-test("a client's patience ends, and a call that a server did look at is not made again", async (t) => {
+test("a client's patience ends; a call that a server did look at is not made again, nor one that it will never look at", async (t) => {
   const server = await startEchoServer(t);
   const notes: string[] = [];
   const patience = { seconds: 2, onWait: (reason: string) => void notes.push(reason), signal: new AbortController().signal };
   const { echo } = dialEcho(t, server, { patience });
   await assert.rejects(echo.say({ text: "mez" }), (error) => isMezError(error, "CONFLICT"));
   assert.deepEqual([notes.length, server.calls.length], [0, 1]);
-  server.blind = true;
+  Object.assign(server, { blind: true, outdated: true });
+  await assert.rejects(echo.say({ text: "hi" }), (error) => isMezError(error, "UNAVAILABLE") && /too old/.test(error.message));
+  assert.deepEqual(notes, [], "who is too old stays it");
+  server.outdated = false;
   await assert.rejects(
     echo.say({ text: "hi" }),
     (error) => isMezError(error, "UNAVAILABLE") && /try another/.test(error.message),

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors/error.js";
 import type { ServingPatience } from "../plugin/dialer.js";
-import { hasNotBegun } from "./not-begun.js";
+import { mayBeginLater } from "./not-begun.js";
 
 /**
  * Makes calls that servers refuse at their door again each second, whatever they do: none of the servers has looked at them. A database
@@ -22,7 +22,7 @@ export class UntilServed {
       try {
         return await call();
       } catch (error) {
-        if (!hasNotBegun(error) || stop.aborted || performance.now() + BETWEEN_MS > until) throw error;
+        if (!mayBeginLater(error) || stop.aborted || performance.now() + BETWEEN_MS > until) throw error;
         if (!this.#hasSaidSo) onWait?.(messageOf(error));
         this.#hasSaidSo = true;
       }

@@ -226,7 +226,11 @@ describe("faults, with two auth servers, two proxies and a standby", needsPeers(
     bed.sql(
       `insert into migrations_users (name) values ('${NEWER}'); update outbox_head set schema_changes = schema_changes + 1`,
     );
-    for (const env of [{}, bed.there]) await eventually(() => bed.cluster.mezctl(["nodes", "ls"], { env }).code === 7);
+    for (const env of [{}, bed.there])
+      await eventually(() => {
+        const { code, stderr } = bed.cluster.mezctl(["nodes", "ls"], { env });
+        return code === 7 && /too old for its database/.test(stderr);
+      });
     await session.works();
     await works(t, "from what proxies and nodes know");
     await bed.cluster.server.stop("SIGTERM");
