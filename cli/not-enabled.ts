@@ -1,5 +1,6 @@
 import { isMezError, MezError } from "../core/errors/error.js";
 import type { CommandContext, CommandNode, ExitCode } from "../core/plugin/commands.js";
+import { BUILTIN_PLUGINS } from "../plugins/builtin.js";
 
 /** The plugin that serves each gRPC service. */
 export type Owners = ReadonlyMap<string, string>;
@@ -24,12 +25,19 @@ export function naming(node: CommandNode, id: string, owners: Owners): CommandNo
 /** The error that says which plugin is not enabled, and on which cluster. */
 export async function notEnabled(context: CommandContext, plugin: string, detail: string): Promise<MezError> {
   return new MezError("PLUGIN_NOT_ENABLED", `plugin "${plugin}" is not enabled on cluster ${await clusterName(context)}`, {
-    fields: { hint: `"mezctl plugins enable ${plugin}" switches it on` },
+    fields: { hint: hintFor(plugin) },
     detail,
   });
 }
 
 // --- internal ---
+
+/** A package may have been taken out; what is part of the build is there and off. */
+function hintFor(plugin: string): string {
+  if (BUILTIN_PLUGINS.some(({ manifest }) => (manifest as { readonly id: string }).id === plugin))
+    return `"mezctl plugins enable ${plugin}" switches it on`;
+  return `"mezctl plugins ls" shows whether it is off there, or is not there at all`;
+}
 
 async function clusterName(context: CommandContext): Promise<string> {
   try {

@@ -45,6 +45,7 @@ for (const [what, message, plugin] of [
     const { code, stderr } = await runExample(program(new MezError("PLUGIN_NOT_ENABLED", message)), ["devices", "ls"]);
     assert.equal(code, 7);
     assert.match(stderr, new RegExp(`^mezctl: plugin "${plugin}" is not enabled on cluster prod\n`));
+    assert.match(stderr, new RegExp(`^mezctl: hint: "mezctl plugins enable ${plugin}" switches it on$`, "m"));
   });
 }
 

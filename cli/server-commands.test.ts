@@ -126,6 +126,7 @@ describe("commands that only the server knows", () => {
       const { code, stderr } = await cluster.mezctl(["things", "ls"]);
       assert.equal(code, 7);
       assert.match(stderr, /^mezctl: plugin "acme-things" is not enabled on cluster test\n/);
+      assert.match(stderr, /^mezctl: hint: "mezctl plugins ls" shows whether it is off there, or is not there at all$/m);
     } finally {
       await cluster.plugins.enable("acme-things");
     }

@@ -86,6 +86,20 @@ test("prints a record as lines", async () => {
   );
 });
 
+test("keeps acronyms in capitals in a record", async () => {
+  const headers = ["HOST KEY", "SPIFFE ID", "JWT TTL", "RPC", "CA FINGERPRINT"];
+  const named = headers.map((header) => ({ key: "name", header, value: (node: Node) => node.name }));
+  const text = await print("table", (output) => output.record(nodes[0]!, named));
+  const words = ["Host key", "SPIFFE ID", "JWT TTL", "RPC", "CA fingerprint"];
+  assert.deepEqual(
+    text
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.replace(/: .*/, "")),
+    words,
+  );
+});
+
 test("cuts only columns that may shrink, only on a terminal, and colours only there", async () => {
   const wide = [{ ...nodes[0]!, name: "n".repeat(60) }];
   assert.match(await print("table", (output) => output.rows(wide, columns)), /n{60}/);

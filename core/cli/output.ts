@@ -71,7 +71,7 @@ export function cellText(value: CellValue): string {
 
 // --- internal ---
 
-const ACRONYMS = /\b(ca|id|ip|ssh|ttl)\b/gi;
+const ACRONYMS = /\b(ca|id|ip|jwt|rpc|spiffe|ssh|ttl)\b/gi;
 
 /** `LAST SEEN` and `last seen` as `Last seen`, `CA FINGERPRINT` as `CA fingerprint`. */
 function inSentenceCase(header: string): string {

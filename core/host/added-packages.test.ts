@@ -18,6 +18,8 @@ const origin = (addedBy: PackageInfo["addedBy"]): PackageInfo => ({
 });
 const CATALOG: Catalog = new Map([
   ["locks", { manifest: manifestOf("locks") }],
+  ["users", { manifest: manifestOf("users", { essential: true }) }],
+  ["storage.other", { manifest: manifestOf("storage.other", { implements: [{ port: "storage-driver", name: "other" }] }) }],
   ["filed", { manifest: manifestOf("filed"), package: origin("config") }],
   ["added", { manifest: manifestOf("added"), package: origin("command") }],
 ]);
@@ -98,6 +100,18 @@ const REFUSED: readonly (readonly [what: string, work: () => unknown, code: Erro
     () => withoutPackage(BEFORE, "locks", CATALOG, FILE),
     "CONFLICT",
     /mezctl plugins disable locks/,
+  ],
+  [
+    "to take out what every cluster needs",
+    () => withoutPackage(BEFORE, "users", CATALOG, FILE),
+    "CONFLICT",
+    /"users" is part of every cluster and is always on/,
+  ],
+  [
+    "to take out a storage driver of the build",
+    () => withoutPackage(BEFORE, "storage.other", CATALOG, FILE),
+    "CONFLICT",
+    /goes with database.driver/,
   ],
   [
     "a secret in clear text",

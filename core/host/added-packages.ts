@@ -3,6 +3,7 @@ import type { Manifest } from "../plugin/manifest.js";
 import type { PackageIdentity, PackageToAdd } from "../plugin/plugin-host.js";
 import type { Catalog } from "./catalog.js";
 import type { PluginDecisions } from "./plugin-decisions.js";
+import { whyFixed } from "./selection.js";
 
 /**
  * What commands have said, with one more package; one that was added before under the same id is replaced.
@@ -62,8 +63,12 @@ export function withoutPackage(
   configFile: string | null,
 ): PluginDecisions {
   const addedBy = catalog.has(id) || !decisions.added.has(id) ? catalog.get(id)?.package?.addedBy : "command";
-  if (addedBy === undefined)
-    throw new MezError("CONFLICT", `plugin "${id}" is part of this build; "mezctl plugins disable ${id}" switches it off`);
+  if (addedBy === undefined) {
+    const manifest = catalog.get(id)?.manifest;
+    const fixed = manifest === undefined ? null : whyFixed(manifest);
+    const instead = `plugin "${id}" is part of this build; "mezctl plugins disable ${id}" switches it off`;
+    throw new MezError("CONFLICT", fixed ?? instead);
+  }
   if (addedBy === "config")
     throw new MezError(
       "CONFLICT",

@@ -26,6 +26,7 @@ import { explainAbsence, leniencyOf, recordProblems, WAY_OUT } from "./package-p
 import { NO_DECISIONS, type PluginDecisions, readDecisions, storedForm, withPorts, writeDecisions } from "./plugin-decisions.js";
 import { statusesOf } from "./plugin-statuses.js";
 import { refuseWhileRequired } from "./required-plugins.js";
+import { whyFixed } from "./selection.js";
 
 export interface PluginControlsParts {
   readonly settings: HostSettings;
@@ -262,9 +263,8 @@ export class PluginControls implements PluginHost {
     return this.#oneAtATime(async () => {
       const base = await this.#base();
       const { manifest } = this.#known(id);
-      if (manifest.essential === true || manifest.implements?.some(({ port }) => port === "storage-driver") === true) {
-        throw new MezError("PLUGIN_REQUIRED", `plugin "${id}" is part of every cluster and is always on`);
-      }
+      const fixed = whyFixed(manifest);
+      if (fixed !== null) throw new MezError("PLUGIN_REQUIRED", fixed);
       if (!on) refuseWhileRequired(this.parts.generations().current, id, "disable");
       const { overrides, added } = base.decisions;
       const decisions = { overrides: new Map(overrides).set(id, on), added };

@@ -42,10 +42,21 @@ export function selectPlugins(
   return decisions;
 }
 
+/** Why no command switches a plugin, as `plugin "users" …`; `null` when one may. */
+export function whyFixed({ id, essential = false, implements: filled = [] }: Manifest): string | null {
+  if (essential) return `plugin "${id}" is part of every cluster and is always on`;
+  if (!filled.some(isDriver)) return null;
+  return `plugin "${id}" is on when the config file says so: it goes with database.driver`;
+}
+
 // --- internal ---
 
+function isDriver({ port }: { readonly port: string }): boolean {
+  return port === "storage-driver";
+}
+
 function decide(manifest: Manifest, onByDefault: boolean, config: Config, overrides: Overrides): Decision {
-  const driver = manifest.implements?.find(({ port }) => port === "storage-driver");
+  const driver = manifest.implements?.find(isDriver);
   if (driver !== undefined) return { on: driver.name === config.databaseDriver, decidedBy: "config" };
   const { enabled: setting = null } = config.plugins.get(manifest.id) ?? {};
   if (manifest.essential === true) {

@@ -109,7 +109,7 @@ describe("plugins of a running server", needsPeers("ssh"), () => {
     for (const [id, message] of [
       ["recording.local", /"recordings"/],
       ["roles", /"roles" is part of every cluster/],
-      ["storage.sqlite", /"storage\.sqlite" is part of every cluster/],
+      ["storage.sqlite", /"storage\.sqlite" is on when the config file says so: it goes with database\.driver/],
     ] as const) {
       const { code, stderr } = cluster.mezctl(["plugins", "disable", id]);
       assert.equal(code, 6, stderr);
