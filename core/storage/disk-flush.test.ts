@@ -44,7 +44,7 @@ class SlowDisk extends SqliteStorageDriver {
     await super.flush();
   }
 
-  async upkeep(): Promise<void> {
+  override async upkeep(): Promise<void> {
     this.upkeeps += 1;
     await this.upkeepHeld?.promise;
   }

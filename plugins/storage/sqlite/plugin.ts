@@ -1,5 +1,6 @@
 import { resolve as resolvePath } from "node:path";
 import { definePlugin } from "../../../core/plugin/contract.js";
+import { LOGGER } from "../../../core/plugin/logger.js";
 import { PROCESS } from "../../../core/plugin/process.js";
 import { STORAGE_DRIVER } from "../../../core/ports/storage-driver.js";
 import { SqliteStorageDriver } from "./sqlite-driver.js";
@@ -14,7 +15,10 @@ export default definePlugin<SqliteConfig>({
     host.implement(
       STORAGE_DRIVER,
       "sqlite",
-      (resolve) => new SqliteStorageDriver(resolvePath(resolve(PROCESS).dataDirectory, config.path ?? "mezite.db")),
+      (resolve) =>
+        new SqliteStorageDriver(resolvePath(resolve(PROCESS).dataDirectory, config.path ?? "mezite.db"), {
+          logger: resolve(LOGGER),
+        }),
     );
   },
 });

@@ -2,23 +2,45 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Options } from "@mikro-orm/core";
 import { MezError, messageOf } from "../../../core/errors/error.js";
+import type { Logger } from "../../../core/plugin/logger.js";
 import type { StorageDriver } from "../../../core/ports/storage-driver.js";
 import { BoundSqliteDriver } from "./bound-connection.js";
+import type { LogState } from "./checkpoint-message.js";
+import { CheckpointThread } from "./checkpoint-thread.js";
+import { Checkpointer } from "./checkpointer.js";
 import { DatabaseLock } from "./database-lock.js";
-import { LogFile, type OpenFile, openFile } from "./log-file.js";
+import { type DiskFile, LogFile, type OpenFile, openFile } from "./log-file.js";
+
+export interface SqliteParts {
+  /** For files that are flushed. */
+  readonly open?: OpenFile;
+  /** Absent: nothing is logged. */
+  readonly logger?: Logger;
+  /** From how many frames on the log is copied into the database; default 1,000. */
+  readonly minFrames?: number;
+}
+
+/** What there is while the database is open. */
+interface OpenFiles {
+  readonly log: LogFile;
+  readonly data: DiskFile;
+  readonly checkpointer: Checkpointer;
+}
 
 /** A database in one file, for one process: one connection that writes, another that reads beside it. */
 export class SqliteStorageDriver implements StorageDriver {
   readonly #path: string;
   readonly #lock: DatabaseLock;
-  #log: LogFile | null = null;
+  readonly #thread: CheckpointThread;
+  #files: OpenFiles | null = null;
 
   /** @param path Absolute; the folder is made with mode 0700 when it is missing. */
   constructor(
     path: string,
-    private readonly open: OpenFile = openFile,
+    private readonly parts: SqliteParts = {},
   ) {
     this.#path = path;
+    this.#thread = new CheckpointThread(path);
     this.#lock = new DatabaseLock(path);
   }
 
@@ -63,12 +85,18 @@ export class SqliteStorageDriver implements StorageDriver {
     // The first statement that reads the tables keeps them for itself.
     await execute("select count(*) from sqlite_schema");
     await execute("pragma wal_checkpoint(passive)");
-    this.#log = await LogFile.open(this.#path, this.open);
+    // SQLite's own copying, in a commit, is left for when ours fails.
+    await execute(`pragma wal_autocheckpoint = ${AUTO_CHECKPOINT_FRAMES}`);
+    this.#files = await this.#open(execute);
     await this.flush();
   }
 
   async flush(): Promise<void> {
-    await this.#log?.flush();
+    await this.#files?.log.flush();
+  }
+
+  async upkeep(): Promise<void> {
+    await this.#files?.checkpointer.upkeep();
   }
 
   async migrated(execute: (sql: string) => Promise<unknown>): Promise<void> {
@@ -78,9 +106,27 @@ export class SqliteStorageDriver implements StorageDriver {
   }
 
   async closed(): Promise<void> {
-    await this.#log?.close();
-    this.#log = null;
+    const files = this.#files;
+    this.#files = null;
+    await files?.checkpointer.close();
+    await this.#thread.close();
+    await files?.log.close();
+    // After all connections: it takes the locks of this process away.
+    await files?.data.close();
     this.#lock.release();
+  }
+
+  async #open(execute: (sql: string) => Promise<unknown>): Promise<OpenFiles> {
+    const { open = openFile, logger = NO_LOGGER, minFrames } = this.parts;
+    const data = await open(this.#path);
+    const checkpointer = new Checkpointer({
+      state: async () => ((await execute("pragma wal_checkpoint(noop)")) as [LogState])[0],
+      checkpoint: () => this.#thread.checkpoint(),
+      data,
+      logger,
+      ...(minFrames === undefined ? {} : { minFrames }),
+    });
+    return { data, checkpointer, log: await LogFile.open(this.#path, open) };
   }
 
   async #useLog(execute: (sql: string) => Promise<unknown>): Promise<void> {
@@ -97,3 +143,5 @@ export class SqliteStorageDriver implements StorageDriver {
 
 // Only tools such as a backup can make us wait: the lock keeps other servers out.
 const BUSY_TIMEOUT_MS = 5000;
+const AUTO_CHECKPOINT_FRAMES = 16_000; // 64 MiB
+const NO_LOGGER: Logger = { debug() {}, info() {}, warn() {}, error() {} };
