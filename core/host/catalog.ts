@@ -6,6 +6,7 @@ import { PLUGIN_API_VERSION, type Plugin, type ProcessRole } from "../plugin/con
 import type { LoginAnswer } from "../plugin/login-answer.js";
 import type { Manifest } from "../plugin/manifest.js";
 import type { PackageInfo, PluginHealth } from "../plugin/plugin-host.js";
+import { explain, pathOf } from "../plugin/schema-error.js";
 import { CORE_TABLES, historyTable } from "../storage/history-table.js";
 
 /** A plugin that can be switched on: its manifest, and how to import its code. */
@@ -70,7 +71,7 @@ export function makeCatalog(entries: readonly CatalogEntry[], hostVersion: strin
 
 function manifestCheck(schemaFile: URL): (manifest: unknown, hostVersion: string) => Manifest {
   // The schema is part of the build, and its tests check it: that is most of the work of compiling it.
-  const validate = new Ajv({ allErrors: false, strict: false, validateSchema: false }).compile<Manifest>(
+  const validate = new Ajv({ allErrors: false, verbose: true, strict: false, validateSchema: false }).compile<Manifest>(
     JSON.parse(readFileSync(schemaFile, "utf8")),
   );
   return (manifest, hostVersion) => {
@@ -78,7 +79,7 @@ function manifestCheck(schemaFile: URL): (manifest: unknown, hostVersion: string
     const { apiVersion } = (manifest ?? {}) as { apiVersion?: unknown };
     if (Number.isInteger(apiVersion) && apiVersion !== PLUGIN_API_VERSION)
       throw invalid(id, `apiVersion is ${String(apiVersion)}; this release has ${PLUGIN_API_VERSION}`);
-    if (!validate(manifest)) throw invalid(id, describe(validate.errors?.[0]));
+    if (!validate(manifest)) throw invalid(id, describe(validate.errors?.[0], manifest));
     if (manifest.host !== undefined && !satisfies(hostVersion, manifest.host, { includePrerelease: true })) {
       throw invalid(id, `it asks for mezite ${manifest.host}; this is ${hostVersion}`);
     }
@@ -103,10 +104,9 @@ function sectionVariant(manifest: Manifest): string {
   return manifest.implements?.some(({ port }) => port === "storage-driver") === true ? manifest.id : "the cluster";
 }
 
-function describe(error: ErrorObject | undefined): string {
+function describe(error: ErrorObject | undefined, manifest: unknown): string {
   if (error === undefined) return "it does not match plugin.schema.json";
-  const extra = "additionalProperty" in error.params ? ` "${String(error.params.additionalProperty)}"` : "";
-  return `${error.instancePath === "" ? "manifest" : error.instancePath} ${error.message ?? "is not valid"}${extra}`;
+  return `in its manifest: ${explain(error, pathOf(error.instancePath, manifest), "manifest")}`;
 }
 
 function invalid(id: string, why: string): MezError {

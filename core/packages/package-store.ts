@@ -101,6 +101,6 @@ async function copyEntry({ path, isExecutable, target }: TreeEntry, from: string
 function mismatch(place: string, integrity: string, sha256: string): MezError {
   return new MezError(
     "PLUGIN_INTEGRITY_FAILED",
-    `the package at ${place} has integrity sha256-${sha256}, not ${integrity}; if that is what you want to run, write it there`,
+    `the package at ${place} has integrity sha256-${sha256}, not ${integrity}; look at it, then pin it with "mezctl plugins pin", or in the config file that names it`,
   );
 }
