@@ -2,8 +2,13 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { isMezError } from "../../core/errors/error.js";
+import { Secret } from "../../core/plugin/secret.js";
+import { AuthLink } from "../../daemons/identity/auth-link.js";
+import { generateInstanceKeys } from "../../daemons/identity/instance-keys.js";
 import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
+import { tokenIn } from "../fixtures/identity-machine.js";
 import { packageFiles, writePackage } from "../fixtures/package.js";
 import { databaseSection, SecondAuthServer } from "../fixtures/second-auth-server.js";
 import { SshSession } from "../fixtures/ssh-session.js";
@@ -64,6 +69,28 @@ describe("two auth servers on one database", needsPeers("postgres", "ssh"), () =
     assert.match(`${session.output}${session.errors}`, /agent web-01 is locked: Leak/);
     cluster.mezctlOk(["locks", "delete", "--target-type=agent", `--target-name=${cluster.nodeName}`]);
     await eventually(() => cluster.ssh([target, "true"]).code === 0);
+  });
+
+  test("of 50 who come with one token, half of them to each, one joins", async () => {
+    const added = cluster.mezctlOk(["agent-identities", "add", "--name=raced", "--roles=access", "--token-ttl=1h"]);
+    const token = new Secret(tokenIn(added));
+    const race = Array.from({ length: 50 }, async (_, index) => {
+      const link = new AuthLink([`localhost:${index % 2 === 0 ? cluster.ports.auth : second.port}`]);
+      try {
+        await link.bootstrap(token, generateInstanceKeys(), 600, AbortSignal.timeout(60_000));
+        return "joined";
+      } catch (error) {
+        return isMezError(error) ? error.code : String(error);
+      } finally {
+        link.close();
+      }
+    });
+    const outcomes = (await Promise.all(race)).sort();
+    assert.deepEqual(outcomes, [...Array.from({ length: 49 }, () => "JOIN_REFUSED"), "joined"]);
+    for (const options of [{}, there()]) {
+      const shown = cluster.mezctlOk(["audit", "ls", "--type=agent_identity.bootstrapped", "--format=json"], options);
+      assert.equal((JSON.parse(shown) as unknown[]).length, 1);
+    }
   });
 
   test("a rotation is moved once, and each signs with the keys of the other's step", async () => {
