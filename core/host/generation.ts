@@ -159,7 +159,7 @@ function resolveFor(
 }
 
 /** A view of whatever fills `port` in the latest generation. */
-export function viewOf<T>(port: Port<T>, latest: () => Generation): PortView<T> {
+function viewOf<T>(port: Port<T>, latest: () => Generation): PortView<T> {
   return {
     names: () => [...latest().implementations(port).keys()],
     all: () => [...latest().implementations(port).values()],

@@ -23,7 +23,8 @@ export class Generations {
   /** What `dispose` takes down: at boot, the instances that have begun to start. */
   #begun: readonly PluginInstance[] = [];
   readonly #starts = new Map<string, number>();
-  readonly #leaving = new Set<PluginInstance>();
+  /** Those that wait for their last lease; each resolves when the instance is gone. */
+  readonly #leaving = new Map<PluginInstance, Promise<void>>();
   /** Who wants to hear of generations that take over, by the instance that asked. */
   readonly #followers = new Map<PluginInstance, Set<() => void>>();
 
@@ -40,7 +41,7 @@ export class Generations {
 
   /** Tells whether an instance of a plugin waits for its last lease. */
   isLeaving(id: string): boolean {
-    return [...this.#leaving].some((instance) => instance.id === id);
+    return [...this.#leaving.keys()].some((instance) => instance.id === id);
   }
 
   /**
@@ -96,13 +97,14 @@ export class Generations {
     for (const instance of [...this.#current.instances].reverse()) this.#report(await instance.drain());
   }
 
-  /** Resolves when nobody holds a lease any more. */
+  /** Resolves when nobody holds a lease any more, and those that were replaced are gone. */
   async idle(): Promise<void> {
-    await Promise.all(this.#current.instances.map((instance) => instance.idle()));
+    await Promise.all([...this.#current.instances.map((instance) => instance.idle()), ...this.#leaving.values()]);
   }
 
-  /** Frees what was started, the last one first. */
+  /** Frees what was started, the last one first; before that what was replaced, though somebody holds on to it. */
   async dispose(): Promise<void> {
+    for (const instance of [...this.#leaving.keys()].reverse()) this.#report(await instance.dispose());
     for (const instance of [...this.#begun].reverse()) this.#report(await instance.dispose());
   }
 
@@ -153,18 +155,22 @@ export class Generations {
 
   /** Drains at once, disposes when the last lease is returned. */
   async #retire(instance: PluginInstance, next: Generation): Promise<void> {
-    this.#leaving.add(instance);
+    const drained = Promise.withResolvers<void>();
+    this.#leaving.set(
+      instance,
+      drained.promise.then(() => this.#freeWhenIdle(instance)),
+    );
     this.#report(await instance.drain());
     this.options.state.withdraw(instance, next);
-    void instance
-      .idle()
-      .then(() => instance.dispose())
-      .then((failures) => {
-        this.#report(failures);
-        this.#leaving.delete(instance);
-        this.#followers.delete(instance);
-        this.options.state.forget(instance, this.#current);
-      });
+    drained.resolve();
+  }
+
+  async #freeWhenIdle(instance: PluginInstance): Promise<void> {
+    await instance.idle();
+    this.#report(await instance.dispose());
+    this.#leaving.delete(instance);
+    this.#followers.delete(instance);
+    this.options.state.forget(instance, this.#current);
   }
 
   #report(failures: readonly MezError[]): void {

@@ -122,6 +122,25 @@ test("keeps a replaced plugin alive until its last lease is returned", async (t)
   await host.stop();
 });
 
+for (const letsGo of [true, false])
+  test(`at its end frees a plugin that was replaced, when whoever holds on to it ${letsGo ? "lets go" : "does not let go"}`, async (t) => {
+    const log: string[] = [];
+    const leases: Lease[] = [];
+    const holder = spoken("holder", log, {}, (host) =>
+      host.run((resolve) => ({ start: async () => void leases.push(resolve(LEASES).take()) })),
+    );
+    const { host } = hostOf([holder], dataDirectory(t));
+    await host.start();
+    await host.plugins.reload("holder");
+    leases[1]?.return();
+    setTimeout(() => {
+      log.push("time passes");
+      if (letsGo) leases[0]?.return();
+    }, 300);
+    await host.stop();
+    assert.deepEqual(log.slice(-3), ["time passes", "dispose holder", "dispose holder"]);
+  });
+
 test("a reload that fails leaves everything as it was", async (t) => {
   const log: string[] = [];
   let broken = false;

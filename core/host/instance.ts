@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { MezError } from "../errors/error.js";
+import { MezError, messageOf } from "../errors/error.js";
 import type { Lifecycle, ProcessRole } from "../plugin/contract.js";
 import type { Manifest } from "../plugin/manifest.js";
 import type { Declarations } from "./declarations.js";
@@ -17,6 +17,7 @@ export class PluginInstance {
   #required: ReadonlySet<PluginInstance> | null = null;
   #leases = 0;
   #onIdle: (() => void) | null = null;
+  #disposed: Promise<readonly MezError[]> | null = null;
 
   constructor(
     readonly manifest: Manifest,
@@ -37,7 +38,7 @@ export class PluginInstance {
     return this.#leases;
   }
 
-  /** The service or implementation under `key`, built at the first call; `undefined` when this plugin has none. */
+  /** The service or implementation under `key`; `undefined` when this plugin has none, and before it is built. */
   service(key: string): unknown {
     return this.#services.get(key);
   }
@@ -58,8 +59,10 @@ export class PluginInstance {
     return this.#reverse("drain");
   }
 
-  async dispose(): Promise<readonly MezError[]> {
-    return this.#reverse("dispose");
+  /** The same for what was opened, once: whoever comes later gets what the first one got. */
+  dispose(): Promise<readonly MezError[]> {
+    this.#disposed ??= this.#reverse("dispose");
+    return this.#disposed;
   }
 
   /** Counts one more user of this instance and of all that it requires; the returned function takes it back, once. */
@@ -122,7 +125,7 @@ export class PluginInstance {
     try {
       await Promise.race([lifecycle[hook](), late]);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = messageOf(cause);
       throw new MezError(`PLUGIN_${hook.toUpperCase() as Uppercase<Hook>}_FAILED`, `${hook} of plugin "${this.id}": ${why}`, {
         cause,
       });

@@ -21,7 +21,7 @@ export interface AnsweredMemory {
   note(address: string): void;
 }
 
-/** How long a call is made again and again while each server refuses it at its door, since it can serve nobody; see `NOT_BEGUN`. */
+/** For how long a call is made again while every server refuses it at its door, because it can serve nobody for now. */
 export interface ServingPatience {
   readonly seconds: number;
   /** Called before the first time that is waited for, with what the server said. */
@@ -29,6 +29,7 @@ export interface ServingPatience {
   readonly signal: AbortSignal;
 }
 
+/** Where to, by what the servers are judged, and as whom. */
 export interface DialOptions {
   /** `host:port`, tried in order: at first, and from the one after a server that does not answer. */
   readonly addresses: readonly string[];
