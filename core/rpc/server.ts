@@ -21,6 +21,7 @@ import type { CallRoute, CallRouter } from "./call-route.js";
 import { whileAdmitted } from "./interceptors/admit-again.js";
 import { limitMessages, MAX_STRANGERS_MESSAGE_BYTES, type UnreadCall } from "./interceptors/message-limit.js";
 import { refuseNulBytes } from "./interceptors/text.js";
+import { letGo } from "./let-go.js";
 import { RpcListener } from "./listener.js";
 import { toStatus } from "./status.js";
 
@@ -128,10 +129,12 @@ export class RpcServer {
         return (await route.handler(requestOf(call, requestStream), context)) as unknown;
       });
     const handle = (call: AnyCall, callback: sendUnaryData<unknown>): void => {
-      (isBackground && this.#isMember(call) ? this.#later(call, answer) : answer(call)).then(
-        (response) => callback(null, response),
-        (error: MezError) => callback(toStatus(error, new Metadata())),
-      );
+      (isBackground && this.#isMember(call) ? this.#later(call, answer) : answer(call))
+        .then(
+          (response) => callback(null, response),
+          (error: MezError) => callback(toStatus(error, new Metadata())),
+        )
+        .finally(() => letGo(call));
     };
     return handle as handleUnaryCall<unknown, unknown>;
   }

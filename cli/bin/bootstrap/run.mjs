@@ -55,10 +55,11 @@ export function requireModernNode() {
 /** Node's flags that load the decorator metadata, found from whatever folder the program is started in. */
 export const METADATA_FLAGS = ["--import", inProject("node_modules", "reflect-metadata", "Reflect.js")];
 
-/** Node's flags for mezd, the same that `cli/bin/mezd` reads. */
+/** Node's flags for `mezd start`, the same that `cli/bin/mezd` reads: the first line. */
 export function mezdFlags() {
   return readFileSync(inProject("cli", "bin", "mezd.flags"), "utf8")
-    .trim()
+    .split("\n", 1)
+    .join()
     .split(" ");
 }
 
