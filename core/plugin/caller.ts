@@ -53,3 +53,12 @@ export type Permission = `${string}:${"create" | "read" | "list" | "update" | "d
  * `agent_identity` a machine.
  */
 export type PermissionHolder = "session" | "auditor" | "proxy" | "node" | "agent_identity";
+
+/** Whether a permission with these holders is for machines alone, and for no person, not even with role `admin`. */
+export function isForMachines(holders: readonly string[]): boolean {
+  return holders.length > 0 && holders.every((holder) => MACHINES.has(holder));
+}
+
+// --- internal ---
+
+const MACHINES: ReadonlySet<string> = new Set<PermissionHolder>(["proxy", "node", "agent_identity"]);

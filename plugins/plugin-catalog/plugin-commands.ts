@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { MezError, messageOf } from "../../core/errors/error.js";
+import { isForMachines } from "../../core/plugin/caller.js";
 import type { Column, CommandContext } from "../../core/plugin/commands.js";
 import {
   type Plugin,
@@ -121,6 +122,14 @@ function notCurrent({ problem }: PluginServer): string {
   return problem === "" ? "has not followed yet" : `cannot do what was decided: ${problem}`;
 }
 
+/** `lock:list (admin, auditor)`, `session:report (proxy, node)` */
+function permissionsOf({ contributes }: Plugin): readonly string[] {
+  return (contributes?.permissions ?? []).map(({ permission, grantedTo }) => {
+    const holders = isForMachines(grantedTo) ? grantedTo : ["admin", ...grantedTo];
+    return `${permission} (${holders.join(", ")})`;
+  });
+}
+
 const MAX_WHY = 80;
 
 /** `running, 61 MiB`, `restarting, 3 restarts, it ended with exit code 70: Error: boom` */
@@ -166,10 +175,8 @@ const ALL_COLUMNS: readonly Column<Plugin>[] = [
   {
     key: "permissions",
     header: "PERMISSIONS",
-    value: (plugin) =>
-      (plugin.contributes?.permissions ?? []).map(
-        ({ permission, grantedTo }) => `${permission} (${["admin", ...grantedTo].join(", ")})`,
-      ),
+    value: (plugin) => permissionsOf(plugin).join("; "),
+    json: permissionsOf,
   },
   { key: "auditEvents", header: "AUDIT EVENTS", value: (plugin) => plugin.auditEvents },
   { key: "collections", header: "COLLECTIONS", value: (plugin) => plugin.collections },

@@ -1,4 +1,4 @@
-import type { Caller, Permission, PermissionHolder } from "../../core/plugin/caller.js";
+import { type Caller, isForMachines, type Permission, type PermissionHolder } from "../../core/plugin/caller.js";
 import type { Authorizer } from "../../core/ports/authorizer.js";
 import { ADMIN_ROLE, AUDITOR_ROLE } from "./built-in-roles.js";
 
@@ -30,16 +30,13 @@ export class RoleAuthorizer implements Authorizer {
 
 // --- internal ---
 
-const MACHINES: ReadonlySet<PermissionHolder> = new Set(["proxy", "node", "agent_identity"]);
-
 function userRefusal(
   caller: Caller & { kind: "user" },
   permission: Permission,
   holders: readonly PermissionHolder[],
 ): string | null {
   if (caller.mustChangePassword && permission !== CHANGE_PASSWORD) return "the one-time password has to be changed first";
-  const isForAgentsOnly = holders.length > 0 && holders.every((holder) => MACHINES.has(holder));
-  if (isForAgentsOnly) return `${permission} is for ${holders.join(" and ")} processes only`;
+  if (isForMachines(holders)) return `${permission} is for ${holders.join(" and ")} processes only`;
   if (holders.includes("session") || caller.roles.includes(ADMIN_ROLE)) return null;
   if (holders.includes("auditor") && caller.roles.includes(AUDITOR_ROLE)) return null;
   return `${permission} needs role ${holders.includes("auditor") ? `${ADMIN_ROLE} or ${AUDITOR_ROLE}` : ADMIN_ROLE}`;

@@ -37,6 +37,9 @@ describe("plugins of a running server", needsPeers("ssh"), () => {
     const shown = cluster.mezctlOk(["plugins", "inspect", "recordings"]);
     assert.match(shown, /recording-store/);
     assert.match(shown, /mezite\.recordings\.v1\.RecordingService/);
+    const inventory = cluster.mezctlOk(["plugins", "inspect", "nodes"]);
+    assert.match(inventory, /^Permissions: +node:list \(admin, session, auditor\); .*; agent:update \(proxy, node\)$/m);
+    assert.doesNotMatch(inventory, /admin, (proxy|node)/, "what is for machines is not for people");
     const unknown = cluster.mezctl(["plugins", "inspect", "teapot"]);
     assert.equal(unknown.code, 5);
     assert.match(unknown.stderr, /no plugin "teapot"/);
