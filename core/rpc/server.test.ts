@@ -4,7 +4,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
-import { status } from "@grpc/grpc-js";
+import { ChannelCredentials, Client, compressionAlgorithms, Metadata, status } from "@grpc/grpc-js";
 import { dialEcho, FOR_EVER, serverCredentials, startEchoServer } from "../../test/fixtures/echo-rpc-server.js";
 import { eventually } from "../../test/fixtures/eventually.js";
 import { ECHO } from "../../test/fixtures/json-rpc.js";
@@ -72,6 +72,28 @@ test("reads long requests of those alone who have shown who they are", async (t)
   assert.equal(await answers("say", { token: new Secret("eve") }), "LIMIT_EXCEEDED", "what is public needs none of it");
   assert.equal(await answers("say", {}, "x".repeat(60 * 1024)), "answered");
   assert.equal(server.leases, 0);
+});
+
+test("counts a compressed request as long as it is unpacked", async (t) => {
+  const server = await startEchoServer(t);
+  const credentials = ChannelCredentials.createSsl(Buffer.from(server.authority.certificatePem));
+  const client = new Client(server.address, credentials, {
+    "grpc.default_compression_algorithm": compressionAlgorithms.gzip,
+    "grpc.service_config_disable_resolution": 1,
+  });
+  t.after(() => client.close());
+  const { path, requestSerialize, responseDeserialize } = ECHO.tell;
+  const answers = (token: string): Promise<string> => {
+    const metadata = new Metadata();
+    metadata.set("authorization", `Bearer ${token}`);
+    return new Promise((resolve) => {
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { text: "x".repeat(64 * 1024) }, metadata, (error) =>
+        resolve(error === null ? "answered" : (status[error.code] ?? "failed")),
+      );
+    });
+  };
+  assert.equal(await answers("eve"), "answered");
+  assert.equal(await answers("mallory"), "RESOURCE_EXHAUSTED");
 });
 
 test("looks at credentials again when the request has come, however long that took", async (t) => {
