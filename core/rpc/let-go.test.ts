@@ -51,7 +51,8 @@ test("takes a call apart when it is answered and its stream has closed, one of a
     await eventually(() => taken.every((call) => call.request === undefined));
     for (const call of taken) {
       assert.equal((call as unknown as { readonly call: unknown }).call, undefined);
-      assert.deepEqual(call.eventNames(), []);
+      assert.deepEqual(call.eventNames(), ["error"]);
+      assert.equal(call.emit("error", new Error("late")), true, "an error that comes later is nobody's");
     }
   }
 });

@@ -41,6 +41,8 @@ function streamOf(call: object): ClosingStream | null {
 function takeApart(call: HandledCall, stream: ClosingStream): void {
   call.request = undefined;
   call.call = undefined;
-  call.removeAllListeners();
-  stream.removeAllListeners();
+  // An error without a listener would end the process.
+  for (const emitter of [call, stream]) emitter.removeAllListeners().on("error", nobodyListens);
 }
+
+function nobodyListens(): void {}
