@@ -20,5 +20,9 @@ test("an auth service of its own has more room for young objects than what holds
     assert.match(flags, /^--max-semi-space-size=4 --heap-growing-percent=30 --disable-sigusr1 /, command);
     assert.doesNotMatch(flags, /semi-space.*semi-space/, command);
   }
-  assert.match(flagsOf("auth"), /^--max-semi-space-size=4 .*--max-semi-space-size=16 /, "the last one counts");
+  assert.match(
+    flagsOf("auth"),
+    /^--max-semi-space-size=4 .*--max-semi-space-size=16 --heap-growing-percent=100 /,
+    "the last one counts",
+  );
 });
