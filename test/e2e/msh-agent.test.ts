@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { parseCertificateLine } from "../../core/ssh/certificate.js";
 import { AuthenticatorApp } from "../fixtures/authenticator-app.js";
+import { closed } from "../fixtures/closed.js";
 import { Cluster, type Finished } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
 import { MshAgent } from "../fixtures/msh-agent.js";
@@ -264,8 +265,7 @@ describe("msh agent", needsPeers("ssh", "scp", "rsync", "git", "ssh-agent", "ssh
     for (const bytes of [Buffer.alloc(4), Buffer.alloc(8, 0xff), Buffer.from("GET / HTTP/1.1\r\n\r\n")]) {
       const socket = createConnection(agent.socket).on("error", () => {});
       socket.end(bytes);
-      socket.resume();
-      await once(socket, "close");
+      await closed(socket);
     }
     assert.match(listed(), /admin@test/);
   });

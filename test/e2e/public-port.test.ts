@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { closed } from "../fixtures/closed.js";
 import { Cluster } from "../fixtures/cluster.js";
 import { eventually } from "../fixtures/eventually.js";
 import { freePorts } from "../fixtures/free-ports.js";
@@ -97,7 +98,7 @@ for (const proxy of ["apart", "together"] as const) {
       ]) {
         const socket = connect({ host: "127.0.0.1", port }).on("error", () => {});
         socket.write(garbage, "latin1");
-        await once(socket.resume(), "close");
+        await closed(socket);
       }
       const web = connectTls({ host: "127.0.0.1", port, ALPNProtocols: ["h3"], rejectUnauthorized: false });
       const [error] = (await once(web, "error")) as [NodeJS.ErrnoException];
@@ -109,7 +110,7 @@ for (const proxy of ["apart", "together"] as const) {
       const own = hostCredentials(join(cluster.folder, "edge"), "node");
       const refused = await relayConnection(cluster.ports.auth, own);
       refused.write(`PROXY TCP4 192.0.2.7 192.0.2.1 5022 ${port}\r\n`);
-      await once(refused.resume(), "close");
+      await closed(refused);
       await cluster.server.printed(/only proxies of the cluster pass connections on.*relayed connection refused/);
     });
 
