@@ -28,7 +28,11 @@ describe("a backup", needsPeers("ssh", "sqlite3", "rsync"), () => {
       return rows.find(({ state, command }) => state === "complete" && command?.includes("kept for ever"))?.id;
     });
     const { dataDirectory } = cluster;
-    const copied = cluster.run("sqlite3", [join(dataDirectory, "mezite.db"), `.backup ${join(backup, "mezite.db")}`]);
+    const copied = cluster.run("sqlite3", [
+      join(dataDirectory, "mezite.db"),
+      "begin; select 1 from sqlite_schema where 0",
+      `.backup ${join(backup, "mezite.db")}`,
+    ]);
     assert.equal(copied.code, 0, copied.stderr);
     const recordings = cluster.run("rsync", ["-a", join(dataDirectory, "recordings-store"), backup]);
     assert.equal(recordings.code, 0, recordings.stderr);
