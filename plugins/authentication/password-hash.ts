@@ -1,5 +1,5 @@
-import { argon2, randomBytes, timingSafeEqual } from "node:crypto";
-import { promisify } from "node:util";
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import { hashRaw } from "@node-rs/argon2";
 import { MezError } from "../../core/errors/error.js";
 import { Secret } from "../../core/plugin/secret.js";
 
@@ -50,16 +50,22 @@ const PHC = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9
 // Each hash takes 19 MiB and a thread of the pool that files and the database use as well.
 const MAX_AT_ONCE = 2;
 const MAX_WAITING = 100;
-const argon2Async = promisify(argon2);
 let running = 0;
 const waiting: (() => void)[] = [];
 
-async function derive(password: Secret, nonce: Buffer, cost: Cost, tagLength: number): Promise<Buffer> {
+async function derive(password: Secret, salt: Buffer, cost: Cost, outputLen: number): Promise<Buffer> {
   await turn();
   try {
     // RFC 8265: the same password typed on another keyboard may arrive in another normal form.
     const message = Buffer.from(password.expose().normalize("NFKC"), "utf8");
-    return await argon2Async("argon2id", { message, nonce, tagLength, ...cost });
+    // Half the time of Node's own, which takes no vector instructions. Its default is argon2id, version 1.3.
+    return await hashRaw(message, {
+      salt,
+      outputLen,
+      memoryCost: cost.memory,
+      timeCost: cost.passes,
+      parallelism: cost.parallelism,
+    });
   } finally {
     running--;
     waiting.shift()?.();
